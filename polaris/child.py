@@ -1,0 +1,85 @@
+"""An engine as a child process: bounded in time, never left behind, its chatter in a log."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from polaris.errors import UserError
+
+PR_SET_PDEATHSIG = 1  # prctl(2): the kernel signals the child when its parent dies, even by SIGKILL
+LAST_LINES = 25
+
+
+def _die_with_parent() -> None:
+    os.setpgid(0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _stop(child: subprocess.Popen, grace: float) -> None:
+    """SIGTERM for the whole group, SIGKILL after `grace` seconds."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, sign)
+        except ProcessLookupError:
+            break
+        deadline = time.monotonic() + grace
+        while child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+    child.wait()
+
+
+def tail(log: Path, lines: int = LAST_LINES) -> str:
+    """The end of a log, for an error message."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 64 * 1024))
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+
+def run(
+    command: Sequence[str],
+    log: Path,
+    env: Mapping[str, str],
+    limit: float,
+    on_line: Callable[[str], None] = lambda line: None,
+    grace: float = 20.0,
+) -> None:
+    """Run `command`, append its output to `log`, hand each line to `on_line`.
+
+    env: added to this process's environment
+    limit: seconds of wall-clock time after which the child and its whole process group are stopped. An engine that
+        hangs (verl waits for ever for a failed weight transfer) thus becomes an error that a retry can resume from.
+    Raises UserError with the end of the log when the child fails or is stopped.
+    """
+    child = subprocess.Popen(
+        list(command),
+        env={**os.environ, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        preexec_fn=_die_with_parent,
+    )
+    timed_out = threading.Event()
+    timer = threading.Timer(limit, lambda: (timed_out.set(), _stop(child, grace)))
+    timer.daemon = True
+    timer.start()
+    try:
+        with log.open("a") as out:
+            for line in child.stdout:
+                out.write(line)
+                out.flush()
+                on_line(line)
+        child.wait()
+    finally:
+        timer.cancel()
+        _stop(child, grace)
+    if timed_out.is_set():
+        raise UserError(f"{command[0]}: stopped after its limit of {limit:.0f} s; the log's end ({log}):\n{tail(log)}")
+    if child.returncode:
+        raise UserError(f"the engine exited with status {child.returncode}; the log's end ({log}):\n{tail(log)}")

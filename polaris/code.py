@@ -1,0 +1,68 @@
+"""Which code a stage runs, as a digest: a stage is rebuilt when its own code changes, and not otherwise."""
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("polaris", "small_rl", "large_sft", "merge")
+
+
+def _file(module: str) -> Path | None:
+    path = ROOT.joinpath(*module.split("."))
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
+
+
+def _imported(tree: ast.AST, package: str) -> list[str]:
+    """Names of our modules that a syntax tree imports (also inside functions)."""
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1] + [base]).rstrip(".")
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return [name for name in names if name.split(".")[0] in PACKAGES]
+
+
+def closure(module: str) -> dict[str, Path]:
+    """The module and every module of our packages that it imports, directly or not: name -> file."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        file = _file(name)
+        if file is None or name in found:
+            continue
+        found[name] = file
+        parent = name.rpartition(".")[0]
+        waiting += _imported(ast.parse(file.read_text()), name if file.name == "__init__.py" else parent)
+        waiting += [parent] if parent else []
+    return dict(sorted(found.items()))
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+@functools.cache
+def digest(*modules: str) -> str:
+    """16 hex digits over the syntax trees of the modules' import closure.
+
+    Comments, docstrings and formatting do not count, so that they never retrain a model. `ast.unparse` rather than
+    `ast.dump`, whose form changes between Python versions.
+    """
+    files = {name: file for module in modules for name, file in closure(module).items()}
+    if missing := [module for module in modules if module not in files]:
+        raise ModuleNotFoundError(f"no module of ours is called {missing[0]}")
+    state = hashlib.sha256()
+    for name, file in sorted(files.items()):
+        state.update(f"{name}\0{ast.unparse(_without_docstrings(ast.parse(file.read_text())))}\0".encode())
+    return state.hexdigest()[:16]

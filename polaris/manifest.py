@@ -1,0 +1,128 @@
+"""A stage's target: one small JSON file, written last, that says what the stage made and from what.
+
+`checkpoint.json` (weights lie beside it in `model/`, Hugging Face layout) or `data.json` (parquet files beside it).
+Snakemake knows only this file: it is under 1 MB, so its content, not its date, decides what reruns.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from polaris.errors import UserError
+
+CHUNK = 1 << 20  # bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a finished stage published.
+
+    files: path relative to the folder -> {"size": bytes, "xxh3": digest}
+    inputs: name -> {"path": manifest or file, "content": digest}
+    steps: {"planned": n, "reached": n}, empty for a stage without steps
+    """
+
+    path: Path
+    stage: str
+    module: str
+    files: dict[str, dict[str, Any]]
+    settings: dict[str, Any]
+    inputs: dict[str, dict[str, str]]
+    code: str
+    tools: dict[str, str]
+    steps: dict[str, int]
+    metrics: dict[str, Any]
+    seconds: float
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    @property
+    def model(self) -> Path:
+        """The weights, in Hugging Face layout."""
+        if not (self.folder / "model" / "config.json").is_file():
+            raise UserError(f"{self.path}: this stage made no model, or model/config.json is gone")
+        return self.folder / "model"
+
+    def file(self, name: str) -> Path:
+        """A published file by its relative path."""
+        if name not in self.files:
+            raise UserError(f"{self.path}: it has no file {name} (it has {', '.join(sorted(self.files)) or 'none'})")
+        return self.folder / name
+
+    @property
+    def content(self) -> str:
+        """Digest of what consumers read: the files, without their dates and without `log/`."""
+        counted = {name: file["xxh3"] for name, file in self.files.items() if not name.startswith("log/")}
+        return digest_of(counted)
+
+    def check_sizes(self) -> None:
+        """Every file is there in its full length (a look at the directory, not at the bytes)."""
+        for name, file in self.files.items():
+            path = self.folder / name
+            if not path.is_file():
+                raise UserError(f"{self.path}: its file {name} is gone; make it again: rm {self.path} and rerun")
+            if path.stat().st_size != file["size"]:
+                raise UserError(
+                    f"{self.path}: its file {name} has {path.stat().st_size} bytes, not {file['size']}: "
+                    f"it was changed or cut; make it again: rm {self.path} and rerun"
+                )
+
+
+def digest_of(value: Any) -> str:
+    """Digest of a JSON value, independent of key order: 16 hex digits."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """xxh3 (128 bit) of a file's bytes."""
+    state = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def read(path: str | Path) -> Manifest:
+    """The manifest at `path`, its files checked for presence and size. Raises UserError."""
+    path = Path(path)
+    try:
+        manifest = Manifest(path=path, **json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such manifest: its stage has not finished") from None
+    except (json.JSONDecodeError, TypeError) as error:
+        raise UserError(f"{path}: this is not the manifest of a stage ({error})") from None
+    manifest.check_sizes()
+    return manifest
+
+
+def write(manifest: Manifest) -> None:
+    """Put the manifest into place: written beside, synced, renamed."""
+    values = {f.name: getattr(manifest, f.name) for f in dataclasses.fields(manifest) if f.name != "path"}
+    replace_file(manifest.path, json.dumps(values, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a small file so that no reader and no crash ever sees half of it."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,44 @@
+"""Progress of long work as plain lines: the same on a terminal, in a log and in a Slurm file."""
+
+import sys
+import time
+from typing import TextIO
+
+
+def duration(seconds: float) -> str:
+    """`0:07`, `12:30`, `3:05:00`, `9 d 4:00:00`."""
+    minutes, s = divmod(int(round(seconds)), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    clock = f"{h}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
+    return f"{days} d {clock}" if days else clock
+
+
+class Progress:
+    """Steps done, rate and time left; at most one line every `interval` seconds, and one for the last step.
+
+    The rate counts from the first step seen, so that neither start-up nor a resumed past distorts the time left.
+    """
+
+    def __init__(self, label: str, total: int, unit: str = "step", out: TextIO | None = None, interval: float = 5.0):
+        self.label, self.total, self.unit, self.interval = label, total, unit, interval
+        self.out = out or sys.stderr
+        self.started = self.printed = time.monotonic()
+        self.first: int | None = None
+
+    def update(self, done: int, note: str = "") -> None:
+        """Tell that `done` of `total` are finished. `note` is appended, e.g. `accuracy 0.61`."""
+        now = time.monotonic()
+        if self.first is None:
+            self.first = done
+            self.started = now
+        if done < self.total and now - self.printed < self.interval:
+            return
+        self.printed = now
+        counted, seconds = done - self.first, now - self.started
+        rate = f"  {seconds / counted:.2f} s/{self.unit}" if counted > 0 else ""
+        if counted > 0 and seconds / counted < 0.2:
+            rate = f"  {counted / seconds:.0f} {self.unit}s/s"
+        left = f"  {duration(seconds / counted * (self.total - done))} left" if counted > 0 and done < self.total else ""
+        note = f"  {note}" if note else ""
+        print(f"{self.label}: {self.unit} {done}/{self.total}{rate}{left}{note}", file=self.out, flush=True)

@@ -1,0 +1,114 @@
+"""The tables that flow between stages: parquet files with these columns and no others.
+
+Legend used everywhere: _P problem, _G response of a problem's group, _S step (intermediate result), _T token.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polaris.errors import UserError
+
+# problems.parquet: one row per problem. `answers`: accepted final answers; any of them counts.
+# `solution`: a worked solution where the source has one, else null.
+PROBLEMS = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("problem", pa.string(), nullable=False),
+        pa.field("answers", pa.list_(pa.string()), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("solution", pa.string()),
+    ]
+)
+
+# responses.parquet: one row per response. `set`: name of the problem set; `sample`: 0..k-1 within the problem;
+# `tokens`: generated tokens; `finish_reason`: "stop" (ended by itself) or "length" (cut at max_tokens).
+RESPONSES = pa.schema(
+    [
+        pa.field("set", pa.string(), nullable=False),
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("sample", pa.int32(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("response", pa.string(), nullable=False),
+        pa.field("tokens", pa.int32(), nullable=False),
+        pa.field("finish_reason", pa.string(), nullable=False),
+    ]
+)
+
+# graded.parquet: a response's verdict, in the order of responses.parquet. `reason`: see polaris.answers.
+GRADED = pa.schema(
+    [
+        pa.field("set", pa.string(), nullable=False),
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("sample", pa.int32(), nullable=False),
+        pa.field("tokens", pa.int32(), nullable=False),
+        pa.field("finish_reason", pa.string(), nullable=False),
+        pa.field("correct", pa.bool_(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("answer", pa.string()),
+    ]
+)
+
+# messages.parquet: supervised examples as chat messages, the last one the assistant's (format SFT).
+MESSAGES = pa.schema(
+    [
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field(
+            "messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])), nullable=False
+        ),
+    ]
+)
+
+# consensus.parquet: the consensus sets of CORE, one row per problem and step. `count`: correct responses that had it.
+CONSENSUS = pa.schema(
+    [
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("step", pa.string(), nullable=False),
+        pa.field("count", pa.int32(), nullable=False),
+    ]
+)
+
+# tokens.parquet: supervised examples as tokens of the student's chat template (generalist SFT).
+# Tokens [0, prompt_tokens) carry no loss, the others do.
+TOKENS = pa.schema(
+    [
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("input_ids", pa.list_(pa.int32()), nullable=False),
+        pa.field("prompt_tokens", pa.int32(), nullable=False),
+    ]
+)
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
+    """Write rows as one parquet file. A missing or extra column is an error of ours."""
+    rows = list(rows)
+    wrong = next((row for row in rows if set(row) != set(schema.names)), None)
+    assert wrong is None, f"{path.name}: columns {sorted(wrong)}, expected {sorted(schema.names)}"
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+
+
+def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
+    """Rows of a table. Raises UserError when it is not such a table, or cut off."""
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path}: this is not a readable parquet file ({error})") from None
+    if missing := set(schema.names) - set(table.column_names):
+        raise UserError(f"{path}: columns missing: {', '.join(sorted(missing))}")
+    return table.select(schema.names).to_pylist()
+
+
+def read_problems(path: Path) -> dict[str, dict[str, Any]]:
+    """Problems by id, in file order. Raises UserError for an empty set, a repeated id or a problem without answers."""
+    rows = read_rows(path, PROBLEMS)
+    if not rows:
+        raise UserError(f"{path}: there is no problem in it")
+    problems = {row["id"]: row for row in rows}
+    if len(problems) < len(rows):
+        raise UserError(f"{path}: {len(rows) - len(problems)} problem ids occur more than once")
+    if empty := [row["id"] for row in rows if not row["answers"]]:
+        raise UserError(f"{path}: problem {empty[0]} has no gold answer ({len(empty)} such problems)")
+    return problems

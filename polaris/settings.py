@@ -1,0 +1,78 @@
+"""Base class of the recipe's sections, and the pieces that several sections share.
+
+Every section is frozen, refuses unknown keys and has no default for a recipe's value: what a run does is written in
+its YAML file and nowhere else. A field's unit and bounds stand in its type.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from polaris.errors import UserError
+
+S = TypeVar("S", bound="Section")
+
+Count = Annotated[int, Field(ge=1)]
+Temperature = Annotated[float, Field(gt=0, le=5)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Section(BaseModel):
+    """A part of the recipe: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Sampling(Section):
+    """How a model is asked for responses."""
+
+    temperature: Temperature
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    top_k: Annotated[int, Field(ge=-1, description="-1: off")]
+    max_tokens: Annotated[Count, Field(description="tokens of one response")]
+    seed: Seed
+
+
+class Engine(Section):
+    """The vLLM engine of a generating stage (not part of what is asked, only of how fast it is answered)."""
+
+    dtype: Annotated[str, Field(pattern="^(float32|float16|bfloat16)$")]
+    max_model_len: Annotated[Count, Field(description="tokens of prompt + response")]
+    max_num_seqs: Annotated[Count, Field(description="responses in flight")]
+    tensor_parallel: Count
+    memory: Annotated[float, Field(gt=0, description="share of a GPU's memory, or GiB of KV cache on a CPU")]
+
+
+def describe(error: ValidationError, where: str) -> str:
+    """One line per wrong key: `where: a.b.c: message (got value)`."""
+    lines = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"]) or "(section)"
+        got = "" if item["type"] in ("missing", "extra_forbidden") else f" (got {item['input']!r:.80})"
+        message = {"missing": "this key is missing", "extra_forbidden": "there is no such key"}.get(
+            item["type"], item["msg"]
+        )
+        lines.append(f"{where}: {key}: {message}{got}")
+    return "\n".join(lines)
+
+
+def validated(section: type[S], values: Any, where: str) -> S:
+    """The section built from plain values. Raises UserError with a line per wrong key."""
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        raise UserError(describe(error, where)) from None
+
+
+def read_section(section: type[S], text: str) -> S:
+    """A section from the text of `--settings`: the values themselves as JSON or YAML, or the path of such a file."""
+    if text.lstrip().startswith("{"):
+        return validated(section, json.loads(text), "--settings")
+    path = Path(text)
+    if not path.is_file():
+        raise UserError(f"--settings {text}: there is no such file (give a YAML or JSON file, or the values as JSON)")
+    return validated(section, yaml.safe_load(path.read_text()), str(path))

