@@ -1,0 +1,87 @@
+"""Scores with their uncertainty: avg@k, and the paired difference between two models on the same questions.
+
+Legend: _P problem, _G response of a problem's group, _R bootstrap draw.
+
+A benchmark is a sample of questions, and a model's responses to one question are a sample too. The intervals are
+percentile intervals of the bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13) whose
+unit is the question; comparisons are paired by question (Miller, Adding Error Bars to Evals, arXiv 2411.00640).
+They say what other questions and other samples would have changed. They know nothing of other training seeds.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A number and its bootstrap draws.
+
+    value: the number itself; draws_R: float [resamples], what it became on resampled data
+    """
+
+    value: float
+    draws_R: NDArray[np.float64]
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Percentile interval with `confidence` in (0, 1), e.g. 0.95."""
+        tail = (1 - confidence) / 2
+        low, high = np.quantile(self.draws_R, [tail, 1 - tail])
+        return float(low), float(high)
+
+
+def average(correct_PG: NDArray[np.bool_], resamples: int, rng: np.random.Generator) -> Estimate:
+    """avg@k: the mean over questions of the share of right responses.
+
+    correct_PG: bool [problems, samples], the same number of samples for every problem
+
+    Two-level bootstrap (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8): questions are
+    drawn with replacement, and within each drawn question its samples again. The second level counts the noise of the
+    samples once more, so the interval is rather too wide for small k (by 12 % for k = 4 and uniform difficulty) than
+    too narrow. It has no width when every response is right, or every one wrong: the bootstrap cannot see more.
+
+    Drawn without listing the questions: a draw depends only on how many of its questions have c right samples of k,
+    which is multinomial, and k samples from such a question, m times over, are Binomial(k m, c / k) right ones.
+    """
+    problems, samples = _checked(correct_PG).shape
+    count_P = correct_PG.sum(axis=1)
+    right_C, questions_C = np.unique(count_P, return_counts=True)
+    drawn_RC = rng.multinomial(problems, questions_C / problems, size=resamples)
+    right_RC = rng.binomial(drawn_RC * samples, right_C / samples)
+    return Estimate(float(correct_PG.mean()), right_RC.sum(axis=1) / (problems * samples))
+
+
+def difference(a_PG: NDArray[np.bool_], b_PG: NDArray[np.bool_], resamples: int, rng: np.random.Generator) -> Estimate:
+    """avg@k of a minus avg@k of b, paired: row p of both is the same question.
+
+    a_PG, b_PG: bool [problems, samples of a] and [problems, samples of b]
+
+    Bootstrap over questions of the per-question difference (Miller 2024, section 4, with resampling in place of the
+    normal approximation). The observed differences already carry the noise of the samples.
+    """
+    if len(_checked(a_PG)) != len(_checked(b_PG)):
+        raise ValueError(f"not the same questions: {len(a_PG)} and {len(b_PG)}")
+    problems = len(a_PG)
+    # Over a common denominator, so that equal differences are equal numbers.
+    unit = a_PG.shape[1] * b_PG.shape[1]
+    scaled_P = a_PG.sum(axis=1) * b_PG.shape[1] - b_PG.sum(axis=1) * a_PG.shape[1]
+    value_D, questions_D = np.unique(scaled_P, return_counts=True)
+    drawn_RD = rng.multinomial(problems, questions_D / problems, size=resamples)
+    return Estimate(float(scaled_P.mean() / unit), drawn_RD @ value_D / (problems * unit))
+
+
+def mean(estimates: Sequence[Estimate]) -> Estimate:
+    """The unweighted mean over benchmarks, whose questions are drawn independently of each other's."""
+    draws_R = np.mean([estimate.draws_R for estimate in estimates], axis=0)
+    return Estimate(float(np.mean([estimate.value for estimate in estimates])), draws_R)
+
+
+def _checked(correct_PG: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A rectangular table of booleans with two questions or more (one question has no spread to resample)."""
+    if correct_PG.ndim != 2 or correct_PG.dtype != np.bool_:
+        raise ValueError(f"expected bool [problems, samples], got {correct_PG.dtype} {correct_PG.shape}")
+    if correct_PG.shape[0] < 2 or correct_PG.shape[1] < 1:
+        raise ValueError(f"expected two problems and one sample at least, got {correct_PG.shape}")
+    return correct_PG
