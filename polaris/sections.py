@@ -1,9 +1,9 @@
 """The recipe's shared sections: inputs, generation, evaluation and the report."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from polaris.settings import Count, Engine, Fraction, Sampling, Section, Seed
 
@@ -35,6 +35,7 @@ class Pretraining(Section):
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     slips: Annotated[Fraction, Field(description="chance that a worked step goes wrong")]
     underlined: Annotated[Fraction, Field(description="share of the solutions with underlined results")]
+    instruction: Annotated[str, Field(description="appended to the problem's text in every second example")]
 
 
 class TinyModel(Section):
@@ -59,6 +60,9 @@ class MadeProblems(Section):
     """Problems of a laptop family, made here with worked solutions."""
 
     family: Literal["chain", "digits"]
+    pool: Annotated[
+        Literal["train", "benchmark"], Field(description="disjoint; benchmarks, and nothing else, draw from `benchmark`")
+    ]
     count: Count
     depth: tuple[Count, Count]
     slips: Annotated[Fraction, Field(description="chance that a step of the worked solution goes wrong")]
@@ -82,8 +86,27 @@ class HubProblems(Section):
     limit: Annotated[int | None, Field(ge=1)]
 
 
-Model = HubModel | LocalModel | TinyModel
-Problems = MadeProblems | FileProblems | HubProblems
+def _kind(*keys: str) -> Discriminator:
+    """Choose a section by the key that only it has, so that an error speaks of that section alone."""
+
+    def tag(values: Any) -> str | None:
+        has = (lambda key: key in values) if isinstance(values, dict) else (lambda key: hasattr(values, key))
+        return next((f"<{key}>" for key in keys if has(key)), None)
+
+    message = f"one of the keys {', '.join(keys)} is missing"
+    return Discriminator(tag, custom_error_type="kind", custom_error_message=message)
+
+
+Model = Annotated[
+    Annotated[HubModel, Tag("<hub>")] | Annotated[LocalModel, Tag("<path>")] | Annotated[TinyModel, Tag("<tiny>")],
+    _kind("hub", "path", "tiny"),
+]
+Problems = Annotated[
+    Annotated[MadeProblems, Tag("<family>")]
+    | Annotated[FileProblems, Tag("<file>")]
+    | Annotated[HubProblems, Tag("<hub>")],
+    _kind("family", "file", "hub"),
+]
 
 
 class Inputs(Section):
@@ -91,6 +114,7 @@ class Inputs(Section):
 
     base_small: Model
     base_large: Model
+    teacher: Annotated[Model | None, Field(description="who answers the format problems; null: their own solutions")]
     problems: Annotated[dict[str, Problems], Field(description="format, rl and distill are used by the stages")]
     benchmarks: dict[str, Problems]
 

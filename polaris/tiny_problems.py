@@ -1,0 +1,163 @@
+r"""Two families of made-up problems with verifiable answers and worked solutions, for laptops and tests.
+
+chain   `a=6,b=a*4,c=b*3. Find (c).` Arithmetic modulo 10, a convention that the text does not mention.
+        Intermediate results are the evaluated equations: `\underline{b=6*4=4}`.
+digits  `Start (8352). Apply (sort,reverse).` Operations on a string of digits.
+        Intermediate results are the strings: `\underline{sort=2358}`.
+
+Whoever slips at a step of a worked solution goes on consistently, so that the answer is usually wrong.
+"""
+
+import hashlib
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+Pool = Literal["train", "benchmark"]
+
+MODULUS = 10
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+ARITHMETIC = {"+": lambda x, y: x + y, "-": lambda x, y: x - y, "*": lambda x, y: x * y}
+OPERATIONS = {
+    "sort": lambda s: "".join(sorted(s)),
+    "reverse": lambda s: s[::-1],
+    "swap": lambda s: s[-1] + s[1:-1] + s[0],
+    "rotate": lambda s: s[1:] + s[0],
+    "drop": lambda s: s[1:],
+}
+START_DIGITS = (3, 5)  # length of the digit string that a problem starts with, lowest and highest
+BENCHMARK_SHARE = 4  # one text in so many belongs to the pool of the benchmarks
+
+
+@dataclass(frozen=True)
+class Equation:
+    """`name=left op right`; left is an earlier variable, right an earlier variable or a digit."""
+
+    name: str
+    left: str
+    operator: str
+    right: str
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Equations, each on earlier variables; asked is the last one. Some may not be needed for it."""
+
+    start: int
+    equations: tuple[Equation, ...]
+
+    @property
+    def text(self) -> str:
+        parts = [f"a={self.start}", *(f"{e.name}={e.left}{e.operator}{e.right}" for e in self.equations)]
+        return f"{','.join(parts)}. Find ({self.equations[-1].name})."
+
+    @property
+    def needed(self) -> set[str]:
+        """Variables that the answer depends on."""
+        found = {self.equations[-1].name}
+        for equation in reversed(self.equations):
+            if equation.name in found:
+                found |= {equation.left, equation.right}
+        return found
+
+    def work(self, rng: random.Random, slips: float) -> tuple[list[str], str]:
+        """Intermediate results and the answer that follows from them.
+
+        Half of the unneeded equations are left out. The order is mostly the text's, else any possible one.
+        """
+        needed = self.needed
+        waiting = [e for e in self.equations if e.name in needed or rng.random() < 0.5]
+        values, results = {"a": self.start}, []
+        while ready := [e for e in waiting if e.left in values and (e.right.isdigit() or e.right in values)]:
+            equation = ready[0] if rng.random() < 0.7 else rng.choice(ready)
+            waiting.remove(equation)
+            x = values[equation.left]
+            y = int(equation.right) if equation.right.isdigit() else values[equation.right]
+            z = ARITHMETIC[equation.operator](x, y) % MODULUS
+            if rng.random() < slips:
+                z = rng.randrange(MODULUS)
+            values[equation.name] = z
+            results.append(f"{equation.name}={x}{equation.operator}{y}={z}")
+        return results, str(values[self.equations[-1].name])
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Operations, in order, on a string of digits 1-9."""
+
+    start: str
+    operations: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return f"Start ({self.start}). Apply ({','.join(self.operations)})."
+
+    def work(self, rng: random.Random, slips: float) -> tuple[list[str], str]:
+        """Intermediate results and the answer that follows from them."""
+        now, results = self.start, []
+        for operation in self.operations:
+            now = OPERATIONS[operation](now)
+            if rng.random() < slips:
+                place = rng.randrange(len(now))
+                now = now[:place] + str(rng.randint(1, 9)) + now[place + 1 :]
+            results.append(f"{operation}={now}")
+        return results, now
+
+
+Problem = Chain | Digits
+
+
+def make_chain(depth: int, rng: random.Random) -> Chain:
+    """A chain of `depth` equations (at most 25); mostly each one needs the one before."""
+    start, equations = rng.randrange(MODULUS), []
+    for i in range(1, depth + 1):
+        left = LETTERS[i - 1] if rng.random() < 0.9 else rng.choice(LETTERS[:i])
+        right = str(rng.randint(2, 9)) if rng.random() < 0.75 else rng.choice(LETTERS[:i])
+        equations.append(Equation(LETTERS[i], left, rng.choice("+-*"), right))
+    return Chain(start, tuple(equations))
+
+
+def make_digits(depth: int, rng: random.Random) -> Digits:
+    """`depth` operations on 3 to 5 digits; what is left never has fewer than 2."""
+    length = rng.randint(*START_DIGITS)
+    start, operations = "".join(str(rng.randint(1, 9)) for _ in range(length)), []
+    for _ in range(depth):
+        operation = rng.choice([name for name in OPERATIONS if name != "drop" or length > 2])
+        length -= operation == "drop"
+        operations.append(operation)
+    return Digits(start, tuple(operations))
+
+
+FAMILIES = {"chain": make_chain, "digits": make_digits}
+
+
+def digest(text: str) -> str:
+    """12 hex digits of a problem's text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def pool(text: str) -> Pool:
+    """Which pool a text belongs to, by its digest: so no benchmark can hold a problem of a training set."""
+    return "train" if int(digest(text), 16) % BENCHMARK_SHARE else "benchmark"
+
+
+def draw(family: str, depth: tuple[int, int], wanted: Pool, rng: random.Random) -> Problem:
+    """A problem of a pool, its number of operations uniform in depth[0]..depth[1] (but for the pool's accidents)."""
+    while pool((problem := FAMILIES[family](rng.randint(*depth), rng)).text) != wanted:
+        pass
+    return problem
+
+
+def answer(problem: Problem) -> str:
+    """The right answer."""
+    return problem.work(random.Random(0), slips=0)[1]
+
+
+def solve(problem: Problem, rng: random.Random, slips: float, underlined: bool) -> str:
+    r"""A worked solution `<think>\n...\n</think>\n\n\boxed{...}`.
+
+    slips: chance that a step goes wrong; underlined: results as `\underline{b=6*4=4}`, else as `b=6*4=4;`
+    """
+    results, final = problem.work(rng, slips)
+    thought = "".join(f"\\underline{{{r}}}" if underlined else f"{r};" for r in results)
+    return f"<think>\n{thought}\n</think>\n\n\\boxed{{{final}}}"
