@@ -19,19 +19,6 @@ class FormatData(Section):
     grading: Grading
 
 
-class Teacher(Section):
-    """Who writes the worked answers: the problems' own solutions, or a model through vLLM."""
-
-    source: Literal["solutions", "model"]
-    generate: Generate | None
-
-    @model_validator(mode="after")
-    def _model_needs_sampling(self) -> "Teacher":
-        if (self.source == "model") != (self.generate is not None):
-            raise ValueError("`generate` must be given for `source: model`, and be null for `source: solutions`")
-        return self
-
-
 class FormatSft(Section):
     """verl's SFT trainer (small_rl.train_format)."""
 
@@ -143,7 +130,7 @@ class RlStage(RlTraining):
 class SmallRl(Section):
     """From the small base model to the specialist."""
 
-    teacher: Teacher
+    teacher: Annotated[Generate | None, Field(description="asks inputs.teacher for answers; null: the sets' solutions")]
     format_data: FormatData
     format_sft: FormatSft
     difficulty: Annotated[Generate, Field(description="rollouts of the model named by difficulty_model")]
@@ -172,7 +159,7 @@ class SmallRl(Section):
 
 
 RESERVED = {"base_small", "base_large", "format_data", "format_sft", "difficulty", "rl_data", "traces", "sft_data"}
-RESERVED |= {"distilled", "merged", "report", "responses", "scores", "problems", "benchmarks", "teacher"}
+RESERVED |= {"teacher_model", "distilled", "merged", "report", "responses", "scores", "problems", "benchmarks", "teacher"}
 
 
 def _check_name(name: str) -> None:

@@ -1,0 +1,165 @@
+"""The recipe: one YAML file (plus overlays) -> one frozen object, or a sentence that names file and key.
+
+Only the Snakefile and the commands of `polaris` import this file; a verb reads its own section and nothing else.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from large_sft.settings import LargeSft
+from merge.alpha import spelled
+from merge.settings import Merge
+from polaris.errors import UserError
+from polaris.sections import UNPINNED, Evaluate, HubModel, HubProblems, Inputs, Report
+from polaris.settings import Section, describe
+from small_rl.settings import SmallRl
+
+# Names of problem sets that the stages use.
+PROBLEM_SETS = ("format", "rl", "distill")
+
+
+class Tools(Section):
+    """The Python of each engine's environment; `python` is the one that runs Snakemake."""
+
+    rl: str
+    vllm: str
+    megatron: str
+    merge: str
+
+
+class Recipe(Section):
+    """Everything that a run does. No value has a default."""
+
+    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="results lie in runs/<run>/")]
+    invalidate_on_code: Annotated[bool, Field(description="a changed module reruns its stages; false: only reported")]
+    tools: Tools
+    inputs: Inputs
+    small_rl: SmallRl
+    large_sft: LargeSft
+    merge: Merge
+    evaluate: Evaluate
+    report: Report
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> "Recipe":
+        _same_keys("inputs.problems", self.inputs.problems, PROBLEM_SETS)
+        _same_keys("evaluate.generate.k", self.evaluate.generate.k, self.inputs.benchmarks)
+        _same_keys("small_rl.difficulty.k", self.small_rl.difficulty.k, ["rl"])
+        _same_keys("large_sft.traces.k", self.large_sft.traces.k, ["distill"])
+        if (self.inputs.teacher is None) != (self.small_rl.teacher is None):
+            raise ValueError("inputs.teacher and small_rl.teacher: give both, or null for both")
+        if self.small_rl.teacher:
+            _same_keys("small_rl.teacher.k", self.small_rl.teacher.k, ["format"])
+        for name, stage in self.small_rl.rl.items():
+            if stage.overlap:
+                _same_keys(f"small_rl.rl.{name}.overlap.generate.k", stage.overlap.generate.k, ["rl"])
+        return self
+
+    @property
+    def checkpoints(self) -> dict[str, str]:
+        """Every evaluated model in the order of the flow: name -> its folder inside the run."""
+        single = ["base_small", "format_sft", *self.small_rl.rl, "base_large", "distilled"]
+        return {name: name for name in single} | {
+            f"alpha={spelled(alpha)}": f"merged/alpha={spelled(alpha)}" for alpha in self.merge.alphas if 0 < alpha < 1
+        }
+
+    @property
+    def alphas(self) -> dict[str, str]:
+        """Alpha -> the model at that alpha. The endpoints are the generalist's own checkpoints, never copies."""
+        ends = {"0.00": "distilled", "1.00": "base_large"}
+        names = sorted((spelled(alpha) for alpha in self.merge.alphas), key=float)
+        return {name: ends.get(name, f"alpha={name}") for name in names}
+
+    def unpinned(self) -> list[str]:
+        """Hub ids without a fixed revision, as dotted keys."""
+        sources = {
+            "base_small": self.inputs.base_small,
+            "base_large": self.inputs.base_large,
+            "teacher": self.inputs.teacher,
+            **{f"problems.{name}": source for name, source in self.inputs.problems.items()},
+            **{f"benchmarks.{name}": source for name, source in self.inputs.benchmarks.items()},
+        }
+        hub = {key: s for key, s in sources.items() if isinstance(s, (HubModel, HubProblems))}
+        return [f"inputs.{key}" for key, source in hub.items() if source.revision == UNPINNED]
+
+
+def _same_keys(where: str, given: Iterable[str], wanted: Iterable[str]) -> None:
+    if set(given) != set(wanted):
+        raise ValueError(f"{where}: must have exactly the keys {', '.join(wanted)}, not {', '.join(given)}")
+
+
+def _refuse_repeated_keys(node: yaml.Node) -> None:
+    """Plain YAML silently keeps the last of two equal keys; a recipe must not."""
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in lines and key.value != "<<":
+                raise UserError(f"{key.start_mark.name}: line {line}: key {key.value} is in line {lines[key.value]} already")
+            lines[key.value] = line
+            _refuse_repeated_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated_keys(item)
+
+
+def read_file(path: str | Path) -> dict[str, Any]:
+    """One recipe file as plain values. Raises UserError for bad YAML and repeated keys."""
+    try:
+        with open(path) as file:
+            _refuse_repeated_keys(yaml.compose(file))
+            file.seek(0)
+            values = yaml.safe_load(file)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such recipe file") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: this is no recipe: a mapping of sections is expected")
+    return values
+
+
+def _merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    """`high` over `low`, mapping by mapping, as Snakemake merges several --configfile."""
+    both = dict(low)
+    for key, value in high.items():
+        old = both.get(key)
+        both[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return both
+
+
+def load(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Recipe:
+    """The recipe of one file and its overlays, in order (`extra`: values of --config).
+
+    Raises UserError with one line per wrong key, each naming the file that holds it.
+    """
+    read = {str(file): read_file(file) for file in files}
+    values: dict[str, Any] = {}
+    for content in [*read.values(), extra or {}]:
+        values = _merged(values, content)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        lines = []
+        for line in describe(error, "\0").splitlines():
+            key = line.removeprefix("\0: ").partition(":")[0]
+            lines.append(line.replace("\0", _holder(read, key), 1))
+        raise UserError("\n".join(lines)) from None
+
+
+def _holder(files: dict[str, dict[str, Any]], key: str) -> str:
+    """The last file that has the key, or the longest part of it."""
+    best, depth = next(iter(files), "recipe"), 0
+    for name, content in files.items():
+        found: Any = content
+        for level, part in enumerate(key.split("."), 1):
+            if not isinstance(found, dict) or part not in found:
+                break
+            found = found[part]
+            if level >= depth:
+                best, depth = name, level
+    return best

@@ -1,0 +1,39 @@
+"""The commands that people type: `polaris show`, `polaris pin`. Stages are `python -m <package>.<verb>`."""
+
+import argparse
+import sys
+
+from polaris.errors import UserError
+
+
+def show(argv: list[str]) -> None:
+    """The tables of a finished run, and where its page lies."""
+    from configs import recipe
+    from polaris import show as tables
+
+    parser = argparse.ArgumentParser(prog="polaris show")
+    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    args = parser.parse_args(argv)
+    tables.main(["--run", f"runs/{recipe.load(args.configfile).run}"])
+
+
+def pin(argv: list[str]) -> None:
+    """Fix the revisions of a recipe's hub models and data sets (needs a network)."""
+    from polaris import pin as pinning
+
+    pinning.main(argv)
+
+
+COMMANDS = {"show": show, "pin": pin}
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    parser = argparse.ArgumentParser(prog="polaris", description=__doc__)
+    described = "; ".join(f"{name}: {command.__doc__}" for name, command in COMMANDS.items())
+    parser.add_argument("command", choices=COMMANDS, help=described)
+    args = parser.parse_args(sys.argv[1:2])
+    try:
+        COMMANDS[args.command](sys.argv[2:])
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,39 @@
+"""Every checkpoint on every benchmark: one engine start per model, then grading."""
+
+BENCHMARKS = [data_of(f"benchmarks/{name}") for name in RECIPE.inputs.benchmarks]
+
+
+rule responses:
+    "k responses of one model to every problem of every benchmark."
+    input:
+        model=lambda w: checkpoint_of(RECIPE.checkpoints[w.model]),
+        problems=BENCHMARKS,
+    output:
+        data_of("responses/{model}"),
+    params:
+        settings=settings(RECIPE.evaluate.generate),
+        code=code("polaris.generate"),
+    threads: 1
+    benchmark:
+        f"{RUN}/responses/{{model}}/benchmark.tsv"
+    shell:
+        "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+        "--model {input.model} --problems {input.problems} --out {output}"
+
+
+rule scores:
+    "Which of the responses are right."
+    input:
+        responses=data_of("responses/{model}"),
+        problems=BENCHMARKS,
+    output:
+        data_of("scores/{model}"),
+    params:
+        settings=settings(RECIPE.evaluate.grading),
+        code=code("polaris.grade"),
+    threads: 1
+    benchmark:
+        f"{RUN}/scores/{{model}}/benchmark.tsv"
+    shell:
+        "{PY[polaris]} -m polaris.grade --settings {params.settings:q} --code {params.code} "
+        "--responses {input.responses} --problems {input.problems} --out {output}"

@@ -1,0 +1,75 @@
+"""What comes from outside. On a laptop it is made here, on a cluster fetched at pinned revisions: the same targets."""
+
+from polaris.sections import FileProblems, MadeProblems, TinyModel
+
+
+def model_verb(source) -> str:
+    return "polaris.make_model" if isinstance(source, TinyModel) else "polaris.fetch_model"
+
+
+def problems_verb(source) -> str:
+    return "polaris.make_problems" if isinstance(source, MadeProblems) else "polaris.fetch_problems"
+
+
+def problems_file(source) -> list:
+    """A local problem file is an input like any other: another content makes the set again."""
+    return [source.file] if isinstance(source, FileProblems) else []
+
+
+MODELS = {
+    "base_small": RECIPE.inputs.base_small,  # start of the specialist
+    "base_large": RECIPE.inputs.base_large,  # the mixture of experts, start of the generalist
+    "teacher_model": RECIPE.inputs.teacher,  # writes the format answers; on a laptop the problems bring their own
+}
+
+for NAME, SOURCE in MODELS.items():
+    if SOURCE:
+
+        rule:
+            name:
+                NAME
+            output:
+                checkpoint_of(NAME),
+            params:
+                verb=model_verb(SOURCE),
+                settings=settings(SOURCE),
+                code=code(model_verb(SOURCE)),
+            threads: 2
+            benchmark:
+                f"{RUN}/{NAME}/benchmark.tsv"
+            shell:
+                "{PY[vllm]} -m {params.verb} --settings {params.settings:q} --code {params.code} --out {output}"
+
+
+rule problems:
+    "Problems of the stages: `format` (format SFT), `rl`, `distill` (prompts of the traces)."
+    input:
+        lambda w: problems_file(RECIPE.inputs.problems[w.set]),
+    output:
+        data_of("problems/{set}"),
+    params:
+        verb=lambda w: problems_verb(RECIPE.inputs.problems[w.set]),
+        settings=lambda w: settings(RECIPE.inputs.problems[w.set]),
+        code=lambda w: code(problems_verb(RECIPE.inputs.problems[w.set])),
+    threads: 1
+    benchmark:
+        f"{RUN}/problems/{{set}}/benchmark.tsv"
+    shell:
+        "{PY[polaris]} -m {params.verb} --settings {params.settings:q} --code {params.code} --out {output}"
+
+
+rule benchmarks:
+    "Held-out problems of the evaluation."
+    input:
+        lambda w: problems_file(RECIPE.inputs.benchmarks[w.benchmark]),
+    output:
+        data_of("benchmarks/{benchmark}"),
+    params:
+        verb=lambda w: problems_verb(RECIPE.inputs.benchmarks[w.benchmark]),
+        settings=lambda w: settings(RECIPE.inputs.benchmarks[w.benchmark]),
+        code=lambda w: code(problems_verb(RECIPE.inputs.benchmarks[w.benchmark])),
+    threads: 1
+    benchmark:
+        f"{RUN}/benchmarks/{{benchmark}}/benchmark.tsv"
+    shell:
+        "{PY[polaris]} -m {params.verb} --settings {params.settings:q} --code {params.code} --out {output}"

@@ -1,0 +1,58 @@
+"""The distilled generalist: the specialist's traces, their selection, Megatron SFT of the mixture of experts."""
+
+LARGE = RECIPE.large_sft
+
+
+rule traces:
+    "The specialist's responses to the distillation prompts."
+    input:
+        model=checkpoint_of(RECIPE.small_rl.specialist),
+        problems=data_of("problems/distill"),
+    output:
+        data_of("traces"),
+    params:
+        settings=settings(LARGE.traces),
+        code=code("polaris.generate"),
+    threads: 1
+    benchmark:
+        f"{RUN}/traces/benchmark.tsv"
+    shell:
+        "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+        "--model {input.model} --problems {input.problems} --out {output}"
+
+
+rule sft_data:
+    "Traces worth teaching, as tokens of the generalist's own chat template."
+    input:
+        problems=data_of("problems/distill"),
+        responses=data_of("traces"),
+        base=checkpoint_of("base_large"),
+    output:
+        data_of("sft_data"),
+    params:
+        settings=settings(LARGE.sft_data),
+        code=code("large_sft.build_sft_data"),
+    threads: 1
+    benchmark:
+        f"{RUN}/sft_data/benchmark.tsv"
+    shell:
+        "{PY[megatron]} -m large_sft.build_sft_data --settings {params.settings:q} --code {params.code} "
+        "--problems {input.problems} --responses {input.responses} --base {input.base} --out {output}"
+
+
+rule distilled:
+    "Megatron SFT of the generalist (V2 blog, 2. 235B training)."
+    input:
+        start=checkpoint_of("base_large"),
+        data=data_of("sft_data"),
+    output:
+        checkpoint_of("distilled"),
+    params:
+        settings=settings(LARGE.sft),
+        code=code("large_sft.train_sft"),
+    threads: 2
+    benchmark:
+        f"{RUN}/distilled/benchmark.tsv"
+    shell:
+        "{PY[megatron]} -m large_sft.train_sft --settings {params.settings:q} --code {params.code} "
+        "--start {input.start} --data {input.data} --out {output}"

@@ -1,0 +1,30 @@
+"""The page and results.json, from every finished stage of the run."""
+
+from polaris.sections import ReportPage
+
+STAGES = {
+    "scores": [data_of(f"scores/{name}") for name in RECIPE.checkpoints],
+    "checkpoints": [checkpoint_of(folder) for folder in RECIPE.checkpoints.values()],
+    "data": [data_of(name) for name in ("format_data", "rl_data", "sft_data")],
+}
+LADDER = ["base_small", "format_sft", *RECIPE.small_rl.rl]
+PAGE = ReportPage(
+    **RECIPE.report.model_dump(), ladder=LADDER, generalists=["base_large", "distilled"], alphas=RECIPE.alphas
+)
+
+
+rule report:
+    "Tables with intervals, curves, where the time went."
+    input:
+        **STAGES,
+    output:
+        data_of("report"),
+    params:
+        settings=settings(PAGE),
+        code=code("polaris.report"),
+    threads: 1
+    benchmark:
+        f"{RUN}/report/benchmark.tsv"
+    shell:
+        "{PY[polaris]} -m polaris.report --settings {params.settings:q} --code {params.code} "
+        "--scores {input.scores} --checkpoints {input.checkpoints} --data {input.data} --out {output}"

@@ -1,0 +1,158 @@
+"""The specialist: format SFT, difficulty-filtered RL data, then the RL stages of the recipe."""
+
+SMALL = RECIPE.small_rl
+
+if SMALL.teacher:
+
+    rule teacher:
+        "A model's answers under the underline instruction (V2 blog: GPT-OSS-20B on 20K problems)."
+        input:
+            model=checkpoint_of("teacher_model"),
+            problems=data_of("problems/format"),
+        output:
+            data_of("teacher"),
+        params:
+            settings=settings(SMALL.teacher),
+            code=code("polaris.generate"),
+        threads: 1
+        benchmark:
+            f"{RUN}/teacher/benchmark.tsv"
+        shell:
+            "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+            "--model {input.model} --problems {input.problems} --out {output}"
+
+
+rule format_data:
+    "Worked answers that teach the format."
+    input:
+        problems=data_of("problems/format"),
+        responses=data_of("teacher") if SMALL.teacher else [],
+    output:
+        data_of("format_data"),
+    params:
+        settings=settings(SMALL.format_data),
+        code=code("small_rl.build_format_data"),
+        responses=f"--responses {data_of('teacher')}" if SMALL.teacher else "",
+    threads: 1
+    benchmark:
+        f"{RUN}/format_data/benchmark.tsv"
+    shell:
+        "{PY[polaris]} -m small_rl.build_format_data --settings {params.settings:q} --code {params.code} "
+        "--problems {input.problems} {params.responses} --out {output}"
+
+
+rule format_sft:
+    "Format SFT: underline important intermediate results (V2 blog, 1. 4B training)."
+    input:
+        start=checkpoint_of("base_small"),
+        data=data_of("format_data"),
+    output:
+        checkpoint_of("format_sft"),
+    params:
+        settings=settings(SMALL.format_sft),
+        code=code("small_rl.train_format"),
+    threads: 2
+    benchmark:
+        f"{RUN}/format_sft/benchmark.tsv"
+    shell:
+        "{PY[rl]} -m small_rl.train_format --settings {params.settings:q} --code {params.code} "
+        "--start {input.start} --data {input.data} --out {output}"
+
+
+rule difficulty:
+    "k rollouts of every RL problem."
+    input:
+        model=checkpoint_of(SMALL.difficulty_model),
+        problems=data_of("problems/rl"),
+    output:
+        data_of("difficulty"),
+    params:
+        settings=settings(SMALL.difficulty),
+        code=code("polaris.generate"),
+    threads: 1
+    benchmark:
+        f"{RUN}/difficulty/benchmark.tsv"
+    shell:
+        "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+        "--model {input.model} --problems {input.problems} --out {output}"
+
+
+rule rl_data:
+    "Problems of the right difficulty, and the offline consensus sets of CORE."
+    input:
+        problems=data_of("problems/rl"),
+        responses=data_of("difficulty"),
+    output:
+        data_of("rl_data"),
+    params:
+        settings=settings(SMALL.rl_data),
+        code=code("small_rl.build_rl_data"),
+    threads: 1
+    benchmark:
+        f"{RUN}/rl_data/benchmark.tsv"
+    shell:
+        "{PY[polaris]} -m small_rl.build_rl_data --settings {params.settings:q} --code {params.code} "
+        "--problems {input.problems} --responses {input.responses} --out {output}"
+
+
+# An RL stage is data, not a script: one rule per entry of the recipe's mapping, so that each is a node of the graph.
+for NAME, STAGE in SMALL.rl.items():
+    if STAGE.overlap:
+
+        rule:
+            name:
+                f"{NAME}_rollouts"
+            input:
+                model=checkpoint_of(STAGE.start),
+                problems=data_of("rl_data"),
+            output:
+                data_of(f"{NAME}_rollouts"),
+            params:
+                settings=settings(STAGE.overlap.generate),
+                code=code("polaris.generate"),
+            threads: 1
+            benchmark:
+                f"{RUN}/{NAME}_rollouts/benchmark.tsv"
+            shell:
+                "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+                "--model {input.model} --problems {input.problems} --out {output}"
+
+        rule:
+            name:
+                f"{NAME}_data"
+            input:
+                problems=data_of("rl_data"),
+                responses=data_of(f"{NAME}_rollouts"),
+            output:
+                data_of(f"{NAME}_data"),
+            params:
+                settings=settings(STAGE.overlap, exclude={"generate"}),
+                code=code("small_rl.filter_overlap"),
+            threads: 1
+            benchmark:
+                f"{RUN}/{NAME}_data/benchmark.tsv"
+            shell:
+                "{PY[polaris]} -m small_rl.filter_overlap --settings {params.settings:q} --code {params.code} "
+                "--problems {input.problems} --responses {input.responses} --out {output}"
+
+    SETS = STAGE.core and (data_of if STAGE.core.consensus == "rl_data" else checkpoint_of)(STAGE.core.consensus)
+
+    rule:
+        name:
+            NAME
+        input:
+            start=checkpoint_of(STAGE.start),
+            data=data_of(f"{NAME}_data" if STAGE.overlap else "rl_data"),
+            consensus=SETS or [],
+        output:
+            checkpoint_of(NAME),
+        params:
+            settings=settings(STAGE, exclude={"start", "overlap"}),
+            code=code("small_rl.train_rl"),
+            consensus=f"--consensus {SETS}" if SETS else "",
+        threads: 2
+        benchmark:
+            f"{RUN}/{NAME}/benchmark.tsv"
+        shell:
+            "{PY[rl]} -m small_rl.train_rl --settings {params.settings:q} --code {params.code} "
+            "--start {input.start} --data {input.data} {params.consensus} --out {output}"
