@@ -90,15 +90,20 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) ->
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
 
 
-def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
-    """Rows of a table. Raises UserError when it is not such a table, or cut off."""
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """A table with the schema's columns. Raises UserError when it is not such a table, or cut off."""
     try:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(f"{path}: this is not a readable parquet file ({error})") from None
     if missing := set(schema.names) - set(table.column_names):
         raise UserError(f"{path}: columns missing: {', '.join(sorted(missing))}")
-    return table.select(schema.names).to_pylist()
+    return table.select(schema.names)
+
+
+def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
+    """Rows of a table. Raises UserError as `read_table`."""
+    return read_table(path, schema).to_pylist()
 
 
 def read_problems(path: Path) -> dict[str, dict[str, Any]]:

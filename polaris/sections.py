@@ -152,3 +152,11 @@ class Report(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     resamples: Annotated[int, Field(ge=200, description="bootstrap draws of questions")]
     seed: Seed
+
+
+class ReportPage(Report):
+    """What the report's rule adds for the verb: which models were evaluated, and how they hang together."""
+
+    ladder: Annotated[list[str], Field(description="the small model's checkpoints, in the order of the flow")]
+    generalists: Annotated[list[str], Field(description="the large base model and the distilled one")]
+    alphas: Annotated[dict[str, str], Field(description="alpha as spelled in paths -> the model at that alpha")]
