@@ -1,0 +1,214 @@
+"""Grading many answers at once: text and plain numbers here, the rest by math-verify in own killable processes.
+
+Safe from any thread and inside Ray workers: no alarm, no fork of this process's memory, nothing left behind. The
+processes start when the first answer needs them.
+"""
+
+import collections
+import dataclasses
+import json
+import os
+import queue
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+from polaris.answers import (
+    CORRECT,
+    CRASHED,
+    FAILURES,
+    MAX_ANSWER,
+    NO_ANSWER,
+    TIMEOUT,
+    TRUNCATED,
+    UNPARSEABLE_GOLD,
+    Format,
+    compare,
+    find_answer,
+    unboxed,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+START = 180.0  # seconds within which a worker must have imported math-verify, on a busy machine
+CACHE = 1 << 16  # decided (golds, answer) pairs that are remembered
+Pair = tuple[tuple[str, ...], str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What became of one answer.
+
+    reason: one of polaris.answers.REASONS; answer: what stood in the box (its first 1000 characters), None without one
+    seconds: what the comparison took; 0 where it was remembered
+    """
+
+    correct: bool
+    reason: str
+    answer: str | None
+    seconds: float
+
+
+class _Lost(Exception):
+    """The worker is gone: it was killed, ran out of memory or crashed."""
+
+
+class _Worker:
+    """A process of polaris.grading_worker; one question at a time."""
+
+    def __init__(self) -> None:
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "polaris.grading_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "SYMPY_GROUND_TYPES": "python"},
+        )
+        try:
+            ready = self._line(START) == b"ready\n"
+        except (_Lost, TimeoutError):
+            ready = False
+        if not ready:
+            self.process.kill()
+            _, error = self.process.communicate()
+            raise RuntimeError(f"a grading process did not start:\n{error.decode(errors='replace')[-2000:]}")
+
+    def ask(self, golds: Sequence[str], answer: str, timeout: float) -> str:
+        """The reason for this answer. Raises TimeoutError and _Lost; the worker is of no use after either."""
+        request = json.dumps({"golds": list(golds), "answer": answer, "timeout": timeout})
+        try:
+            self.process.stdin.write(request.encode() + b"\n")
+            self.process.stdin.flush()
+        except OSError:
+            raise _Lost from None
+        return json.loads(self._line(timeout))["reason"]
+
+    def _line(self, timeout: float) -> bytes:
+        """The next line, which the worker writes at once and whole."""
+        poll = select.poll()
+        poll.register(self.process.stdout, select.POLLIN)
+        if not poll.poll(timeout * 1000):
+            raise TimeoutError
+        line = self.process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise _Lost
+        return line
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            try:
+                pipe.close()
+            except OSError:
+                pass
+
+
+class GradingPool:
+    """Verdicts in order, each within its deadline; a timeout or a crash is told as such and harms no other answer.
+
+    timeout: seconds for one answer; workers: processes, started when needed
+    Use it as a context manager, or call `close`. Any number of threads may share one.
+    """
+
+    def __init__(self, timeout: float, workers: int):
+        self.timeout = timeout
+        self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="grading")
+        self._known: collections.OrderedDict[Pair, str] = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all processes; answers that other threads still wait for are finished first."""
+        self._threads.shutdown(cancel_futures=True)
+        while not self._idle.empty():
+            self._idle.get().stop()
+
+    def grade(
+        self, pairs: Sequence[tuple[Sequence[str], str]], format: Format = "think", cut: Sequence[bool] = ()
+    ) -> list[Verdict]:
+        """Verdicts on whole responses: pairs of accepted answers and the response, in this order.
+
+        format: see polaris.answers.find_answer; cut: per pair, whether the response ended at max_tokens
+        """
+        found = [find_answer(response, format) for _, response in pairs]
+        missing = [TRUNCATED if i < len(cut) and cut[i] else reason for i, (_, reason) in enumerate(found)]
+        return self._verdicts([golds for golds, _ in pairs], [answer for answer, _ in found], missing)
+
+    def grade_answers(self, pairs: Sequence[tuple[Sequence[str], str]]) -> list[Verdict]:
+        """Verdicts on bare answers, boxed or not: pairs of accepted answers and the answer, in this order."""
+        answers = [unboxed(answer) or None for _, answer in pairs]
+        return self._verdicts([golds for golds, _ in pairs], answers, [NO_ANSWER] * len(answers))
+
+    def _verdicts(
+        self, golds_R: Sequence[Sequence[str]], answers_R: Sequence[str | None], missing_R: Sequence[str | None]
+    ) -> list[Verdict]:
+        """One verdict per response (_R); the same question is asked once."""
+        verdicts: list[Verdict | Pair] = []
+        questions: dict[Pair, tuple[str, float]] = {}
+        for golds, answer, missing in zip(golds_R, answers_R, missing_R, strict=True):
+            if answer is None:
+                verdicts.append(Verdict(False, missing, None, 0.0))
+                continue
+            started = time.perf_counter()
+            reason = compare(answer, golds) if golds else UNPARSEABLE_GOLD
+            if reason is None:
+                reason = self._remembered((tuple(golds), answer))
+            if reason is None:
+                verdicts.append((tuple(golds), answer))
+                questions[tuple(golds), answer] = (TIMEOUT, 0.0)
+            else:
+                verdicts.append(_verdict(reason, answer, time.perf_counter() - started))
+        for pair, outcome in zip(questions, self._threads.map(self._decide, questions), strict=True):
+            questions[pair] = outcome
+        return [v if isinstance(v, Verdict) else _verdict(questions[v][0], v[1], questions[v][1]) for v in verdicts]
+
+    def _remembered(self, pair: Pair) -> str | None:
+        with self._lock:
+            if reason := self._known.get(pair):
+                self._known.move_to_end(pair)
+            return reason
+
+    def _decide(self, pair: Pair) -> tuple[str, float]:
+        """Ask a worker: (reason, seconds). A lost worker may have been killed for no fault of the answer: one more try."""
+        started = time.perf_counter()
+        reason = CRASHED
+        for _ in range(2):
+            try:
+                worker = self._idle.get_nowait()
+            except queue.Empty:
+                worker = _Worker()
+            started = time.perf_counter()
+            try:
+                reason = worker.ask(*pair, self.timeout)
+            except _Lost:
+                worker.stop()
+                continue
+            except TimeoutError:
+                worker.stop()
+                reason = TIMEOUT
+            else:
+                self._idle.put(worker)
+            break
+        if reason not in FAILURES:
+            with self._lock:
+                self._known[pair] = reason
+                if len(self._known) > CACHE:
+                    self._known.popitem(last=False)
+        return reason, time.perf_counter() - started
+
+
+def _verdict(reason: str, answer: str, seconds: float) -> Verdict:
+    return Verdict(reason in CORRECT, reason, answer[:MAX_ANSWER], seconds)

@@ -1,0 +1,80 @@
+"""One killable grading process: `python -m polaris.grading_worker`, driven by polaris/grading_pool.py.
+
+A line of JSON in, {"golds": [...], "answer": "...", "timeout": seconds}, a line out, {"reason": "..."}; `ready` comes first.
+The process kills itself a second after an answer's deadline and ends with its parent, so that nothing of it can stay.
+"""
+
+import json
+import logging
+import os
+import resource
+import select
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+MEMORY = 3 << 30  # bytes of address space: an answer that wants more is a crash, not a swapping machine
+GRACE = 1.0  # seconds after the deadline, when the parent should long have killed this process
+LOOK = 5.0  # seconds between looks at whether the parent lives
+
+
+def requests(parent: int) -> Iterator[dict[str, Any]]:
+    """Lines of stdin, until it ends or the parent is gone (a forked sister could hold the pipe open)."""
+    text = b""
+    while os.getppid() == parent:
+        if not select.select([0], [], [], LOOK)[0]:
+            continue
+        chunk = os.read(0, 1 << 16)
+        if not chunk:
+            return
+        text += chunk
+        while b"\n" in text:
+            line, _, text = text.partition(b"\n")
+            yield json.loads(line)
+
+
+def verdict(golds: list[str], answer: str) -> str:
+    """math-verify's view, gold first: equivalent, different or unparseable_gold.
+
+    Only LaTeX between dollars is read: math-verify's plain-expression reader would pull a number out of a formula that
+    it could not parse, and call that the answer.
+    """
+    from math_verify import LatexExtractionConfig, parse, verify
+
+    from polaris.answers import DIFFERENT, EQUIVALENT, UNPARSEABLE_GOLD
+
+    def read(text: str) -> list[Any]:
+        return parse(f"${text.replace('$', ' ')}$", [LatexExtractionConfig()], parsing_timeout=None)
+
+    answer_read, parseable = read(answer), False
+    for gold in golds:
+        gold_read = read(gold)
+        parseable = parseable or any(not isinstance(item, str) for item in gold_read)
+        if verify(gold_read, answer_read, timeout_seconds=None):
+            return EQUIVALENT
+    return DIFFERENT if parseable else UNPARSEABLE_GOLD
+
+
+def main() -> None:
+    os.environ["SYMPY_GROUND_TYPES"] = "python"  # with gmpy2 a huge factorial aborts the process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel ends this process, whatever it is computing
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    parent = os.getppid()
+    logging.disable(logging.CRITICAL)
+    verdict(["2"], "1+1")  # imports what every answer needs
+    answers = os.fdopen(os.dup(1), "w")
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    print("ready", file=answers, flush=True)
+    for request in requests(parent):
+        signal.setitimer(signal.ITIMER_REAL, request["timeout"] + GRACE)
+        reason = verdict(request["golds"], request["answer"])
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(json.dumps({"reason": reason}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

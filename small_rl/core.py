@@ -1,0 +1,97 @@
+"""CORE: wrong trajectories earn for steps that right trajectories of the same problem share.
+
+V2 blog, "1. Process reward shaping": r = min(cap, |P & s| / |s|) with P the underlined results of a wrong trajectory and
+s the problem's consensus set, made of the results of its correct trajectories. Legend: _R trajectory of a step's batch.
+"""
+
+import collections
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from polaris.answers import normal_form, plain_number
+
+
+class Settings(Protocol):
+    """What this file reads of small_rl.settings.Core."""
+
+    cap: float
+    min_support: int
+    drop_answer: bool
+
+
+class ConsensusSets:
+    """Per problem, how many correct trajectories had each step. It only grows; one owner writes it."""
+
+    def __init__(self, min_support: int):
+        """min_support: correct trajectories that must share a step before it belongs to the consensus."""
+        self.min_support = min_support
+        self._counts: dict[str, collections.Counter[str]] = {}
+
+    def add(self, problem_id: str, steps: Iterable[str]) -> None:
+        """Count the steps of one correct trajectory, each once."""
+        if steps := set(steps):
+            self._counts.setdefault(problem_id, collections.Counter()).update(steps)
+
+    def of(self, problem_id: str) -> frozenset[str]:
+        """The problem's consensus set s; empty where nothing is known."""
+        counts = self._counts.get(problem_id, {})
+        return frozenset(step for step, count in counts.items() if count >= self.min_support)
+
+    def __len__(self) -> int:
+        """Problems with a set that is not empty."""
+        return sum(any(n >= self.min_support for n in counts.values()) for counts in self._counts.values())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of polaris.records.CONSENSUS, sorted, with all counts: `from_rows` gives the same sets again."""
+        return [
+            {"problem_id": problem_id, "step": step, "count": count}
+            for problem_id, counts in sorted(self._counts.items())
+            for step, count in sorted(counts.items())
+        ]
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[dict[str, Any]], min_support: int) -> "ConsensusSets":
+        sets = cls(min_support)
+        for row in rows:
+            sets._counts.setdefault(row["problem_id"], collections.Counter())[row["step"]] = row["count"]
+        return sets
+
+
+def process_reward(steps: frozenset[str], consensus: frozenset[str], cap: float) -> float:
+    """min(cap, |P & s| / |s|), and 0 while the consensus is empty."""
+    return min(cap, len(steps & consensus) / len(consensus)) if consensus else 0.0
+
+
+def without_answer(steps: Iterable[str], answer: str | None) -> frozenset[str]:
+    """The steps that are not the final answer itself: else s would give the answer away, and pay for it twice."""
+    if answer is None:
+        return frozenset(steps)
+    form = normal_form(answer)
+    number = plain_number(form)
+    return frozenset(s for s in steps if s != form and (number is None or plain_number(s) != number))
+
+
+def core_rewards(
+    problem_ids_R: Sequence[str],
+    correct_R: Sequence[bool],
+    steps_R: Sequence[Iterable[str]],
+    answers_R: Sequence[str | None],
+    sets: ConsensusSets,
+    settings: Settings,
+) -> list[float]:
+    """Rewards of one RL step, 1 for a correct trajectory; then `sets` learns the steps of the correct ones.
+
+    All wrong trajectories are scored before anything is added, so that the order in the batch does not matter.
+    steps_R: as of small_rl.steps.parse_steps; answers_R: each trajectory's own final answer
+    """
+    sets_of_steps = [
+        without_answer(steps, answer) if settings.drop_answer else frozenset(steps)
+        for steps, answer in zip(steps_R, answers_R, strict=True)
+    ]
+    rows = list(zip(problem_ids_R, correct_R, sets_of_steps, strict=True))
+    consensus = {problem_id: sets.of(problem_id) for problem_id in set(problem_ids_R)}
+    rewards = [1.0 if ok else process_reward(steps, consensus[pid], settings.cap) for pid, ok, steps in rows]
+    for problem_id, ok, steps in rows:
+        if ok:
+            sets.add(problem_id, steps)
+    return rewards

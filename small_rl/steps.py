@@ -1,0 +1,56 @@
+r"""Intermediate results: the spans that a model underlined, in a form in which equal ones are equal texts.
+
+V2 blog, "1. Process reward shaping": a rule-based parser collects the spans inside `\underline{}`. The source leaves open
+what a nested, unclosed or repeated span means; here the outermost complete span counts, once.
+"""
+
+import re
+
+from polaris.answers import normal_form
+
+MAX_SPANS = 64  # of one response, from its beginning: underlining everything must not pay
+MAX_LENGTH = 256  # characters; a longer span is prose, not a result
+MAX_WORDS = 8  # of a span without any mathematics in it
+_TOKEN = re.compile(r"\\underline\s*\{|\\.|[{}]", re.DOTALL)
+_SIZED = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+_PROSE = re.compile(r"[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*[.!?]?")
+
+
+def underlined(response: str) -> list[str]:
+    r"""The contents of the outermost complete `\underline{...}` spans, in order, at most MAX_SPANS.
+
+    `\{`, `\}` and `\\` do not count as braces. An unclosed opening and a span longer than MAX_LENGTH are passed over;
+    the spans inside them count. One pass over the text, linear however the braces are nested.
+    """
+    spans: list[tuple[int, int]] = []
+    open_braces: list[int | None] = []  # start of the content for an underline, None for another brace
+    first = response.find("\\underline")
+    for token in _TOKEN.finditer(response, first) if first >= 0 else ():
+        mark = token[0]
+        if mark == "{":
+            open_braces.append(None)
+        elif len(mark) > 2:
+            open_braces.append(token.end())
+        elif mark == "}" and open_braces:
+            start, end = open_braces.pop(), token.start()
+            if start is not None and end - start <= MAX_LENGTH:
+                while spans and spans[-1][0] > start:
+                    spans.pop()
+                spans.append((start, end))
+    return [response[start:end] for start, end in spans[:MAX_SPANS]]
+
+
+def step_form(span: str) -> str:
+    """Normal form of one underlined span; empty for what is no result: nothing, a lone letter, a sentence.
+
+    The normal form of answers, and without the commas of thousands: in a step `1,234` is a number, not a pair.
+    """
+    if len(span.split()) > MAX_WORDS and _PROSE.fullmatch(span.strip()):
+        return ""
+    form = _SIZED.sub("", normal_form(span))
+    return "" if len(form) == 1 and form.isalpha() else form
+
+
+def parse_steps(response: str) -> tuple[str, ...]:
+    """The intermediate results of a response, in order of first appearance, each once."""
+    return tuple(dict.fromkeys(form for span in underlined(response) if (form := step_form(span))))
