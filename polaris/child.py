@@ -20,16 +20,26 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _stop(child: subprocess.Popen, grace: float) -> None:
-    """SIGTERM for the whole group, SIGKILL after `grace` seconds."""
+def _stop(group: int, grace: float) -> None:
+    """SIGTERM for the whole process group, SIGKILL after `grace` seconds for what is left of it."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(child.pid, sign)
-        except ProcessLookupError:
-            break
         deadline = time.monotonic() + grace
-        while child.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.1)
+        try:
+            os.killpg(group, sign)
+            while time.monotonic() < deadline:
+                os.killpg(group, 0)
+                time.sleep(0.05)
+        except ProcessLookupError:
+            return
+
+
+def _watch(child: subprocess.Popen, limit: float, grace: float, timed_out: threading.Event) -> None:
+    """Wait for the child's end, at most `limit` seconds, then stop whatever of its group is still there."""
+    try:
+        child.wait(limit)
+    except subprocess.TimeoutExpired:
+        timed_out.set()
+    _stop(child.pid, grace)
     child.wait()
 
 
@@ -66,19 +76,20 @@ def run(
         preexec_fn=_die_with_parent,
     )
     timed_out = threading.Event()
-    timer = threading.Timer(limit, lambda: (timed_out.set(), _stop(child, grace)))
-    timer.daemon = True
-    timer.start()
+    # A thread watches the end, because a grandchild that outlives the child would hold its output open.
+    watcher = threading.Thread(target=_watch, args=(child, limit, grace, timed_out), daemon=True)
+    watcher.start()
     try:
         with log.open("a") as out:
             for line in child.stdout:
                 out.write(line)
                 out.flush()
                 on_line(line)
-        child.wait()
+    except BaseException:
+        _stop(child.pid, grace)
+        raise
     finally:
-        timer.cancel()
-        _stop(child, grace)
+        watcher.join()
     if timed_out.is_set():
         raise UserError(f"{command[0]}: stopped after its limit of {limit:.0f} s; the log's end ({log}):\n{tail(log)}")
     if child.returncode:

@@ -1,0 +1,68 @@
+"""Engines as child processes: their end is told, and nothing of them stays."""
+
+import os
+import sys
+import time
+
+import psutil
+import pytest
+
+from polaris import child
+from polaris.errors import UserError
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def alive(pid: int) -> bool:
+    """Not gone, and not a zombie that only waits for its reaper."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_output_goes_to_the_log_and_line_by_line_to_the_caller(tmp_path):
+    lines = []
+    child.run(python("print('a'); print('b')"), tmp_path / "log", {"X": "1"}, 30, lines.append)
+    assert lines == ["a\n", "b\n"] and (tmp_path / "log").read_text() == "a\nb\n"
+
+
+def test_a_failure_shows_the_end_of_the_log(tmp_path):
+    with pytest.raises(UserError, match="(?s)status 3.*the reason"):
+        child.run(python("import sys; print('the reason'); sys.exit(3)"), tmp_path / "log", {}, 30)
+
+
+def test_a_hang_becomes_an_error_and_the_whole_group_is_gone(tmp_path):
+    code = (
+        "import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)']);"
+        "print(c.pid, flush=True); time.sleep(99)"
+    )
+    pids = []
+    with pytest.raises(UserError, match="limit of 2 s"):
+        child.run(python(code), tmp_path / "log", {}, 2, lambda line: pids.append(int(line)), grace=2)
+    time.sleep(0.2)
+    assert pids and not alive(pids[0])
+
+
+def test_a_grandchild_that_keeps_the_pipe_open_does_not_hold_us(tmp_path):
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])"
+    started = time.monotonic()
+    child.run(python(code), tmp_path / "log", {}, 90, grace=1)
+    assert time.monotonic() - started < 30
+
+
+def test_the_child_dies_with_a_killed_parent(tmp_path):
+    inner = f"print(__import__('os').getpid(), file=open({str(tmp_path / 'pid')!r}, 'w'), flush=True);"
+    inner += "__import__('time').sleep(99)"
+    outer = (
+        "import sys, pathlib; from polaris import child;"
+        f"child.run([sys.executable, '-c', {inner!r}], pathlib.Path({str(tmp_path / 'log')!r}), {{}}, 99)"
+    )
+    pid = os.spawnv(os.P_NOWAIT, sys.executable, python(outer))
+    for _ in range(100):
+        if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip():
+            break
+        time.sleep(0.1)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    time.sleep(0.5)
+    assert not alive(int((tmp_path / "pid").read_text()))
