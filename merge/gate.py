@@ -1,0 +1,147 @@
+"""What must be true of two checkpoints before a byte of their average is written.
+
+Averaging never fails by itself: two models that do not belong together give a file that loads and talks nonsense.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from merge.checkpoint import Checkpoint
+from polaris.errors import UserError
+
+FLOATS = ("BF16", "F16", "F32")
+# Keys of config.json that say nothing about what the weights mean.
+FREE_CONFIG_KEYS = ("transformers_version", "_name_or_path", "use_cache")
+# One key under two names: transformers 4 and 5.
+RENAMED_CONFIG_KEYS = {"torch_dtype": "dtype"}
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json")
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+SPARE_BYTES = 64 << 20  # kept free beyond the weights: tokenizer, manifest, the file system's own
+
+
+def check_pair(base: Checkpoint, distilled: Checkpoint) -> None:
+    """Raises UserError, naming the first difference, unless the two differ in their weights' values only."""
+    _check_tensors(base, distilled)
+    _check_config(base.folder, distilled.folder)
+    _check_tokenizer(base.folder, distilled.folder)
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Raises UserError when the file system of `folder` has not `needed` bytes (and a little more) free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed + SPARE_BYTES:
+        raise UserError(
+            f"{folder}: the merged model needs {(needed + SPARE_BYTES) / 1e9:.2f} GB and only {free / 1e9:.2f} GB are "
+            "free; make room there, or put the run on another disk"
+        )
+
+
+def _check_tensors(base: Checkpoint, distilled: Checkpoint) -> None:
+    for have, lack in ((base, distilled), (distilled, base)):
+        if only := sorted(have.shard_of.keys() - lack.shard_of.keys()):
+            more = f" and {len(only) - 1} more tensors" if len(only) > 1 else ""
+            raise UserError(
+                f"{lack.folder}: it lacks tensor {only[0]}{more}, which {have.shard_of[only[0]].path} has; "
+                "only two checkpoints of the same model can be merged"
+            )
+    for name, shard in base.shard_of.items():
+        ours, theirs = shard.tensors[name], distilled.tensor(name)
+        where = f"{distilled.shard_of[name].path}: tensor {name}"
+        if ours.dtype not in FLOATS:
+            raise UserError(
+                f"{shard.path}: tensor {name} is {ours.dtype}: quantised or integer weights cannot be averaged; "
+                f"use the {', '.join(FLOATS)} version of this model"
+            )
+        if ours.dtype != theirs.dtype:
+            raise UserError(f"{where} is {theirs.dtype}, {ours.dtype} in the base; save both in the same dtype")
+        if ours.shape != theirs.shape:
+            raise UserError(
+                f"{where} has the shape {list(theirs.shape)}, {list(ours.shape)} in the base; "
+                "only two checkpoints of the same model can be merged"
+            )
+
+
+def _check_config(base: Path, distilled: Path) -> None:
+    ours, theirs = _config(base), _config(distilled)
+    for key in sorted(ours.keys() | theirs.keys()):
+        if ours.get(key) != theirs.get(key):
+            raise UserError(
+                f"{distilled / 'config.json'}: {key} is {_short(theirs.get(key))}, {_short(ours.get(key))} in "
+                f"{base / 'config.json'}; if the two models are meant to be the same, copy the base's config.json"
+            )
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """config.json without what does not matter; null is the same as absent."""
+    config = _read_json(folder / "config.json")
+    config = {RENAMED_CONFIG_KEYS.get(key, key): value for key, value in config.items() if value is not None}
+    return {key: value for key, value in config.items() if key not in FREE_CONFIG_KEYS}
+
+
+def _check_tokenizer(base: Path, distilled: Path) -> None:
+    shared = [name for name in TOKENIZER_FILES if (base / name).is_file() and (distilled / name).is_file()]
+    if not set(shared) & set(VOCABULARIES):
+        raise UserError(
+            f"{distilled}: none of {', '.join(VOCABULARIES)} is both here and in {base}, so that the vocabularies "
+            "cannot be compared; copy the tokenizer beside the model that lacks it"
+        )
+    for name in shared:
+        if _vocabulary(base / name) != _vocabulary(distilled / name):
+            raise UserError(f"{distilled / name}: it differs from {base / name}: token ids would mean different words")
+    for what, read in (("the special tokens", _special_tokens), ("the chat template", _chat_template)):
+        ours, theirs = read(base), read(distilled)
+        if ours != theirs:
+            raise UserError(
+                f"{distilled}: {what} (tokenizer_config.json and its companions) are {_short(theirs)}, "
+                f"{_short(ours)} in {base}; merge models of one prompt format, or copy the base's files"
+            )
+
+
+def _vocabulary(path: Path) -> Any:
+    if path.suffix != ".json":
+        return path.read_bytes()
+    # How the last user padded and cut is saved with a tokenizer, and says nothing about its tokens.
+    return {key: value for key, value in _read_json(path).items() if key not in ("padding", "truncation")}
+
+
+def _special_tokens(folder: Path) -> dict[str, Any]:
+    """eos_token and so on -> its text; lists as sorted texts. Absent, null, false and empty are the same."""
+    settings = _read_json(folder / "tokenizer_config.json") | _read_json(folder / "special_tokens_map.json")
+    tokens = {key: _text(value) for key, value in settings.items() if key.endswith("_token") and value}
+    # transformers 4 and 5 name the further ones differently.
+    further = [settings.get(key) or [] for key in ("additional_special_tokens", "extra_special_tokens")]
+    texts = {_text(token) for group in further for token in (group.values() if isinstance(group, dict) else group)}
+    return tokens | ({"additional": sorted(texts)} if texts else {})
+
+
+def _text(token: Any) -> Any:
+    return token.get("content") if isinstance(token, dict) else token
+
+
+def _chat_template(folder: Path) -> Any:
+    """The template that transformers would use: chat_template.jinja before the ones inside JSON files."""
+    if (folder / "chat_template.jinja").is_file():
+        return (folder / "chat_template.jinja").read_text()
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        if template := _read_json(folder / name).get("chat_template"):
+            return template
+    return None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; empty when there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path}: this is not JSON ({error}); fetch or save this file again") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: this is not a JSON object; fetch or save this file again")
+    return value
+
+
+def _short(value: Any) -> str:
+    return "absent" if value is None else f"{value!r:.80}"
