@@ -13,6 +13,7 @@ from polaris.errors import UserError
 
 PR_SET_PDEATHSIG = 1  # prctl(2): the kernel signals the child when its parent dies, even by SIGKILL
 LAST_LINES = 25
+LINE = 300  # characters of a line that are shown: vLLM dumps its whole state into one
 
 
 def _die_with_parent() -> None:
@@ -47,7 +48,8 @@ def tail(log: Path, lines: int = LAST_LINES) -> str:
     """The end of a log, for an error message."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 64 * 1024))
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+        last = file.read().decode(errors="replace").splitlines()[-lines:]
+    return "\n".join(line[:LINE] for line in last)
 
 
 def run(

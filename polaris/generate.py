@@ -1,0 +1,237 @@
+"""Responses of one model to the problems of some sets: `responses.parquet`, in the order of sets, problems, samples.
+
+Every response has its own seed, a hash of the recipe's seed, the set, the problem and the sample: what else is generated
+beside it, in which order, and how often the stage was killed do not choose it. vLLM draws each token from the seed alone,
+but computes logits batched, and their last bits depend on the batch's composition and the number of threads: at a near-tie
+another token may come out, and the rest of that response then differs.
+
+Finished responses are kept in shards in `stage.state`; a killed stage generates only what is in none of them.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polaris import vllm_engine
+from polaris.errors import UserError
+from polaris.manifest import Manifest
+from polaris.progress import Progress
+from polaris.prompts import messages
+from polaris.records import RESPONSES, read_problems, write_rows
+from polaris.sections import Generate
+from polaris.stage import Stage, run_verb
+
+SHARD_RESPONSES = 512
+SHARD_SECONDS = 20.0  # what a kill may cost, besides the responses in flight
+SHARD = pa.schema(
+    [
+        pa.field("key", pa.int64(), nullable=False),
+        pa.field("response", pa.string(), nullable=False),
+        pa.field("tokens", pa.int32(), nullable=False),
+        pa.field("finish_reason", pa.string(), nullable=False),
+    ]
+)
+# Kept in the text although some tokenizers count them among the special tokens: grading reads them.
+KEPT_SPECIAL = ("<think>", "</think>")
+
+
+def response_seed(seed: int, problem_set: str, problem_id: str, sample: int) -> int:
+    """Seed of one response, 0 <= seed < 2**63: the same on every machine and whatever else is generated."""
+    text = json.dumps([seed, problem_set, problem_id, sample], ensure_ascii=True)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def problem_sets(manifests: list[Manifest], k: dict[str, int]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Problems by set and id, in the order of the manifests. Raises UserError unless the sets are those of `k`."""
+    sets: dict[str, dict[str, dict[str, Any]]] = {}
+    for given in manifests:
+        if given.stage in sets:
+            raise UserError(f"--problems: two sets are named {given.stage} ({given.path}); names are their folders'")
+        sets[given.stage] = read_problems(given.file("problems.parquet"))
+    if missing := [name for name in k if name not in sets]:
+        raise UserError(f"k: there is no problem set {missing[0]} (--problems gave {', '.join(sets) or 'none'})")
+    if extra := [name for name in sets if name not in k]:
+        raise UserError(f"k: this key does not say how many responses problem set {extra[0]} gets per problem")
+    return sets
+
+
+def load_tokenizer(model: Path) -> Any:
+    """The model's tokenizer. Raises UserError when there is none or it has no chat template."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{model}: the tokenizer cannot be read ({str(error).splitlines()[0]})") from None
+    if not tokenizer.chat_template:
+        raise UserError(f"{model}: the tokenizer has no chat template; put the model's chat_template.jinja there")
+    return tokenizer
+
+
+def check_context(model: Path, max_model_len: int) -> None:
+    """Raises UserError when the model was not made for so many tokens (a rope that is scaled is left to vLLM)."""
+    config = json.loads((model / "config.json").read_text())
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    limit = config.get("max_position_embeddings")
+    if limit and rope.get("rope_type", rope.get("type", "default")) == "default" and max_model_len > limit:
+        raise UserError(f"engine.max_model_len: {max_model_len} tokens, but {model}/config.json allows {limit}")
+
+
+def render_prompts(tokenizer: Any, sets: dict[str, dict[str, dict[str, Any]]], settings: Generate) -> list[list[int]]:
+    """Token ids of the prompt of each problem, in order. Raises UserError naming a problem that leaves no room."""
+    prompts = []
+    room = settings.engine.max_model_len - settings.sampling.max_tokens
+    for name, problems in sets.items():
+        for problem_id, row in problems.items():
+            ids = tokenizer.apply_chat_template(
+                messages(row["problem"], settings.instruction), add_generation_prompt=True, return_dict=False
+            )
+            if len(ids) > room:
+                raise UserError(
+                    f"problem {problem_id} of {name}: its prompt has {len(ids)} tokens, and with sampling.max_tokens "
+                    f"{settings.sampling.max_tokens} that is more than engine.max_model_len {settings.engine.max_model_len}"
+                )
+            prompts.append(ids)
+    return prompts
+
+
+def plan(sets: dict[str, dict[str, dict[str, Any]]], settings: Generate) -> list[dict[str, Any]]:
+    """One entry per wanted response, in order; a response's key is its place here. `prompt`: index of its problem."""
+    wanted, prompt = [], 0
+    for name, problems in sets.items():
+        for problem_id in problems:
+            for sample in range(settings.k[name]):
+                seed = response_seed(settings.sampling.seed, name, problem_id, sample)
+                entry = {"set": name, "problem_id": problem_id, "sample": sample, "seed": seed, "prompt": prompt}
+                wanted.append(entry)
+            prompt += 1
+    return wanted
+
+
+class Decoder:
+    """Token ids to text: special tokens and the token that ended the response go, think tags stay."""
+
+    def __init__(self, tokenizer: Any):
+        self._tokenizer = tokenizer
+        kept = {tokenizer.convert_tokens_to_ids(tag) for tag in KEPT_SPECIAL}
+        self._dropped = set(tokenizer.all_special_ids) - kept
+
+    def text(self, answer: vllm_engine.Completion) -> str:
+        # A response that ended by itself ends with the token that said so, special or not.
+        said = answer.token_ids[:-1] if answer.finish_reason == "stop" else answer.token_ids
+        shown = [token for token in said if token not in self._dropped]
+        return self._tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+class Shards:
+    """Finished responses on disk, by key. A shard is written beside and renamed, so that it is whole or not there."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.rows: dict[int, dict[str, Any]] = {}
+        self._new: list[dict[str, Any]] = []
+        self._written = time.monotonic()
+        self._count = 0
+        for path in sorted(folder.glob("shard-*.parquet")):
+            self.rows |= {row["key"]: row for row in pq.read_table(path).to_pylist()}
+            self._count = int(path.stem.removeprefix("shard-")) + 1
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.rows[row["key"]] = row
+        self._new.append(row)
+        if len(self._new) >= SHARD_RESPONSES or time.monotonic() - self._written > SHARD_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        self._written = time.monotonic()
+        if not self._new:
+            return
+        path = self.folder / f"shard-{self._count:06d}.parquet"
+        partial = path.with_name(path.name + ".partial")
+        write_rows(partial, self._new, SHARD)
+        partial.rename(path)
+        self._count += 1
+        self._new = []
+
+
+def requests(wanted: list[dict[str, Any]], prompts: list[list[int]], done: set[int]) -> Iterator[vllm_engine.Request]:
+    """What is still to be generated, in order."""
+    for key, entry in enumerate(wanted):
+        if key not in done:
+            yield vllm_engine.Request(key, prompts[entry["prompt"]], entry["seed"])
+
+
+def generate(
+    stage: Stage, model: Path, wanted: list[dict[str, Any]], prompts: list[list[int]], tokenizer: Any
+) -> tuple[dict[int, dict[str, Any]], float | None]:
+    """Every wanted response by key, the missing ones generated now, and tokens per second (None: nothing was missing)."""
+    shards = Shards(stage.state)
+    if len(shards.rows) == len(wanted):
+        return shards.rows, None
+    if shards.rows:
+        stage.say(f"{len(shards.rows)} of {len(wanted)} responses were already generated; going on")
+    decoder = Decoder(tokenizer)
+    settings = stage.settings
+    todo = requests(wanted, prompts, set(shards.rows))
+    with vllm_engine.VllmEngine(model, settings.engine, settings.sampling, stage.log / "vllm.log") as engine:
+        progress = Progress(stage.name, len(wanted), unit="response", out=engine.terminal)
+        progress.update(len(shards.rows))
+        started, tokens = time.monotonic(), 0
+        for answer in engine.generate(todo):
+            tokens += len(answer.token_ids)
+            shards.add(
+                {
+                    "key": answer.key,
+                    "response": decoder.text(answer),
+                    "tokens": len(answer.token_ids),
+                    "finish_reason": answer.finish_reason,
+                }
+            )
+            progress.update(len(shards.rows), f"{tokens / (time.monotonic() - started):.0f} tokens/s")
+        shards.flush()
+        seconds = time.monotonic() - started
+    return shards.rows, round(tokens / seconds, 1)
+
+
+def metrics(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Per set: number of responses, mean tokens, share cut at max_tokens."""
+    sums: dict[str, list[int]] = {}
+    for row in rows:
+        total = sums.setdefault(row["set"], [0, 0, 0])
+        total[0] += 1
+        total[1] += row["tokens"]
+        total[2] += row["finish_reason"] == "length"
+    return {
+        name: {"responses": n, "mean_tokens": round(tokens / n, 1), "truncated": round(cut / n, 4)}
+        for name, (n, tokens, cut) in sums.items()
+    }
+
+
+def main() -> None:
+    with Stage.from_command_line("polaris.generate", Generate, inputs=("model",), repeated=("problems",)) as stage:
+        vllm_engine.work_offline()
+        settings = stage.settings
+        sets = problem_sets(stage.inputs["problems"], settings.k)
+        model = stage.inputs["model"].model
+        check_context(model, settings.engine.max_model_len)
+        tokenizer = load_tokenizer(model)
+        prompts = render_prompts(tokenizer, sets, settings)
+        wanted = plan(sets, settings)
+        responses, speed = generate(stage, model, wanted, prompts, tokenizer)
+        rows = []
+        for key, entry in enumerate(wanted):
+            answer = {name: value for name, value in responses[key].items() if name != "key"}
+            rows.append({name: value for name, value in entry.items() if name != "prompt"} | answer)
+        write_rows(stage.partial / "responses.parquet", rows, RESPONSES)
+        stage.publish(metrics={"sets": metrics(rows), "tokens_per_second": speed})
+
+
+if __name__ == "__main__":
+    run_verb(main)
+    vllm_engine.leave()
