@@ -1,0 +1,64 @@
+"""The test recipe runs once, killed on the way and continued; every pipeline test looks at its results."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = [str(ROOT / "configs/laptop.yaml"), str(ROOT / "configs/test.yaml")]
+KILLED_STAGE = "core"
+MINUTES = 25
+
+
+def command(*arguments: str, configs: list[str] = CONFIGS) -> list[str]:
+    """Snakemake on the project's Snakefile, as `make run` starts it."""
+    start = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2", "--nolock"]
+    return [*start, "--rerun-incomplete", *arguments, *(["--configfile", *configs] if configs else [])]
+
+
+def snakemake(folder: Path, *arguments: str, configs: list[str] = CONFIGS, **kwargs) -> subprocess.CompletedProcess:
+    """Run Snakemake in `folder`; stdout and stderr together in .stdout."""
+    return subprocess.run(
+        command(*arguments, configs=configs),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=MINUTES * 60,
+        **kwargs,
+    )
+
+
+def kill_in_the_middle(folder: Path, log: Path) -> int:
+    """Start the run and SIGKILL everything of it once the RL stage has finished a step. Returns the steps done."""
+    metrics = folder / f"runs/test/{KILLED_STAGE}/log/metrics.jsonl"
+    with log.open("w") as out:
+        run = subprocess.Popen(command(), cwd=folder, stdout=out, stderr=out, start_new_session=True)
+        deadline = time.monotonic() + MINUTES * 60
+        while run.poll() is None and time.monotonic() < deadline:
+            if metrics.exists() and metrics.read_text().count("\n") >= 1:
+                time.sleep(1)  # so that the step's checkpoint is on its way, or done
+                break
+            time.sleep(0.2)
+        assert run.poll() is None, f"the run ended before the kill:\n{log.read_text()[-6000:]}"
+        done = metrics.read_text().count("\n")
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    assert not (folder / f"runs/test/{KILLED_STAGE}/checkpoint.json").exists()
+    return done
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """A folder in which configs/test.yaml has run to its report, with one kill -9 in the CORE stage."""
+    folder = tmp_path_factory.mktemp("finished")
+    kill_in_the_middle(folder, folder / "killed.log")
+    done = snakemake(folder)
+    (folder / "continued.log").write_text(done.stdout)
+    assert done.returncode == 0, done.stdout[-8000:]
+    return folder / "runs" / "test"

@@ -1,0 +1,60 @@
+"""The full recipes can be read as graphs without a GPU, a model or a network; a wrong one stops there."""
+
+import os
+import shutil
+
+import pytest
+
+from .conftest import CONFIGS, ROOT, snakemake
+
+OFFLINE = {**os.environ, "HF_HUB_OFFLINE": "1", "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+STAGES = ["base_small", "base_large", "format_data", "format_sft", "difficulty", "rl_data", "grpo", "core",
+          "core_filtered_rollouts", "core_filtered_data", "core_filtered", "traces", "sft_data", "distilled", "merged",
+          "responses", "scores", "report"]  # fmt: skip
+
+
+def jobs(text: str) -> dict[str, int]:
+    """Rule -> number of jobs, from Snakemake's job table."""
+    pairs = [line.split() for line in text.splitlines()]
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+@pytest.mark.parametrize("way", ["--configfile", "--profile"])
+def test_the_full_v2_graph(way):
+    more = ("--profile", "cluster") if way == "--profile" else ()
+    configs = [] if more else ["configs/polaris_v2.yaml"]
+    done = snakemake(ROOT, "-n", *more, configs=configs, env=OFFLINE)
+    assert done.returncode == 0, done.stdout[-4000:]
+    table = jobs(done.stdout)
+    assert set(STAGES) | {"teacher", "teacher_model"} <= set(table)
+    assert table["merged"] == 4 and table["benchmarks"] == 3 and table["responses"] == table["scores"] == 11
+    assert "runs/polaris_v2/report/data.json" in done.stdout
+
+
+def test_the_default_is_the_laptop_recipe():
+    done = snakemake(ROOT, "-n", "--forceall", configs=[])
+    assert done.returncode == 0 and "runs/laptop/report/data.json" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ("small_rl: {rl: {grpo: {steps: 0}}}", "small_rl.rl.grpo.steps"),
+        ("small_rl: {rl: {grpo: {start: core}}}", "rl.grpo.start: core is a later stage"),
+        ("merge: {alphas: [2.0]}", "merge.alphas.0"),
+        ("run: a\nrun: b", "key run is in line 1 already"),
+    ],
+)
+def test_a_wrong_recipe_stops_before_anything_runs(tmp_path, overlay, message):
+    (tmp_path / "mine.yaml").write_text(overlay)
+    done = snakemake(tmp_path, "-n", configs=[*CONFIGS, str(tmp_path / "mine.yaml")])
+    assert done.returncode != 0
+    assert message in done.stdout and "mine.yaml" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_an_unpinned_model_is_refused_when_it_is_needed(tmp_path):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    target = "runs/polaris_v2/base_small/checkpoint.json"
+    done = snakemake(tmp_path, target, configs=["configs/polaris_v2.yaml"], env=OFFLINE)
+    assert done.returncode != 0
+    assert "Qwen/Qwen3-4B-Thinking-2507" in done.stdout and "polaris pin" in done.stdout

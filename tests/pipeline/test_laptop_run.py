@@ -1,0 +1,97 @@
+"""The whole recipe with real engines: verl, vLLM, Megatron-core, the merge, the report."""
+
+import json
+from html.parser import HTMLParser
+
+import pyarrow.parquet as pq
+import pytest
+
+from configs import recipe
+from polaris import manifest
+from polaris.records import CONSENSUS, GRADED, read_rows
+
+from .conftest import CONFIGS, KILLED_STAGE, snakemake
+
+RECIPE = recipe.load(CONFIGS)
+
+
+@pytest.fixture(scope="module")
+def results(finished) -> dict:
+    return json.loads((finished / "report/results.json").read_text())
+
+
+def test_every_checkpoint_was_trained_and_evaluated(finished, results):
+    names = set(RECIPE.checkpoints)
+    assert {row["name"] for row in results["models"]} == names
+    for name in names:
+        graded = read_rows(finished / f"scores/{name}/graded.parquet", GRADED)
+        for benchmark, k in RECIPE.evaluate.generate.k.items():
+            rows = [row for row in graded if row["set"] == benchmark]
+            assert len(rows) == k * RECIPE.inputs.benchmarks[benchmark].count
+            (shown,) = [r for r in results["models"] if (r["name"], r["benchmark"]) == (name, benchmark)]
+            assert shown["avg"] == pytest.approx(sum(row["correct"] for row in rows) / len(rows))
+            assert shown["interval"][0] <= shown["avg"] <= shown["interval"][1]
+
+
+def test_steps_planned_are_steps_reached(finished):
+    for name, stage in RECIPE.small_rl.rl.items():
+        done = manifest.read(finished / name / "checkpoint.json")
+        assert done.steps == {"planned": stage.steps, "reached": stage.steps}
+        lines = [json.loads(line) for line in (finished / name / "log/metrics.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines] == list(range(1, stage.steps + 1))
+    for name in ("format_sft", "distilled"):
+        steps = manifest.read(finished / name / "checkpoint.json").steps
+        assert steps["planned"] == steps["reached"] > 0
+
+
+def test_the_killed_stage_went_on_where_it_was(finished):
+    text = (finished.parents[1] / "continued.log").read_text()
+    assert f"{KILLED_STAGE}: continuing after step" in text
+
+
+def test_every_rung_moved_its_weights(finished):
+    for name in ("format_sft", *RECIPE.small_rl.rl, "distilled"):
+        own = manifest.read(finished / name / "checkpoint.json")
+        start = manifest.read(own.inputs["start"]["path"])
+        weights = lambda m: {n: f["xxh3"] for n, f in m.files.items() if n.endswith(".safetensors")}  # noqa: E731
+        assert weights(own) and set(weights(own).values()).isdisjoint(weights(start).values()), name
+
+
+def test_core_grew_its_consensus_sets(finished):
+    def pairs(path):
+        return {(row["problem_id"], row["step"]) for row in read_rows(path, CONSENSUS)}
+
+    assert pairs(finished / "core/consensus.parquet") >= pairs(finished / "rl_data/consensus.parquet")
+    assert not (finished / "grpo/consensus.parquet").exists()
+
+
+def test_the_overlap_filter_chose_among_the_rl_problems(finished):
+    ids = {name: set(pq.read_table(finished / name / "problems.parquet")["id"].to_pylist())
+           for name in ("rl_data", "core_filtered_data")}  # fmt: skip
+    assert ids["core_filtered_data"] and ids["core_filtered_data"] <= ids["rl_data"]
+
+
+def test_the_page_stands_alone(finished):
+    outside = []
+
+    class Links(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            outside.extend(v for k, v in attrs if k in ("src", "href") and v and not v.startswith(("#", "data:")))
+
+    page = (finished / "report/index.html").read_text()
+    Links().feed(page)
+    assert outside == [] and page.count("<svg") >= 3
+
+
+def test_results_have_the_documented_shape(results):
+    assert {"name", "start", "steps", "benchmark", "k", "n", "avg", "interval", "truncated"} <= set(results["models"][0])
+    assert {"a", "b", "difference", "interval"} <= set(results["pairs"][0])
+    assert {row["alpha"] for row in results["alphas"]} == {"0.30", "0.50"} | set(RECIPE.alphas)
+    stages = {row["stage"]: row for row in results["timings"]}
+    assert {"format_sft", "grpo", "core", "core_filtered", "distilled"} <= set(stages)
+    assert all(row["seconds"] > 0 for row in stages.values())
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    again = snakemake(finished.parents[1])
+    assert again.returncode == 0 and "Nothing to be done" in again.stdout

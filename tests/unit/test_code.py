@@ -1,0 +1,51 @@
+"""The code digest: comments never retrain a model, code does, and only where it is imported."""
+
+import shutil
+
+import pytest
+
+from polaris import code
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A copy of our packages in which files may be changed."""
+    for package in code.PACKAGES:
+        shutil.copytree(code.ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    code.digest.cache_clear()
+    yield tmp_path
+    code.digest.cache_clear()
+
+
+def digest(module: str) -> str:
+    code.digest.cache_clear()
+    return code.digest(module)
+
+
+def test_comments_docstrings_and_layout_do_not_count(tree):
+    before = digest("merge.alpha")
+    file = tree / "merge/alpha.py"
+    text = file.read_text()
+    file.write_text("# a comment\n\n" + text.replace("The merge formula", "The formula of the merge") + "\n\n\n")
+    assert digest("merge.alpha") == before
+    file.write_text(text.replace(":.6f", ":.5f"))
+    assert digest("merge.alpha") != before
+
+
+def test_a_change_counts_only_where_it_is_imported(tree):
+    before = {module: digest(module) for module in ("merge.settings", "small_rl.settings")}
+    with (tree / "merge/alpha.py").open("a") as file:
+        file.write("\n\nEXTRA = 1\n")
+    assert digest("merge.settings") != before["merge.settings"]
+    assert digest("small_rl.settings") == before["small_rl.settings"]
+
+
+def test_imports_inside_functions_count():
+    assert "configs.recipe" not in code.closure("polaris.cli")
+    assert "polaris.show" in code.closure("polaris.cli") or "polaris.pin" in code.closure("polaris.cli")
+
+
+def test_an_unknown_module_is_told():
+    with pytest.raises(ModuleNotFoundError, match="small_rl.nothing"):
+        code.digest("small_rl.nothing")

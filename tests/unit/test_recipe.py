@@ -1,0 +1,89 @@
+"""A wrong recipe stops at parse time, in one sentence that names file and key."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from configs import recipe
+from polaris.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+LAPTOP = ROOT / "configs/laptop.yaml"
+RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], [ROOT / "configs/polaris_v2.yaml"]]
+
+
+@pytest.mark.parametrize("files", RECIPES, ids=lambda files: files[-1].stem)
+def test_every_shipped_recipe_is_valid(files):
+    assert recipe.load(files).run == files[-1].stem
+
+
+def test_every_recipe_file_is_covered():
+    assert {path.name for files in RECIPES for path in files} == {p.name for p in (ROOT / "configs").glob("*.yaml")}
+
+
+def overlaid(tmp_path: Path, overlay: str) -> recipe.Recipe:
+    (tmp_path / "mine.yaml").write_text(overlay)
+    return recipe.load([LAPTOP, tmp_path / "mine.yaml"])
+
+
+def test_an_overlay_changes_one_value_of_one_stage(tmp_path):
+    plain, changed = recipe.load([LAPTOP]), overlaid(tmp_path, "small_rl: {rl: {core: {steps: 7}}}")
+    assert changed.small_rl.rl["core"].steps == 7
+    before, after = plain.model_dump(), changed.model_dump()
+    after["small_rl"]["rl"]["core"]["steps"] = plain.small_rl.rl["core"].steps
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ("small_rl: {rl: {grpo: {stesp: 3}}}", "mine.yaml: small_rl.rl.grpo.stesp: there is no such key"),
+        ("small_rl: {rl: {grpo: {steps: 0}}}", "mine.yaml: small_rl.rl.grpo.steps: .*greater than or equal to 1.*got 0"),
+        ("merge: {alphas: [0.3, 1.2]}", "mine.yaml: merge.alphas.1: .*less than or equal to 1.*got 1.2"),
+        ("merge: {alphas: [0.3, 0.30]}", "alpha 0.30 occurs twice"),
+        ("small_rl: {rl: {grpo: {start: core}}}", "rl.grpo.start: core is a later stage"),
+        ("small_rl: {rl: {grpo: {start: corr}}}", "rl.grpo.start: corr does not exist"),
+        ("small_rl: {specialist: nobody}", "specialist: nobody is no RL stage"),
+        ("small_rl: {rl: {core: {core: {consensus: grpo}}}}", "core.consensus: grpo has no consensus sets"),
+        ("small_rl: {rl: {core: {core: null}}}", "`core` must be given for `reward: core`"),
+        ("small_rl: {rl: {grpo: {updates_per_step: 5}}}", "must be a multiple of updates_per_step"),
+        ("small_rl: {rl: {grpo: {max_response: 400}}}", "must fit into engine.max_model_len"),
+        ("large_sft: {sft: {layout: {expert: 3}}}", "does not divide the 2 processes"),
+        ("inputs: {base_small: null}", "inputs.base_small: one of the keys hub, path, tiny is missing"),
+        ("inputs: {base_small: {pretraining: {steps: many}}}", "mine.yaml: inputs.base_small.pretraining.steps: .*got 'many'"),
+        ("inputs: {benchmarks: {extra: {family: chain, count: 5, depth: [1, 2], slips: 0.0, pool: benchmark, seed: 1}}}",
+         "evaluate.generate.k: must have exactly the keys chain, digits, extra"),
+        ("run: ../elsewhere", "mine.yaml: run: "),
+        ("run: a\nrun: b", "mine.yaml.*line 2: key run is in line 1 already"),
+        ("small_rl: {rl: [1, 2]}", "mine.yaml: small_rl.rl: "),
+        ("run: [", "mine.yaml"),
+        ("just text", "this is no recipe"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_names_file_and_key(tmp_path, overlay, message):
+    with pytest.raises(UserError, match=message):
+        overlaid(tmp_path, overlay)
+
+
+def test_a_missing_key_is_named(tmp_path):
+    values = yaml.safe_load(LAPTOP.read_text())
+    del values["small_rl"]["rl"]["grpo"]["temperature"]
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match="short.yaml: small_rl.rl.grpo.temperature: this key is missing"):
+        recipe.load([tmp_path / "short.yaml"])
+    with pytest.raises(UserError, match="there is no such recipe file"):
+        recipe.load([tmp_path / "nowhere.yaml"])
+
+
+def test_endpoints_of_the_sweep_are_the_models_themselves():
+    laptop = recipe.load([LAPTOP])
+    assert laptop.alphas["0.00"] == "distilled" and laptop.alphas["1.00"] == "base_large"
+    assert laptop.alphas["0.30"] == "alpha=0.30" and laptop.checkpoints["alpha=0.30"] == "merged/alpha=0.30"
+    assert "alpha=0.00" not in laptop.checkpoints
+
+
+def test_unpinned_hub_ids_are_told():
+    assert recipe.load([LAPTOP]).unpinned() == []
+    keys = recipe.load([ROOT / "configs/polaris_v2.yaml"]).unpinned()
+    assert {"inputs.base_small", "inputs.teacher", "inputs.problems.rl", "inputs.benchmarks.aime25"} <= set(keys)
