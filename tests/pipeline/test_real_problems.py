@@ -1,0 +1,55 @@
+"""Real problems go through the same door: GSM8K and AIME24 to a table (a tiny model's honest score is about 0)."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from configs import recipe
+from polaris import fetch_problems, generate, grade, manifest
+from polaris.records import GRADED, read_problems, read_rows
+
+from .conftest import CONFIGS
+
+DATA = os.environ.get("POLARIS_DATA")
+pytestmark = pytest.mark.skipif(not DATA, reason="POLARIS_DATA names no folder with real problem files")
+RECIPE = recipe.load(CONFIGS)
+PROBLEMS = 12
+
+
+def verb(monkeypatch, module, settings, out: Path, **inputs) -> manifest.Manifest:
+    """Run a verb's main as its command line would."""
+    argv = [module.__name__, "--settings", json.dumps(settings), "--out", str(out)]
+    for name, paths in inputs.items():
+        argv += [f"--{name}", *map(str, paths)]
+    monkeypatch.setattr("sys.argv", argv)
+    module.main()
+    return manifest.read(out)
+
+
+def test_gsm8k_and_aime24_reach_a_score(finished, tmp_path, monkeypatch):
+    files = {"gsm8k": f"{DATA}/gsm8k_test.jsonl", "aime24": f"{DATA}/benchmarks/aime24.parquet"}
+    sets = []
+    for name, file in files.items():
+        out = tmp_path / name / "data.json"
+        verb(monkeypatch, fetch_problems, {"file": file, "limit": PROBLEMS}, out)
+        problems = read_problems(out.parent / "problems.parquet")
+        assert len(problems) == PROBLEMS
+        assert not any("boxed" in row["problem"] for row in problems.values()), "the prompt's suffix is a recipe key"
+        sets.append(out)
+    answers = read_problems(tmp_path / "gsm8k/problems.parquet").values()
+    assert next(iter(answers))["answers"] == ["18"]
+
+    settings = RECIPE.evaluate.generate.model_dump(mode="json")
+    settings |= {"k": {name: 2 for name in files}, "instruction": " Put the answer within \\boxed{}."}
+    settings["engine"]["max_model_len"] = 2048
+    model = finished / "core_filtered/checkpoint.json"
+    responses = verb(monkeypatch, generate, settings, tmp_path / "r/data.json", model=[model], problems=sets)
+    scores = verb(
+        monkeypatch, grade, RECIPE.evaluate.grading.model_dump(mode="json"), tmp_path / "s/data.json",
+        responses=[responses.path], problems=sets,
+    )  # fmt: skip
+    rows = read_rows(scores.file("graded.parquet"), GRADED)
+    assert len(rows) == 2 * 2 * PROBLEMS and {row["set"] for row in rows} == set(files)
+    assert sum(row["correct"] for row in rows) / len(rows) < 0.2
