@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from polaris.errors import UserError
 
-# problems.parquet: one row per problem. `answers`: accepted final answers; any of them counts.
+# problems.parquet: one row per problem. `answers`: accepted final answers; any of them counts,
+# and prompts that nobody grades have none.
 # `solution`: a worked solution where the source has one, else null.
 PROBLEMS = pa.schema(
     [
@@ -56,9 +57,7 @@ GRADED = pa.schema(
 MESSAGES = pa.schema(
     [
         pa.field("problem_id", pa.string(), nullable=False),
-        pa.field(
-            "messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])), nullable=False
-        ),
+        pa.field("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])), nullable=False),
     ]
 )
 
@@ -107,13 +106,14 @@ def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
 
 
 def read_problems(path: Path) -> dict[str, dict[str, Any]]:
-    """Problems by id, in file order. Raises UserError for an empty set, a repeated id or a problem without answers."""
+    """Problems by id, in file order. Raises UserError for an empty set and for a repeated id.
+
+    A problem may lack answers (V2's distillation prompts have none): only grading it is an error (polaris/grade.py).
+    """
     rows = read_rows(path, PROBLEMS)
     if not rows:
         raise UserError(f"{path}: there is no problem in it")
     problems = {row["id"]: row for row in rows}
     if len(problems) < len(rows):
         raise UserError(f"{path}: {len(rows) - len(problems)} problem ids occur more than once")
-    if empty := [row["id"] for row in rows if not row["answers"]]:
-        raise UserError(f"{path}: problem {empty[0]} has no gold answer ({len(empty)} such problems)")
     return problems

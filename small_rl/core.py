@@ -5,7 +5,7 @@ s the problem's consensus set, made of the results of its correct trajectories. 
 """
 
 import collections
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from polaris.answers import normal_form, plain_number
@@ -69,6 +69,18 @@ def without_answer(steps: Iterable[str], answer: str | None) -> frozenset[str]:
     form = normal_form(answer)
     number = plain_number(form)
     return frozenset(s for s in steps if s != form and (number is None or plain_number(s) != number))
+
+
+def initial_sets(
+    rows: Iterable[dict[str, Any]], golds: Mapping[str, Sequence[str]], settings: Settings
+) -> ConsensusSets:
+    """The sets that a training starts from: rows of records.CONSENSUS, without the gold answers for `drop_answer`.
+
+    The offline table has all steps, whatever the training makes of them. golds: accepted answers by problem id
+    """
+    if settings.drop_answer:
+        rows = [r for r in rows if all(without_answer([r["step"]], gold) for gold in golds.get(r["problem_id"], ()))]
+    return ConsensusSets.from_rows(rows, settings.min_support)
 
 
 def core_rewards(

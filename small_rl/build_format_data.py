@@ -1,0 +1,80 @@
+"""Verb: worked answers that teach the format, as chat messages.
+
+V2 blog, "Format SFT": a teacher's answers under the underline instruction. Without `--responses` the problems' own worked
+solutions are the answers (laptop).
+"""
+
+import collections
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from polaris.answers import END_OF_THOUGHT, NO_THINK, TRUNCATED
+from polaris.errors import UserError
+from polaris.grade import grade_responses
+from polaris.prompts import messages
+from polaris.records import MESSAGES, RESPONSES, read_problems, read_rows, write_rows
+from polaris.stage import Stage, run_verb
+from small_rl.settings import FormatData
+from small_rl.steps import parse_steps
+
+THINK = "<think>\n"
+NO_SOLUTION, NO_UNDERLINE = "no_solution", "no_underline"
+
+
+def opened(response: str) -> str:
+    """The response with its `<think>`: a thinking model's begins inside the block that its prompt opened."""
+    return response if response.startswith("<think>") else THINK + response
+
+
+def from_solutions(problems: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The problems' own solutions as rows of records.RESPONSES; problems without one are left out."""
+    rest = {"set": "solutions", "sample": 0, "seed": 0, "tokens": 0, "finish_reason": "stop"}
+    return [
+        {"problem_id": problem_id, "response": row["solution"], **rest}
+        for problem_id, row in problems.items()
+        if row["solution"]
+    ]
+
+
+def dropped_because(response: dict[str, Any], graded: dict[str, Any], settings: FormatData) -> str | None:
+    """Why an answer teaches nothing good, or None."""
+    if response["finish_reason"] == "length":
+        return TRUNCATED
+    if END_OF_THOUGHT not in response["response"]:
+        return NO_THINK
+    if settings.keep == "correct" and not graded["correct"]:
+        return graded["reason"]
+    return NO_UNDERLINE if settings.underlined_only and not parse_steps(response["response"]) else None
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    with Stage.from_command_line(
+        "small_rl.build_format_data", FormatData, inputs=("problems",), optional=("responses",), argv=argv
+    ) as stage:
+        settings = stage.settings
+        problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
+        given = stage.inputs.get("responses")
+        responses = read_rows(given.file("responses.parquet"), RESPONSES) if given else from_solutions(problems)
+        graded = grade_responses(responses, problems, settings.grading)
+        dropped = collections.Counter({} if given else {NO_SOLUTION: len(problems) - len(responses)})
+        rows, steps = [], []
+        for response, grade in zip(responses, graded, strict=True):
+            if reason := dropped_because(response, grade, settings):
+                dropped[reason] += 1
+                continue
+            problem_id, text = response["problem_id"], opened(response["response"])
+            question = messages(problems[problem_id]["problem"], settings.instruction)
+            answer = {"role": "assistant", "content": text}
+            rows.append({"problem_id": problem_id, "messages": [*question, answer]})
+            steps.append(len(parse_steps(text)))
+        counts = {reason: n for reason, n in dropped.most_common() if n}
+        if not rows:
+            raise UserError(f"{stage.name}: no worked answer is left; dropped: {counts}")
+        write_rows(stage.partial / "messages.parquet", rows, MESSAGES)
+        stage.say(f"{len(rows)} worked answers with {statistics.fmean(steps):.1f} steps; dropped: {counts or 'none'}")
+        stage.publish(metrics={"examples": len(rows), "dropped": counts, "mean_steps": statistics.fmean(steps)})
+
+
+if __name__ == "__main__":
+    run_verb(main)

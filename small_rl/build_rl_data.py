@@ -1,0 +1,83 @@
+"""Verb: problems of the right difficulty for RL, and the offline consensus sets of CORE.
+
+V1 blog, data: k rollouts of a problem, too easy ones are dropped. V2 blog, 1: the underlined results of the correct
+rollouts are the problem's consensus set.
+"""
+
+import collections
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from polaris.errors import UserError
+from polaris.grade import grade_responses, summary
+from polaris.groups import by_problem
+from polaris.records import CONSENSUS, PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
+from polaris.stage import Stage, run_verb
+from small_rl.core import ConsensusSets
+from small_rl.difficulty import dropped_because, histogram
+from small_rl.settings import RlData
+from small_rl.steps import parse_steps
+
+# One row per problem, dropped ones too. `correct` of `k` responses are right.
+DIFFICULTY = pa.schema(
+    [
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("correct", pa.int32(), nullable=False),
+        pa.field("k", pa.int32(), nullable=False),
+    ]
+)
+
+
+def consensus_of(graded: list[dict[str, Any]], kept: set[str]) -> ConsensusSets:
+    """Steps of the correct responses to the kept problems, all counts; the training chooses `min_support`."""
+    sets = ConsensusSets(min_support=1)
+    for row in graded:
+        if row["correct"] and row["problem_id"] in kept:
+            sets.add(row["problem_id"], parse_steps(row["response"]))
+    return sets
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    with Stage.from_command_line(
+        "small_rl.build_rl_data", RlData, inputs=("problems", "responses"), argv=argv
+    ) as stage:
+        settings = stage.settings
+        problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
+        responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)
+        graded = grade_responses(responses, problems, settings.grading)
+        with_text = [g | {"response": r["response"]} for g, r in zip(graded, responses, strict=True)]
+        groups = by_problem(with_text, problems)
+        difficulty = [
+            {"problem_id": problem_id, "correct": sum(row["correct"] for row in group), "k": len(group)}
+            for problem_id, group in groups.items()
+        ]
+        reasons = {
+            row["problem_id"]: dropped_because(row["correct"], row["k"], settings.drop_above, settings.drop_unsolved)
+            for row in difficulty
+        }
+        dropped = collections.Counter(reason for reason in reasons.values() if reason)
+        kept = [problem for problem_id, problem in problems.items() if reasons[problem_id] is None]
+        if not kept:
+            raise UserError(f"{stage.name}: no problem of {len(problems)} is left; dropped: {dict(dropped)}")
+        sets = consensus_of(with_text, {problem["id"] for problem in kept})
+        write_rows(stage.partial / "problems.parquet", kept, PROBLEMS)
+        write_rows(stage.partial / "consensus.parquet", sets.rows(), CONSENSUS)
+        write_rows(stage.partial / "difficulty.parquet", difficulty, DIFFICULTY)
+        stage.say(f"{len(kept)} of {len(problems)} problems kept, {len(sets)} with a consensus set")
+        most = max(row["k"] for row in difficulty)
+        stage.publish(
+            metrics={
+                "kept": len(kept),
+                "dropped": dict(dropped.most_common()),
+                "histogram": histogram([row["correct"] for row in difficulty], most),
+                "consensus_sets": len(sets),
+                "consensus_steps": len(sets.rows()),
+                "grading": summary(graded),
+            }
+        )
+
+
+if __name__ == "__main__":
+    run_verb(main)

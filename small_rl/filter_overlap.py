@@ -1,0 +1,78 @@
+"""Verb: keep the problems whose wrong answers share steps with right ones (V2 blog, "Filtering")."""
+
+import collections
+import statistics
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from polaris.errors import UserError
+from polaris.grade import grade_responses, summary
+from polaris.groups import by_problem
+from polaris.records import PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
+from polaris.stage import Stage, run_verb
+from small_rl.overlap import mean_overlap, select
+from small_rl.settings import OverlapFilter
+from small_rl.steps import parse_steps
+
+# One row per problem, dropped ones too. `overlap`: mean Jaccard overlap of (right, wrong) pairs, null without a pair.
+OVERLAP = pa.schema(
+    [
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("correct", pa.int32(), nullable=False),
+        pa.field("k", pa.int32(), nullable=False),
+        pa.field("overlap", pa.float64()),
+        pa.field("kept", pa.bool_(), nullable=False),
+    ]
+)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    with Stage.from_command_line(
+        "small_rl.filter_overlap", OverlapFilter, inputs=("problems", "responses"), argv=argv
+    ) as stage:
+        settings = stage.settings
+        problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
+        responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)
+        graded = grade_responses(responses, problems, settings.grading)
+        rows = [
+            {"problem_id": g["problem_id"], "correct": g["correct"], "steps": frozenset(parse_steps(r["response"]))}
+            for g, r in zip(graded, responses, strict=True)
+        ]
+        groups = by_problem(rows, problems)
+        overlaps = {
+            problem_id: mean_overlap([row["correct"] for row in group], [row["steps"] for row in group])
+            for problem_id, group in groups.items()
+        }
+        reasons, lowest = select(overlaps, settings.keep, settings.threshold, settings.without_pair)
+        dropped = collections.Counter(reason for reason in reasons.values() if reason)
+        kept = [problem for problem_id, problem in problems.items() if reasons[problem_id] is None]
+        if not kept:
+            raise UserError(f"{stage.name}: no problem of {len(problems)} is left; dropped: {dict(dropped)}")
+        table = [
+            {
+                "problem_id": problem_id,
+                "correct": sum(row["correct"] for row in group),
+                "k": len(group),
+                "overlap": overlaps[problem_id],
+                "kept": reasons[problem_id] is None,
+            }
+            for problem_id, group in groups.items()
+        ]
+        write_rows(stage.partial / "problems.parquet", kept, PROBLEMS)
+        write_rows(stage.partial / "overlap.parquet", table, OVERLAP)
+        measured = [overlap for overlap in overlaps.values() if overlap is not None]
+        stage.say(f"{len(kept)} of {len(problems)} problems kept, {len(measured)} had right and wrong answers")
+        stage.publish(
+            metrics={
+                "kept": len(kept),
+                "dropped": dict(dropped.most_common()),
+                "lowest_kept": lowest,
+                "mean_overlap": statistics.fmean(measured) if measured else None,
+                "grading": summary(graded),
+            }
+        )
+
+
+if __name__ == "__main__":
+    run_verb(main)
