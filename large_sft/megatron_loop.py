@@ -1,0 +1,244 @@
+"""The training itself, on plain megatron-core: one object per process, the same code for one process and for a cluster.
+
+The loss is the mean over the response tokens of the global batch, whatever the layout and the packing. The router's
+load-balancing loss counts every token of a trace and no padding.
+"""
+
+import json
+import os
+import random
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from megatron.core import parallel_state
+from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads
+from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer
+from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
+from megatron.core.packed_seq_params import PackedSeqParams
+from megatron.core.pipeline_parallel import get_forward_backward_func
+from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
+from megatron.core.transformer.module import Float16Module
+
+from large_sft import megatron_checkpoint, megatron_hf, megatron_model
+from large_sft.layout import packs_per_batch
+from large_sft.megatron_train import Job
+from large_sft.packing import Pack, plan
+from large_sft.settings import Sft
+from large_sft.tokens import Traces, read_traces
+from large_sft.weights import Weights, architecture
+from polaris.errors import UserError
+from polaris.manifest import digest_of, replace_file
+
+
+def run(job: Job) -> None:
+    """Train to the last step, resuming where a checkpoint is, and write the model."""
+    settings = Sft.model_validate(job.settings)
+    _start_processes(settings)
+    trainer = Trainer(job, settings)
+    reached = trainer.resume()
+    for step in range(reached + 1, len(trainer.packs_SK) + 1):
+        trainer.step(step)
+        if step % settings.save_every == 0:
+            megatron_checkpoint.save(Path(job.state), step, trainer.training)
+    megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
+    dist.destroy_process_group()
+
+
+def _start_processes(settings: Sft) -> None:
+    """Process groups and random number generators."""
+    layout = settings.layout
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(seconds=settings.limit))
+    parallel_state.initialize_model_parallel(
+        tensor_model_parallel_size=layout.tensor,
+        pipeline_model_parallel_size=layout.pipeline,
+        context_parallel_size=layout.context,
+        expert_model_parallel_size=layout.expert,
+        expert_tensor_parallel_size=layout.expert_tensor,
+    )
+    random.seed(settings.seed)
+    np.random.seed(settings.seed)
+    torch.manual_seed(settings.seed)
+    model_parallel_cuda_manual_seed(settings.seed)
+
+
+class Trainer:
+    """Model, optimizer and data of one process."""
+
+    def __init__(self, job: Job, settings: Sft):
+        self.job, self.settings = job, settings
+        self.base = Weights(Path(job.start), "pt")
+        self.traces = read_traces(Path(job.tokens))
+        self.packs_SK = plan(
+            self.traces.lengths_R.tolist(),
+            settings.pack_tokens,
+            packs_per_batch(settings),
+            settings.epochs,
+            np.random.default_rng(settings.seed),
+        )
+        self.bare = megatron_model.build(architecture(Path(job.start)), settings)
+        megatron_hf.load(self.bare, self.base)
+        self.config = self.bare.config
+        ddp = DistributedDataParallelConfig(grad_reduce_in_fp32=True, use_distributed_optimizer=True)
+        wrapped = Float16Module(self.config, self.bare) if self.config.bf16 else self.bare
+        self.model = DistributedDataParallel(self.config, ddp, wrapped)
+        self.optimizer = get_megatron_optimizer(_optimizer_config(settings), [self.model])
+        self.config.finalize_model_grads_func = finalize_model_grads
+        self.config.grad_scale_func = self.optimizer.scale_loss
+        self.scheduler = _scheduler(self.optimizer, settings, steps=len(self.packs_SK))
+        self.training = megatron_checkpoint.Training(
+            self.model, self.optimizer, self.scheduler, data=digest_of([self.packs_SK, settings.pack_tokens])
+        )
+        self.forward_backward = get_forward_backward_func()
+
+    def resume(self) -> int:
+        """Continue from the newest complete checkpoint, the log cut to match; returns the steps already done."""
+        checkpoint = megatron_checkpoint.newest(Path(self.job.state))
+        step = megatron_checkpoint.load(checkpoint, self.training) if checkpoint else 0
+        if dist.get_rank() == 0:
+            metrics = Path(self.job.metrics)
+            lines = metrics.read_text().splitlines() if metrics.exists() and step else []
+            replace_file(metrics, "".join(line + "\n" for line in lines[:step]))
+        dist.barrier()
+        return step
+
+    def step(self, step: int) -> None:
+        """One optimizer step (counted from 1) on its planned packs. Raises UserError when the loss is not a number."""
+        started = time.monotonic()
+        packs = self.packs_SK[step - 1]
+        replica, replicas = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
+        mine = packs[replica::replicas]
+        self.model.zero_grad_buffer()
+        self.optimizer.zero_grad()
+        losses = self.forward_backward(
+            forward_step_func=self._forward,
+            data_iterator=iter([Batch(pack, self.traces, self.settings.pack_tokens) for pack in mine]),
+            model=self.model,
+            num_microbatches=len(mine),
+            seq_length=self.settings.pack_tokens,
+            micro_batch_size=1,
+            forward_only=False,
+        )
+        # Before the optimizer's step: the first one must not run with the warmup's zero. The scheduler also keeps weight
+        # decay off the norms; without it megatron-core 0.16.1 decays every parameter (wd_mult would be ignored).
+        self.scheduler.step(1)
+        _, norm, _ = self.optimizer.step()
+        total, count = self._over_processes(losses)
+        if not np.isfinite(total) or not np.isfinite(norm):
+            raise UserError(f"step {step}: the loss is {total / count}, the gradient norm {norm}; lower learning_rate")
+        if dist.get_rank() == 0:
+            line = {
+                "step": step,
+                "loss": total / count,
+                "grad_norm": float(norm),
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
+                "tokens": int(sum(self.traces.lengths_R[row] for pack in packs for row in pack)),
+                "loss_tokens": int(count),
+                "seconds": round(time.monotonic() - started, 4),
+            }
+            with open(self.job.metrics, "a") as file:
+                file.write(json.dumps(line) + "\n")
+            print(json.dumps(line), flush=True)
+
+    def _forward(self, batches: Iterator["Batch"], model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
+        """megatron-core's forward step: the output, and what makes of it (loss sum, loss tokens, values to report)."""
+        batch = next(batches)
+        output = model(
+            input_ids=batch.ids,
+            position_ids=batch.positions,
+            attention_mask=None,
+            labels=batch.labels,
+            packed_seq_params=batch.packed,
+            padding_mask=batch.padding,
+        )
+
+        def loss(output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            total, count = (output.float() * batch.mask).sum(), batch.mask.sum()
+            return total, count.int(), torch.stack([total.detach().double(), count.double()])
+
+        return output, loss
+
+    def _over_processes(self, losses: list[torch.Tensor]) -> tuple[float, float]:
+        """Sum of the loss and of the loss tokens over the global batch, on every process."""
+        device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else "cpu"
+        sums = torch.zeros(2, dtype=torch.double, device=device)
+        if losses and parallel_state.get_tensor_model_parallel_rank() == 0:
+            sums += torch.stack(losses).sum(0)
+        dist.all_reduce(sums)
+        return float(sums[0]), float(sums[1])
+
+
+class Batch:
+    """One pack as the model wants it; every tensor [1, pack_tokens].
+
+    labels: the next token of the same trace; mask: 1 where that token belongs to the response; padding: true where no
+    trace is (an empty pack keeps one real position, for the load-balancing loss divides by their number)
+    """
+
+    def __init__(self, pack: Pack, traces: Traces, capacity: int):
+        rows = [torch.from_numpy(traces.row(row)).long() for row in pack]
+        lengths = [len(row) for row in rows]
+        used = sum(lengths)
+        ids, labels, mask, positions = (torch.zeros(capacity, dtype=torch.long) for _ in range(4))
+        start = 0
+        for row, tokens in zip(pack, rows, strict=True):
+            end = start + len(tokens)
+            ids[start:end] = tokens
+            labels[start : end - 1] = tokens[1:]
+            mask[start + int(traces.prompt_tokens_R[row]) - 1 : end - 1] = 1
+            positions[start:end] = torch.arange(len(tokens))
+            start = end
+        if used < capacity:
+            lengths.append(capacity - used)
+            positions[used:] = torch.arange(capacity - used)
+        padding = torch.arange(capacity) >= max(1, used)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.ids, self.labels, self.mask, self.positions, self.padding = (
+            tensor[None].to(device) for tensor in (ids, labels, mask.float(), positions, padding)
+        )
+        edges = F.pad(torch.tensor(lengths).cumsum(0), (1, 0)).int().to(device)
+        # The true longest length: with the pack's own, RoPE would take positions from the pack's start
+        # (megatron/core/models/common/embeddings/rope_utils.py, case 1).
+        longest = max(lengths)
+        self.packed = PackedSeqParams("thd", edges, edges, max_seqlen_q=longest, max_seqlen_kv=longest)
+
+
+def _optimizer_config(settings: Sft) -> OptimizerConfig:
+    return OptimizerConfig(
+        optimizer="adam",
+        lr=settings.learning_rate,
+        min_lr=settings.min_learning_rate,
+        weight_decay=settings.weight_decay,
+        adam_beta1=settings.betas[0],
+        adam_beta2=settings.betas[1],
+        clip_grad=settings.grad_clip,
+        use_distributed_optimizer=True,
+        bf16=settings.precision == "bf16",
+        params_dtype=megatron_model.DTYPES[settings.precision],
+    )
+
+
+def _scheduler(optimizer: Any, settings: Sft, steps: int) -> OptimizerParamScheduler:
+    """Linear warmup from zero, then cosine to min_learning_rate at the last step."""
+    return OptimizerParamScheduler(
+        optimizer,
+        init_lr=0.0,
+        max_lr=settings.learning_rate,
+        min_lr=settings.min_learning_rate,
+        lr_warmup_steps=min(round(settings.warmup * steps), steps - 1),
+        lr_decay_steps=steps,
+        lr_decay_style="cosine",
+        start_wd=settings.weight_decay,
+        end_wd=settings.weight_decay,
+        wd_incr_steps=steps,
+        wd_incr_style="constant",
+    )

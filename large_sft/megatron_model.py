@@ -1,0 +1,123 @@
+"""megatron-core's GPTModel for a Qwen3 or Qwen3-MoE, on the process's place in the layout.
+
+The layer spec is chosen here and nowhere else: Transformer Engine where CUDA is, otherwise megatron-core's local modules
+with our packed attention. The Transformer Engine branch was written from megatron-core's code and has not been run.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from megatron.core import parallel_state
+from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec
+from megatron.core.models.gpt.gpt_model import GPTModel
+from megatron.core.transformer import TransformerConfig
+from megatron.core.transformer.transformer_block import TransformerBlockSubmodules
+
+from large_sft.megatron_local import local_spec
+from large_sft.qwen3 import Qwen3
+from large_sft.settings import Sft
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+RECOMPUTE = {
+    "none": {},
+    "selective": {"recompute_granularity": "selective", "recompute_modules": ["core_attn"]},
+    "full": {"recompute_granularity": "full", "recompute_method": "uniform", "recompute_num_layers": 1},
+}
+# What needs kernels that only Transformer Engine or CUDA brings.
+ON_CPU = {
+    "use_cpu_initialization": True,
+    "gradient_accumulation_fusion": False,
+    "batch_p2p_comm": False,
+    "moe_grouped_gemm": False,
+}
+ON_GPU = {"moe_grouped_gemm": True, "moe_permute_fusion": True, "apply_rope_fusion": True}
+
+
+def transformer_config(model: Qwen3, settings: Sft) -> TransformerConfig:
+    """The model's sizes and the layout as megatron-core wants them."""
+    layout, dtype = settings.layout, DTYPES[settings.precision]
+    return TransformerConfig(
+        num_layers=model.layers,
+        hidden_size=model.hidden,
+        num_attention_heads=model.heads,
+        num_query_groups=model.kv_heads,
+        kv_channels=model.head_dim,
+        ffn_hidden_size=model.feed_forward,
+        normalization="RMSNorm",
+        layernorm_epsilon=model.norm_epsilon,
+        qk_layernorm=True,
+        activation_func=F.silu,
+        gated_linear_unit=True,
+        add_bias_linear=False,
+        hidden_dropout=0.0,
+        attention_dropout=0.0,
+        bias_activation_fusion=False,
+        bias_dropout_fusion=False,
+        masked_softmax_fusion=False,
+        params_dtype=dtype,
+        pipeline_dtype=dtype,
+        bf16=settings.precision == "bf16",
+        # Every weight is read from the start model; what is there before does not matter.
+        perform_initialization=False,
+        tensor_model_parallel_size=layout.tensor,
+        sequence_parallel=layout.tensor > 1,
+        pipeline_model_parallel_size=layout.pipeline,
+        context_parallel_size=layout.context,
+        variable_seq_lengths=True,
+        calculate_per_token_loss=True,
+        **(_mixture(model, settings) if model.experts else {}),
+        **(ON_GPU if torch.cuda.is_available() else ON_CPU),
+        **RECOMPUTE[settings.recompute],
+    )
+
+
+def _mixture(model: Qwen3, settings: Sft) -> dict[str, Any]:
+    """The keys of a mixture of experts.
+
+    The coefficient: with calculate_per_token_loss megatron-core 0.16.1 weights the load-balancing loss by the rank's own
+    tokens only (transformer/moe/router.py:456-466), so it is too weak by tensor * context; corrected here.
+    """
+    layout = settings.layout
+    return {
+        "num_moe_experts": model.experts,
+        "moe_layer_freq": [int(mixture) for mixture in model.moe_layers],
+        "moe_ffn_hidden_size": model.expert_feed_forward,
+        "moe_router_topk": model.experts_per_token,
+        "moe_router_score_function": "softmax",
+        # Softmax over the chosen experts is softmax over all of them with the chosen gates normalised.
+        "moe_router_pre_softmax": not model.normalized_gates,
+        "moe_router_load_balancing_type": "aux_loss" if settings.aux_loss else "none",
+        "moe_aux_loss_coeff": settings.aux_loss * layout.tensor * layout.context,
+        "moe_router_dtype": "fp32",
+        "moe_token_dispatcher_type": "alltoall",
+        "expert_model_parallel_size": layout.expert,
+        "expert_tensor_parallel_size": layout.expert_tensor,
+    }
+
+
+def layer_spec(config: TransformerConfig) -> TransformerBlockSubmodules:
+    """Transformer Engine's modules on a GPU, our local ones on a CPU."""
+    if torch.cuda.is_available():
+        return get_gpt_decoder_block_spec(config, use_transformer_engine=True, normalization="RMSNorm")
+    return local_spec(config)
+
+
+def build(model: Qwen3, settings: Sft) -> GPTModel:
+    """The part of the model that lies on this process, its weights still to be read.
+
+    parallel_state and the random number trackers must be initialised.
+    """
+    config = transformer_config(model, settings)
+    built = GPTModel(
+        config=config,
+        transformer_layer_spec=layer_spec(config),
+        vocab_size=model.vocabulary,
+        max_sequence_length=settings.pack_tokens,
+        pre_process=parallel_state.is_pipeline_first_stage(),
+        post_process=parallel_state.is_pipeline_last_stage(),
+        share_embeddings_and_output_weights=model.tied,
+        position_embedding_type="rope",
+        rotary_base=model.rope_base,
+    )
+    return built.cuda() if torch.cuda.is_available() else built

@@ -1,0 +1,53 @@
+"""The process that torchrun starts for each rank: `python -m large_sft.megatron_train job.json`.
+
+Kept small and guarded, because megatron-core's checkpoint writer starts a helper process that imports this module again
+(dist_checkpointing/strategies/filesystem_async.py:55).
+"""
+
+import ctypes
+import json
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polaris.child import PR_SET_PDEATHSIG
+from polaris.errors import UserError
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the verb asks for.
+
+    settings: the verb's section as plain values; start: model directory; tokens: tokens.parquet; state: folder of the
+    checkpoints; out: model directory to write; metrics: one JSON line per step
+    """
+
+    settings: dict[str, Any]
+    start: str
+    tokens: str
+    state: str
+    out: str
+    metrics: str
+
+
+def main() -> None:
+    # Die with torchrun, even where it was killed: two trainings must never write into one folder.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    import torch
+
+    if not torch.cuda.is_available():
+        from large_sft import megatron_cpu
+
+        megatron_cpu.install()
+    from large_sft import megatron_loop
+
+    try:
+        megatron_loop.run(Job(**json.loads(Path(sys.argv[1]).read_text())))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
