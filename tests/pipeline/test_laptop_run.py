@@ -46,7 +46,7 @@ def test_steps_planned_are_steps_reached(finished):
 
 def test_the_killed_stage_went_on_where_it_was(finished):
     text = (finished.parents[1] / "continued.log").read_text()
-    assert f"{KILLED_STAGE}: continuing after step" in text
+    assert f"{KILLED_STAGE}: goes on after step" in text
 
 
 def test_every_rung_moved_its_weights(finished):
