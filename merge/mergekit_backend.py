@@ -3,7 +3,8 @@
 * It writes the model card through the hub's API, after the weights and before the tokenizer: switched off, and offline.
 * Without a base_model the donor of tokenizer and config comes from an unordered set: base_model is given, and the base's
   files replace the rewritten ones (mergekit saves the config in the form of its own transformers version).
-* It passes NaNs and drops tensors that its architecture file does not know: the result is read again and counted.
+* It passes NaNs on, and drops tensors that its architecture file does not know: the inputs are read before, and the
+  weights of the result are counted.
 What stays: a mixture's experts come out fused (mlp.experts.gate_up_proj, down_proj), cut into other shards.
 """
 
@@ -24,8 +25,10 @@ LIMIT = 24 * 3600  # seconds
 def merge(base: Checkpoint, distilled: Checkpoint, alpha: float, out: Path, threads: int, log: Path) -> None:
     """Run mergekit into the folder `out`; its configuration and its output go into the folder `log`.
 
-    Raises UserError when mergekit fails, loses weights or makes values that are not finite.
+    Raises UserError for weights that are not finite, and when mergekit fails or loses weights.
     """
+    for checkpoint in (base, distilled):
+        stream.check_finite(checkpoint)
     models = [
         {"model": str(checkpoint.folder.absolute()), "parameters": {"weight": weight}}
         for checkpoint, weight in ((base, alpha), (distilled, 1 - alpha))
@@ -45,10 +48,8 @@ def merge(base: Checkpoint, distilled: Checkpoint, alpha: float, out: Path, thre
         env={"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads)},
         limit=LIMIT,
     )
-    merged = read_checkpoint(out)
-    if (count := merged.weights) != base.weights:
+    if (count := read_checkpoint(out).weights) != base.weights:
         raise UserError(
             f"{out}: mergekit wrote {count} of {base.weights} weights; use `backend: stream` for this model"
         )
-    stream.check_finite(merged)
     copy_companions(base.folder, out)

@@ -29,6 +29,10 @@ from polaris.errors import UserError
 
 CHUNK = 1 << 20  # bytes
 NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
+NOT_FINITE = (
+    "{path}: tensor {name}: value {element} is not finite; nothing was merged: make that checkpoint again from a "
+    "training that did not diverge"
+)
 
 
 @dataclasses.dataclass
@@ -156,11 +160,10 @@ def check_finite(checkpoint: Checkpoint) -> None:
                 for begin in range(tensor.begin, tensor.end, CHUNK):
                     part = buffer[: min(CHUNK, tensor.end - begin)]
                     _read(file, begin, part)
-                    if not torch.frombuffer(part, dtype=dtype).isfinite().all():
-                        raise UserError(
-                            f"{shard.path}: tensor {name} has values that are not finite; look for the "
-                            "input that has them: `backend: stream` names it"
-                        )
+                    wrong = (~torch.frombuffer(part, dtype=dtype).isfinite()).nonzero()
+                    if len(wrong):
+                        first = (begin - tensor.begin) // dtype.itemsize + int(wrong[0])
+                        raise UserError(NOT_FINITE.format(path=shard.path, name=name, element=first))
 
 
 def _merge_shard(
@@ -190,10 +193,8 @@ def _merge_shard(
                     tally.add(room.average(size))
                 except NotFiniteError as error:
                     path = {"base": shard.path, "distilled": other.path, "merged": out}[error.which]
-                    raise UserError(
-                        f"{path}: tensor {name}: value {done // room.itemsize + error.element} is not finite; "
-                        "nothing was merged: make that checkpoint again from a training that did not diverge"
-                    ) from None
+                    first = done // room.itemsize + error.element
+                    raise UserError(NOT_FINITE.format(path=path, name=name, element=first)) from None
                 _write(target, room.merged[:size])
                 advanced(size)
     return tally

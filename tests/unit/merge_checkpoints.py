@@ -52,9 +52,13 @@ def save(folder: Path, tensors: dict[str, torch.Tensor], shards: int = 1, **conf
             save_file(held, folder / file, metadata={"format": "pt"})
         write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
     write_json(folder / "config.json", {"model_type": "qwen3", "dtype": "bfloat16", "hidden_size": 48} | config)
+    save_tokenizer(folder)
+    return folder
+
+
+def save_tokenizer(folder: Path) -> None:
     write_json(folder / "tokenizer.json", TOKENIZER)
     write_json(folder / "tokenizer_config.json", {"eos_token": "c", "chat_template": "{{ messages }}"})
-    return folder
 
 
 def load(folder: Path) -> dict[str, torch.Tensor]:

@@ -1,0 +1,149 @@
+"""Our merge against the formula in float64, against mergekit and against what transformers computes with it."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from merge import merge_models
+from polaris import manifest
+from polaris.errors import UserError
+from tests.unit.merge_checkpoints import load, publish, save_tokenizer
+
+SHAPE = {
+    "vocab_size": 512,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+}
+EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "norm_topk_prob": True}
+TOKENS = torch.arange(2, 50).reshape(2, 24) * 7
+
+
+def build(kind: str) -> torch.nn.Module:
+    from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
+
+    torch.manual_seed(1)
+    if kind == "dense":  # with tied embeddings, as the small Qwen3
+        return Qwen3ForCausalLM(Qwen3Config(**SHAPE, tie_word_embeddings=True)).bfloat16()
+    return Qwen3MoeForCausalLM(Qwen3MoeConfig(**SHAPE, **EXPERTS, tie_word_embeddings=False)).bfloat16()
+
+
+@pytest.fixture(scope="module", params=["dense", "moe"])
+def pair(request, tmp_path_factory) -> tuple[Path, Path]:
+    return make_pair(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def make_pair(kind: str, folder: Path) -> tuple[Path, Path]:
+    """Manifests of a model and of the same model a small step away, in other shards."""
+    model = build(kind)
+    model.save_pretrained(folder / "base/model", max_shard_size="100KB")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += (2e-3 * torch.randn(parameter.shape)).bfloat16()
+    model.save_pretrained(folder / "distilled/model", max_shard_size="300KB")
+    for name in ("base", "distilled"):
+        save_tokenizer(folder / name / "model")
+    return publish(folder / "base"), publish(folder / "distilled")
+
+
+def merge(pair: tuple[Path, Path], out: Path, backend: str, monkeypatch) -> manifest.Manifest:
+    """The verb at alpha 0.3."""
+    settings = json.dumps({"alpha": 0.3, "backend": backend, "threads": 1})
+    flags = ["--settings", settings, "--out", str(out / "checkpoint.json")]
+    monkeypatch.setattr(sys, "argv", ["", *flags, "--base", str(pair[0]), "--distilled", str(pair[1])])
+    merge_models.main()
+    return manifest.read(out / "checkpoint.json")
+
+
+def logits(folder: Path) -> torch.Tensor:
+    from transformers import AutoModelForCausalLM
+
+    model, loading = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    assert not loading["missing_keys"], loading
+    assert not loading["unexpected_keys"], loading
+    with torch.no_grad():
+        return model(TOKENS).logits
+
+
+def expected_logits(pair: tuple[Path, Path]) -> torch.Tensor:
+    """Of the average that transformers makes of both models' parameters, rounded to bf16 once."""
+    from transformers import AutoModelForCausalLM
+
+    base, distilled = (
+        AutoModelForCausalLM.from_pretrained(path.parent / "model", dtype=torch.float32) for path in pair
+    )
+    with torch.no_grad():
+        for ours, theirs in zip(base.parameters(), distilled.parameters(), strict=True):
+            ours.copy_((0.3 * ours.double() + 0.7 * theirs.double()).bfloat16())
+        return base(TOKENS).logits
+
+
+def fused(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Experts in mergekit's layout: gate_up_proj [experts, 2 * width, hidden], down_proj [experts, hidden, width]."""
+    result = {name: tensor for name, tensor in tensors.items() if ".experts." not in name}
+    layers = {name.split(".experts.")[0] for name in tensors if ".experts." in name}
+    for layer in layers:
+        up, gate, down = (
+            torch.stack([tensors[f"{layer}.experts.{i}.{kind}_proj.weight"] for i in range(EXPERTS["num_experts"])])
+            for kind in ("up", "gate", "down")
+        )
+        result[f"{layer}.experts.gate_up_proj"] = torch.cat([gate, up], dim=1)
+        result[f"{layer}.experts.down_proj"] = down
+    return result
+
+
+def test_merged_model_answers_as_the_average_does(pair, tmp_path, monkeypatch):
+    result = merge(pair, tmp_path / "merged", "stream", monkeypatch)
+    base, distilled, ours = (load(path) for path in (pair[0].parent / "model", pair[1].parent / "model", result.model))
+    assert ours.keys() == base.keys()
+    different, count = 0, 0
+    for name, tensor in ours.items():
+        exact = (0.3 * base[name].double() + 0.7 * distilled[name].double()).bfloat16()
+        different, count = different + int((tensor != exact).sum()), count + tensor.numel()
+        torch.testing.assert_close(tensor, exact, rtol=2**-7, atol=2**-24)  # one unit in the last place
+    assert different <= 2e-4 * count
+    measured, expected = logits(result.model), expected_logits(pair)
+    torch.testing.assert_close(measured, expected, rtol=0, atol=1e-3 * float(expected.abs().max()))
+    assert (logits(pair[0].parent / "model") - expected).abs().max() > 1e-2 * expected.abs().max()
+
+
+def test_mergekit_agrees(pair, tmp_path, monkeypatch, capsys):
+    ours = merge(pair, tmp_path / "ours", "stream", monkeypatch)
+    theirs = merge(pair, tmp_path / "theirs", "mergekit", monkeypatch)
+    is_moe = "moe" in str(pair[0])
+    assert ("experts fused" in capsys.readouterr().err) == is_moe
+    expected, found = fused(load(ours.model)), load(theirs.model)
+    assert found.keys() == expected.keys()
+    different = sum(int((found[name] != expected[name]).sum()) for name in found)
+    assert different <= 5e-4 * ours.metrics["bytes"] / 2
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, expected[name], rtol=2**-7, atol=2**-23)
+    # What lies beside the weights is the base's, whichever way it went.
+    for path in (pair[0].parent / "model").iterdir():
+        if "safetensors" not in path.name:
+            assert (theirs.model / path.name).read_bytes() == path.read_bytes()
+    assert not list(theirs.model.glob("README.md"))
+    torch.testing.assert_close(logits(theirs.model), logits(ours.model), rtol=0, atol=1e-3)
+    assert any(name.startswith("log/mergekit") for name in theirs.files)
+
+
+def test_weights_that_mergekit_would_drop_are_noticed(tmp_path, monkeypatch):
+    """It writes the tensors of its own list for this architecture, and exits with 0."""
+    paths = make_pair("dense", tmp_path)
+    for path in paths:
+        shard = sorted((path.parent / "model").glob("*.safetensors"))[0]
+        index = shard.parent / "model.safetensors.index.json"
+        save_file(load_file(shard) | {"model.extra.weight": torch.ones(8).bfloat16()}, shard)
+        weight_map = json.loads(index.read_text())["weight_map"] | {"model.extra.weight": shard.name}
+        index.write_text(json.dumps({"weight_map": weight_map}))
+        publish(path.parent)
+    with pytest.raises(UserError, match="mergekit wrote (.*) of (.*) weights; use `backend: stream`"):
+        merge(paths, tmp_path / "merged", "mergekit", monkeypatch)
+    assert not (tmp_path / "merged/checkpoint.json").exists()

@@ -1,0 +1,235 @@
+"""The streaming merger and its verb on tiny checkpoints: bytes, refusals, crashes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from merge import gate, merge_models, stream
+from merge.checkpoint import read_checkpoint
+from polaris import manifest
+from polaris.errors import UserError
+from tests.unit.merge_checkpoints import load, near, publish, save, weights
+
+BASE = weights(1)
+SETTINGS = {"alpha": 0.3, "backend": "stream", "threads": 2}
+
+
+def merged(base: Path, distilled: Path, out: Path, alpha: float, threads: int = 2) -> stream.Tally:
+    out.mkdir()
+    pair = read_checkpoint(base), read_checkpoint(distilled)
+    gate.check_pair(*pair)
+    return stream.merge(*pair, alpha, out, threads)
+
+
+def at(folder: Path, tensors: dict[str, torch.Tensor], shards: int = 1) -> Path:
+    return save(folder, tensors, shards)
+
+
+def formula(alpha: float, base: torch.Tensor, distilled: torch.Tensor) -> torch.Tensor:
+    """The formula in float64, rounded once."""
+    return (alpha * base.double() + (1 - alpha) * distilled.double()).to(base.dtype)
+
+
+def assert_rounded_once(merged: torch.Tensor, alpha: float, base: torch.Tensor, distilled: torch.Tensor) -> None:
+    """Equal to the formula but for a few weights, and those one unit in the last place off.
+
+    The few are near ties (0.3 is no binary fraction, so float64 breaks them arbitrarily too; f32 weights lie on so fine
+    a grid that they have more of them), and sums near 0 of large opposite terms, where float32 leaves 2^-24 of a term.
+    """
+    exact = formula(alpha, base, distilled)
+    single = merged.dtype == torch.float32
+    assert (merged != exact).double().mean() < (0.02 if single else 2e-4)
+    terms = torch.maximum(base.double().abs(), distilled.double().abs()) * (2**-52 if single else 2**-24)
+    off = (merged.double() - exact.double()).abs()
+    limits = torch.finfo(merged.dtype)
+    assert (off <= limits.eps * exact.double().abs().clamp(min=limits.tiny) + terms).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_layout_is_the_bases_and_values_are_the_formula(tmp_path, dtype):
+    start = weights(1, dtype, rows=30_000)  # more than one chunk per tensor, and the last one not full
+    end = near(start, 2)
+    base, distilled = at(tmp_path / "b", start, shards=2), at(tmp_path / "d", end, shards=3)
+    tally = merged(base, distilled, tmp_path / "out", 0.3)
+    result = load(tmp_path / "out")
+    for name, tensor in result.items():
+        assert tensor.dtype == dtype
+        assert_rounded_once(tensor, 0.3, start[name], end[name])
+    for shard in read_checkpoint(base).shards:
+        written = (tmp_path / "out" / shard.path.name).read_bytes()
+        assert len(written) == shard.size
+        assert written.startswith(shard.header)
+    index = "model.safetensors.index.json"
+    assert (tmp_path / "out" / index).read_bytes() == (base / index).read_bytes()
+    assert tally.weights == sum(tensor.numel() for tensor in start.values())
+    assert tally.from_base == sum(int((result[name] != start[name]).sum()) for name in start)
+    assert tally.from_distilled == sum(int((result[name] != end[name]).sum()) for name in start)
+    assert tally.largest == max(float((result[n].double() - start[n].double()).abs().max()) for n in start)
+
+
+def test_endpoints_are_the_inputs_bit_for_bit(tmp_path):
+    base, distilled = at(tmp_path / "b", BASE), at(tmp_path / "d", near(BASE, 2))
+    merged(base, distilled, tmp_path / "one", 1.0)
+    merged(base, distilled, tmp_path / "zero", 0.0)
+    assert (tmp_path / "one/model.safetensors").read_bytes() == (base / "model.safetensors").read_bytes()
+    assert (tmp_path / "zero/model.safetensors").read_bytes() == (distilled / "model.safetensors").read_bytes()
+
+
+def test_what_training_left_alone_stays_bit_for_bit(tmp_path):
+    base, distilled = at(tmp_path / "b", weights(1, torch.float32)), at(tmp_path / "d", weights(1, torch.float32))
+    tally = merged(base, distilled, tmp_path / "out", 0.7)
+    assert (tmp_path / "out/model.safetensors").read_bytes() == (base / "model.safetensors").read_bytes()
+    assert (tally.from_base, tally.from_distilled, tally.largest) == (0, 0, 0.0)
+
+
+def test_number_of_threads_and_the_cut_of_the_distilled_model_change_nothing(tmp_path):
+    base = at(tmp_path / "b", BASE, shards=3)
+    results = []
+    for threads, shards in ((1, 1), (4, 5)):
+        out = tmp_path / f"out{threads}"
+        merged(base, at(tmp_path / f"d{threads}", near(BASE, 2), shards), out, 0.5, threads)
+        results.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("side", ["base", "distilled"])
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.7, 1.0])
+def test_one_value_that_is_not_finite_is_refused_by_name(tmp_path, value, side, alpha):
+    pair = {"base": dict(BASE), "distilled": near(BASE, 2)}
+    spoilt = pair[side]["model.layers.0.mlp.experts.1.up_proj.weight"].clone()
+    spoilt.view(-1)[1234] = value
+    pair[side]["model.layers.0.mlp.experts.1.up_proj.weight"] = spoilt
+    folders = [at(tmp_path / name, tensors) for name, tensors in pair.items()]
+    with pytest.raises(UserError, match=rf"{side}/model.safetensors: tensor .*experts.1.up_proj.weight: value 1234 is"):
+        merged(*folders, tmp_path / "out", alpha)
+
+
+def test_very_large_finite_values_are_not_refused(tmp_path):
+    big = torch.finfo(torch.bfloat16).max
+    start = BASE | {"lm_head.weight": torch.full((64, 48), big, dtype=torch.bfloat16)}
+    merged(at(tmp_path / "b", start), at(tmp_path / "d", start), tmp_path / "out", 0.5)
+    assert load(tmp_path / "out")["lm_head.weight"].min() == big
+
+
+# --- the verb ---------------------------------------------------------------------------------------------------
+def published(folder: Path, tensors: dict[str, torch.Tensor], shards: int = 1, **config: object) -> Path:
+    save(folder / "model", tensors, shards, **config)
+    return publish(folder)
+
+
+def command(base: Path, distilled: Path, out: Path, **settings: object) -> list[str]:
+    values = json.dumps(SETTINGS | settings)
+    return ["merge_models", "--settings", values, "--out", str(out), "--base", str(base), "--distilled", str(distilled)]
+
+
+def test_verb_publishes_a_model_beside_its_manifest(tmp_path, monkeypatch, capsys):
+    run = tmp_path / "a run with spaces"
+    base = published(run / "base", BASE, shards=2)
+    (run / "base/model/pytorch_model.bin").write_text("weights in another form")
+    distilled = published(run / "distilled", near(BASE, 2))
+    out = run / "merged" / "alpha=0.30" / "checkpoint.json"
+    monkeypatch.setattr(sys, "argv", command(base, distilled, out))
+    merge_models.main()
+    result = manifest.read(out)
+    assert {path.name for path in result.model.iterdir()} == {
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "model.safetensors.index.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    }
+    assert result.metrics["tensors"] == 5
+    assert result.metrics["bytes"] == sum(path.stat().st_size for path in result.model.glob("*.safetensors"))
+    assert 0.5 < result.metrics["share_differing_from_base"] < 1
+    assert 0.3 < result.metrics["share_differing_from_distilled"] < result.metrics["share_differing_from_base"]
+    assert 1e-3 < result.metrics["largest_change_of_base"] < 1e-2
+    assert not (out.parent / "new.partial").exists()
+    lines = capsys.readouterr().err
+    assert "theta = 0.30 * " in lines
+    assert "megabyte 1/1" in lines
+
+
+def refusal(monkeypatch, *arguments: Path, **settings: object) -> str:
+    monkeypatch.setattr(sys, "argv", command(*arguments, **settings))
+    with pytest.raises(UserError) as caught:
+        merge_models.main()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("backend", ["stream", "mergekit"])
+def test_verb_leaves_no_final_name_after_a_refusal_and_succeeds_once_mended(tmp_path, monkeypatch, backend):
+    tensors = near(BASE, 2)
+    tensors["model.norm.weight"][7] = torch.nan
+    base = published(tmp_path / "base", BASE, shards=5)
+    spoilt, sound = published(tmp_path / "spoilt", tensors), published(tmp_path / "sound", near(BASE, 2))
+    out = tmp_path / "merged/checkpoint.json"
+    message = refusal(monkeypatch, base, spoilt, out, backend=backend)
+    assert "spoilt/model/model.safetensors: tensor model.norm.weight: value 7 is not finite" in message
+    assert not out.exists()
+    assert not (out.parent / "model").exists()
+    monkeypatch.setattr(sys, "argv", command(base, sound, out))
+    merge_models.main()
+    assert len(manifest.read(out).files) == 5 + 4
+
+
+def test_verb_refuses_before_it_writes_a_byte(tmp_path, monkeypatch):
+    base = published(tmp_path / "base", BASE)
+    other = published(tmp_path / "other", near(BASE, 2), hidden_size=64)
+    out = tmp_path / "merged/checkpoint.json"
+    assert "hidden_size is 64, 48 in" in refusal(monkeypatch, base, other, out)
+    assert list((out.parent / "new.partial").iterdir()) == []
+    for alpha in (0, 1, 1.5, -0.1):
+        assert "alpha" in refusal(monkeypatch, base, base, out, alpha=alpha)
+
+
+def start(arguments: list[str], limit: int | None = None) -> subprocess.Popen:
+    """The verb as a process; limit: bytes that a file of it may have, as if the disk were full then."""
+    verb = [sys.executable, "-m", "merge.merge_models", *arguments[1:]]
+    if limit is not None:
+        verb = ["bash", "-c", f'ulimit -f {limit // 1024}; exec "$@"', "bash", *verb]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(verb, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def test_disk_that_is_full_midway_is_said_and_leaves_no_final_name(tmp_path):
+    large = weights(1, rows=20_000)  # 1.9 MB a tensor
+    base, distilled = published(tmp_path / "base", large), published(tmp_path / "distilled", near(large, 2))
+    out = tmp_path / "merged/checkpoint.json"
+    process = start(command(base, distilled, out), limit=3 << 20)
+    message = process.communicate(timeout=120)[1]
+    assert process.returncode == 1
+    assert "new.partial/model/model.safetensors: File too large; make room" in message
+    assert [path.name for path in sorted(out.parent.iterdir())] == ["log", "new.partial", "state"]
+
+
+def test_sigkill_midway_leaves_no_final_name_and_a_rerun_succeeds(tmp_path, monkeypatch):
+    large = weights(1, rows=100_000)  # 38 MB
+    base, distilled = published(tmp_path / "base", large, shards=4), published(tmp_path / "distilled", near(large, 2))
+    for attempt in range(5):  # on a busy machine the merge may be over before we look
+        out = tmp_path / f"merged{attempt}/checkpoint.json"
+        process = start(command(base, distilled, out, threads=1))
+        begun = out.parent / "new.partial/model/model-00001-of-00004.safetensors"
+        while not begun.exists() and process.poll() is None:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if process.returncode == -signal.SIGKILL and begun.exists():
+            break
+    else:
+        pytest.fail("no attempt was killed midway")
+    assert not out.exists()
+    assert not (out.parent / "model").exists()
+    monkeypatch.setattr(sys, "argv", command(base, distilled, out))
+    merge_models.main()
+    result = load(manifest.read(out).model)
+    assert result.keys() == large.keys()
+    assert all(tensor.isfinite().all() and tensor.any() for tensor in result.values())
