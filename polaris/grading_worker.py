@@ -13,7 +13,8 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-MEMORY = 3 << 30  # bytes of address space: an answer that wants more is a crash, not a swapping machine
+MEMORY = 2 << 30  # bytes of address space: an answer that wants more is a crash, not a swapping machine
+FULL = MEMORY * 3 // 4  # resident bytes; above it math-verify may have met a MemoryError, and have called it "different"
 GRACE = 1.0  # seconds after the deadline, when the parent should long have killed this process
 LOOK = 5.0  # seconds between looks at whether the parent lives
 
@@ -73,6 +74,8 @@ def main() -> None:
         signal.setitimer(signal.ITIMER_REAL, request["timeout"] + GRACE)
         reason = verdict(request["golds"], request["answer"])
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > FULL:
+            os._exit(1)
         print(json.dumps({"reason": reason}), file=answers, flush=True)
 
 

@@ -1,0 +1,53 @@
+"""Small published stages for tests of verbs: the real tables, the real manifests."""
+
+from pathlib import Path
+from typing import Any
+
+from polaris import manifest
+from polaris.records import PROBLEMS, RESPONSES, write_rows
+from polaris.settings import Section
+from polaris.stage import Stage
+
+GRADING = {"format": "think", "timeout": 20.0, "workers": 1, "max_failures": 0.0}
+
+
+class Given(Section):
+    """Settings of a stage that only exists for the next one to read."""
+
+
+def publish(folder: Path, name: str, rows: list[dict[str, Any]], schema: Any) -> Path:
+    """A finished data stage with one table; its manifest."""
+    with Stage("polaris.manifest", Given(), {}, folder / "data.json", "test") as stage:
+        write_rows(stage.partial / name, rows, schema)
+        stage.publish()
+    return folder / "data.json"
+
+
+def problems(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """A problem set; a row needs `id`, the rest has defaults."""
+    full = [{"problem": f"Find {r['id']}.", "answers": [], "source": "test", "solution": None} | r for r in rows]
+    return publish(folder, "problems.parquet", full, PROBLEMS)
+
+
+def responses(folder: Path, rows: list[tuple], problem_set: str = "rl") -> Path:
+    """Responses from (problem_id, text) or (problem_id, text, finish_reason)."""
+    full = [
+        {
+            "set": problem_set,
+            "problem_id": row[0],
+            "sample": i,
+            "seed": i,
+            "response": row[1],
+            "tokens": len(row[1]),
+            "finish_reason": row[2] if len(row) > 2 else "stop",
+        }
+        for i, row in enumerate(rows)
+    ]
+    return publish(folder, "responses.parquet", full, RESPONSES)
+
+
+def read(path: Path, name: str) -> list[dict[str, Any]]:
+    """Rows of a published table."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(manifest.read(path).file(name)).to_pylist()

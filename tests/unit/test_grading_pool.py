@@ -1,0 +1,200 @@
+"""Grading in processes that may hang, die and be killed, without harm to any other answer."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from polaris.answers import (
+    CRASHED,
+    DIFFERENT,
+    EQUIVALENT,
+    EXACT,
+    NO_ANSWER,
+    NO_THINK,
+    TIMEOUT,
+    TRUNCATED,
+    UNPARSEABLE_GOLD,
+)
+from polaris.grading_pool import GradingPool
+
+HANG = "9^{9^{9^9}}"
+
+
+def workers(process: psutil.Process | None = None) -> list[psutil.Process]:
+    """Grading processes below this process."""
+    return [child for child in (process or psutil.Process()).children() if is_worker(child)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    try:
+        return "polaris.grading_worker" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def cpu(process: psutil.Process) -> float:
+    """CPU seconds of a process, 0 once it is gone."""
+    try:
+        return process.cpu_times().user
+    except psutil.Error:
+        return 0.0
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with GradingPool(timeout=20, workers=1) as pool:
+        yield pool
+    assert not workers()
+
+
+def test_plain_answers_start_no_process():
+    before = workers()
+    with GradingPool(timeout=1, workers=1) as pool:
+        pairs = [(["5"], text) for text in ("x</think>\\boxed{5}", "x</think>\\boxed{6}", "\\boxed{5}", "</think>")]
+        verdicts = pool.grade(pairs)
+        assert [v.reason for v in verdicts] == [EXACT, DIFFERENT, NO_THINK, NO_ANSWER]
+        assert [v.correct for v in verdicts] == [True, False, False, False]
+        assert [v.answer for v in verdicts] == ["5", "6", None, None]
+        assert workers() == before
+
+
+def test_a_cut_response_is_graded_and_its_missing_answer_is_called_truncated():
+    with GradingPool(timeout=1, workers=1) as pool:
+        pairs = [(["5"], "x</think>\\boxed{5} and"), (["5"], "x</think>\\box"), (["5"], "thinking")]
+        assert [v.reason for v in pool.grade(pairs, cut=[True] * 3)] == [EXACT, TRUNCATED, TRUNCATED]
+        assert [v.reason for v in pool.grade(pairs, "none", cut=[False] * 3)] == [EXACT, NO_ANSWER, NO_ANSWER]
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "reason"),
+    [
+        ("x+1", "1+x", EQUIVALENT),
+        (r"2\sqrt{2}", r"\sqrt{8}", EQUIVALENT),
+        (r"\frac{\pi}{2}", r"\pi/2", EQUIVALENT),
+        (r"\{1,2\}", r"\{2,1\}", EQUIVALENT),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\3\end{pmatrix}", DIFFERENT),
+        ("x+1", "x+2", DIFFERENT),
+        ("7", "x^2+", DIFFERENT),  # no number is pulled out of what cannot be read
+        ("7", "7^2+{", DIFFERENT),
+        ("x^2+", "x", UNPARSEABLE_GOLD),
+        ("x^2+", "x^2 + ", EXACT),
+        ("x+1", "x+1\0", DIFFERENT),
+        ("x+1", "\ud800", DIFFERENT),
+        ("x+1", "__import__('os').system('true')", DIFFERENT),
+    ],
+)
+def test_expressions(pool, gold, answer, reason):
+    assert pool.grade_answers([([gold], answer)])[0].reason == reason
+
+
+def test_any_gold_counts_and_the_order_is_kept(pool):
+    pairs = [
+        (["3", "x+2"], "2+x"),
+        (["5"], r"\boxed{5}"),
+        (["x"], r"\sqrt{9}"),
+        ([], "5"),
+        (["3"], r"\sqrt{9}"),
+        (["1"], ""),
+    ]
+    reasons = [EQUIVALENT, EXACT, DIFFERENT, UNPARSEABLE_GOLD, EQUIVALENT, NO_ANSWER]
+    assert [v.reason for v in pool.grade_answers(pairs)] == reasons
+
+
+def test_a_decided_pair_is_remembered(pool):
+    pairs = [(["y+1"], "1+y")] * 3
+    assert [v.reason for v in pool.grade_answers(pairs)] == [EQUIVALENT] * 3
+    started = time.perf_counter()
+    assert pool.grade_answers(pairs)[0].reason == EQUIVALENT
+    assert time.perf_counter() - started < 0.1
+
+
+def test_from_threads(pool):
+    results = {}
+
+    def work(n: int) -> None:
+        results[n] = [v.reason for v in pool.grade_answers([([f"x+{n}"], f"{n}+x"), ([f"x+{n}"], "z")])]
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(2, 8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {n: [EQUIVALENT, DIFFERENT] for n in range(2, 8)}
+
+
+def test_a_worker_killed_between_answers_is_replaced(pool):
+    assert pool.grade_answers([(["x+y"], "y+x")])[0].correct
+    for worker in workers():
+        worker.kill()
+    assert pool.grade_answers([(["x+y+z"], "z+y+x")])[0].reason == EQUIVALENT
+
+
+def test_long_and_nested_answers_are_decided(pool):
+    text = "so " * 200_000
+    pairs = [
+        (["5"], f"{text}</think>{text}\\boxed{{5}}"),
+        (["5"], f"</think>\\boxed{{{text}}}"),
+        (["5"], "</think>\\boxed{" + "{" * 700 + "5" + "}" * 700 + "}"),
+        (["5"], "</think>" + "\\boxed{" * 5000),
+    ]
+    assert [v.reason for v in pool.grade(pairs)] == [EXACT, DIFFERENT, DIFFERENT, NO_ANSWER]
+
+
+def test_hostile_answers_time_out_and_the_others_do_not_suffer():
+    pairs = [(["x+1"], "1+x"), (["1"], HANG), (["x+1"], "2+x"), (["1"], HANG), (["5"], "5"), (["x+2"], "2+x")]
+    before = workers()
+    with GradingPool(timeout=2.5, workers=1) as pool:
+        started = time.monotonic()
+        verdicts = pool.grade_answers(pairs)
+        assert [v.reason for v in verdicts] == [EQUIVALENT, TIMEOUT, DIFFERENT, TIMEOUT, EXACT, EQUIVALENT]
+        assert not verdicts[1].correct and 2.4 < verdicts[1].seconds < 10
+        assert time.monotonic() - started < 60
+    assert workers() == before
+
+
+def test_an_answer_that_kills_its_worker_twice_is_a_crash():
+    done, others = threading.Event(), workers()
+    with GradingPool(timeout=60, workers=1) as pool:
+        pool.grade_answers([(["x+1"], "1+x")])
+        (first,) = set(workers()) - set(others)
+        started = cpu(first)
+
+        def killer() -> None:
+            while not done.wait(0.05):
+                for worker in set(workers()) - set(others):
+                    if cpu(worker) > started + 0.5:
+                        worker.kill()
+
+        thread = threading.Thread(target=killer)
+        thread.start()
+        verdicts = pool.grade_answers([(["1"], HANG)])
+        done.set()
+        thread.join()
+        assert verdicts[0].reason == CRASHED and not verdicts[0].correct
+        assert pool.grade_answers([(["x+3"], "3+x")])[0].reason == EQUIVALENT
+
+
+def test_children_die_with_a_killed_parent():
+    code = (
+        "from polaris.grading_pool import GradingPool\n"
+        "pool = GradingPool(timeout=2, workers=1)\n"
+        "pool.grade_answers([(['x+1'], '1+x')])\n"
+        "print('ready', flush=True)\n"
+        f"pool.grade_answers([(['1'], '{HANG}')] * 2)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert parent.stdout.readline() == b"ready\n"
+    time.sleep(0.3)
+    children = workers(psutil.Process(parent.pid))
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    assert children
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
