@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from polaris.prompts import messages
 from polaris.sections import Pretraining, TinyModel
 from polaris.tiny_problems import draw, solve
 
@@ -62,8 +63,8 @@ def examples(tokenizer: Any, settings: Pretraining, rng: random.Random) -> Itera
         for i in range(settings.batch):
             family = rng.choices(families, shares)[0]
             problem = draw(family, settings.depth, "train", rng)
-            message = {"role": "user", "content": problem.text + (settings.instruction if i % 2 else "")}
-            prompts.append(tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True))
+            asked = messages(problem.text, settings.instruction if i % 2 else "")
+            prompts.append(tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True))
             solution = solve(problem, rng, settings.slips, underlined=rng.random() < settings.underlined)
             responses.append(solution.removeprefix(OPENED) + tokenizer.eos_token)
         yield prompts, responses

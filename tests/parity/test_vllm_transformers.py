@@ -1,0 +1,113 @@
+"""Prompt log-probabilities of vLLM on a CPU against transformers', for the two architectures of the recipe."""
+
+import json
+import math
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from polaris import child
+from polaris.sections import TinyModel
+from polaris.tiny_problems import draw, solve
+
+pytest.importorskip("vllm")
+
+# Largest difference of a token's log-probability. Both compute in fp32; measured 1e-6.
+TOLERANCE = 1e-4
+ENGINE = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+# vLLM runs in a process of its own, whose whole group `child.run` stops: pytest is not left with engine processes.
+SCRIPT = """
+import json, sys
+from vllm import LLM, SamplingParams
+
+def main():
+    model, prompts, out = sys.argv[1:]
+    ids = json.load(open(prompts))
+    engine = LLM(model, dtype="float32", max_model_len=512, max_num_seqs=8, enforce_eager=True)
+    answers = engine.generate(
+        [{"prompt_token_ids": p} for p in ids], SamplingParams(max_tokens=1, prompt_logprobs=0), use_tqdm=False
+    )
+    logprobs = [[at[i].logprob for at, i in zip(a.prompt_logprobs[1:], p[1:])] for a, p in zip(answers, ids)]
+    json.dump(logprobs, open(out, "w"))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def tiny_model(kind: str) -> TinyModel:
+    return TinyModel.model_validate(
+        {
+            "tiny": kind,
+            "hidden": 64,
+            "layers": 2,
+            "heads": 4,
+            "kv_heads": 2,
+            "head_dim": 32,
+            "feed_forward": 96,
+            "experts": 4 if kind == "qwen3_moe" else 0,
+            "experts_per_token": 2 if kind == "qwen3_moe" else 0,
+            "context": 4096,
+            "seed": 0,
+            "pretraining": {
+                "families": {"chain": 0.5, "digits": 0.5},
+                "depth": [1, 3],
+                "steps": 20,
+                "batch": 16,
+                "learning_rate": 0.004,
+                "slips": 0.05,
+                "underlined": 0.5,
+                "instruction": " Underline key results.",
+            },
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "qwen3_moe"])
+def test_prompt_logprobs_agree(kind: str, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from polaris import tiny_training
+    from polaris.tiny_tokenizer import build_tokenizer
+
+    settings, rng = tiny_model(kind), random.Random(1)
+    made, tokenizer = tiny_training.build_model(settings, build_tokenizer()), build_tokenizer()
+    tiny_training.pretrain(made, tokenizer, settings.pretraining, rng, lambda step, loss: None)
+    tiny_training.save(made, tokenizer, settings, tmp_path / "model")
+
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    problems = [draw(family, (1, 6), "benchmark", rng) for family in ("chain", "digits") * 4]
+    ids = [
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": p.text}, {"role": "assistant", "content": solve(p, rng, 0.2, True)}],
+            return_dict=False,
+        )
+        for p in problems
+    ]
+    (tmp_path / "ids.json").write_text(json.dumps(ids))
+    arguments = [str(tmp_path / name) for name in ("model", "ids.json", "logprobs.json")]
+    child.run([sys.executable, "-c", SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, limit=400)
+    theirs = json.loads((tmp_path / "logprobs.json").read_text())
+
+    # Read from the disk again: what transformers computes from config.json, not what was in memory.
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
+    worst = 0.0
+    for tokens, other in zip(ids, theirs, strict=True):
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([tokens])).logits[0]
+        ours = logits.log_softmax(-1)[:-1].gather(1, torch.tensor(tokens[1:])[:, None])[:, 0].tolist()
+        worst = max(worst, *(abs(x - y) for x, y in zip(ours, other, strict=True)))
+    print(f"{kind}: largest difference {worst:.1e}")
+    # Agreement must not just mean that both are uniform over the vocabulary.
+    assert max(map(max, theirs)) - min(map(min, theirs)) > 2
+    assert math.isfinite(worst) and worst < TOLERANCE
