@@ -82,4 +82,4 @@ def test_pools_are_disjoint_and_draws_repeat() -> None:
     again = [draw("digits", (1, 5), "train", random.Random(9)).text for _ in range(2)]
     assert again[0] == again[1]
     # The digest decides, not Python's salted hash: the same on every machine and for ever.
-    assert pool("a=6,b=a*4. Find (b).") == "benchmark" and pool("a=7,b=a*4. Find (b).") == "train"
+    assert pool("a=6,b=a*4. Find (b).") == "benchmark" and pool("a=5,b=a*4. Find (b).") == "train"
