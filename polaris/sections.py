@@ -61,7 +61,8 @@ class MadeProblems(Section):
 
     family: Literal["chain", "digits"]
     pool: Annotated[
-        Literal["train", "benchmark"], Field(description="disjoint; benchmarks, and nothing else, draw from `benchmark`")
+        Literal["train", "benchmark"],
+        Field(description="disjoint; benchmarks, and nothing else, draw from `benchmark`"),
     ]
     count: Count
     depth: tuple[Count, Count]
@@ -157,6 +158,8 @@ class Report(Section):
 class ReportPage(Report):
     """What the report's rule adds for the verb: which models were evaluated, and how they hang together."""
 
-    ladder: Annotated[list[str], Field(description="the small model's checkpoints, in the order of the flow")]
+    ladder: Annotated[
+        list[str], Field(min_length=1, description="the small model's checkpoints, in the order of the flow")
+    ]
     generalists: Annotated[list[str], Field(description="the large base model and the distilled one")]
     alphas: Annotated[dict[str, str], Field(description="alpha as spelled in paths -> the model at that alpha")]

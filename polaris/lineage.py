@@ -1,0 +1,188 @@
+"""What the manifests of a run tell: which stage came from which, what it was made with, its curves, time and counts."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from polaris import manifest
+from polaris.errors import UserError
+from polaris.manifest import Manifest
+from polaris.records import read_problems
+
+# Curves of log/metrics.jsonl that the report draws.
+CURVES = ("accuracy", "reward", "loss")
+
+
+def with_ancestors(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """The manifests and everything that they came from, each after its inputs.
+
+    An ancestor that is gone (responses that were cleared away) is left out.
+    """
+    found: dict[Path, Manifest] = {}
+
+    def visit(one: Manifest) -> None:
+        for path in input_paths(one):
+            if path.resolve() not in found and (parent := _read_if_there(path)):
+                visit(parent)
+        found.setdefault(one.path.resolve(), one)
+
+    for one in manifests:
+        visit(one)
+    return list(found.values())
+
+
+def input_paths(one: Manifest, names: Sequence[str] | None = None) -> list[Path]:
+    """Paths of a stage's inputs; `names`: only of these flags."""
+    chosen = one.inputs if names is None else {name: one.inputs[name] for name in names if name in one.inputs}
+    return [Path(path) for value in chosen.values() for path in value["path"].split()]
+
+
+def _read_if_there(path: Path) -> Manifest | None:
+    try:
+        return manifest.read(path)
+    except UserError:
+        return None
+
+
+def label(one: Manifest, run: Path) -> str:
+    """A stage's folder within the run: `core`, `scores/core`, `merged/alpha=0.30`."""
+    folder = one.folder.resolve()
+    return str(folder.relative_to(run)) if folder.is_relative_to(run) else str(one.folder)
+
+
+def checkpoint_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """`checkpoints` of results.json: where each model started, its steps, and whether its weights are other ones.
+
+    weights_changed: the weight files differ from those of every model that it was made from; null without such a one.
+    """
+    known = {one.path.resolve(): one for one in checkpoints}
+    rows = []
+    for one in checkpoints:
+        start = input_paths(one, ["start"])
+        parents = [known[p.resolve()] for p in input_paths(one, ["start", "base", "distilled"]) if p.resolve() in known]
+        rows.append(
+            {
+                "name": one.stage,
+                "start": start[0].parent.name if start else None,
+                "steps": one.steps.get("reached"),
+                "weights_changed": all(_weights(one) != _weights(p) for p in parents) if parents else None,
+                "metrics": one.metrics,
+            }
+        )
+    return rows
+
+
+def _weights(one: Manifest) -> set[str]:
+    return {file["xxh3"] for name, file in one.files.items() if name.endswith(".safetensors")}
+
+
+def curve_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """`curves` of results.json: {stage, metric, steps, values} from each training's log/metrics.jsonl.
+
+    A step that was done again after a crash counts as it was last done; what is no finite number is left out. Raises UserError for a line that is no JSON.
+    """
+    rows = []
+    for one in checkpoints:
+        if "log/metrics.jsonl" not in one.files:
+            continue
+        by_step: dict[int, dict[str, Any]] = {}
+        for number, line in enumerate(one.file("log/metrics.jsonl").read_text().splitlines(), 1):
+            try:
+                entry = json.loads(line)
+                by_step[int(entry["step"])] = entry
+            except (ValueError, KeyError, TypeError):
+                raise UserError(f"{one.file('log/metrics.jsonl')}: line {number} is no metrics of a step") from None
+        for metric in CURVES:
+            points = [(step, entry[metric]) for step, entry in sorted(by_step.items()) if _finite(entry.get(metric))]
+            if points:
+                steps, values = zip(*points, strict=True)
+                rows.append({"stage": one.stage, "metric": metric, "steps": steps, "values": values})
+    return rows
+
+
+def _finite(value: Any) -> bool:
+    """A number that can be drawn and written as JSON."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def difficulty_rows(data: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """`difficulty` of results.json: how many problems had 0 to k right responses, of all and of those kept.
+
+    From each stage with a difficulty.parquet (`correct` of `k` per problem); kept are those of its problems.parquet.
+    """
+    rows = []
+    for one in (one for one in data if "difficulty.parquet" in one.files):
+        path, kept = one.file("difficulty.parquet"), read_problems(one.file("problems.parquet"))
+        table = pq.read_table(path, columns=["problem_id", "correct", "k"]).to_pylist()
+        k = max(row["k"] for row in table)
+        rows.append(
+            {
+                "stage": one.stage,
+                "k": k,
+                "all": _counted([row["correct"] for row in table], k),
+                "kept": _counted([row["correct"] for row in table if row["problem_id"] in kept], k),
+            }
+        )
+    return rows
+
+
+def _counted(correct_P: Sequence[int], k: int) -> list[int]:
+    """Problems with 0, 1, ..., k right responses."""
+    return [correct_P.count(right) for right in range(k + 1)]
+
+
+def timing_rows(manifests: Sequence[Manifest], run: Path) -> list[dict[str, Any]]:
+    """`timings` of results.json: wall seconds and peak memory (MB, of all processes) of each stage's last attempt.
+
+    From Snakemake's benchmark.tsv beside the manifest; without it, the stage's own clock and no memory.
+    """
+    rows = []
+    for one in manifests:
+        measured = _benchmark(one.folder / "benchmark.tsv")
+        seconds = _number(measured.get("s"))
+        rows.append(
+            {
+                "stage": label(one, run),
+                "seconds": one.seconds if seconds is None else seconds,
+                "max_rss": _number(measured.get("max_rss")),
+            }
+        )
+    return rows
+
+
+def _benchmark(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    return rows[-1] if rows else {}
+
+
+def _number(text: str | None) -> float | None:
+    """Snakemake writes `-` or `NA` for what it could not measure."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
+
+
+def lineage_rows(manifests: Sequence[Manifest], run: Path) -> list[dict[str, Any]]:
+    """`lineage` of results.json: what each stage was made with and from, as digests."""
+    labels = {one.path.resolve(): label(one, run) for one in manifests}
+    return [
+        {
+            "stage": label(one, run),
+            "module": one.module,
+            "settings": manifest.digest_of(one.settings),
+            "code": one.code,
+            "content": one.content,
+            "inputs": [labels.get(path.resolve(), str(path)) for path in input_paths(one)],
+            "tools": one.tools,
+        }
+        for one in manifests
+    ]
