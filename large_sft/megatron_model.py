@@ -64,7 +64,6 @@ def transformer_config(model: Qwen3, settings: Sft) -> TransformerConfig:
         sequence_parallel=layout.tensor > 1,
         pipeline_model_parallel_size=layout.pipeline,
         context_parallel_size=layout.context,
-        variable_seq_lengths=True,
         calculate_per_token_loss=True,
         **(_mixture(model, settings) if model.experts else {}),
         **(ON_GPU if torch.cuda.is_available() else ON_CPU),
