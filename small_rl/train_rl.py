@@ -1,0 +1,162 @@
+"""Verb: one RL stage of the specialist: GRPO on verl, with outcome rewards or with CORE's process reward."""
+
+import contextlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from polaris import child
+from polaris.errors import UserError
+from polaris.progress import Progress
+from polaris.prompts import messages
+from polaris.records import CONSENSUS, read_problems, read_rows
+from polaris.settings import read_section
+from polaris.stage import Stage, run_verb
+from small_rl import verl_checkpoint, verl_config
+from small_rl.settings import RlTraining
+
+
+def prompts(problems: dict[str, dict[str, Any]], instruction: str) -> list[dict[str, Any]]:
+    """Rows of verl's data set: the chat prompt, the accepted answers as JSON, the problem's id."""
+    return [
+        {
+            "prompt": messages(problem["problem"], instruction),
+            "data_source": problem["source"],
+            "reward_model": {"style": "rule", "ground_truth": json.dumps(problem["answers"])},
+            "extra_info": {"index": problem_id},
+        }
+        for problem_id, problem in problems.items()
+    ]
+
+
+def check(settings: RlTraining, problems: dict[str, Any], consensus: Path | None, where: Path) -> None:
+    """What can be known to be wrong before any engine starts."""
+    if len(problems) < settings.prompts_per_step:
+        raise UserError(
+            f"{where}: {len(problems)} problems are fewer than prompts_per_step ({settings.prompts_per_step}); "
+            "one step needs so many different ones"
+        )
+    if settings.core and consensus is None:
+        raise UserError("reward: core needs --consensus, the manifest with the consensus sets to start from")
+    if settings.core and problems.keys().isdisjoint(row["problem_id"] for row in read_rows(consensus, CONSENSUS)):
+        raise UserError(f"{consensus}: these are the consensus sets of other problems than those of {where}")
+
+
+def check_lengths(rows: list[dict[str, Any]], model: Path, limit: int) -> None:
+    """Raises UserError for a prompt of more than `limit` tokens, naming the problem."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    for row in rows:
+        text = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
+        tokens = len(tokenizer(text, add_special_tokens=False)["input_ids"])
+        if tokens > limit:
+            raise UserError(f"problem {row['extra_info']['index']}: its prompt has {tokens} tokens, max_prompt is {limit}")
+
+
+@contextlib.contextmanager
+def ray_folder(state: Path) -> Iterator[Path]:
+    """A folder with a short path for Ray's sockets (at most 107 characters), removed afterwards.
+
+    state/ray points to it, so that the next start removes it after a kill.
+    """
+    link = state / "ray"
+    if link.is_symlink():
+        shutil.rmtree(link.readlink(), ignore_errors=True)
+        link.unlink()
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    link.symlink_to(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        link.unlink()
+
+
+def on_cpu() -> bool:
+    import torch
+
+    return not torch.cuda.is_available()
+
+
+def launch(stage: Stage, files: verl_config.RlFiles) -> None:
+    """Run verl until all steps are done; a line of progress for each line of metrics.jsonl."""
+    settings: RlTraining = stage.settings
+    cpu = on_cpu()
+    progress = Progress(stage.name, settings.steps)
+    seen = 0
+
+    def follow(line: str) -> None:
+        nonlocal seen
+        if not files.metrics.exists() or files.metrics.stat().st_size == seen:
+            return
+        seen = files.metrics.stat().st_size
+        lines = files.metrics.read_text().splitlines()
+        if lines and lines[-1].endswith("}"):
+            last = json.loads(lines[-1])
+            progress.update(last["step"], f"accuracy {last['accuracy']:.2f}")
+
+    overrides = verl_config.rl_overrides(settings, files, cpu) + verl_config.hydra_overrides(stage.state)
+    command = [sys.executable, "-m", "small_rl.verl_main", *overrides]
+    stage.say(f"verl starts ({stage.log / 'verl.log'})")
+    child.run(command, stage.log / "verl.log", verl_config.environment(cpu), settings.limit, follow)
+
+
+def train(stage: Stage) -> None:
+    settings: RlTraining = stage.settings
+    start, data = stage.inputs["start"].model, stage.inputs["data"].file("problems.parquet")
+    given = stage.inputs.get("consensus")
+    consensus = given.file("consensus.parquet") if given else None
+    problems = read_problems(data)
+    check(settings, problems, consensus, data)
+    rows = prompts(problems, settings.instruction)
+    check_lengths(rows, start, settings.max_prompt)
+    write_prompts(stage.state / "prompts.parquet", rows)
+    checkpoints, metrics = stage.state / "checkpoints", stage.log / "metrics.jsonl"
+    if done := verl_checkpoint.last_step(checkpoints):
+        stage.say(f"goes on after step {done}")
+    if done < settings.steps:
+        with ray_folder(stage.state) as ray:
+            launch(
+                stage,
+                verl_config.RlFiles(start, stage.state / "prompts.parquet", checkpoints, metrics, ray, consensus),
+            )
+    reached = verl_checkpoint.last_step(checkpoints)
+    folder = verl_checkpoint.step_folder(checkpoints, reached)
+    if reached == settings.steps:
+        verl_checkpoint.export(folder / "actor" / "huggingface", start, settings.precision, stage.partial / "model")
+        if settings.core:
+            shutil.copyfile(folder / "consensus.parquet", stage.partial / "consensus.parquet")
+    last = json.loads(metrics.read_text().splitlines()[-1])
+    stage.publish(metrics=last, planned=settings.steps, reached=reached)
+
+
+def write_prompts(path: Path, rows: list[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+def print_overrides() -> None:
+    """`--print-overrides --settings S`: what verl would be told, with stand-ins for the files."""
+    settings = read_section(RlTraining, sys.argv[sys.argv.index("--settings") + 1])
+    names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "RAY", "CONSENSUS"]
+    print("\n".join(verl_config.rl_overrides(settings, verl_config.RlFiles(*map(Path, names)), on_cpu())))
+
+
+def main() -> None:
+    if "--print-overrides" in sys.argv:
+        print_overrides()
+        return
+    inputs = ("start", "data")
+    with Stage.from_command_line("small_rl.train_rl", RlTraining, inputs=inputs, optional=("consensus",)) as stage:
+        train(stage)
+
+
+if __name__ == "__main__":
+    run_verb(main)

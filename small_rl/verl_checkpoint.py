@@ -1,0 +1,69 @@
+"""verl's checkpoint folders: the last whole step, and its weights as a Hugging Face model in the training precision.
+
+verl's own merger casts every model to bfloat16 (base_model_merger.py); we take the float32 weights that `hf_model` in
+`checkpoint.save_contents` leaves in `huggingface/`, and everything that is no weight from the start model.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+TRACKER = "latest_checkpointed_iteration.txt"  # written last by verl
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".index.json")
+DTYPE = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+
+def last_step(checkpoints: Path) -> int:
+    """Steps of the newest whole checkpoint, 0 without one. A tracker that a kill left empty is removed."""
+    tracker = checkpoints / TRACKER
+    text = tracker.read_text().strip() if tracker.is_file() else ""
+    if text.isdigit() and step_folder(checkpoints, int(text)).is_dir():
+        return int(text)
+    tracker.unlink(missing_ok=True)
+    return 0
+
+
+def step_folder(checkpoints: Path, step: int) -> Path:
+    return checkpoints / f"global_step_{step}"
+
+
+def export(trained: Path, start: Path, precision: str, out: Path) -> None:
+    """Write `out`: the weights of `trained` (verl's `huggingface/`) as safetensors, the rest from `start`.
+
+    Raises RuntimeError when the tensors' names are not those of the start model.
+    """
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    dtype = getattr(torch, DTYPE[precision])
+    out.mkdir(parents=True)
+    for path in start.iterdir():
+        if path.is_file() and not path.name.endswith(WEIGHTS):
+            shutil.copyfile(path, out / path.name)
+    names: dict[str, str] = {}
+    size = 0
+    for shard in sorted(trained.glob("*.safetensors")):
+        tensors = {name: tensor.to(dtype).contiguous() for name, tensor in load_file(shard).items()}
+        save_file(tensors, out / shard.name, metadata={"format": "pt"})
+        names |= dict.fromkeys(tensors, shard.name)
+        size += sum(tensor.nbytes for tensor in tensors.values())
+    expected = _tensor_names(start)
+    if set(names) != expected:
+        raise RuntimeError(f"{trained}: other tensors than in {start}: {sorted(set(names) ^ expected)[:5]}")
+    if len(set(names.values())) > 1:
+        index = {"metadata": {"total_size": size}, "weight_map": names}
+        (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+    config = json.loads((start / "config.json").read_text())
+    config.pop("torch_dtype", None)
+    (out / "config.json").write_text(json.dumps(config | {"dtype": DTYPE[precision]}, indent=2) + "\n")
+
+
+def _tensor_names(model: Path) -> set[str]:
+    """Names of all tensors of a Hugging Face model folder."""
+    from safetensors import safe_open
+
+    names: set[str] = set()
+    for path in model.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            names |= set(file.keys())
+    return names

@@ -1,0 +1,270 @@
+"""Our settings as verl's Hydra overrides: the only place that knows verl's key names, and where CPU or GPU is decided.
+
+A leading "+" adds a key that verl reads but does not list in its YAML files.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from small_rl.settings import FormatSft, RlTraining
+
+VLLM_DTYPE = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+GIB = 2**30
+
+# Ray's logical CPUs of a single node. verl's pool asks for 3 per rank, TransferQueue for 1 + 1, agent loops and
+# rewards for 1 each. They reserve nothing; but Ray starts about as many idle workers, so no more than needed.
+LOGICAL_CPUS_PER_RANK, LOGICAL_CPUS = 3, 5
+
+ON_CPU = {
+    "+actor_rollout_ref.model.override_config.attn_implementation": "sdpa",  # no flash-attn
+    "actor_rollout_ref.model.use_remove_padding": False,  # needs flash-attn
+    "actor_rollout_ref.model.enable_gradient_checkpointing": False,
+    "actor_rollout_ref.actor.use_torch_compile": False,
+    "actor_rollout_ref.actor.fsdp_config.use_torch_compile": False,
+    "actor_rollout_ref.rollout.enforce_eager": True,
+    "actor_rollout_ref.rollout.free_cache_engine": False,
+    "+actor_rollout_ref.rollout.enable_sleep_mode": False,
+    "+actor_rollout_ref.rollout.engine_kwargs.vllm.worker_extension_cls": "small_rl.verl_vllm_cpu.CpuWorkerExtension",
+    "actor_rollout_ref.rollout.agent.num_workers": 1,
+    "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes": 16,
+    "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
+    "reward.num_workers": 1,
+}
+
+SFT_ON_CPU = {
+    "+model.override_config.attn_implementation": "sdpa",
+    "model.use_remove_padding": False,
+    "model.enable_gradient_checkpointing": False,
+    "engine.use_torch_compile": False,
+}
+
+
+@dataclass(frozen=True)
+class RlFiles:
+    """Where an RL stage reads and writes.
+
+    model: Hugging Face folder; data: verl's parquet; checkpoints, metrics: written and resumed;
+    consensus: consensus.parquet to start from, for reward: core
+    """
+
+    model: Path
+    data: Path
+    checkpoints: Path
+    metrics: Path
+    ray: Path
+    consensus: Path | None = None
+
+
+def environment(cpu: bool) -> dict[str, str]:
+    """Environment of a verl process."""
+    common = {
+        "HF_HUB_OFFLINE": "1",
+        "HYDRA_FULL_ERROR": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+    if not cpu:
+        return common
+    # verl registers its FSDP engine for "cuda" and "npu" only; it runs on a CPU as it is.
+    return common | {
+        "VERL_PLATFORM": "cpu",
+        "VERL_ENGINE_DEVICE": "cuda",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    }
+
+
+def hydra_overrides(folder: Path) -> list[str]:
+    """Hydra's own files go to `folder`, not to the current directory."""
+    return _overrides({"hydra.run.dir": folder / "hydra", "hydra.output_subdir": None})
+
+
+def rl_overrides(settings: RlTraining, files: RlFiles, cpu: bool) -> list[str]:
+    """Overrides of verl's `ppo_trainer` for one RL stage (GRPO: no KL, no entropy term, no critic)."""
+    values = _data(settings, files) | _actor(settings, files) | _rollout(settings) | _trainer(settings, files, cpu)
+    values |= _ours(settings, files)
+    if cpu:
+        values |= ON_CPU
+        # On a CPU `memory` is GiB of KV cache, on a GPU the share of its memory.
+        kv_cache = int(settings.engine.memory * GIB)
+        values["+actor_rollout_ref.rollout.engine_kwargs.vllm.kv_cache_memory_bytes"] = kv_cache
+    else:
+        values["actor_rollout_ref.rollout.gpu_memory_utilization"] = settings.engine.memory
+    return _overrides(values)
+
+
+def _data(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
+    return {
+        "data.train_files": files.data,
+        "data.val_files": files.data,  # verl insists on one; validation is off
+        "data.val_max_samples": 1,
+        "data.train_batch_size": settings.prompts_per_step,
+        "data.max_prompt_length": settings.max_prompt,
+        "data.max_response_length": settings.max_response,
+        "data.truncation": "error",
+        "data.shuffle": True,
+        "data.seed": settings.seed,
+        "data.dataloader_num_workers": 0,
+    }
+
+
+def _actor(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
+    actor = {
+        "strategy": "fsdp2",
+        "ppo_mini_batch_size": settings.prompts_per_step // settings.updates_per_step,
+        "use_dynamic_bsz": True,
+        "ppo_max_token_len_per_gpu": settings.micro_tokens,
+        "clip_ratio_low": settings.clip_low,
+        "clip_ratio_high": settings.clip_high,
+        "loss_agg_mode": "token-mean",
+        "use_kl_loss": False,
+        "entropy_coeff": 0,
+        "grad_clip": settings.grad_clip,
+        "optim.lr": settings.learning_rate,
+        "optim.lr_scheduler_type": "constant",
+        "optim.lr_warmup_steps_ratio": 0.0,
+        "optim.betas": list(settings.betas),
+        "optim.weight_decay": settings.weight_decay,
+        "optim.clip_grad": settings.grad_clip,
+        "data_loader_seed": settings.seed,
+        "fsdp_config.seed": settings.seed,
+        "fsdp_config.model_dtype": "fp32",  # master weights
+        "checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
+        "checkpoint.load_contents": ["model", "optimizer", "extra"],
+    }
+    values = {f"actor_rollout_ref.actor.{key}": value for key, value in actor.items()}
+    values["+actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype"] = settings.precision
+    values["actor_rollout_ref.model.path"] = files.model
+    return values
+
+
+def _rollout(settings: RlTraining) -> dict[str, Any]:
+    engine = settings.engine
+    rollout = {
+        "name": "vllm",
+        "dtype": VLLM_DTYPE[settings.precision],
+        "n": settings.rollouts,
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "top_k": settings.top_k,
+        "seed": settings.seed,
+        "tensor_model_parallel_size": engine.tensor_parallel,
+        "max_model_len": engine.max_model_len,
+        "max_num_seqs": engine.max_num_seqs,
+        # vLLM wants at least a sequence of full length and one token of every sequence in a batch.
+        "max_num_batched_tokens": max(8192, engine.max_model_len, engine.max_num_seqs),
+        "calculate_log_probs": True,
+    }
+    return {f"actor_rollout_ref.rollout.{key}": value for key, value in rollout.items()}
+
+
+def _trainer(settings: RlTraining, files: RlFiles, cpu: bool) -> dict[str, Any]:
+    values = {
+        "algorithm.adv_estimator": "grpo",
+        "algorithm.norm_adv_by_std_in_grpo": True,
+        "algorithm.use_kl_in_reward": False,
+        "trainer.v1.trainer_mode": "polaris",
+        "trainer.device": "cpu" if cpu else "cuda",
+        "trainer.nnodes": settings.nodes,
+        "trainer.n_gpus_per_node": settings.ranks,
+        "trainer.logger": ["console"],
+        "trainer.project_name": "polaris",
+        "trainer.experiment_name": "rl",
+        "trainer.total_epochs": settings.steps,  # an epoch has at least one step
+        "trainer.total_training_steps": settings.steps,
+        "trainer.save_freq": settings.save_every,
+        "trainer.max_actor_ckpt_to_keep": 2,  # with 1, verl deletes the last one before it writes the next
+        "trainer.test_freq": -1,
+        "trainer.val_before_train": False,
+        "trainer.resume_mode": "auto",
+        "trainer.default_local_dir": files.checkpoints,
+    }
+    if settings.nodes == 1:
+        # "local": a cluster of our own, whatever RAY_ADDRESS says. More nodes: the job's cluster, by RAY_ADDRESS.
+        values |= {
+            "+ray_kwargs.ray_init.address": "local",
+            "+ray_kwargs.ray_init.include_dashboard": False,
+            "+ray_kwargs.ray_init._temp_dir": files.ray,
+            "+ray_kwargs.ray_init._node_ip_address": "127.0.0.1",
+        }
+        if cpu:
+            values["ray_kwargs.ray_init.num_cpus"] = LOGICAL_CPUS_PER_RANK * settings.ranks + LOGICAL_CPUS
+            values["+ray_kwargs.ray_init.num_gpus"] = settings.ranks
+    return values
+
+
+def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
+    """What our trainer and reward function read; verl does not look at it."""
+    values = {
+        "reward.custom_reward_function.path": "pkg://small_rl.verl_reward",
+        "reward.custom_reward_function.name": "compute_score",
+        "+reward.custom_reward_function.reward_kwargs.format": settings.grading.format,
+        "+reward.custom_reward_function.reward_kwargs.timeout": settings.grading.timeout,
+        "+reward.custom_reward_function.reward_kwargs.workers": settings.grading.workers,
+        "+polaris.metrics": files.metrics,
+        "+polaris.max_failures": settings.grading.max_failures,
+    }
+    if settings.core:
+        core = settings.core.model_dump(exclude={"consensus"})
+        values |= {f"+polaris.core.{key}": value for key, value in core.items()}
+        values["+polaris.consensus"] = files.consensus
+    return values
+
+
+def sft_overrides(
+    settings: FormatSft, model: Path, data: Path, checkpoints: Path, steps: int, cpu: bool
+) -> list[str]:
+    """Overrides of verl's `sft_trainer_engine` for the format SFT. `steps`: optimizer steps in all."""
+    values = {
+        "data.train_files": data,
+        "data.train_batch_size": settings.batch,
+        "data.micro_batch_size_per_gpu": settings.micro_batch,
+        "data.use_dynamic_bsz": False,
+        "data.max_length": settings.max_tokens,
+        "data.truncation": "error",
+        "data.pad_mode": "no_padding",
+        "data.num_workers": 0,
+        "data.custom_cls.path": "pkg://small_rl.verl_chat_data",
+        "data.custom_cls.name": "ChatDataset",
+        "model.path": model,
+        "engine": "fsdp",
+        "engine.strategy": "fsdp2",
+        "engine.model_dtype": "fp32",
+        "engine.seed": settings.seed,
+        "+engine.mixed_precision.param_dtype": settings.precision,
+        "optim.lr": settings.learning_rate,
+        "optim.lr_scheduler_type": "cosine",
+        "optim.lr_warmup_steps_ratio": settings.warmup,
+        "optim.weight_decay": 0.01,
+        "optim.betas": [0.9, 0.95],
+        "trainer.device": "cpu" if cpu else "cuda",
+        "trainer.nnodes": 1,
+        "trainer.n_gpus_per_node": settings.ranks,
+        "trainer.logger": ["console"],
+        "trainer.project_name": "polaris",
+        "trainer.experiment_name": "format",
+        "trainer.seed": settings.seed,
+        "trainer.total_epochs": settings.epochs,
+        "trainer.total_training_steps": steps,
+        "trainer.save_freq": max(1, -(-steps // 4)),  # four times, so that little is lost and little is written
+        "trainer.max_ckpt_to_keep": 2,
+        "trainer.resume_mode": "auto",
+        "trainer.default_local_dir": checkpoints,
+        "checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
+        "checkpoint.load_contents": ["model", "optimizer", "extra"],
+    }
+    return _overrides(values | (SFT_ON_CPU if cpu else {}))
+
+
+def _overrides(values: dict[str, Any]) -> list[str]:
+    return [f"{key}={_literal(value)}" for key, value in values.items()]
+
+
+def _literal(value: Any) -> str:
+    """A value in Hydra's grammar: JSON for numbers, booleans, null and lists, quotes around any text."""
+    if isinstance(value, Path | str):
+        text = str(value)
+        return text if text.replace("_", "").replace(".", "").isalnum() else json.dumps(text)
+    return json.dumps(value)

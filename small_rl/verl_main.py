@@ -1,0 +1,71 @@
+"""verl's reinforcement learning with our trainer: `python -m small_rl.verl_main <overrides of ppo_trainer>`.
+
+As verl.trainer.main_ppo, except that the trainer runs in this process and not in a Ray actor of its own: one process
+less to import everything, and our trainer needs no registration in a remote interpreter.
+"""
+
+import os
+import signal
+import sys
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+
+def _start_ray(config: DictConfig) -> None:
+    """verl.trainer.main_ppo.run_ppo's first half: Ray with verl's environment for all workers."""
+    import ray
+    from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
+
+    os.environ["SMALL_RL_RUN"] = str(os.getpid())  # see verl_cpu.py
+    runtime_env = get_ppo_ray_runtime_env(config)
+    runtime_env["env_vars"]["TRANSFER_QUEUE_ENABLE"] = "1"
+    arguments = OmegaConf.to_container(config.ray_kwargs.get("ray_init", {}), resolve=True)
+    asked = {key: value for key, value in (arguments.pop("runtime_env", None) or {}).items() if value is not None}
+    ray.init(runtime_env={**runtime_env, **asked}, **arguments)
+
+
+def _train(config: DictConfig) -> None:
+    """verl.trainer.main_ppo.TaskRunnerV1.run, in this process."""
+    import transfer_queue
+    from verl.trainer.ppo.v1 import AgentLoopManagerTQ, get_trainer_cls
+
+    import small_rl.verl_trainer  # noqa: F401  registers the trainer
+
+    OmegaConf.resolve(config)
+    transfer_queue.init(config.transfer_queue)
+    try:
+        trainer = get_trainer_cls(config.trainer.v1.trainer_mode)(config=config)
+        trainer.init()
+        agents = AgentLoopManagerTQ.create(
+            config=config,
+            llm_client=trainer.get_llm_client(),
+            teacher_client=trainer.get_teacher_client(),
+            reward_loop_worker_handles=trainer.get_reward_handles(),
+        )
+        trainer.fit(agents)
+    finally:
+        transfer_queue.close()
+
+
+@hydra.main(config_path="pkg://verl.trainer.config", config_name="ppo_trainer", version_base=None)
+def main(config: DictConfig) -> None:
+    """Train; leave no process behind, whether it ends, fails or is terminated."""
+    import ray
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    config.transfer_queue.enable = True
+    validate_config(
+        config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config)
+    )
+    try:
+        _start_ray(config)
+        _train(config)
+    finally:
+        ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()
