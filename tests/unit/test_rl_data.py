@@ -1,0 +1,150 @@
+"""The data stages of the specialist, on small real tables."""
+
+import json
+import random
+
+import pytest
+
+from polaris import manifest
+from polaris.errors import UserError
+from polaris.tiny_problems import answer, make_chain, solve
+from small_rl import build_format_data, build_rl_data, filter_overlap
+from tests.unit import tables
+
+RIGHT = "{}\n</think>\n\n\\boxed{{5}}"
+WRONG = "{}\n</think>\n\n\\boxed{{6}}"
+
+
+def steps(*results: str) -> str:
+    return "".join(f"\\underline{{{result}}}" for result in results)
+
+
+def run(verb, settings: dict, out, **flags) -> list:
+    """Run a verb's main; the manifest it wrote."""
+    words = [word for name, path in flags.items() for word in (f"--{name}", str(path))]
+    verb.main(
+        ["--settings", json.dumps(settings | {"grading": tables.GRADING}), "--out", str(out / "data.json"), *words]
+    )
+    return manifest.read(out / "data.json")
+
+
+# --- format data --------------------------------------------------------------------------------------------------
+FORMAT = {"instruction": " Underline.", "keep": "correct", "underlined_only": True}
+ANSWERS = [
+    ("1", RIGHT.format(steps("a=1", "b=5"))),
+    ("1", "<think>\n" + RIGHT.format(steps("a=1"))),
+    ("1", WRONG.format(steps("a=2"))),
+    ("1", RIGHT.format("no results")),
+    ("1", steps("a=1") + "\\boxed{5}"),
+    ("1", RIGHT.format(steps("a=1")) + " and", "length"),
+    ("1", steps("a=1"), "length"),
+]
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    return {
+        "problems": tables.problems(tmp_path / "format", [{"id": "1", "answers": ["5"], "problem": "a=1?"}]),
+        "responses": tables.responses(tmp_path / "teacher", ANSWERS, "format"),
+    }
+
+
+def test_a_teachers_answers_become_messages(tmp_path, teacher):
+    done = run(build_format_data, FORMAT, tmp_path / "out", **teacher)
+    rows = tables.read(done.path, "messages.parquet")
+    assert [row["messages"][1]["content"] for row in rows] == ["<think>\n" + ANSWERS[0][1], ANSWERS[1][1]]
+    assert rows[0]["messages"][0] == {"role": "user", "content": "a=1? Underline."}
+    assert rows[0]["messages"][1]["role"] == "assistant" and rows[0]["problem_id"] == "1"
+    assert done.metrics["dropped"] == {"truncated": 2, "different": 1, "no_underline": 1, "no_think": 1}
+    assert done.metrics["examples"] == 2 and done.metrics["mean_steps"] == 1.5
+
+
+def test_wrong_answers_teach_the_format_where_all_are_kept(tmp_path, teacher):
+    done = run(build_format_data, FORMAT | {"keep": "all", "underlined_only": False}, tmp_path / "out", **teacher)
+    assert done.metrics["examples"] == 4 and done.metrics["dropped"] == {"truncated": 2, "no_think": 1}
+
+
+def test_worked_solutions_stand_in_for_a_teacher(tmp_path):
+    rng = random.Random(0)
+    made = [make_chain(3, rng) for _ in range(5)]
+    rows = [
+        {"id": str(i), "problem": p.text, "answers": [answer(p)], "solution": solve(p, rng, slips=0, underlined=i > 0)}
+        for i, p in enumerate(made)
+    ]
+    rows.append({"id": "none", "answers": ["1"]})
+    done = run(build_format_data, FORMAT, tmp_path / "out", problems=tables.problems(tmp_path / "format", rows))
+    assert done.metrics["examples"] == 4 and done.metrics["dropped"] == {"no_solution": 1, "no_underline": 1}
+    contents = [row["messages"][1]["content"] for row in tables.read(done.path, "messages.parquet")]
+    assert contents == [row["solution"] for row in rows[1:5]]
+
+
+def test_no_format_data_names_the_reasons(tmp_path, teacher):
+    teacher["responses"] = tables.responses(tmp_path / "t", [("1", WRONG.format(steps("a=2")))], "format")
+    with pytest.raises(UserError, match=r"no worked answer is left; dropped: \{'different': 1\}"):
+        run(build_format_data, FORMAT, tmp_path / "out", **teacher)
+
+
+# --- RL data ------------------------------------------------------------------------------------------------------
+ROLLOUTS = [
+    ("easy", RIGHT.format(steps("e=1"))),
+    ("easy", RIGHT.format("")),
+    ("half", RIGHT.format(steps("a=1", "b=2", "5"))),
+    ("half", WRONG.format(steps("a=1", "c=3"))),
+    ("hard", WRONG.format(steps("x=1"))),
+    ("hard", WRONG.format("")),
+    ("other", RIGHT.format(steps("a=1"))),
+    ("other", WRONG.format(steps("z=9"))),
+]
+
+
+@pytest.fixture
+def rollouts(tmp_path):
+    rows = [{"id": name, "answers": ["5"]} for name in ("half", "easy", "hard", "other")]
+    return {"problems": tables.problems(tmp_path / "rl", rows), "responses": tables.responses(tmp_path / "k", ROLLOUTS)}
+
+
+def test_difficulty_and_consensus(tmp_path, rollouts):
+    done = run(build_rl_data, {"drop_above": 0.9, "drop_unsolved": True}, tmp_path / "out", **rollouts)
+    assert [row["id"] for row in tables.read(done.path, "problems.parquet")] == ["half", "other"]
+    assert tables.read(done.path, "difficulty.parquet") == [
+        {"problem_id": "half", "correct": 1, "k": 2},
+        {"problem_id": "easy", "correct": 2, "k": 2},
+        {"problem_id": "hard", "correct": 0, "k": 2},
+        {"problem_id": "other", "correct": 1, "k": 2},
+    ]
+    consensus = [(row["problem_id"], row["step"], row["count"]) for row in tables.read(done.path, "consensus.parquet")]
+    assert consensus == [("half", "5", 1), ("half", "a=1", 1), ("half", "b=2", 1), ("other", "a=1", 1)]
+    assert done.metrics["histogram"] == [1, 2, 1] and done.metrics["dropped"] == {"too_easy": 1, "unsolved": 1}
+    assert done.metrics["kept"] == 2 and done.metrics["consensus_sets"] == 2
+
+
+def test_unsolved_problems_stay_when_asked(tmp_path, rollouts):
+    done = run(build_rl_data, {"drop_above": 1.0, "drop_unsolved": False}, tmp_path / "out", **rollouts)
+    assert done.metrics["kept"] == 4 and done.metrics["consensus_sets"] == 3
+
+
+def test_problems_without_responses_and_an_empty_result_are_errors(tmp_path, rollouts):
+    short = rollouts | {"responses": tables.responses(tmp_path / "short", ROLLOUTS[:4])}
+    with pytest.raises(UserError, match=r"problem hard has no response \(2 such problems of 4\)"):
+        run(build_rl_data, {"drop_above": 0.9, "drop_unsolved": True}, tmp_path / "out", **short)
+    with pytest.raises(UserError, match=r"no problem of 4 is left; dropped: .*'too_easy': 3"):
+        run(build_rl_data, {"drop_above": 0.1, "drop_unsolved": True}, tmp_path / "out", **rollouts)
+    assert not (tmp_path / "out" / "data.json").exists()
+
+
+# --- overlap ------------------------------------------------------------------------------------------------------
+def test_overlap(tmp_path, rollouts):
+    settings = {"keep": "median", "threshold": None, "without_pair": "drop"}
+    done = run(filter_overlap, settings, tmp_path / "out", **rollouts)
+    assert [row["id"] for row in tables.read(done.path, "problems.parquet")] == ["half"]
+    assert tables.read(done.path, "overlap.parquet") == [
+        {"problem_id": "half", "correct": 1, "k": 2, "overlap": 0.25, "kept": True},
+        {"problem_id": "easy", "correct": 2, "k": 2, "overlap": None, "kept": False},
+        {"problem_id": "hard", "correct": 0, "k": 2, "overlap": None, "kept": False},
+        {"problem_id": "other", "correct": 1, "k": 2, "overlap": 0.0, "kept": False},
+    ]
+    assert done.metrics["dropped"] == {"no_pair": 2, "low_overlap": 1} and done.metrics["lowest_kept"] == 0.125
+    kept = run(filter_overlap, settings | {"without_pair": "keep"}, tmp_path / "more", **rollouts)
+    assert kept.metrics["kept"] == 3
+    with pytest.raises(UserError, match="no problem of 4 is left; dropped: .*'low_overlap': 2"):
+        run(filter_overlap, settings | {"keep": "threshold", "threshold": 0.9}, tmp_path / "none", **rollouts)

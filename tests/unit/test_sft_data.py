@@ -1,0 +1,116 @@
+"""The generalist's training examples: what is taught, to the token."""
+
+import json
+
+import pytest
+
+from large_sft import build_sft_data
+from polaris import manifest
+from polaris.errors import UserError
+from polaris.settings import Section
+from polaris.stage import Stage
+from polaris.tiny_tokenizer import build_tokenizer
+from tests.unit import tables
+
+SETTINGS = {"verify": "gold", "instruction": " Underline key results.", "max_tokens": 100, "grading": tables.GRADING}
+TRACE = "\\underline{b=6*4=4}\\underline{c=4*3=2}\n</think>\n\n\\boxed{2}"
+TRACES = [
+    ("1", TRACE),
+    ("1", TRACE),
+    ("2", TRACE),
+    ("2", "<think>\n" + TRACE.replace("4=4", "4 = 4 \u00e9\u0301 \U0001f600  ")),
+    ("1", TRACE.replace("{2}", "{3}")),
+    ("1", "\\underline{b=6*4=4}", "length"),
+    ("1", "\\boxed{2}"),
+    ("1", "x" * 300 + TRACE),
+    ("1", "<|im_end|>" + TRACE),
+]
+
+
+class Model(Section):
+    pass
+
+
+def base(folder, **changes):
+    """A base model's manifest, as far as its tokenizer goes."""
+    tokenizer = build_tokenizer()
+    for name, value in changes.items():
+        setattr(tokenizer, name, value)
+    with Stage("polaris.manifest", Model(), {}, folder / "checkpoint.json", "test") as stage:
+        tokenizer.save_pretrained(stage.partial / "model")
+        (stage.partial / "model" / "config.json").write_text("{}")
+        stage.publish()
+    return folder / "checkpoint.json"
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sft")
+    rows = [{"id": "1", "answers": ["2"], "problem": "a=6,b=a*4,c=b*3. Find (c)."}, {"id": "2", "answers": ["2"]}]
+    return {
+        "problems": tables.problems(folder / "distill", rows),
+        "responses": tables.responses(folder / "traces", TRACES, "distill"),
+        "base": base(folder / "base"),
+    }
+
+
+def run(out, given: dict, **changes) -> manifest.Manifest:
+    words = [word for name, path in given.items() for word in (f"--{name}", str(path))]
+    build_sft_data.main(["--settings", json.dumps(SETTINGS | changes), "--out", str(out / "data.json"), *words])
+    return manifest.read(out / "data.json")
+
+
+def test_every_example_decodes_to_its_trace(tmp_path, given):
+    done = run(tmp_path, given)
+    rows = tables.read(done.path, "tokens.parquet")
+    tokenizer = build_tokenizer()
+    prompts = [tokenizer.decode(row["input_ids"][: row["prompt_tokens"]]) for row in rows]
+    taught = [tokenizer.decode(row["input_ids"][row["prompt_tokens"] :]) for row in rows]
+    question = "<|im_start|>user\n{} Underline key results.<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    assert prompts[0] == question.format("a=6,b=a*4,c=b*3. Find (c).") and prompts[1] == question.format("Find 2.")
+    traces = [TRACE, TRACE, TRACES[3][1].removeprefix("<think>\n")]
+    assert taught == [trace + "<|im_end|>" for trace in traces]
+    assert done.metrics["dropped"] == {
+        "truncated": 1, "no_think": 1, "duplicate": 1, "different": 1, "too_long": 1, "special_token": 1
+    }  # fmt: skip
+    assert done.metrics["examples"] == 3 and sum(done.metrics["lengths"].values()) == 3
+    assert done.metrics["tokens_with_loss"] == sum(len(r["input_ids"]) - r["prompt_tokens"] for r in rows)
+    shown = done.file("example.txt").read_text()
+    assert f"with loss ===\n{TRACE}<|im_end|>\n" in shown and "| ['\\\\underline{'" in shown
+
+
+def test_without_verification_wrong_traces_and_goldless_problems_are_taught(tmp_path, given):
+    given = given | {"problems": tables.problems(tmp_path / "distill", [{"id": "1"}, {"id": "2"}])}
+    done = run(tmp_path / "out", given, verify="none")
+    assert done.metrics["examples"] == 4 and "different" not in done.metrics["dropped"]
+
+
+def test_an_empty_result_names_what_emptied_it(tmp_path, given):
+    with pytest.raises(UserError, match="no trace of 9 is left; dropped: .*'too_long': 4"):
+        run(tmp_path, given, max_tokens=20)
+
+
+def test_the_response_brings_its_think_tag_where_the_template_opens_none(tmp_path, given):
+    template = build_tokenizer().chat_template.replace("assistant\\n<think>\\n", "assistant\\n")
+    done = run(tmp_path / "out", given | {"base": base(tmp_path / "base", chat_template=template)})
+    row = tables.read(done.path, "tokens.parquet")[0]
+    assert build_tokenizer().decode(row["input_ids"][row["prompt_tokens"] :]) == "<think>\n" + TRACE + "<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"chat_template": None}, "has no chat template"),
+        ({"eos_token": "<|endoftext|>"}, "would not learn to stop"),
+    ],
+)
+def test_a_tokenizer_that_cannot_teach_is_refused(tmp_path, given, changes, message):
+    with pytest.raises(UserError, match=message):
+        run(tmp_path / "out", given | {"base": base(tmp_path / "base", **changes)})
+
+
+def test_unknown_problems_are_named(tmp_path, given):
+    given = given | {"responses": tables.responses(tmp_path / "r", [("7", TRACE)], "distill")}
+    for verify in ("gold", "none"):
+        with pytest.raises(UserError, match="problem 7"):
+            run(tmp_path / "out", given, verify=verify)
