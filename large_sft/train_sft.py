@@ -6,6 +6,7 @@ launch, the progress and the publication. The same command continues after a kil
 
 import json
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ from polaris import child
 from polaris.errors import UserError
 from polaris.progress import Progress
 from polaris.stage import Stage, run_verb
+
+CAUSE = re.compile(r"error: (.+)|(?:\[rank\d+\]: )?((?:\w+\.)*\w*(?:Error|Exception): .+)")
 
 
 def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
@@ -64,12 +67,20 @@ def launch(job: Path, settings: Sft, log: Path, progress: Progress) -> None:
         "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // processes)),
     }
 
+    causes: list[str] = []
+
     def follow(line: str) -> None:
         if line.startswith('{"step"'):
             values = json.loads(line)
             progress.update(values["step"], f"loss {values['loss']:.4f}")
+        elif match := CAUSE.match(line):
+            causes.append(match[match.lastindex])
 
-    child.run(command, log, environment, settings.limit, follow)
+    try:
+        child.run(command, log, environment, settings.limit, follow)
+    except UserError as error:
+        # The first process to fail tells why; the log ends with what the others and torchrun say about that.
+        raise UserError(f"{causes[0]} (all of it: {log})" if causes else str(error)) from None
 
 
 def main() -> None:

@@ -1,0 +1,174 @@
+"""What stops the generalist's training before an engine starts, and says which file, key or row is wrong."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from large_sft.qwen3 import read_config
+from large_sft.settings import Sft
+from large_sft.tokens import read_traces
+from large_sft.train_sft import CAUSE, checked
+from polaris.errors import UserError
+from polaris.records import TOKENS, write_rows
+
+CONFIG = {
+    "model_type": "qwen3_moe",
+    "vocab_size": 20,
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 4,
+    "intermediate_size": 12,
+    "moe_intermediate_size": 6,
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "norm_topk_prob": True,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e6,
+    "max_position_embeddings": 64,
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+}
+LAYOUT = {"processes": 2, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 2, "expert_tensor": 1, "context": 1}
+SETTINGS = {
+    "epochs": 1.0,
+    "batch_tokens": 64,
+    "pack_tokens": 16,
+    "learning_rate": 1e-3,
+    "min_learning_rate": 0.0,
+    "warmup": 0.1,
+    "weight_decay": 0.0,
+    "betas": [0.9, 0.95],
+    "grad_clip": 1.0,
+    "aux_loss": 0.0,
+    "precision": "fp32",
+    "recompute": "none",
+    "layout": LAYOUT,
+    "save_every": 5,
+    "shard_gb": 1.0,
+    "limit": 60,
+    "seed": 0,
+}
+ROWS = [{"problem_id": str(i), "input_ids": list(range(5 + i)), "prompt_tokens": 2} for i in range(6)]
+
+
+def model(folder, drop=(), config=CONFIG, **changed):
+    folder.mkdir()
+    config = {**config, **changed}
+    (folder / "config.json").write_text(json.dumps(config))
+    shapes = read_config(CONFIG, "here").parameters()
+    save_file({n: np.zeros(s, np.float32) for n, s in shapes.items() if n not in drop}, folder / "model.safetensors")
+    return folder
+
+
+def traces(folder, rows):
+    write_rows(folder / "tokens.parquet", rows, TOKENS)
+    return read_traces(folder / "tokens.parquet")
+
+
+def test_good_input_gives_the_plan(tmp_path):
+    packs = checked(model(tmp_path / "m"), traces(tmp_path, ROWS), Sft(**SETTINGS))
+    assert sorted(row for batch in packs for pack in batch for row in pack) == list(range(6))
+    assert [len(batch) for batch in packs] == [4]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"input_ids": [1] * 17}, "row 6 has 17 tokens, more than pack_tokens .16."),
+        ({"input_ids": [1, 20, 3]}, "row 6 holds token 20, but the model's vocabulary has 20"),
+        ({"input_ids": [1, -1, 3]}, "row 6 holds token -1"),
+        ({"prompt_tokens": 4}, "row 6 has 4 tokens, all of them prompt"),
+        ({"prompt_tokens": 0}, "row 6 has no prompt"),
+    ],
+)
+def test_a_wrong_trace_is_named(tmp_path, row, message):
+    wrong = {"problem_id": "x", "input_ids": [1, 2, 3, 4], "prompt_tokens": 2, **row}
+    with pytest.raises(UserError, match=message):
+        checked(model(tmp_path / "m"), traces(tmp_path, [*ROWS, wrong]), Sft(**SETTINGS))
+
+
+def test_no_trace_at_all(tmp_path):
+    with pytest.raises(UserError, match="there is no trace in it"):
+        checked(model(tmp_path / "m"), traces(tmp_path, []), Sft(**SETTINGS))
+
+
+def test_the_context_bounds_traces_too(tmp_path):
+    settings = Sft(**{**SETTINGS, "pack_tokens": 128, "batch_tokens": 256})
+    long = {"problem_id": "x", "input_ids": [1] * 65, "prompt_tokens": 2}
+    with pytest.raises(UserError, match="65 tokens, more than the model's context .64."):
+        checked(model(tmp_path / "m"), traces(tmp_path, [*ROWS, long]), settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layout": {**LAYOUT, "processes": 3, "expert": 3}}, "layout.expert: 3 does not divide the model's 4 experts"),
+        ({"layout": {**LAYOUT, "context": 2, "expert": 1}}, "layout.context: 2: context parallelism is not supported"),
+        ({"layout": {**LAYOUT, "tensor": 2}}, "layout.tensor: 2 does not divide the model's 1 key/value heads"),
+        ({"batch_tokens": 48}, "batch_tokens: 48 is not a multiple of pack_tokens .16. times the 2"),
+        ({"min_learning_rate": 0.01}, "min_learning_rate"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        checked(model(tmp_path / "m"), traces(tmp_path, ROWS), Sft(**{**SETTINGS, **changes}))
+
+
+def test_a_missing_expert_is_named(tmp_path):
+    lost = "model.layers.1.mlp.experts.3.down_proj.weight"
+    with pytest.raises(UserError, match=f"lacks 1 tensors: {re.escape(lost)}"):
+        checked(model(tmp_path / "m", drop=[lost]), traces(tmp_path, ROWS), Sft(**SETTINGS))
+
+
+def test_a_wrong_shape_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"embed_tokens.weight is \(20, 8\), expected \(21, 8\)"):
+        checked(model(tmp_path / "m", vocab_size=21), traces(tmp_path, ROWS), Sft(**SETTINGS))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "llama"}, "model_type is 'llama'"),
+        ({"head_dim": None}, "the key head_dim is missing"),
+        ({"num_experts": None}, "the key num_experts .or num_local_experts. is missing"),
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 4}}, "RoPE scaling 'yarn'"),
+        ({"attention_bias": True}, "attention_bias is True"),
+    ],
+)
+def test_an_unknown_architecture_is_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        read_config({**CONFIG, **changes}, "config.json")
+
+
+def test_both_spellings_of_the_configuration():
+    """The published one, and the one transformers 5 writes."""
+    old = {k: v for k, v in CONFIG.items() if k not in ("num_experts", "rope_theta")}
+    new = {**old, "num_local_experts": 4, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}
+    assert read_config(new, "new") == read_config(CONFIG, "old")
+
+
+def test_layers_without_experts():
+    sizes = read_config({**CONFIG, "mlp_only_layers": [0]}, "here")
+    assert sizes.moe_layers == (False, True)
+    assert sizes.parameters()["model.layers.0.mlp.gate_proj.weight"] == (12, 8)
+    assert "model.layers.0.mlp.gate.weight" not in sizes.parameters()
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("error: step 3: the loss is nan\n", "step 3: the loss is nan"),
+        ("[rank1]: ValueError: 3 is odd\n", "ValueError: 3 is odd"),
+        ("torch.distributed.DistBackendError: gone\n", "torch.distributed.DistBackendError: gone"),
+        ("[rank0]:   raise ValueError(text)\n", None),
+        ("UserWarning: slow\n", None),
+    ],
+)
+def test_the_cause_of_a_failure_is_found_in_the_log(line, cause):
+    match = CAUSE.match(line)
+    assert (match and match[match.lastindex]) == cause
