@@ -6,7 +6,8 @@ them release Python's lock). The buffers are made once: with fresh or larger one
 the arithmetic.
 
 Arithmetic: one step wider than the weights (float32 for bf16 and f16, float64 for f32), rounded once, as
-distilled + alpha * (base - distilled), or from the other end for alpha >= 1/2: exact at both ends and where both agree.
+distilled + alpha * (base - distilled), or from the other end for alpha >= 1/2: exact at both ends and where both agree
+(but for the sign of a zero).
 """
 
 import contextlib

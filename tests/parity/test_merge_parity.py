@@ -47,7 +47,7 @@ def make_pair(kind: str, folder: Path) -> tuple[Path, Path]:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += (2e-3 * torch.randn(parameter.shape)).bfloat16()
-    model.save_pretrained(folder / "distilled/model", max_shard_size="300KB")
+    model.save_pretrained(folder / "distilled/model", max_shard_size="150KB")
     for name in ("base", "distilled"):
         save_tokenizer(folder / name / "model")
     return publish(folder / "base"), publish(folder / "distilled")
@@ -138,9 +138,9 @@ def test_weights_that_mergekit_would_drop_are_noticed(tmp_path, monkeypatch):
     """It writes the tensors of its own list for this architecture, and exits with 0."""
     paths = make_pair("dense", tmp_path)
     for path in paths:
-        shard = sorted((path.parent / "model").glob("*.safetensors"))[0]
+        shard = min((path.parent / "model").glob("*.safetensors"))
         index = shard.parent / "model.safetensors.index.json"
-        save_file(load_file(shard) | {"model.extra.weight": torch.ones(8).bfloat16()}, shard)
+        save_file(load_file(shard) | {"model.extra.weight": torch.ones(8).bfloat16()}, shard, {"format": "pt"})
         weight_map = json.loads(index.read_text())["weight_map"] | {"model.extra.weight": shard.name}
         index.write_text(json.dumps({"weight_map": weight_map}))
         publish(path.parent)
