@@ -7,7 +7,6 @@ to the letter, and the end-of-turn token.
 
 import collections
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +151,9 @@ def select(
     return [response for response, grade in zip(finished, graded, strict=True) if grade["correct"]]
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main() -> None:
     with Stage.from_command_line(
-        "large_sft.build_sft_data", SftData, inputs=("problems", "responses", "base"), argv=argv
+        "large_sft.build_sft_data", SftData, inputs=("problems", "responses", "base")
     ) as stage:
         settings = stage.settings
         tokenizer = load_tokenizer(stage.inputs["base"].model)

@@ -11,7 +11,6 @@ import collections
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +97,9 @@ def _sets(manifests: list[Manifest]) -> dict[str, dict[str, dict[str, Any]]]:
     return sets
 
 
-def grade_stage(argv: Sequence[str] | None) -> None:
+def grade_stage() -> None:
     """The stage of the graph."""
-    with Stage.from_command_line(
-        "polaris.grade", Grading, inputs=("responses",), repeated=("problems",), argv=argv
-    ) as stage:
+    with Stage.from_command_line("polaris.grade", Grading, inputs=("responses",), repeated=("problems",)) as stage:
         sets = _sets(stage.inputs["problems"])
         responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)
         if unknown := sorted({row["set"] for row in responses} - set(sets)):
@@ -135,7 +132,7 @@ def _answer_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def grade_file(argv: Sequence[str]) -> None:
+def grade_file() -> None:
     """Grade a jsonl file; the columns are those of the module's docstring."""
     parser = argparse.ArgumentParser(prog="python -m polaris.grade", description=__doc__.splitlines()[0])
     parser.add_argument("--answers", required=True, type=Path, help="a jsonl file")
@@ -143,7 +140,7 @@ def grade_file(argv: Sequence[str]) -> None:
     parser.add_argument("--format", choices=("think", "none"), default="none", help="think: demand a </think>")
     parser.add_argument("--timeout", type=float, default=5.0, help="seconds for one answer")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1) - 1), help="processes")
-    args = parser.parse_args(argv)
+    args = parser.parse_args()
     rows = _answer_rows(args.answers)
     golds = [golds_from(row["gold"]) for row in rows]
     verdicts: list[Verdict | None] = [None] * len(rows)
@@ -164,10 +161,9 @@ def grade_file(argv: Sequence[str]) -> None:
     print(", ".join(f"{count} {reason}" for reason, count in counts.most_common()), file=sys.stderr)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    given = sys.argv[1:] if argv is None else argv
-    by_hand = any(word.split("=")[0] == "--answers" for word in given)
-    grade_file(given) if by_hand else grade_stage(given)
+def main() -> None:
+    by_hand = any(word.split("=")[0] == "--answers" for word in sys.argv[1:])
+    grade_file() if by_hand else grade_stage()
 
 
 if __name__ == "__main__":

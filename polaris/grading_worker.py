@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 MEMORY = 2 << 30  # bytes of address space: an answer that wants more is a crash, not a swapping machine
-FULL = MEMORY * 3 // 4  # resident bytes; above it math-verify may have met a MemoryError, and have called it "different"
+FULL = (
+    MEMORY * 3 // 4
+)  # resident bytes; above it math-verify may have met a MemoryError, and have called it "different"
 GRACE = 1.0  # seconds after the deadline, when the parent should long have killed this process
 LOOK = 5.0  # seconds between looks at whether the parent lives
 

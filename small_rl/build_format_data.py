@@ -6,7 +6,6 @@ solutions are the answers (laptop).
 
 import collections
 import statistics
-from collections.abc import Sequence
 from typing import Any
 
 from polaris.answers import END_OF_THOUGHT, NO_THINK, TRUNCATED
@@ -48,9 +47,9 @@ def dropped_because(response: dict[str, Any], graded: dict[str, Any], settings: 
     return NO_UNDERLINE if settings.underlined_only and not parse_steps(response["response"]) else None
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main() -> None:
     with Stage.from_command_line(
-        "small_rl.build_format_data", FormatData, inputs=("problems",), optional=("responses",), argv=argv
+        "small_rl.build_format_data", FormatData, inputs=("problems",), optional=("responses",)
     ) as stage:
         settings = stage.settings
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))

@@ -5,7 +5,6 @@ rollouts are the problem's consensus set.
 """
 
 import collections
-from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -39,10 +38,8 @@ def consensus_of(graded: list[dict[str, Any]], kept: set[str]) -> ConsensusSets:
     return sets
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    with Stage.from_command_line(
-        "small_rl.build_rl_data", RlData, inputs=("problems", "responses"), argv=argv
-    ) as stage:
+def main() -> None:
+    with Stage.from_command_line("small_rl.build_rl_data", RlData, inputs=("problems", "responses")) as stage:
         settings = stage.settings
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
         responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)

@@ -2,7 +2,6 @@
 
 import collections
 import statistics
-from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -27,10 +26,8 @@ OVERLAP = pa.schema(
 )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    with Stage.from_command_line(
-        "small_rl.filter_overlap", OverlapFilter, inputs=("problems", "responses"), argv=argv
-    ) as stage:
+def main() -> None:
+    with Stage.from_command_line("small_rl.filter_overlap", OverlapFilter, inputs=("problems", "responses")) as stage:
         settings = stage.settings
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
         responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)

@@ -4,6 +4,7 @@ V2 blog, "1. Process reward shaping": a rule-based parser collects the spans ins
 what a nested, unclosed or repeated span means; here the outermost complete span counts, once.
 """
 
+import functools
 import re
 
 from polaris.answers import normal_form
@@ -40,6 +41,7 @@ def underlined(response: str) -> list[str]:
     return [response[start:end] for start, end in spans[:MAX_SPANS]]
 
 
+@functools.lru_cache(maxsize=1 << 16)  # the responses to a problem underline the same things
 def step_form(span: str) -> str:
     """Normal form of one underlined span; empty for what is no result: nothing, a lone letter, a sentence.
 

@@ -1,5 +1,7 @@
 """Small published stages for tests of verbs: the real tables, the real manifests."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +53,12 @@ def read(path: Path, name: str) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     return pq.read_table(manifest.read(path).file(name)).to_pylist()
+
+
+def run(main: Callable[[], None], *words: object) -> None:
+    """A verb's main with these words on its command line."""
+    before, sys.argv = sys.argv, ["verb", *map(str, words)]
+    try:
+        main()
+    finally:
+        sys.argv = before

@@ -29,8 +29,8 @@ def flags(tmp_path):
 
 
 def run(flags: dict, **grading) -> None:
-    words = [str(word) for pair in flags.items() for word in pair]
-    main(["--settings", json.dumps(tables.GRADING | grading), *words])
+    words = [word for pair in flags.items() for word in pair]
+    tables.run(main, "--settings", json.dumps(tables.GRADING | grading), *words)
 
 
 def test_the_stage(flags):
@@ -95,7 +95,7 @@ def test_by_hand(tmp_path):
         {"gold": "x+1", "answer": "1+x"},
     ]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in given))
-    main(["--answers", str(tmp_path / "pairs.jsonl"), "--out", str(tmp_path / "graded.jsonl"), "--timeout", "20"])
+    tables.run(main, "--answers", tmp_path / "pairs.jsonl", "--out", tmp_path / "graded.jsonl", "--timeout", "20")
     rows = [json.loads(line) for line in (tmp_path / "graded.jsonl").read_text().splitlines()]
     reasons = ["exact", "exact", "no_answer", "different", "unparseable_gold", "equivalent"]
     assert [row.pop("reason") for row in rows] == reasons
@@ -110,4 +110,4 @@ def test_by_hand(tmp_path):
 def test_a_bad_row_is_named(tmp_path, line, message):
     (tmp_path / "pairs.jsonl").write_text('{"gold": 5, "answer": "5"}\n' + line + "\n")
     with pytest.raises(UserError, match=message):
-        main(["--answers", str(tmp_path / "pairs.jsonl"), "--out", str(tmp_path / "out.jsonl")])
+        tables.run(main, "--answers", tmp_path / "pairs.jsonl", "--out", tmp_path / "out.jsonl")

@@ -19,12 +19,11 @@ def steps(*results: str) -> str:
     return "".join(f"\\underline{{{result}}}" for result in results)
 
 
-def run(verb, settings: dict, out, **flags) -> list:
+def run(verb, settings: dict, out, **flags) -> manifest.Manifest:
     """Run a verb's main; the manifest it wrote."""
-    words = [word for name, path in flags.items() for word in (f"--{name}", str(path))]
-    verb.main(
-        ["--settings", json.dumps(settings | {"grading": tables.GRADING}), "--out", str(out / "data.json"), *words]
-    )
+    words = [word for name, path in flags.items() for word in (f"--{name}", path)]
+    settings = settings | {"grading": tables.GRADING}
+    tables.run(verb.main, "--settings", json.dumps(settings), "--out", out / "data.json", *words)
     return manifest.read(out / "data.json")
 
 

@@ -55,8 +55,9 @@ def given(tmp_path_factory):
 
 
 def run(out, given: dict, **changes) -> manifest.Manifest:
-    words = [word for name, path in given.items() for word in (f"--{name}", str(path))]
-    build_sft_data.main(["--settings", json.dumps(SETTINGS | changes), "--out", str(out / "data.json"), *words])
+    words = [word for name, path in given.items() for word in (f"--{name}", path)]
+    settings = json.dumps(SETTINGS | changes)
+    tables.run(build_sft_data.main, "--settings", settings, "--out", out / "data.json", *words)
     return manifest.read(out / "data.json")
 
 
