@@ -8,6 +8,7 @@ from polaris.sections import Generate, Grading
 from polaris.settings import Count, Engine, Fraction, Section, Seed, Temperature
 
 LearningRate = Annotated[float, Field(gt=0, lt=1)]
+ROLLOUT_DTYPE = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 class FormatData(Section):
@@ -32,6 +33,14 @@ class FormatSft(Section):
     ranks: Annotated[Count, Field(description="processes (GPUs) of one node")]
     limit: Annotated[float, Field(gt=0, description="seconds for one launch; a hang becomes an error")]
     seed: Seed
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> "FormatSft":
+        if self.batch % (self.ranks * self.micro_batch):
+            raise ValueError(
+                f"batch ({self.batch}) must be a multiple of ranks * micro_batch ({self.ranks} * {self.micro_batch})"
+            )
+        return self
 
 
 class RlData(Section):
@@ -116,6 +125,11 @@ class RlTraining(Section):
             raise ValueError(
                 f"max_prompt + max_response ({self.max_prompt} + {self.max_response}) must fit into "
                 f"engine.max_model_len ({self.engine.max_model_len})"
+            )
+        if self.engine.dtype != ROLLOUT_DTYPE[self.precision]:
+            raise ValueError(
+                f"engine.dtype ({self.engine.dtype}) must be {ROLLOUT_DTYPE[self.precision]} for precision "
+                f"{self.precision}: rollouts in another precision than the actor's are off-policy"
             )
         return self
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from small_rl.settings import FormatSft, RlTraining
 
-VLLM_DTYPE = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 GIB = 2**30
 
 # Ray's logical CPUs of a single node. verl's pool asks for 3 per rank, TransferQueue for 1 + 1, agent loops and
@@ -144,7 +143,7 @@ def _rollout(settings: RlTraining) -> dict[str, Any]:
     engine = settings.engine
     rollout = {
         "name": "vllm",
-        "dtype": VLLM_DTYPE[settings.precision],
+        "dtype": engine.dtype,
         "n": settings.rollouts,
         "temperature": settings.temperature,
         "top_p": settings.top_p,

@@ -1,0 +1,107 @@
+"""Verb: format SFT, with verl's SFT trainer: the small base model learns to think and to underline its results."""
+
+import json
+import random
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from polaris import child
+from polaris.errors import UserError
+from polaris.progress import Progress
+from polaris.records import MESSAGES, TOKENS, read_rows, write_rows
+from polaris.stage import Stage, run_verb
+from small_rl import verl_checkpoint, verl_config
+from small_rl.settings import FormatSft
+
+STEP_LINE = re.compile(r"step:(\d+) - (.*)")  # of verl's console logger: `step:3 - train/loss:0.7 - train/lr:0.001`
+
+
+def tokenised(rows: list[dict[str, Any]], model: Path, limit: int) -> list[dict[str, Any]]:
+    """Rows of TOKENS: the prompt as rollouts see it, then the answer up to its end-of-turn token.
+
+    Prompt and answer are tokenised apart, as they are when a model generates. What the generation prompt already says
+    (`<think>` of Qwen3's thinking models) belongs to the prompt and carries no loss.
+    Raises UserError for an answer that does not continue its prompt, or an example of more than `limit` tokens.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    found = []
+    for row in rows:
+        messages = row["messages"]
+        prompt = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+        whole = tokenizer.apply_chat_template(messages, tokenize=False).rstrip("\n")
+        if messages[-1]["role"] != "assistant" or not whole.startswith(prompt):
+            raise UserError(
+                f"problem {row['problem_id']}: the answer does not continue the generation prompt {prompt[-40:]!r}; "
+                f"it begins {messages[-1]['content'][:40]!r}"
+            )
+        head, tail = (tokenizer(t, add_special_tokens=False)["input_ids"] for t in (prompt, whole[len(prompt) :]))
+        if len(head) + len(tail) > limit:
+            raise UserError(
+                f"problem {row['problem_id']}: prompt and answer have {len(head) + len(tail)} tokens, "
+                f"max_tokens is {limit}"
+            )
+        found.append({"problem_id": row["problem_id"], "input_ids": head + tail, "prompt_tokens": len(head)})
+    return found
+
+
+def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, steps: int, done: int) -> None:
+    """Run verl's SFT trainer under torchrun; each step's line goes to log/metrics.jsonl and to the progress."""
+    import torch
+
+    settings: FormatSft = stage.settings
+    cpu = not torch.cuda.is_available()
+    curve = stage.log / "metrics.jsonl"
+    lines = curve.read_text().splitlines() if done else []
+    curve.write_text("".join(line + "\n" for line in lines if json.loads(line)["step"] <= done))
+    progress = Progress(stage.name, steps)
+
+    def follow(line: str) -> None:
+        if match := STEP_LINE.search(line):
+            values = dict(part.rsplit(":", 1) for part in match[2].strip().split(" - "))
+            loss = float(values["train/loss"])
+            row = {"step": int(match[1]), "loss": loss, "grad_norm": float(values["train/grad_norm"])}
+            with curve.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            progress.update(int(match[1]), f"loss {loss:.3f}")
+
+    overrides = verl_config.sft_overrides(settings, start, data, checkpoints, steps, cpu)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={settings.ranks}"]
+    command = [*torchrun, "-m", "verl.trainer.sft_trainer", *overrides, *verl_config.hydra_overrides(stage.state)]
+    stage.say(f"verl starts ({stage.log / 'verl.log'})")
+    child.run(command, stage.log / "verl.log", verl_config.environment(cpu), settings.limit, follow)
+
+
+def train(stage: Stage) -> None:
+    settings: FormatSft = stage.settings
+    start, data = stage.inputs["start"].model, stage.inputs["data"].file("messages.parquet")
+    rows = tokenised(read_rows(data, MESSAGES), start, settings.max_tokens)
+    # As verl counts: each rank drops what does not fill its last batch of an epoch.
+    steps = settings.epochs * (len(rows) // settings.ranks // (settings.batch // settings.ranks))
+    if not steps:
+        raise UserError(f"{data}: {len(rows)} examples are fewer than one batch ({settings.batch})")
+    random.Random(settings.seed).shuffle(rows)  # verl's sampler knows no seed
+    tokens, checkpoints = stage.state / "tokens.parquet", stage.state / "checkpoints"
+    write_rows(tokens, rows, TOKENS)
+    if done := verl_checkpoint.last_step(checkpoints):
+        stage.say(f"goes on after step {done}")
+    if done < steps:
+        launch(stage, start, tokens, checkpoints, steps, done)
+    reached = verl_checkpoint.last_step(checkpoints)
+    if reached == steps:
+        trained = verl_checkpoint.step_folder(checkpoints, reached) / "huggingface"
+        verl_checkpoint.export(trained, start, settings.precision, stage.partial / "model")
+    last = json.loads((stage.log / "metrics.jsonl").read_text().splitlines()[-1])
+    stage.publish(metrics={"examples": len(rows), "loss": last["loss"]}, planned=steps, reached=reached)
+
+
+def main() -> None:
+    with Stage.from_command_line("small_rl.train_format", FormatSft, inputs=("start", "data")) as stage:
+        train(stage)
+
+
+if __name__ == "__main__":
+    run_verb(main)

@@ -1,0 +1,78 @@
+"""Our overrides are keys that verl 0.9.1 knows: composed with verl's own YAML files, of a laptop and of a cluster."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import yaml
+
+from polaris.settings import validated
+from small_rl import verl_config
+from small_rl.settings import FormatSft, RlStage, RlTraining
+
+hydra = pytest.importorskip("hydra")
+VERL = importlib.util.find_spec("verl")
+CONFIGS = Path(__file__).parents[2] / "configs"
+FILES = verl_config.RlFiles(*(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "ray", "c")))
+
+
+def compose(name, overrides):
+    """verl's configuration with our overrides; an unknown key raises."""
+    folder = str(Path(VERL.submodule_search_locations[0]) / "trainer" / "config")
+    with hydra.initialize_config_dir(folder, version_base=None):
+        return hydra.compose(name, overrides=overrides)
+
+
+def rl_stage(recipe, name):
+    values = yaml.safe_load((CONFIGS / f"{recipe}.yaml").read_text())["small_rl"]["rl"][name]
+    stage = validated(RlStage, values, recipe)
+    return RlTraining.model_validate(stage.model_dump(exclude={"start", "overlap"}))
+
+
+pytestmark = pytest.mark.skipif(VERL is None, reason="verl is not installed")
+
+
+def test_laptop_rl():
+    settings = rl_stage("laptop", "core")
+    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES, cpu=True))
+    actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
+    assert actor.ppo_mini_batch_size * settings.updates_per_step == config.data.train_batch_size
+    assert (actor.clip_ratio_low, actor.clip_ratio_high) == (settings.clip_low, settings.clip_high)
+    assert actor.optim.lr == settings.learning_rate and list(actor.optim.betas) == list(settings.betas)
+    assert actor.fsdp_config.mixed_precision.param_dtype == "fp32" and rollout.dtype == "float32"
+    assert rollout.log_prob_max_token_len_per_gpu == actor.ppo_max_token_len_per_gpu == settings.micro_tokens
+    assert config.trainer.device == "cpu" and config.ray_kwargs.ray_init.num_gpus == settings.ranks
+    assert config.ray_kwargs.ray_init.address == "local"
+    assert config.trainer.default_local_dir == "/a folder/checkpoints"
+    assert config.polaris.core.min_support == settings.core.min_support
+    assert set(config.polaris.core) == {"cap", "min_support", "drop_answer"}
+
+
+def test_cluster_rl():
+    settings = rl_stage("polaris_v2", "grpo")
+    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES, cpu=False))
+    rollout = config.actor_rollout_ref.rollout
+    assert rollout.dtype == "float16"
+    assert config.actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype == "fp16"
+    assert rollout.gpu_memory_utilization == settings.engine.memory
+    assert rollout.free_cache_engine and not rollout.enforce_eager and not rollout.engine_kwargs.vllm
+    assert config.actor_rollout_ref.model.use_remove_padding
+    assert (config.trainer.nnodes, config.trainer.n_gpus_per_node) == (settings.nodes, settings.ranks)
+    assert "address" not in config.ray_kwargs.ray_init
+    assert "core" not in config.polaris
+
+
+@pytest.mark.parametrize("recipe, cpu", [("laptop", True), ("polaris_v2", False)])
+def test_format_sft(recipe, cpu):
+    values = yaml.safe_load((CONFIGS / f"{recipe}.yaml").read_text())["small_rl"]["format_sft"]
+    settings = validated(FormatSft, values, recipe)
+    overrides = verl_config.sft_overrides(settings, Path("/m"), Path("/d"), Path("/c"), steps=69, cpu=cpu)
+    config = compose("sft_trainer_engine", overrides)
+    assert config.trainer.total_training_steps == 69 and config.trainer.device == ("cpu" if cpu else "cuda")
+    assert config.data.train_batch_size == settings.batch and config.optim.lr == settings.learning_rate
+    assert config.model.use_remove_padding != cpu
+
+
+def test_an_unknown_key_is_refused():
+    with pytest.raises(Exception, match="not_a_key"):
+        compose("ppo_trainer", ["trainer.not_a_key=1"])
