@@ -12,9 +12,10 @@ from xml.sax.saxutils import escape, quoteattr
 WIDTH = 360
 SIZE = 12  # of the letters
 LETTER = 0.58 * SIZE  # width of an average letter
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 14, 46  # margins of pictures with two axes
+RIGHT, TOP, BOTTOM = 12, 14, 46  # margins of pictures with two axes
 
 Word = Callable[[float], str]
+Place = Callable[[float], float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,18 +61,19 @@ def line_chart(
     legend = [line for line in lines if line.name]
     top = TOP + (20 if legend else 0)
     height = top + 170 + BOTTOM
-    x_at = _scale(x_low, x_high, LEFT + 8, WIDTH - RIGHT - 8)
+    left = _left(y_ticks, word)
+    x_at = _scale(x_low, x_high, left + 8, WIDTH - RIGHT - 8)
     y_at = _scale(y_ticks[0], y_ticks[-1], top + 170, top)
 
-    chosen = [(x, f"{x:g}") for x in ticks(x_low, x_high, about=6) if x_low <= x <= x_high]
-    parts = _legend(legend) + _y_axis(y_ticks, y_at, word) + _x_labels(x_ticks or chosen, x_at, top + 170)
-    parts.append(_text(x_label, (LEFT + WIDTH - RIGHT) / 2, height - 8, "middle", "quiet"))
+    chosen = [(x, plain(x)) for x in ticks(x_low, x_high, about=6) if x_low <= x <= x_high]
+    parts = _legend(legend, left) + _y_axis(y_ticks, y_at, word, left) + _x_labels(x_ticks or chosen, x_at, top + 170)
+    parts.append(_text(x_label, (left + WIDTH - RIGHT) / 2, height - 8, "middle", "quiet"))
     for line in lines:
         parts += _drawn(line, x_at, y_at, marks=bool(line.low) or len(line.x) == 1)
     return _svg(parts, height, title)
 
 
-def _drawn(line: Line, x_at: Word, y_at: Word, marks: bool) -> list[str]:
+def _drawn(line: Line, x_at: Place, y_at: Place, marks: bool) -> list[str]:
     """A polyline, its whiskers and, if wanted, a dot at each point."""
     points = [(x_at(x), y_at(y)) for x, y in zip(line.x, line.y, strict=True)]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -121,20 +123,21 @@ def column_chart(
     height = top + 150 + BOTTOM
     y_ticks = [mark for mark in ticks(0, max(1, *(n for _, _, counts in groups for n in counts))) if mark == int(mark)]
     y_at = _scale(0, y_ticks[-1], top + 150, top)
-    slot = (WIDTH - LEFT - RIGHT) / len(labels)
+    left = _left(y_ticks, plain)
+    slot = (WIDTH - left - RIGHT) / len(labels)
     width = 0.8 * slot / len(groups)
-    parts = _legend([Line(name, (), (), tone=tone) for name, tone, _ in groups])
-    parts += _y_axis(y_ticks, y_at, lambda n: f"{n:g}")
+    parts = _legend([Line(name, (), (), tone=tone) for name, tone, _ in groups], left)
+    parts += _y_axis(y_ticks, y_at, plain, left)
     for number, (_, tone, counts) in enumerate(groups):
         for place, count in enumerate(counts):
-            x, y = LEFT + slot * (place + 0.1) + width * number, y_at(count)
+            x, y = left + slot * (place + 0.1) + width * number, y_at(count)
             parts.append(
                 f'<rect class="bar tone{tone}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{top + 150 - y:.1f}">'
                 f"<title>{escape(labels[place])}: {count}</title></rect>"
             )
-    middle = [(LEFT + slot * (place + 0.5), name) for place, name in enumerate(labels)]
+    middle = [(left + slot * (place + 0.5), name) for place, name in enumerate(labels)]
     parts += _x_labels(middle, lambda x: x, top + 150)
-    parts.append(_text(x_label, (LEFT + WIDTH - RIGHT) / 2, height - 8, "middle", "quiet"))
+    parts.append(_text(x_label, (left + WIDTH - RIGHT) / 2, height - 8, "middle", "quiet"))
     return _svg(parts, height, title)
 
 
@@ -147,6 +150,11 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
     return [round(index * step, 10) for index in range(first, max(last, first + 1) + 1)]
 
 
+def plain(value: float) -> str:
+    """0.25 -> 0.25, 14200 -> 14200"""
+    return f"{value:.9g}"
+
+
 # --- pieces -----------------------------------------------------------------------------------------------------
 def _widened(low: float, high: float) -> tuple[float, float]:
     """Room around the data; a single value gets an axis, too."""
@@ -154,7 +162,7 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Word:
+def _scale(low: float, high: float, start: float, end: float) -> Place:
     return lambda value: start + (value - low) / (high - low) * (end - start)
 
 
@@ -179,8 +187,8 @@ def _row_text(row: Row, y: float) -> list[str]:
     return [label, _text(row.text, WIDTH, y, "end", "quiet")]
 
 
-def _legend(lines: Sequence[Line]) -> list[str]:
-    parts, x = [], float(LEFT)
+def _legend(lines: Sequence[Line], left: float) -> list[str]:
+    parts, x = [], left
     for line in lines:
         parts.append(f'<rect class="bar tone{line.tone}" x="{x:.1f}" y="8" width="10" height="10" rx="2"/>')
         parts.append(_text(line.name, x + 15, 17))
@@ -188,15 +196,20 @@ def _legend(lines: Sequence[Line]) -> list[str]:
     return parts
 
 
-def _y_axis(marks: Sequence[float], at: Word, word: Word) -> list[str]:
+def _left(marks: Sequence[float], word: Word) -> float:
+    """Margin for the labels of the y axis."""
+    return max(44, 10 + LETTER * max(len(word(mark)) for mark in marks))
+
+
+def _y_axis(marks: Sequence[float], at: Place, word: Word, left: float) -> list[str]:
     parts = []
     for mark in marks:
-        parts.append(_segment(LEFT, at(mark), WIDTH - RIGHT, at(mark), "grid"))
-        parts.append(_text(word(mark), LEFT - 6, at(mark) + 4, "end", "quiet"))
+        parts.append(_segment(left, at(mark), WIDTH - RIGHT, at(mark), "grid"))
+        parts.append(_text(word(mark), left - 6, at(mark) + 4, "end", "quiet"))
     return parts
 
 
-def _x_labels(marks: Sequence[tuple[float, str]], at: Word, y: float) -> list[str]:
+def _x_labels(marks: Sequence[tuple[float, str]], at: Place, y: float) -> list[str]:
     """Labels under an axis: the first and the last, and of the others those that have room."""
     placed: list[tuple[float, float, str]] = []
     for position in sorted(range(len(marks)), key=lambda i: (0 < i < len(marks) - 1, i)):

@@ -189,7 +189,7 @@ def loss_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
     for row in found["curves"]:
         if row["stage"] not in rewarded:
             heading, line = f"{row['stage']}: loss", Line("", row["steps"], row["values"])
-            drawn.append((heading, charts.line_chart([line], heading, "step", "{:g}".format)))
+            drawn.append((heading, charts.line_chart([line], heading, "step", charts.plain)))
     return drawn
 
 

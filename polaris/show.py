@@ -36,7 +36,10 @@ def lines(found: dict[str, Any]) -> list[str]:
     arms = [(row["a"], row["b"]) for row in found["pairs"] if start[row["a"]] and start[row["a"]] == start[row["b"]]]
     if arms:
         text += ["", "Arms with the same start"]
-        text += _blocks(found, {a: [b] for a, b in arms}, [])
+    for a, b in dict.fromkeys(arms):
+        by_benchmark = {row["benchmark"]: row for row in found["pairs"] if (row["a"], row["b"]) == (a, b)}
+        changes = [f"{name} {_change(by_benchmark[key]).rstrip()}" for key, name in columns(found)]
+        text.append(f"{a} against {b}: {', '.join(changes)}")
     if generalists:
         text += ["", f"Generalist: avg@k in % with {level} interval, paired differences to both ends in points"]
         text += _blocks(found, {name: generalists for name in generalists + merged}, [f"to {b}" for b in generalists])
