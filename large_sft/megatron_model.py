@@ -58,8 +58,9 @@ def transformer_config(model: Qwen3, settings: Sft) -> TransformerConfig:
         params_dtype=dtype,
         pipeline_dtype=dtype,
         bf16=settings.precision == "bf16",
-        # Every weight is read from the start model; what is there before does not matter.
-        perform_initialization=False,
+        # Every weight is read from the start model, yet this must stay: without it megatron-core 0.16.1 does not mark the
+        # weights as tensor parallel (tensor_parallel/layers.py:855), and the gradient norm counts one rank's part only.
+        perform_initialization=True,
         tensor_model_parallel_size=layout.tensor,
         sequence_parallel=layout.tensor > 1,
         pipeline_model_parallel_size=layout.pipeline,

@@ -4,6 +4,7 @@ The work is done by `large_sft.megatron_train` in torchrun's processes; here are
 launch, the progress and the publication. The same command continues after a kill.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from large_sft import layout
+from large_sft import layout, megatron_train
 from large_sft.packing import Pack, filled, plan
 from large_sft.settings import Sft
 from large_sft.tokens import Traces, read_traces
@@ -58,7 +59,7 @@ def launch(job: Path, settings: Sft, log: Path, progress: Progress) -> None:
         *(sys.executable, "-m", "torch.distributed.run"),
         *("--nnodes", "1", "--nproc-per-node", str(processes)),
         *("--master-addr", "127.0.0.1", "--master-port", str(port)),
-        *("-m", "large_sft.megatron_train", str(job)),
+        *("-m", megatron_train.__name__, str(job)),
     ]
     environment = {
         "GLOO_SOCKET_IFNAME": "lo",
@@ -95,18 +96,15 @@ def main() -> None:
         stage.say(f"{len(seen)} traces in {len(packs_SK)} steps, packs filled to {fill:.1%}")
         metrics = stage.log / "metrics.jsonl"
         job = stage.state / "job.json"
-        job.write_text(
-            json.dumps(
-                {
-                    "settings": settings.model_dump(mode="json"),
-                    "start": str(start.absolute()),
-                    "tokens": str(tokens.absolute()),
-                    "state": str(stage.state),
-                    "out": str(stage.partial / "model"),
-                    "metrics": str(metrics),
-                }
-            )
+        asked = megatron_train.Job(
+            settings=settings.model_dump(mode="json"),
+            start=str(start.absolute()),
+            tokens=str(tokens.absolute()),
+            state=str(stage.state),
+            out=str(stage.partial / "model"),
+            metrics=str(metrics),
         )
+        job.write_text(json.dumps(dataclasses.asdict(asked)))
         launch(job, settings, stage.log / "torchrun.log", Progress(stage.name, len(packs_SK)))
         steps = [json.loads(line) for line in metrics.read_text().splitlines()]
         stage.publish(
