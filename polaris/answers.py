@@ -175,6 +175,19 @@ def plain_number(text: str) -> Fraction | None:
     return None
 
 
+def _amount(form: str) -> tuple[Fraction, bool] | None:
+    """The number in a normal form, and whether it is a percentage."""
+    bare = form.removesuffix("%").removesuffix("\\")
+    number = plain_number(bare)
+    return None if number is None else (number, bare != form)
+
+
+def _same(a: tuple[Fraction, bool], b: tuple[Fraction, bool]) -> bool:
+    """Equal amounts; 50% is 0.5, and also 50, since the question may have asked for percents."""
+    (x, percent_x), (y, percent_y) = a, b
+    return x == y or (percent_x and not percent_y and x == 100 * y) or (percent_y and not percent_x and y == 100 * x)
+
+
 def compare(answer: str, golds: Sequence[str]) -> str | None:
     """EXACT or DIFFERENT where text and plain numbers decide it, in microseconds; None where they do not.
 
@@ -185,11 +198,12 @@ def compare(answer: str, golds: Sequence[str]) -> str | None:
     form, forms = normal_form(answer), [normal_form(gold) for gold in golds]
     if form in forms:
         return EXACT if form else DIFFERENT
-    number, numbers = plain_number(form), [plain_number(gold) for gold in forms]
-    if number is not None and number in numbers:
-        return EXACT
-    if number is not None and forms and None not in numbers:
-        return DIFFERENT
+    if amount := _amount(form):
+        amounts = [_amount(gold) for gold in forms]
+        if any(other and _same(amount, other) for other in amounts):
+            return EXACT
+        if amounts and None not in amounts:
+            return DIFFERENT
     if _WORD.fullmatch(form) and all(map(_WORD.fullmatch, forms)):
         return DIFFERENT
     return None
