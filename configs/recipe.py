@@ -56,7 +56,7 @@ class Recipe(Section):
             _same_keys("small_rl.teacher.k", self.small_rl.teacher.k, ["format"])
         for name, stage in self.small_rl.rl.items():
             if stage.overlap:
-                _same_keys(f"small_rl.rl.{name}.overlap.generate.k", stage.overlap.generate.k, ["rl"])
+                _same_keys(f"small_rl.rl.{name}.overlap.generate.k", stage.overlap.generate.k, ["rl_data"])
         return self
 
     @property
