@@ -13,11 +13,12 @@ from polaris import child
 from polaris.errors import UserError
 from polaris.progress import Progress
 from polaris.prompts import messages
-from polaris.records import CONSENSUS, read_problems, read_rows
+from polaris.records import CONSENSUS, read_problems, read_rows, write_rows
 from polaris.settings import read_section
 from polaris.stage import Stage, run_verb
 from small_rl import verl_checkpoint, verl_config
-from small_rl.settings import RlTraining
+from small_rl.core import initial_sets
+from small_rl.settings import Core, RlTraining
 
 
 def prompts(problems: dict[str, dict[str, Any]], instruction: str) -> list[dict[str, Any]]:
@@ -33,17 +34,22 @@ def prompts(problems: dict[str, dict[str, Any]], instruction: str) -> list[dict[
     ]
 
 
-def check(settings: RlTraining, problems: dict[str, Any], consensus: Path | None, where: Path) -> None:
+def check(settings: RlTraining, problems: dict[str, Any], where: Path) -> None:
     """What can be known to be wrong before any engine starts."""
     if len(problems) < settings.prompts_per_step:
         raise UserError(
             f"{where}: {len(problems)} problems are fewer than prompts_per_step ({settings.prompts_per_step}); "
             "one step needs so many different ones"
         )
-    if settings.core and consensus is None:
-        raise UserError("reward: core needs --consensus, the manifest with the consensus sets to start from")
-    if settings.core and problems.keys().isdisjoint(row["problem_id"] for row in read_rows(consensus, CONSENSUS)):
-        raise UserError(f"{consensus}: these are the consensus sets of other problems than those of {where}")
+
+
+def write_start_sets(core: Core, problems: dict[str, Any], consensus: Path, out: Path) -> None:
+    """The consensus sets that this stage starts from. Raises UserError for sets of other problems."""
+    rows = read_rows(consensus, CONSENSUS)
+    if problems.keys().isdisjoint(row["problem_id"] for row in rows):
+        raise UserError(f"{consensus}: none of the stage's problems has a consensus set here; are these its data's?")
+    golds = {problem_id: problem["answers"] for problem_id, problem in problems.items()}
+    write_rows(out, initial_sets(rows, golds, core).rows(), CONSENSUS)
 
 
 def check_lengths(rows: list[dict[str, Any]], model: Path, limit: int) -> None:
@@ -110,21 +116,23 @@ def train(stage: Stage) -> None:
     settings: RlTraining = stage.settings
     start, data = stage.inputs["start"].model, stage.inputs["data"].file("problems.parquet")
     given = stage.inputs.get("consensus")
-    consensus = given.file("consensus.parquet") if given else None
     problems = read_problems(data)
-    check(settings, problems, consensus, data)
+    check(settings, problems, data)
+    if settings.core and given is None:
+        raise UserError("reward: core needs --consensus, the manifest with the consensus sets to start from")
+    sets = stage.state / "start_sets.parquet" if settings.core else None
+    if sets:
+        write_start_sets(settings.core, problems, given.file("consensus.parquet"), sets)
     rows = prompts(problems, settings.instruction)
     check_lengths(rows, start, settings.max_prompt)
-    write_prompts(stage.state / "prompts.parquet", rows)
+    data_file = stage.state / "prompts.parquet"
+    write_prompts(data_file, rows)
     checkpoints, metrics = stage.state / "checkpoints", stage.log / "metrics.jsonl"
     if done := verl_checkpoint.last_step(checkpoints):
         stage.say(f"goes on after step {done}")
     if done < settings.steps:
         with ray_folder(stage.state) as ray:
-            launch(
-                stage,
-                verl_config.RlFiles(start, stage.state / "prompts.parquet", checkpoints, metrics, ray, consensus),
-            )
+            launch(stage, verl_config.RlFiles(start, data_file, checkpoints, metrics, ray, sets))
     reached = verl_checkpoint.last_step(checkpoints)
     folder = verl_checkpoint.step_folder(checkpoints, reached)
     if reached == settings.steps:

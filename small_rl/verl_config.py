@@ -26,6 +26,7 @@ ON_CPU = {
     "actor_rollout_ref.rollout.free_cache_engine": False,
     "+actor_rollout_ref.rollout.enable_sleep_mode": False,
     "+actor_rollout_ref.rollout.engine_kwargs.vllm.worker_extension_cls": "small_rl.verl_vllm_cpu.CpuWorkerExtension",
+    "+actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": "uni",  # one process less
     "actor_rollout_ref.rollout.agent.num_workers": 1,
     "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes": 16,
     "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
@@ -62,6 +63,7 @@ def environment(cpu: bool) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "HYDRA_FULL_ERROR": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # Ray's 15 would let any other process go first
         "TOKENIZERS_PARALLELISM": "false",
         "VLLM_NO_USAGE_STATS": "1",
     }
