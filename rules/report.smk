@@ -1,11 +1,14 @@
 """The page and results.json, from every finished stage of the run."""
 
+import os
+
 from polaris.sections import ReportPage
 
+FILTERED = [f"{name}_data" for name, stage in RECIPE.small_rl.rl.items() if stage.overlap]
 STAGES = {
     "scores": [data_of(f"scores/{name}") for name in RECIPE.checkpoints],
     "checkpoints": [checkpoint_of(folder) for folder in RECIPE.checkpoints.values()],
-    "data": [data_of(name) for name in ("format_data", "rl_data", "sft_data")],
+    "data": [data_of(name) for name in ("format_data", "rl_data", *FILTERED, "sft_data")],
 }
 LADDER = ["base_small", "format_sft", *RECIPE.small_rl.rl]
 PAGE = ReportPage(
@@ -17,6 +20,7 @@ rule report:
     "Tables with intervals, curves, where the time went."
     input:
         **STAGES,
+        template=os.path.relpath(f"{workflow.basedir}/polaris/report.html"),  # the code digest does not see it
     output:
         data_of("report"),
     params:

@@ -86,7 +86,7 @@ def test_the_page_stands_alone(finished):
 def test_results_have_the_documented_shape(results):
     assert {"name", "start", "steps", "benchmark", "k", "n", "avg", "interval", "truncated"} <= set(results["models"][0])
     assert {"a", "b", "difference", "interval"} <= set(results["pairs"][0])
-    assert {row["alpha"] for row in results["alphas"]} == {"0.30", "0.50"} | set(RECIPE.alphas)
+    assert {row["alpha"] for row in results["alphas"]} == {0.3, 0.5} == {float(alpha) for alpha in RECIPE.alphas}
     stages = {row["stage"]: row for row in results["timings"]}
     assert {"format_sft", "grpo", "core", "core_filtered", "distilled"} <= set(stages)
     assert all(row["seconds"] > 0 for row in stages.values())

@@ -1,0 +1,207 @@
+"""Generation through the verb with a real tiny model: killed and continued, beside other requests, wrongly asked."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from polaris import generate, make_model, make_problems, manifest
+from polaris.errors import UserError
+from polaris.records import PROBLEMS, RESPONSES, read_rows, write_rows
+
+pytest.importorskip("vllm")
+
+MODEL = {
+    "tiny": "qwen3",
+    "hidden": 32,
+    "layers": 2,
+    "heads": 2,
+    "kv_heads": 1,
+    "head_dim": 32,
+    "feed_forward": 48,
+    "experts": 0,
+    "experts_per_token": 0,
+    "context": 4096,
+    "seed": 3,
+    "pretraining": {
+        "families": {"chain": 1.0},
+        "depth": [1, 2],
+        "steps": 2,
+        "batch": 4,
+        "learning_rate": 0.004,
+        "slips": 0.05,
+        "underlined": 0.3,
+        "instruction": "",
+    },
+}
+SETTINGS = {
+    "k": {"chain": 40, "digits": 10},
+    "instruction": " Underline key results.",
+    "sampling": {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "max_tokens": 64, "seed": 11},
+    "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 64, "tensor_parallel": 1, "memory": 0.125},
+}
+COUNTS = {"chain": 24, "digits": 12}
+MINUTES = 10
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> dict[str, Path]:
+    """A tiny model and two problem sets, through their verbs."""
+    folder = tmp_path_factory.mktemp("inputs")
+    made = {"model": (make_model, MODEL, folder / "model/checkpoint.json")}
+    for family, count in COUNTS.items():
+        settings = {"family": family, "pool": "train", "count": count, "depth": [2, 3], "slips": 0.0, "seed": 5}
+        made[family] = (make_problems, settings, folder / family / "data.json")
+    for module, settings, out in made.values():
+        command = [sys.executable, "-m", module.__name__, "--settings", json.dumps(settings), "--out", str(out)]
+        subprocess.run(command, check=True, timeout=MINUTES * 60)
+    return {name: out for name, (_, _, out) in made.items()}
+
+
+def arguments(inputs, settings, out: Path, sets=("chain", "digits")) -> list[str]:
+    problems = [str(inputs[name]) for name in sets]
+    asked = ["--settings", json.dumps(settings), "--model", str(inputs["model"]), "--problems", *problems]
+    return [*asked, "--out", str(out)]
+
+
+def start(*args) -> subprocess.Popen:
+    """The verb as a process group of its own."""
+    command = [sys.executable, "-m", "polaris.generate", *arguments(*args)]
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    _, said = process.communicate(timeout=MINUTES * 60)
+    assert process.returncode == 0, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(inputs, tmp_path_factory) -> tuple[manifest.Manifest, str]:
+    out = tmp_path_factory.mktemp("uninterrupted") / "data.json"
+    said = finish(start(inputs, SETTINGS, out))
+    return manifest.read(out), said
+
+
+def rows_of(done: manifest.Manifest) -> list[dict]:
+    return read_rows(done.file("responses.parquet"), RESPONSES)
+
+
+def test_what_comes_out(inputs, uninterrupted):
+    done, said = uninterrupted
+    rows = rows_of(done)
+    expected = [
+        (name, row["id"], sample)
+        for name in ("chain", "digits")
+        for row in read_rows(inputs[name].parent / "problems.parquet", PROBLEMS)
+        for sample in range(SETTINGS["k"][name])
+    ]
+    assert [(row["set"], row["problem_id"], row["sample"]) for row in rows] == expected
+    assert all(1 <= row["tokens"] <= 64 and (row["tokens"] == 64 or row["finish_reason"] == "stop") for row in rows)
+    assert len({row["response"] for row in rows[:40]}) > 30, "samples of one problem must differ"
+    assert not any("<|im_end|>" in row["response"] for row in rows)
+    for name, count in COUNTS.items():
+        assert done.metrics["sets"][name]["responses"] == count * SETTINGS["k"][name]
+    assert done.metrics["tokens_per_second"] > 0
+    # The terminal shows progress and nothing of the engine, whose log is kept.
+    assert "response 1080/1080" in said and "tokens/s" in said
+    assert "INFO" not in said and "vLLM" not in said, said
+    assert "Initializing a V1 LLM engine" in done.file("log/vllm.log").read_text()
+
+
+def test_killed_and_continued_equals_uninterrupted(inputs, uninterrupted, tmp_path):
+    out = tmp_path / "data.json"
+    process = start(inputs, SETTINGS, out)
+    deadline = time.monotonic() + MINUTES * 60
+    while process.poll() is None and not list(tmp_path.glob("state/*/shard-*.parquet")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert process.poll() is None, f"it ended before the kill: {process.communicate()}"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    kept = sum(len(read_rows(path, generate.SHARD)) for path in tmp_path.glob("state/*/shard-*.parquet"))
+    assert 0 < kept < 1080 and not out.exists()
+
+    said = finish(start(inputs, SETTINGS, out))
+    assert f"{kept} of 1080 responses were already generated" in said
+    done = manifest.read(out)
+    assert rows_of(done) == rows_of(uninterrupted[0])
+    assert not list(tmp_path.glob("state/*/shard-*")), "nothing resumable is left behind"
+
+
+def test_a_response_does_not_depend_on_its_company(inputs, uninterrupted, tmp_path):
+    settings = SETTINGS | {"k": {"digits": 3}, "engine": SETTINGS["engine"] | {"max_num_seqs": 4}}
+    out = tmp_path / "data.json"
+    finish(start(inputs, settings, out, ("digits",)))
+    before = [row for row in rows_of(uninterrupted[0]) if row["set"] == "digits" and row["sample"] < 3]
+    assert rows_of(manifest.read(out)) == before
+
+
+# --- what is refused before an engine starts -----------------------------------------------------------------------
+def refused(monkeypatch, tmp_path, inputs, settings, sets=("chain", "digits")) -> str:
+    argv = ["polaris.generate", *arguments(inputs, settings, tmp_path / "out/data.json", sets)]
+    monkeypatch.setattr("sys.argv", argv)
+    monkeypatch.setitem(sys.modules, "vllm", None)  # importing vLLM would fail
+    with pytest.raises(UserError) as error:
+        generate.main()
+    return str(error.value)
+
+
+def broken_model(inputs, tmp_path) -> dict[str, Path]:
+    folder = tmp_path / "broken"
+    shutil.copytree(inputs["model"].parent, folder)
+    return inputs | {"model": folder / "checkpoint.json"}
+
+
+def test_sets_and_k_must_agree(monkeypatch, tmp_path, inputs):
+    assert "there is no problem set digits" in refused(monkeypatch, tmp_path, inputs, SETTINGS, ("chain",))
+    settings = SETTINGS | {"k": {"chain": 1}}
+    assert "problem set digits" in refused(monkeypatch, tmp_path, inputs, settings)
+    assert "two sets are named chain" in refused(monkeypatch, tmp_path, inputs, settings, ("chain", "chain"))
+
+
+def test_a_prompt_that_leaves_no_room_is_named(monkeypatch, tmp_path, inputs):
+    settings = SETTINGS | {"sampling": SETTINGS["sampling"] | {"max_tokens": 250}}
+    first = read_rows(inputs["chain"].parent / "problems.parquet", PROBLEMS)[0]["id"]
+    assert f"problem {first} of chain: its prompt has" in refused(monkeypatch, tmp_path, inputs, settings)
+
+
+def test_more_context_than_the_model_has(monkeypatch, tmp_path, inputs):
+    settings = SETTINGS | {"engine": SETTINGS["engine"] | {"max_model_len": 5000}}
+    assert "engine.max_model_len: 5000 tokens" in refused(monkeypatch, tmp_path, inputs, settings)
+
+
+def test_a_model_without_chat_template(monkeypatch, tmp_path, inputs):
+    broken = broken_model(inputs, tmp_path)
+    folder = broken["model"].parent / "model"
+    (folder / "chat_template.jinja").unlink()
+    record = json.loads(broken["model"].read_text())
+    del record["files"]["model/chat_template.jinja"]
+    broken["model"].write_text(json.dumps(record))
+    assert "no chat template" in refused(monkeypatch, tmp_path, broken, SETTINGS)
+
+
+def test_a_model_without_config(monkeypatch, tmp_path, inputs):
+    broken = broken_model(inputs, tmp_path)
+    (broken["model"].parent / "model/config.json").unlink()
+    assert "config.json is gone" in refused(monkeypatch, tmp_path, broken, SETTINGS)
+
+
+def test_repeated_ids(monkeypatch, tmp_path, inputs):
+    shutil.copytree(inputs["chain"].parent, tmp_path / "chain")
+    path = tmp_path / "chain/problems.parquet"
+    rows = read_rows(path, PROBLEMS)
+    write_rows(path, [rows[0], *rows], PROBLEMS)
+    record = json.loads((tmp_path / "chain/data.json").read_text())
+    record["files"]["problems.parquet"]["size"] = path.stat().st_size
+    (tmp_path / "chain/data.json").write_text(json.dumps(record))
+    sets = inputs | {"chain": tmp_path / "chain/data.json"}
+    assert "problem ids occur more than once" in refused(monkeypatch, tmp_path, sets, SETTINGS)
