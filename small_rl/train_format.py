@@ -48,7 +48,7 @@ def tokenised(rows: list[dict[str, Any]], model: Path, limit: int) -> list[dict[
     return found
 
 
-def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, steps: int, done: int) -> None:
+def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps: int, done: int) -> None:
     """Run verl's SFT trainer under torchrun; each step's line goes to log/metrics.jsonl and to the progress."""
     import torch
 
@@ -57,7 +57,7 @@ def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, steps: int,
     curve = stage.log / "metrics.jsonl"
     lines = curve.read_text().splitlines() if done else []
     curve.write_text("".join(line + "\n" for line in lines if json.loads(line)["step"] <= done))
-    progress = Progress(stage.name, steps)
+    progress = Progress(stage.name, settings.epochs * epoch_steps)
 
     def follow(line: str) -> None:
         if match := STEP_LINE.search(line):
@@ -68,7 +68,7 @@ def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, steps: int,
                 file.write(json.dumps(row) + "\n")
             progress.update(int(match[1]), f"loss {loss:.3f}")
 
-    overrides = verl_config.sft_overrides(settings, start, data, checkpoints, steps, cpu)
+    overrides = verl_config.sft_overrides(settings, start, data, checkpoints, epoch_steps, cpu)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={settings.ranks}"]
     command = [*torchrun, "-m", "verl.trainer.sft_trainer", *overrides, *verl_config.hydra_overrides(stage.state)]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
@@ -80,7 +80,8 @@ def train(stage: Stage) -> None:
     start, data = stage.inputs["start"].model, stage.inputs["data"].file("messages.parquet")
     rows = tokenised(read_rows(data, MESSAGES), start, settings.max_tokens)
     # As verl counts: each rank drops what does not fill its last batch of an epoch.
-    steps = settings.epochs * (len(rows) // settings.ranks // (settings.batch // settings.ranks))
+    epoch_steps = len(rows) // settings.ranks // (settings.batch // settings.ranks)
+    steps = settings.epochs * epoch_steps
     if not steps:
         raise UserError(f"{data}: {len(rows)} examples are fewer than one batch ({settings.batch})")
     random.Random(settings.seed).shuffle(rows)  # verl's sampler knows no seed
@@ -89,7 +90,7 @@ def train(stage: Stage) -> None:
     if done := verl_checkpoint.last_step(checkpoints):
         stage.say(f"goes on after step {done}")
     if done < steps:
-        launch(stage, start, tokens, checkpoints, steps, done)
+        launch(stage, start, tokens, checkpoints, epoch_steps, done)
     reached = verl_checkpoint.last_step(checkpoints)
     if reached == steps:
         trained = verl_checkpoint.step_folder(checkpoints, reached) / "huggingface"

@@ -214,10 +214,23 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     return values
 
 
+def save_interval(epochs: int, epoch_steps: int) -> int:
+    """Steps between checkpoints: about four in all, and none at the end of an epoch but the last.
+
+    verl resumes an epoch that is already over as an empty one, and then ends with an epoch too few.
+    """
+    steps = epochs * epoch_steps
+    return next(
+        every
+        for every in range(-(-steps // 4), steps + 1)
+        if not any(step % epoch_steps == 0 for step in range(every, steps, every))
+    )
+
+
 def sft_overrides(
-    settings: FormatSft, model: Path, data: Path, checkpoints: Path, steps: int, cpu: bool
+    settings: FormatSft, model: Path, data: Path, checkpoints: Path, epoch_steps: int, cpu: bool
 ) -> list[str]:
-    """Overrides of verl's `sft_trainer_engine` for the format SFT. `steps`: optimizer steps in all."""
+    """Overrides of verl's `sft_trainer_engine` for the format SFT. epoch_steps: optimizer steps of one epoch."""
     values = {
         "data.train_files": data,
         "data.train_batch_size": settings.batch,
@@ -238,8 +251,6 @@ def sft_overrides(
         "optim.lr": settings.learning_rate,
         "optim.lr_scheduler_type": "cosine",
         "optim.lr_warmup_steps_ratio": settings.warmup,
-        "optim.weight_decay": 0.01,
-        "optim.betas": [0.9, 0.95],
         "trainer.device": "cpu" if cpu else "cuda",
         "trainer.nnodes": 1,
         "trainer.n_gpus_per_node": settings.ranks,
@@ -248,8 +259,8 @@ def sft_overrides(
         "trainer.experiment_name": "format",
         "trainer.seed": settings.seed,
         "trainer.total_epochs": settings.epochs,
-        "trainer.total_training_steps": steps,
-        "trainer.save_freq": max(1, -(-steps // 4)),  # four times, so that little is lost and little is written
+        "trainer.total_training_steps": settings.epochs * epoch_steps,
+        "trainer.save_freq": save_interval(settings.epochs, epoch_steps),
         "trainer.max_ckpt_to_keep": 2,
         "trainer.resume_mode": "auto",
         "trainer.default_local_dir": checkpoints,

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from polaris.settings import validated
 from small_rl import verl_config
@@ -66,11 +68,20 @@ def test_cluster_rl():
 def test_format_sft(recipe, cpu):
     values = yaml.safe_load((CONFIGS / f"{recipe}.yaml").read_text())["small_rl"]["format_sft"]
     settings = validated(FormatSft, values, recipe)
-    overrides = verl_config.sft_overrides(settings, Path("/m"), Path("/d"), Path("/c"), steps=69, cpu=cpu)
+    overrides = verl_config.sft_overrides(settings, Path("/m"), Path("/d"), Path("/c"), epoch_steps=23, cpu=cpu)
     config = compose("sft_trainer_engine", overrides)
-    assert config.trainer.total_training_steps == 69 and config.trainer.device == ("cpu" if cpu else "cuda")
+    assert config.trainer.total_training_steps == 23 * settings.epochs and config.trainer.device == ("cpu" if cpu else "cuda")
     assert config.data.train_batch_size == settings.batch and config.optim.lr == settings.learning_rate
     assert config.model.use_remove_padding != cpu
+
+
+@given(st.integers(1, 8), st.integers(1, 60))
+def test_no_checkpoint_at_the_end_of_an_epoch(epochs, epoch_steps):
+    steps = epochs * epoch_steps
+    every = verl_config.save_interval(epochs, epoch_steps)
+    saved = [step for step in range(every, steps, every)]
+    assert not [step for step in saved if step % epoch_steps == 0]
+    assert len(saved) <= 3
 
 
 def test_an_unknown_key_is_refused():

@@ -1,0 +1,76 @@
+"""What the two training verbs decide before verl starts: examples, prompts, and errors that name the row."""
+
+import json
+
+import pytest
+
+from polaris.errors import UserError
+from polaris.records import CONSENSUS, read_rows, write_rows
+from polaris.tiny_tokenizer import build_tokenizer
+from small_rl import train_format, train_rl
+from small_rl.settings import Core
+from small_rl.step_metrics import Trajectory, step_metrics
+
+PROBLEM = {"id": "p1", "problem": "a=6,b=a*4. Find (b).", "answers": ["4"], "source": "chain", "solution": None}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    build_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def example(answer="<think>\n\\underline{b=6*4=4}\n</think>\n\n\\boxed{4}", role="assistant"):
+    return {"problem_id": "p1", "messages": [{"role": "user", "content": "Find (b)."}, {"role": role, "content": answer}]}
+
+
+def test_loss_on_the_answer_and_its_end(model):
+    tokenizer = build_tokenizer()
+    row = train_format.tokenised([example()], model, limit=200)[0]
+    prompt, answer = row["input_ids"][: row["prompt_tokens"]], row["input_ids"][row["prompt_tokens"] :]
+    assert tokenizer.decode(prompt) == "<|im_start|>user\nFind (b).<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    assert tokenizer.decode(answer) == "\\underline{b=6*4=4}\n</think>\n\n\\boxed{4}<|im_end|>"
+
+
+def test_examples_that_do_not_fit_are_named(model):
+    with pytest.raises(UserError, match="p1: prompt and answer have .* max_tokens is 20"):
+        train_format.tokenised([example()], model, limit=20)
+    with pytest.raises(UserError, match="p1: the answer does not continue"):
+        train_format.tokenised([example(answer="4")], model, limit=200)
+    with pytest.raises(UserError, match="p1: the answer does not continue"):
+        train_format.tokenised([example(role="user")], model, limit=200)
+
+
+def test_verl_prompts():
+    row = train_rl.prompts({"p1": PROBLEM}, " Underline key results.")[0]
+    assert row["prompt"] == [{"role": "user", "content": "a=6,b=a*4. Find (b). Underline key results."}]
+    assert json.loads(row["reward_model"]["ground_truth"]) == ["4"]
+    assert row["extra_info"]["index"] == "p1"
+
+
+def test_long_prompts_are_named(model):
+    rows = train_rl.prompts({"p1": PROBLEM}, "")
+    train_rl.check_lengths(rows, model, limit=100)
+    with pytest.raises(UserError, match="p1: its prompt has .* max_prompt is 5"):
+        train_rl.check_lengths(rows, model, limit=5)
+
+
+def test_start_sets(tmp_path):
+    core = Core(cap=0.5, min_support=2, drop_answer=True, consensus="rl_data")
+    rows = [{"problem_id": "p1", "step": step, "count": 3} for step in ("4", "b=6*4=4")]
+    write_rows(tmp_path / "consensus.parquet", rows, CONSENSUS)
+    train_rl.write_start_sets(core, {"p1": PROBLEM}, tmp_path / "consensus.parquet", tmp_path / "out.parquet")
+    assert read_rows(tmp_path / "out.parquet", CONSENSUS) == rows[1:]
+    with pytest.raises(UserError, match="none of the stage's problems"):
+        train_rl.write_start_sets(core, {"p2": PROBLEM}, tmp_path / "consensus.parquet", tmp_path / "out.parquet")
+
+
+def test_step_metrics():
+    made = [("g1", True, "exact"), ("g1", False, "different"), ("g2", False, "timeout"), ("g2", False, "no_think")]
+    trajectories = [Trajectory(group, "p", ok, reason, None, ("x",) * ok, 10) for group, ok, reason in made]
+    numbers = step_metrics(trajectories, [1.0, 0.3, 0.0, 0.0])
+    assert numbers["accuracy"] == 0.25 and numbers["reward"] == pytest.approx(0.325)
+    assert numbers["process_reward"] == pytest.approx(0.1)
+    assert numbers["zero_variance"] == 0.5 and numbers["grading_failures"] == 0.25
+    assert numbers["response_steps"] == 0.25 and numbers["response_tokens"] == 10
