@@ -1,7 +1,8 @@
 """The training itself, on plain megatron-core: one object per process, the same code for one process and for a cluster.
 
 The loss is the mean over the response tokens of the global batch, whatever the layout and the packing. The router's
-load-balancing loss counts every token of a trace and no padding.
+load-balancing loss counts every token of a trace and no padding; since gradients are divided by the response tokens, it
+weighs its coefficient times tokens / response tokens.
 """
 
 import json

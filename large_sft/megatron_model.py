@@ -76,7 +76,9 @@ def _mixture(model: Qwen3, settings: Sft) -> dict[str, Any]:
     """The keys of a mixture of experts.
 
     The coefficient: with calculate_per_token_loss megatron-core 0.16.1 weights the load-balancing loss by the rank's own
-    tokens only (transformer/moe/router.py:456-466), so it is too weak by tensor * context; corrected here.
+    tokens (transformer/moe/router.py:456-466), too weak by tensor * context. Not so with a padding mask, which the
+    training always gives: the sum over the ranks is then taken in place before the count (moe_utils.py:223-228), and the
+    count is the right one. A correction here would make it too strong (measured with tensor: 2).
     """
     layout = settings.layout
     return {
@@ -88,7 +90,7 @@ def _mixture(model: Qwen3, settings: Sft) -> dict[str, Any]:
         # Softmax over the chosen experts is softmax over all of them with the chosen gates normalised.
         "moe_router_pre_softmax": not model.normalized_gates,
         "moe_router_load_balancing_type": "aux_loss" if settings.aux_loss else "none",
-        "moe_aux_loss_coeff": settings.aux_loss * layout.tensor * layout.context,
+        "moe_aux_loss_coeff": settings.aux_loss,
         "moe_router_dtype": "fp32",
         "moe_token_dispatcher_type": "alltoall",
         "expert_model_parallel_size": layout.expert,
