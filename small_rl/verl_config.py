@@ -74,6 +74,10 @@ def environment(cpu: bool) -> dict[str, str]:
         "VERL_PLATFORM": "cpu",
         "VERL_ENGINE_DEVICE": "cuda",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        # vLLM's CPU backend turns "uni" into "mp", for the sake of its thread binding, unless told this; the engine
+        # stays a process of its own.
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "TQ_NUM_THREADS": "1",  # TransferQueue changes torch's number of threads around each transfer
     }
 
 
