@@ -13,8 +13,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: run test unit install clean
 
+# --nolock: a killed run goes on with the same command; that no two processes work on one stage, the stages see to.
 run: $(VENV)/installed
-	snakemake --cores $(CORES) --rerun-incomplete --configfile $(CONFIG)
+	snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile $(CONFIG)
 	polaris show --configfile $(CONFIG)
 
 test: $(VENV)/installed
