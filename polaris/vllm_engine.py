@@ -33,6 +33,7 @@ ENVIRONMENT = {
 CPU_ENVIRONMENT = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the threads are the rule's, through OMP_NUM_THREADS
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine core in this process: one start of Python less
+    "TORCHDYNAMO_DISABLE": "1",  # nothing is compiled, so the tables for compiling need not be built
     "GLOO_SOCKET_IFNAME": "lo",
 }
 

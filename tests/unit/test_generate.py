@@ -1,0 +1,84 @@
+"""The pure parts of generation: seeds, order, text, shards."""
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from polaris.generate import Decoder, Shards, metrics, plan, response_seed
+from polaris.prompts import user_message
+from polaris.sections import Generate
+from polaris.vllm_engine import Completion
+
+SETTINGS = Generate.model_validate(
+    {
+        "k": {"a": 2, "b": 1},
+        "instruction": "",
+        "sampling": {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "max_tokens": 8, "seed": 7},
+        "engine": {"dtype": "float32", "max_model_len": 64, "max_num_seqs": 4, "tensor_parallel": 1, "memory": 0.1},
+    }
+)
+
+
+def test_a_responses_seed_depends_on_nothing_else():
+    # Written down (sha256sum of `[7, "aime24", "0", 0]`): another value would change every stored generation.
+    assert response_seed(7, "aime24", "0", 0) == 9143874261788489053
+    names = [("a", "b1", 0), ("ab", "1", 0), ("a", "b", 10), ("a", "b", 1), ("a", "b1", 1)]
+    seeds = {response_seed(seed, *name) for seed in (0, 1) for name in names}
+    assert len(seeds) == 10 and all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_order_is_sets_problems_samples():
+    wanted = plan({"a": {"y": {}, "x": {}}, "b": {"z": {}}}, SETTINGS)
+    order = [(w["set"], w["problem_id"], w["sample"], w["prompt"]) for w in wanted]
+    assert order == [("a", "y", 0, 0), ("a", "y", 1, 0), ("a", "x", 0, 1), ("a", "x", 1, 1), ("b", "z", 0, 2)]
+    assert wanted[1]["seed"] == response_seed(7, "a", "y", 1)
+
+
+def test_the_instruction_follows_after_one_space():
+    assert user_message("P.", "Think.") == "P. Think."
+    assert user_message("P.", " Think.") == "P. Think."
+    assert user_message("P.", "\n\nThink.") == "P.\n\nThink."
+    assert user_message("P.", "") == "P."
+
+
+@pytest.mark.parametrize("think_is_special", [False, True])
+def test_think_tags_stay_and_the_end_of_turn_goes(think_is_special):
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    if think_is_special:
+        tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
+    else:
+        tokenizer.add_tokens(["<think>", "</think>"])
+    decoder = Decoder(tokenizer)
+    said = "<think>\n\\underline{3}</think> So \\boxed{3} ,  é."
+    ids = tokenizer.encode(said + "<|im_end|>", add_special_tokens=False)
+    assert decoder.text(Completion(0, ids, "stop")) == said
+    assert decoder.text(Completion(0, ids[:-1], "length")) == said
+    assert decoder.text(Completion(0, ids[-1:], "stop")) == ""
+    # A token that ends a turn without being special goes as well.
+    assert decoder.text(Completion(0, ids[:-1], "stop")) == said[:-1]
+
+
+def test_shards_come_back_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("polaris.generate.SHARD_RESPONSES", 2)
+    rows = [{"key": i, "response": "x" * i, "tokens": i, "finish_reason": "stop"} for i in (4, 0, 3)]
+    shards = Shards(tmp_path)
+    for row in rows:
+        shards.add(row)
+    assert len(list(tmp_path.glob("*.parquet"))) == 1, "the third waits for a shard to fill"
+    assert Shards(tmp_path).rows == {4: rows[0], 0: rows[1]}
+    shards.flush()
+    (tmp_path / "shard-000009.parquet.partial").write_text("killed while it was written")
+    again = Shards(tmp_path)
+    assert again.rows == {row["key"]: row for row in rows}
+    again.add(rows[0] | {"key": 9})
+    again.flush()
+    assert set(Shards(tmp_path).rows) == {0, 3, 4, 9}
+
+
+def test_metrics_count_empty_and_cut_responses():
+    rows = [{"set": "a", "tokens": 1, "finish_reason": "stop"}, {"set": "a", "tokens": 4, "finish_reason": "length"}]
+    assert metrics(rows) == {"a": {"responses": 2, "mean_tokens": 2.5, "truncated": 0.5}}
