@@ -1,7 +1,7 @@
 """A model from a local directory or from the Hugging Face hub at a pinned revision: `model/`, checked.
 
-Safetensors only: pickled weights execute code when they are loaded, and so does a model's own Python, which is left out.
-Files are hard-linked where that is possible, so that a model costs its space once; the run holds no symbolic links.
+Safetensors only: pickled weights execute code when they are loaded, and so does a model's own Python, which is left
+out. Files are hard-linked where that is possible, so that a model costs its space once; a run holds no symbolic link.
 """
 
 import json

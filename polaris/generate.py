@@ -1,9 +1,9 @@
 """Responses of one model to the problems of some sets: `responses.parquet`, in the order of sets, problems, samples.
 
 Every response has its own seed, a hash of the recipe's seed, the set, the problem and the sample, so that it does not
-depend on what else is generated, in which order, or how often the stage was killed. On a CPU with one thread and float32
-this holds to the token: 1536 responses (184,180 tokens) of a tiny dense model and 256 (29,638) of a tiny mixture were the
-same again, shuffled, in smaller batches, alone, and with cached prefixes. Where an engine's arithmetic depends on the
+depend on what else is generated, in which order, or how often the stage was killed. On a CPU with one thread and
+float32 this holds to the token: 1536 responses (184,180 tokens) of a tiny dense model and 256 (29,638) of a tiny
+mixture were the same again, shuffled, in smaller batches, alone, and with cached prefixes. Where an engine's arithmetic depends on the
 batch (GPU kernels, half precision), a near-tie may still bring another token, and the rest of that response differs.
 
 Finished responses are kept in shards in `stage.state`; a killed stage generates only what is in none of them.
@@ -96,7 +96,8 @@ def render_prompts(tokenizer: Any, sets: dict[str, dict[str, dict[str, Any]]], s
             if len(ids) > room:
                 raise UserError(
                     f"problem {problem_id} of {name}: its prompt has {len(ids)} tokens, and with sampling.max_tokens "
-                    f"{settings.sampling.max_tokens} that is more than engine.max_model_len {settings.engine.max_model_len}"
+                    f"{settings.sampling.max_tokens} that is more than engine.max_model_len "
+                    f"{settings.engine.max_model_len}"
                 )
             prompts.append(ids)
     return prompts
@@ -171,7 +172,7 @@ def requests(wanted: list[dict[str, Any]], prompts: list[list[int]], done: set[i
 def generate(
     stage: Stage, model: Path, wanted: list[dict[str, Any]], prompts: list[list[int]], tokenizer: Any
 ) -> tuple[dict[int, dict[str, Any]], float | None]:
-    """Every wanted response by key, the missing ones generated now, and tokens per second (None: nothing was missing)."""
+    """Every wanted response by key, the missing ones generated now, and tokens per second (None: none was missing)."""
     shards = Shards(stage.state)
     if len(shards.rows) == len(wanted):
         return shards.rows, None

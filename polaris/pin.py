@@ -52,7 +52,7 @@ def unpinned(text: str) -> list[Unpinned]:
 
 
 def current_commit(repo_id: str, kind: Kind) -> str:
-    """The commit that the hub's main branch is at now: 40 hex digits. Raises UserError without a network or such an id."""
+    """The commit of the hub's main branch now: 40 hex digits. Raises UserError without a network or such an id."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
@@ -65,8 +65,8 @@ def current_commit(repo_id: str, kind: Kind) -> str:
         raise UserError(f"hub: {kind} {repo_id}: the hub has no answer for it ({reason}); nothing was pinned") from None
     except (HTTPError, OSError) as error:  # what httpx, the hub's offline mode and sockets raise
         raise UserError(
-            f"the hub ({api.endpoint}) cannot be reached from here ({type(error).__name__}), so nothing was pinned; run "
-            "this where there is a network"
+            f"the hub ({api.endpoint}) cannot be reached from here ({type(error).__name__}), so nothing was pinned; "
+            "run this where there is a network"
         ) from None
 
 

@@ -1,8 +1,8 @@
 """One offline vLLM engine for one model: prompts as token ids in, responses as token ids out, as they finish.
 
-Start-up is most of a small run, so it is kept short: on a CPU the engine core lives in this process, nothing is compiled,
-no memory is profiled (the KV cache has the size that the recipe gives), and the garbage collector rests while some
-2,000 modules are imported. `leave` ends a process without unloading them.
+Start-up is most of a small run, so it is kept short: on a CPU the engine core lives in this process, nothing is
+compiled, no memory is profiled (the KV cache has the size that the recipe gives), and the garbage collector rests while
+some 2,000 modules are imported. `leave` ends a process without unloading them.
 Everything that vLLM and its children print goes to a log; `VllmEngine.terminal` stays connected to the terminal.
 """
 
