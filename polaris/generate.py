@@ -3,8 +3,9 @@
 Every response has its own seed, a hash of the recipe's seed, the set, the problem and the sample, so that it does not
 depend on what else is generated, in which order, or how often the stage was killed. On a CPU with one thread and
 float32 this holds to the token: 1536 responses (184,180 tokens) of a tiny dense model and 256 (29,638) of a tiny
-mixture were the same again, shuffled, in smaller batches, alone, and with cached prefixes. Where an engine's arithmetic depends on the
-batch (GPU kernels, half precision), a near-tie may still bring another token, and the rest of that response differs.
+mixture were the same again, shuffled, in smaller batches, alone, and with cached prefixes. Where an engine's arithmetic
+depends on the batch (GPU kernels, half precision), a near-tie may still bring another token, and the rest of that
+response differs.
 
 Finished responses are kept in shards in `stage.state`; a killed stage generates only what is in none of them.
 """
