@@ -5,7 +5,7 @@ import random
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polaris import child
 from polaris.errors import UserError
@@ -14,6 +14,9 @@ from polaris.records import MESSAGES, TOKENS, read_rows, write_rows
 from polaris.stage import Stage, run_verb
 from small_rl import verl_checkpoint, verl_config
 from small_rl.settings import FormatSft
+
+if TYPE_CHECKING:  # they run in the child; named here because the digest of this verb's code follows imports
+    from small_rl import verl_chat_data, verl_cpu  # noqa: F401
 
 STEP_LINE = re.compile(r"step:(\d+) - (.*)")  # of verl's console logger: `step:3 - train/loss:0.7 - train/lr:0.001`
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polaris import child
 from polaris.errors import UserError
@@ -19,6 +19,9 @@ from polaris.stage import Stage, run_verb
 from small_rl import verl_checkpoint, verl_config
 from small_rl.core import initial_sets
 from small_rl.settings import Core, RlTraining
+
+if TYPE_CHECKING:  # they run in the child; named here because the digest of this verb's code follows imports
+    from small_rl import verl_cpu, verl_main, verl_rollouts, verl_trainer, verl_vllm_cpu  # noqa: F401
 
 
 def prompts(problems: dict[str, dict[str, Any]], instruction: str) -> list[dict[str, Any]]:

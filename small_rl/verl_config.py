@@ -12,9 +12,9 @@ from small_rl.settings import FormatSft, RlTraining
 
 GIB = 2**30
 
-# Ray's logical CPUs of a single node. verl's pool asks for 3 per rank, TransferQueue for 1 + 1, agent loops and
-# rewards for 1 each. They reserve nothing; but Ray starts about as many idle workers, so no more than needed.
-LOGICAL_CPUS_PER_RANK, LOGICAL_CPUS = 3, 5
+# Ray's logical CPUs of a single node: verl's pool asks for 3 per rank, TransferQueue for 1 + 1, and some are spare.
+# They reserve nothing; but Ray starts idle workers for them, so no more than needed.
+LOGICAL_CPUS_PER_RANK, LOGICAL_CPUS = 3, 4
 
 ON_CPU = {
     "+actor_rollout_ref.model.override_config.attn_implementation": "sdpa",  # no flash-attn
@@ -23,14 +23,14 @@ ON_CPU = {
     "actor_rollout_ref.actor.use_torch_compile": False,
     "actor_rollout_ref.actor.fsdp_config.use_torch_compile": False,
     "actor_rollout_ref.rollout.enforce_eager": True,
+    # A half-done prompt makes vLLM rewind the response's random generator, which a CPU generator cannot.
+    "actor_rollout_ref.rollout.enable_chunked_prefill": False,
     "actor_rollout_ref.rollout.free_cache_engine": False,
     "+actor_rollout_ref.rollout.enable_sleep_mode": False,
     "+actor_rollout_ref.rollout.engine_kwargs.vllm.worker_extension_cls": "small_rl.verl_vllm_cpu.CpuWorkerExtension",
     "+actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": "uni",  # one process less
-    "actor_rollout_ref.rollout.agent.num_workers": 1,
     "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes": 16,
     "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
-    "reward.num_workers": 1,
 }
 
 SFT_ON_CPU = {
@@ -170,7 +170,7 @@ def _trainer(settings: RlTraining, files: RlFiles, cpu: bool) -> dict[str, Any]:
         "algorithm.adv_estimator": "grpo",
         "algorithm.norm_adv_by_std_in_grpo": True,
         "algorithm.use_kl_in_reward": False,
-        "trainer.v1.trainer_mode": "polaris",
+        "trainer.v1.trainer_mode": "sync",
         "trainer.device": "cpu" if cpu else "cuda",
         "trainer.nnodes": settings.nodes,
         "trainer.n_gpus_per_node": settings.ranks,
@@ -201,16 +201,9 @@ def _trainer(settings: RlTraining, files: RlFiles, cpu: bool) -> dict[str, Any]:
 
 
 def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
-    """What our trainer and reward function read; verl does not look at it."""
-    values = {
-        "reward.custom_reward_function.path": "pkg://small_rl.verl_reward",
-        "reward.custom_reward_function.name": "compute_score",
-        "+reward.custom_reward_function.reward_kwargs.format": settings.grading.format,
-        "+reward.custom_reward_function.reward_kwargs.timeout": settings.grading.timeout,
-        "+reward.custom_reward_function.reward_kwargs.workers": settings.grading.workers,
-        "+polaris.metrics": files.metrics,
-        "+polaris.max_failures": settings.grading.max_failures,
-    }
+    """What our trainer and rollouts read; verl does not look at it, and needs no reward workers."""
+    values = {"+polaris.metrics": files.metrics, "reward.num_workers": 0}
+    values |= {f"+polaris.grading.{key}": value for key, value in settings.grading.model_dump().items()}
     if settings.core:
         core = settings.core.model_dump(exclude={"consensus"})
         values |= {f"+polaris.core.{key}": value for key, value in core.items()}

@@ -1,7 +1,7 @@
 """verl's reinforcement learning with our trainer: `python -m small_rl.verl_main <overrides of ppo_trainer>`.
 
 As verl.trainer.main_ppo, except that the trainer runs in this process and not in a Ray actor of its own: one process
-less to import everything, and our trainer needs no registration in a remote interpreter.
+less to import everything. Rollouts and rewards are ours (verl_rollouts.py), the rest is verl's.
 """
 
 import os
@@ -28,22 +28,16 @@ def _start_ray(config: DictConfig) -> None:
 def _train(config: DictConfig) -> None:
     """verl.trainer.main_ppo.TaskRunnerV1.run, in this process."""
     import transfer_queue
-    from verl.trainer.ppo.v1 import AgentLoopManagerTQ, get_trainer_cls
 
-    import small_rl.verl_trainer  # noqa: F401  registers the trainer
+    from small_rl.verl_rollouts import Rollouts
+    from small_rl.verl_trainer import PolarisTrainer
 
     OmegaConf.resolve(config)
     transfer_queue.init(config.transfer_queue)
     try:
-        trainer = get_trainer_cls(config.trainer.v1.trainer_mode)(config=config)
+        trainer = PolarisTrainer(config)
         trainer.init()
-        agents = AgentLoopManagerTQ.create(
-            config=config,
-            llm_client=trainer.get_llm_client(),
-            teacher_client=trainer.get_teacher_client(),
-            reward_loop_worker_handles=trainer.get_reward_handles(),
-        )
-        trainer.fit(agents)
+        trainer.fit(Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.reward))
     finally:
         transfer_queue.close()
 

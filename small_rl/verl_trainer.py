@@ -1,21 +1,21 @@
-"""verl's synchronous trainer with what a reward function cannot know: the consensus sets, one writer, saved and resumed.
+"""verl's synchronous trainer, with the consensus sets: one writer, saved and resumed with each checkpoint.
 
 Decisions are pure functions (core.py, step_metrics.py); this file only says when verl runs them.
 """
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
+from verl.trainer.ppo.v1 import PPOTrainerSync
 
 from polaris.records import CONSENSUS, read_rows, write_rows
-from small_rl import verl_rows
 from small_rl.core import ConsensusSets, core_rewards
-from small_rl.step_metrics import step_metrics
+from small_rl.step_metrics import Trajectory, step_metrics
 
 POLL = 0.05  # seconds between looks at finished rollouts; verl's 2.0 would double a laptop's step
 
@@ -29,13 +29,10 @@ CURVES = {
 }
 
 
-@register_trainer("polaris")
 class PolarisTrainer(PPOTrainerSync):
-    """Between grading and old log-probabilities: shape the rewards. After each update: a line of metrics.jsonl."""
+    """Gives the rewards (asked by verl_rollouts.py), and writes a line of metrics.jsonl after each update."""
 
     def __init__(self, config: DictConfig):
-        with open_dict(config):
-            config.trainer.v1.trainer_mode = "sync"  # verl compares with this literal in six places
         super().__init__(config)
         self.curve = Path(config.polaris.metrics)
         self.core = config.polaris.get("core")
@@ -51,25 +48,23 @@ class PolarisTrainer(PPOTrainerSync):
     def on_train_begin(self) -> None:
         self.clock = time.monotonic()
 
-    def _balance_batch(self, batch: KVBatchMeta, metrics, *args, **kwargs) -> KVBatchMeta:
-        """The one place between sampling and old log-probabilities; called before rows are padded or reordered."""
-        trajectories = verl_rows.read(batch)
+    def reward(self, trajectories: Sequence[Trajectory]) -> list[float]:
+        """Rewards of all trajectories of a step: CORE changes the consensus sets here and nowhere else."""
         rewards = [float(t.correct) for t in trajectories]
         if self.sets is not None:
             size = fmean(len(self.sets.of(problem)) for problem in {t.problem for t in trajectories})
             columns = zip(*((t.problem, t.correct, t.steps, t.answer) for t in trajectories), strict=True)
             rewards = core_rewards(*columns, self.sets, self.core)
-            verl_rows.write_rewards(batch, rewards)
         self.numbers = step_metrics(trajectories, rewards)
         if self.sets is not None:
             self.numbers["consensus_size"] = size
-        failures = self.numbers["grading_failures"]
-        if failures > self.config.polaris.max_failures:
+        failures, allowed = self.numbers["grading_failures"], self.config.polaris.grading.max_failures
+        if failures > allowed:
             raise RuntimeError(
                 f"step {self.global_steps}: {failures:.1%} of the answers could not be graded (timeouts and crashes); "
-                f"grading.max_failures is {self.config.polaris.max_failures:.1%}"
+                f"grading.max_failures is {allowed:.1%}"
             )
-        return super()._balance_batch(batch, metrics, *args, **kwargs)
+        return rewards
 
     def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
         """verl's step, then its line in metrics.jsonl: written before the checkpoint that contains the step."""
