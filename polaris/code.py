@@ -3,10 +3,12 @@
 import ast
 import functools
 import hashlib
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("polaris", "small_rl", "large_sft", "merge")
+NAMED = re.compile(rf"\b(?:{'|'.join(PACKAGES)})\.\w+")
 
 
 def _file(module: str) -> Path | None:
@@ -14,11 +16,13 @@ def _file(module: str) -> Path | None:
     return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
-def _imported(tree: ast.AST, package: str) -> list[str]:
-    """Names of our modules that a syntax tree imports (also inside functions)."""
+def _imported(tree: ast.Module, package: str) -> list[str]:
+    """Names of our modules that a syntax tree uses: imported, also inside functions, or started by name as a process."""
     names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
+    for node in ast.walk(_without_docstrings(tree)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names += NAMED.findall(node.value)
+        elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""

@@ -46,6 +46,12 @@ def test_imports_inside_functions_count():
     assert "polaris.show" in code.closure("polaris.cli") or "polaris.pin" in code.closure("polaris.cli")
 
 
+def test_processes_that_a_verb_starts_by_name_count():
+    assert {"small_rl.verl_trainer", "small_rl.core"} <= set(code.closure("small_rl.train_rl"))
+    assert "polaris.grading_worker" in code.closure("polaris.grade")
+    assert "large_sft.megatron_loop" in code.closure("large_sft.train_sft")
+
+
 def test_an_unknown_module_is_told():
     with pytest.raises(ModuleNotFoundError, match="small_rl.nothing"):
         code.digest("small_rl.nothing")
