@@ -23,9 +23,8 @@ OPERATIONS = {
     "reverse": lambda s: s[::-1],
     "swap": lambda s: s[-1] + s[1:-1] + s[0],
     "rotate": lambda s: s[1:] + s[0],
-    "drop": lambda s: s[1:],
 }
-START_DIGITS = (3, 5)  # length of the digit string that a problem starts with, lowest and highest
+LENGTH = 4  # digits of a string
 BENCHMARK_SHARE = 4  # one text in so many belongs to the pool of the benchmarks
 
 
@@ -118,14 +117,9 @@ def make_chain(depth: int, rng: random.Random) -> Chain:
 
 
 def make_digits(depth: int, rng: random.Random) -> Digits:
-    """`depth` operations on 3 to 5 digits; what is left never has fewer than 2."""
-    length = rng.randint(*START_DIGITS)
-    start, operations = "".join(str(rng.randint(1, 9)) for _ in range(length)), []
-    for _ in range(depth):
-        operation = rng.choice([name for name in OPERATIONS if name != "drop" or length > 2])
-        length -= operation == "drop"
-        operations.append(operation)
-    return Digits(start, tuple(operations))
+    """`depth` operations on 4 digits."""
+    start = "".join(str(rng.randint(1, 9)) for _ in range(LENGTH))
+    return Digits(start, tuple(rng.choice(list(OPERATIONS)) for _ in range(depth)))
 
 
 FAMILIES = {"chain": make_chain, "digits": make_digits}

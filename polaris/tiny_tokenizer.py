@@ -14,7 +14,7 @@ SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 ADDED = ["<think>", "</think>", "\\underline{", "\\boxed{", "}"]
 SIZE = 320
 ALONE = r"[0-9=+\-*,;?().:\n]"
-WORDS = ["user", "assistant", " Underline key results.", "the"]
+WORDS = ["user", "assistant", " Underline key results.", "then", "if"]
 
 # As in Qwen3-*-Thinking-2507: an answer before the last question loses its thoughts; the generation prompt opens them.
 CHAT_TEMPLATE = """\

@@ -34,7 +34,7 @@ def test_size_and_special_tokens(tokenizer: Any) -> None:
         assert len(tokenizer.encode(text)) == 1, text
     kept = tokenizer.decode(tokenizer.encode("<think>\\boxed{4}<|im_end|>"), skip_special_tokens=True)
     assert kept == "<think>\\boxed{4}", "tags and boxes are text, as in the real models"
-    for word in ["sort", "reverse", "drop", " Underline", " key", " results", " Find", "assistant"]:
+    for word in ["sort", "reverse", "rotate", " Underline", " key", " results", " Find", "assistant"]:
         assert len(tokenizer.encode(word)) == 1, word
     assert tokenizer.tokenize("b=64*-3") == list("b=64*-3")
 
