@@ -58,8 +58,7 @@ def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps
     settings: FormatSft = stage.settings
     cpu = not torch.cuda.is_available()
     curve = stage.log / "metrics.jsonl"
-    lines = curve.read_text().splitlines() if done else []
-    curve.write_text("".join(line + "\n" for line in lines if json.loads(line)["step"] <= done))
+    verl_checkpoint.keep_curve(curve, done)
     progress = Progress(stage.name, settings.epochs * epoch_steps)
 
     def follow(line: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -44,6 +45,8 @@ def check(settings: RlTraining, problems: dict[str, Any], where: Path) -> None:
             f"{where}: {len(problems)} problems are fewer than prompts_per_step ({settings.prompts_per_step}); "
             "one step needs so many different ones"
         )
+    if settings.nodes > 1 and "RAY_ADDRESS" not in os.environ:
+        raise UserError(f"nodes: {settings.nodes} need a Ray cluster of the job's nodes, given by RAY_ADDRESS")
 
 
 def write_start_sets(core: Core, problems: dict[str, Any], consensus: Path, out: Path) -> None:
@@ -64,7 +67,8 @@ def check_lengths(rows: list[dict[str, Any]], model: Path, limit: int) -> None:
         text = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
         tokens = len(tokenizer(text, add_special_tokens=False)["input_ids"])
         if tokens > limit:
-            raise UserError(f"problem {row['extra_info']['index']}: its prompt has {tokens} tokens, max_prompt is {limit}")
+            name = row["extra_info"]["index"]
+            raise UserError(f"problem {name}: its prompt has {tokens} tokens, max_prompt is {limit}")
 
 
 @contextlib.contextmanager
@@ -92,16 +96,17 @@ def on_cpu() -> bool:
     return not torch.cuda.is_available()
 
 
-def launch(stage: Stage, files: verl_config.RlFiles) -> None:
+def launch(stage: Stage, files: verl_config.RlFiles, done: int) -> None:
     """Run verl until all steps are done; a line of progress for each line of metrics.jsonl."""
     settings: RlTraining = stage.settings
     cpu = on_cpu()
+    verl_checkpoint.keep_curve(files.metrics, done)
     progress = Progress(stage.name, settings.steps)
-    seen = 0
+    seen = files.metrics.stat().st_size
 
     def follow(line: str) -> None:
         nonlocal seen
-        if not files.metrics.exists() or files.metrics.stat().st_size == seen:
+        if files.metrics.stat().st_size == seen:
             return
         seen = files.metrics.stat().st_size
         lines = files.metrics.read_text().splitlines()
@@ -135,7 +140,7 @@ def train(stage: Stage) -> None:
         stage.say(f"goes on after step {done}")
     if done < settings.steps:
         with ray_folder(stage.state) as ray:
-            launch(stage, verl_config.RlFiles(start, data_file, checkpoints, metrics, ray, sets))
+            launch(stage, verl_config.RlFiles(start, data_file, checkpoints, metrics, ray, sets), done)
     reached = verl_checkpoint.last_step(checkpoints)
     folder = verl_checkpoint.step_folder(checkpoints, reached)
     if reached == settings.steps:

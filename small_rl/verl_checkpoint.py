@@ -27,6 +27,13 @@ def step_folder(checkpoints: Path, step: int) -> Path:
     return checkpoints / f"global_step_{step}"
 
 
+def keep_curve(curve: Path, step: int) -> None:
+    """Drop the lines of a metrics.jsonl after `step`: what was not saved is done, and written, again."""
+    lines = curve.read_text().splitlines() if curve.is_file() else []
+    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+    curve.write_text("".join(line + "\n" for line in kept))
+
+
 def export(trained: Path, start: Path, precision: str, out: Path) -> None:
     """Write `out`: the weights of `trained` (verl's `huggingface/`) as safetensors, the rest from `start`.
 

@@ -159,7 +159,7 @@ def _tell_runs_apart() -> None:
 
 
 def _without_megatron() -> None:
-    """verl imports every training engine that is installed; Megatron costs each process 4 s, and FSDP is what we use."""
+    """verl imports every engine that is installed. Megatron costs each process 4 s, and we train with FSDP."""
     sys.modules.setdefault("megatron", None)
 
 

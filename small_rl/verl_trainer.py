@@ -92,10 +92,7 @@ class PolarisTrainer(PPOTrainerSync):
         super()._save_checkpoint()
 
     def _load_checkpoint(self) -> None:
-        """Sets and curve as they were at the restored step (0: from scratch)."""
+        """The sets as they were at the restored step (0: from scratch)."""
         super()._load_checkpoint()
         if self.sets is not None and self.global_steps:
             self.sets = self._read_sets(self._sets_file())
-        lines = self.curve.read_text().splitlines() if self.curve.exists() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= self.global_steps]
-        self.curve.write_text("".join(line + "\n" for line in kept))

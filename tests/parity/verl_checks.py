@@ -13,7 +13,9 @@ from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
 
 def examples(model: str, data: str) -> list[dict]:
     """verl's own tokens and loss masks of messages.parquet; an error where verl refuses an example."""
-    dataset = MultiTurnSFTDataset(data, AutoTokenizer.from_pretrained(model), OmegaConf.create({"pad_mode": "no_padding"}))
+    dataset = MultiTurnSFTDataset(
+        data, AutoTokenizer.from_pretrained(model), OmegaConf.create({"pad_mode": "no_padding"})
+    )
     found = []
     for i in range(len(dataset)):
         try:

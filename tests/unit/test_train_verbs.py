@@ -22,7 +22,10 @@ def model(tmp_path_factory):
 
 
 def example(answer="<think>\n\\underline{b=6*4=4}\n</think>\n\n\\boxed{4}", role="assistant"):
-    return {"problem_id": "p1", "messages": [{"role": "user", "content": "Find (b)."}, {"role": role, "content": answer}]}
+    return {
+        "problem_id": "p1",
+        "messages": [{"role": "user", "content": "Find (b)."}, {"role": role, "content": answer}],
+    }
 
 
 def test_loss_on_the_answer_and_its_end(model):

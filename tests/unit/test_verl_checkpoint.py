@@ -45,7 +45,10 @@ def test_export_casts_to_the_training_precision(tmp_path, start, precision, dtyp
 
 
 def test_export_keeps_shards(tmp_path, start):
-    shards = {"model-00001.safetensors": {"a.weight": torch.ones(2, 3)}, "model-00002.safetensors": {"b.weight": torch.ones(4)}}
+    shards = {
+        "model-00001.safetensors": {"a.weight": torch.ones(2, 3)},
+        "model-00002.safetensors": {"b.weight": torch.ones(4)},
+    }
     verl_checkpoint.export(trained(tmp_path, shards), start, "fp16", tmp_path / "out")
     index = json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())
     assert index["weight_map"] == {"a.weight": "model-00001.safetensors", "b.weight": "model-00002.safetensors"}
@@ -72,3 +75,12 @@ def test_a_tracker_that_points_nowhere_is_removed(tmp_path, left):
     tracker.write_text(left)
     assert verl_checkpoint.last_step(tmp_path) == 0
     assert not tracker.exists()
+
+
+def test_a_curve_goes_on_without_gaps_or_doubles(tmp_path):
+    curve = tmp_path / "metrics.jsonl"
+    verl_checkpoint.keep_curve(curve, 2)
+    assert curve.read_text() == ""
+    curve.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
+    verl_checkpoint.keep_curve(curve, 2)
+    assert curve.read_text() == '{"step": 1}\n{"step": 2}\n'

@@ -70,7 +70,9 @@ def test_format_sft(recipe, cpu):
     settings = validated(FormatSft, values, recipe)
     overrides = verl_config.sft_overrides(settings, Path("/m"), Path("/d"), Path("/c"), epoch_steps=23, cpu=cpu)
     config = compose("sft_trainer_engine", overrides)
-    assert config.trainer.total_training_steps == 23 * settings.epochs and config.trainer.device == ("cpu" if cpu else "cuda")
+    assert config.trainer.total_training_steps == 23 * settings.epochs and config.trainer.device == (
+        "cpu" if cpu else "cuda"
+    )
     assert config.data.train_batch_size == settings.batch and config.optim.lr == settings.learning_rate
     assert config.model.use_remove_padding != cpu
 
