@@ -1,4 +1,4 @@
-"""What is worth telling about one RL step, from its trajectories and their rewards. Legend: _R trajectory of the step."""
+"""What is worth telling about one RL step, from its trajectories and their rewards. Legend: _R trajectory."""
 
 from collections import defaultdict
 from collections.abc import Sequence
