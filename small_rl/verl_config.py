@@ -72,6 +72,7 @@ def environment(cpu: bool) -> dict[str, str]:
     # verl registers its FSDP engine for "cuda" and "npu" only; it runs on a CPU as it is.
     return common | {
         "VERL_PLATFORM": "cpu",
+        "OMP_NUM_THREADS": "1",  # more threads wait for each other by spinning: twice as slow beside other work
         "VERL_ENGINE_DEVICE": "cuda",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         # vLLM's CPU backend turns "uni" into "mp", for the sake of its thread binding, unless told this; the engine

@@ -110,7 +110,7 @@ class CpuPlatform(PlatformBase):
 
 def _use_gloo() -> None:
     """verl asks for the backend "cpu:gloo,<device>:<backend>", which on a CPU names cpu twice: torch refuses it."""
-    import verl.utils.distributed as distributed
+    from verl.utils import distributed
 
     original = distributed.initialize_global_process_group_ray
 
