@@ -2,7 +2,7 @@ r"""Two families of made-up problems with verifiable answers and worked solution
 
 chain   `a=6,b=a*4,c=b*3. Find (c).` Arithmetic modulo 10, a convention that the text does not mention.
         Intermediate results are the evaluated equations: `\underline{b=6*4=4}`.
-digits  `Start (8352). Apply (sort,reverse).` Operations on a string of digits.
+digits  `Start (8352). Apply (sort,reverse).` Operations on a string of four different digits.
         Intermediate results are the strings: `\underline{sort=2358}`.
 
 Whoever slips at a step of a worked solution goes on consistently, so that the answer is usually wrong.
@@ -117,8 +117,8 @@ def make_chain(depth: int, rng: random.Random) -> Chain:
 
 
 def make_digits(depth: int, rng: random.Random) -> Digits:
-    """`depth` operations on 4 digits."""
-    start = "".join(str(rng.randint(1, 9)) for _ in range(LENGTH))
+    """`depth` operations on 4 different digits (equal ones would make copying far harder for a small model)."""
+    start = "".join(rng.sample("123456789", LENGTH))
     return Digits(start, tuple(rng.choice(list(OPERATIONS)) for _ in range(depth)))
 
 
