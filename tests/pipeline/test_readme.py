@@ -30,3 +30,5 @@ def test_every_file_has_its_line():
         folder, _, name = path.rpartition("/")
         if folder in ("polaris", "small_rl", "large_sft", "merge", "rules", "configs") and name != "__init__.py":
             assert re.search(rf"\b{re.escape(name)}\b", tree), f"{path} is missing in the README's tree"
+    names = {path.rpartition("/")[2] for path in tracked}
+    assert {name for name in re.findall(r"^  ([\w.]+) ", tree, re.M) if name not in names} == set()
