@@ -99,7 +99,9 @@ def _refuse_repeated_keys(node: yaml.Node) -> None:
         for key, value in node.value:
             line = key.start_mark.line + 1
             if key.value in lines and key.value != "<<":
-                raise UserError(f"{key.start_mark.name}: line {line}: key {key.value} is in line {lines[key.value]} already")
+                raise UserError(
+                    f"{key.start_mark.name}: line {line}: key {key.value} is in line {lines[key.value]} already"
+                )
             lines[key.value] = line
             _refuse_repeated_keys(value)
     elif isinstance(node, yaml.SequenceNode):

@@ -39,6 +39,8 @@ class Progress:
         rate = f"  {seconds / counted:.2f} s/{self.unit}" if counted > 0 else ""
         if counted > 0 and seconds / counted < 0.2:
             rate = f"  {counted / seconds:.0f} {self.unit}s/s"
-        left = f"  {duration(seconds / counted * (self.total - done))} left" if counted > 0 and done < self.total else ""
+        left = (
+            f"  {duration(seconds / counted * (self.total - done))} left" if counted > 0 and done < self.total else ""
+        )
         note = f"  {note}" if note else ""
         print(f"{self.label}: {self.unit} {done}/{self.total}{rate}{left}{note}", file=self.out, flush=True)

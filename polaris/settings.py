@@ -53,7 +53,11 @@ def describe(error: ValidationError, where: str) -> str:
     for item in error.errors(include_url=False):
         # Parts in <> are the kind of section that was recognised, not keys of the file.
         key = ".".join(str(part) for part in item["loc"] if not str(part).startswith("<")) or "(section)"
-        got = "" if item["type"] in ("missing", "extra_forbidden", "kind", "value_error") else f" (got {item['input']!r:.80})"
+        got = (
+            ""
+            if item["type"] in ("missing", "extra_forbidden", "kind", "value_error")
+            else f" (got {item['input']!r:.80})"
+        )
         message = {"missing": "this key is missing", "extra_forbidden": "there is no such key"}.get(
             item["type"], item["msg"]
         )

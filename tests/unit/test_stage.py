@@ -43,14 +43,12 @@ def test_published_files_are_described_and_private_folders_are_gone(tmp_path):
 
 def test_a_failure_leaves_state_but_no_target(tmp_path):
     publish(tmp_path / "s")
-    with pytest.raises(RuntimeError, match="boom"):
-        with stage(tmp_path / "s") as one:
-            (one.state / "step").write_text("7")
-            raise RuntimeError("boom")
+    with pytest.raises(RuntimeError, match="boom"), stage(tmp_path / "s") as one:
+        (one.state / "step").write_text("7")
+        raise RuntimeError("boom")
     assert not (tmp_path / "s/data.json").exists()
-    with pytest.raises(RuntimeError, match="without publishing"):
-        with stage(tmp_path / "s") as again:
-            assert (again.state / "step").read_text() == "7"
+    with pytest.raises(RuntimeError, match="without publishing"), stage(tmp_path / "s") as again:
+        assert (again.state / "step").read_text() == "7"
 
 
 def test_other_settings_code_or_inputs_start_clean(tmp_path):
@@ -92,10 +90,9 @@ def test_a_missing_or_cut_file_is_refused(tmp_path, harm):
 
 
 def test_fewer_steps_than_planned_is_a_failure(tmp_path):
-    with pytest.raises(UserError, match="only 3 of 5 steps"):
-        with stage(tmp_path / "s") as one:
-            (one.partial / "a").write_text("x")
-            one.publish(planned=5, reached=3)
+    with pytest.raises(UserError, match="only 3 of 5 steps"), stage(tmp_path / "s") as one:
+        (one.partial / "a").write_text("x")
+        one.publish(planned=5, reached=3)
     assert not (tmp_path / "s/data.json").exists()
 
 
