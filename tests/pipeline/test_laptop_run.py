@@ -52,7 +52,7 @@ def test_the_killed_stage_went_on_where_it_was(finished):
 def test_every_rung_moved_its_weights(finished):
     for name in ("format_sft", *RECIPE.small_rl.rl, "distilled"):
         own = manifest.read(finished / name / "checkpoint.json")
-        start = manifest.read(own.inputs["start"]["path"])
+        start = manifest.read(finished.parents[1] / own.inputs["start"]["path"])
         weights = lambda m: {n: f["xxh3"] for n, f in m.files.items() if n.endswith(".safetensors")}
         assert weights(own) and set(weights(own).values()).isdisjoint(weights(start).values()), name
 

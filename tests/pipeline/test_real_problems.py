@@ -2,12 +2,14 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from configs import recipe
-from polaris import fetch_problems, generate, grade, manifest
+from polaris import manifest
 from polaris.records import GRADED, read_problems, read_rows
 
 from .conftest import CONFIGS
@@ -18,22 +20,22 @@ RECIPE = recipe.load(CONFIGS)
 PROBLEMS = 12
 
 
-def verb(monkeypatch, module, settings, out: Path, **inputs) -> manifest.Manifest:
-    """Run a verb's main as its command line would."""
-    argv = [module.__name__, "--settings", json.dumps(settings), "--out", str(out)]
+def verb(module: str, settings: dict, out: Path, **inputs) -> manifest.Manifest:
+    """Run a verb as a person would, by its command line."""
+    command = [sys.executable, "-m", module, "--settings", json.dumps(settings), "--out", str(out)]
     for name, paths in inputs.items():
-        argv += [f"--{name}", *map(str, paths)]
-    monkeypatch.setattr("sys.argv", argv)
-    module.main()
+        command += [f"--{name}", *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-4000:]
     return manifest.read(out)
 
 
-def test_gsm8k_and_aime24_reach_a_score(finished, tmp_path, monkeypatch):
+def test_gsm8k_and_aime24_reach_a_score(finished, tmp_path):
     files = {"gsm8k": f"{DATA}/gsm8k_test.jsonl", "aime24": f"{DATA}/benchmarks/aime24.parquet"}
     sets = []
     for name, file in files.items():
         out = tmp_path / name / "data.json"
-        verb(monkeypatch, fetch_problems, {"file": file, "limit": PROBLEMS}, out)
+        verb("polaris.fetch_problems", {"file": file, "limit": PROBLEMS}, out)
         problems = read_problems(out.parent / "problems.parquet")
         assert len(problems) == PROBLEMS
         assert not any("boxed" in row["problem"] for row in problems.values()), "the prompt's suffix is a recipe key"
@@ -45,9 +47,9 @@ def test_gsm8k_and_aime24_reach_a_score(finished, tmp_path, monkeypatch):
     settings |= {"k": {name: 2 for name in files}, "instruction": " Put the answer within \\boxed{}."}
     settings["engine"]["max_model_len"] = 2048
     model = finished / "core_filtered/checkpoint.json"
-    responses = verb(monkeypatch, generate, settings, tmp_path / "r/data.json", model=[model], problems=sets)
+    responses = verb("polaris.generate", settings, tmp_path / "r/data.json", model=[model], problems=sets)
     scores = verb(
-        monkeypatch, grade, RECIPE.evaluate.grading.model_dump(mode="json"), tmp_path / "s/data.json",
+        "polaris.grade", RECIPE.evaluate.grading.model_dump(mode="json"), tmp_path / "s/data.json",
         responses=[responses.path], problems=sets,
     )  # fmt: skip
     rows = read_rows(scores.file("graded.parquet"), GRADED)
