@@ -34,23 +34,20 @@ def snakemake(folder: Path, *arguments: str, configs: list[str] = CONFIGS, **kwa
     )
 
 
-def kill_in_the_middle(folder: Path, log: Path) -> int:
-    """Start the run and SIGKILL everything of it once the RL stage has finished a step. Returns the steps done."""
+def kill_in_the_middle(folder: Path, log: Path) -> None:
+    """Start the run and SIGKILL everything of it once the RL stage has done two of its steps."""
     metrics = folder / f"runs/test/{KILLED_STAGE}/log/metrics.jsonl"
     with log.open("w") as out:
         run = subprocess.Popen(command(), cwd=folder, stdout=out, stderr=out, start_new_session=True)
         deadline = time.monotonic() + MINUTES * 60
         while run.poll() is None and time.monotonic() < deadline:
-            if metrics.exists() and metrics.read_text().count("\n") >= 1:
-                time.sleep(1)  # so that the step's checkpoint is on its way, or done
-                break
+            if metrics.exists() and metrics.read_text().count("\n") >= 2:
+                break  # step 2 has its line, so step 1 has its checkpoint
             time.sleep(0.2)
         assert run.poll() is None, f"the run ended before the kill:\n{log.read_text()[-6000:]}"
-        done = metrics.read_text().count("\n")
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
     assert not (folder / f"runs/test/{KILLED_STAGE}/checkpoint.json").exists()
-    return done
 
 
 @pytest.fixture(scope="session")
