@@ -14,7 +14,7 @@ from large_sft.settings import SftData
 from polaris.answers import END_OF_THOUGHT, NO_THINK, TRUNCATED
 from polaris.errors import UserError
 from polaris.grade import grade_responses
-from polaris.prompts import messages
+from polaris.prompts import load_tokenizer, messages
 from polaris.records import RESPONSES, TOKENS, read_problems, read_rows, write_rows
 from polaris.stage import Stage, run_verb
 
@@ -31,19 +31,12 @@ class Example:
     prompt_tokens: int
 
 
-def load_tokenizer(model: Path) -> Any:
+def student_tokenizer(model: Path) -> Any:
     """The generalist's tokenizer.
 
     Raises UserError when it cannot teach: there is no chat template, or it ends a turn with another token than eos_token.
     """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{model}: the tokenizer cannot be read ({str(error).splitlines()[0]})") from None
-    if not tokenizer.chat_template:
-        raise UserError(f"{model}: the tokenizer has no chat template; put the model's chat_template.jinja there")
+    tokenizer = load_tokenizer(model)
     mark = "the answer"
     turn = [{"role": "user", "content": "?"}, {"role": "assistant", "content": mark}]
     end = tokenizer.apply_chat_template(turn, tokenize=False).rpartition(mark)[2].strip()
@@ -156,7 +149,7 @@ def main() -> None:
         "large_sft.build_sft_data", SftData, inputs=("problems", "responses", "base")
     ) as stage:
         settings = stage.settings
-        tokenizer = load_tokenizer(stage.inputs["base"].model)
+        tokenizer = student_tokenizer(stage.inputs["base"].model)
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
         responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)
         dropped: collections.Counter[str] = collections.Counter()

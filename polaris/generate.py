@@ -10,7 +10,6 @@ response differs.
 Finished responses are kept in shards in `stage.state`; a killed stage generates only what is in none of them.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -24,9 +23,10 @@ from polaris import vllm_engine
 from polaris.errors import UserError
 from polaris.manifest import Manifest
 from polaris.progress import Progress
-from polaris.prompts import messages
+from polaris.prompts import load_tokenizer, messages
 from polaris.records import RESPONSES, read_problems, write_rows
 from polaris.sections import Generate
+from polaris.seeds import response_seed
 from polaris.stage import Stage, run_verb
 
 SHARD_RESPONSES = 512
@@ -43,12 +43,6 @@ SHARD = pa.schema(
 KEPT_SPECIAL = ("<think>", "</think>")
 
 
-def response_seed(seed: int, problem_set: str, problem_id: str, sample: int) -> int:
-    """Seed of one response, 0 <= seed < 2**63: the same on every machine and whatever else is generated."""
-    text = json.dumps([seed, problem_set, problem_id, sample], ensure_ascii=True)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
 def problem_sets(manifests: list[Manifest], k: dict[str, int]) -> dict[str, dict[str, dict[str, Any]]]:
     """Problems by set and id, in the order of the manifests. Raises UserError unless the sets are those of `k`."""
     sets: dict[str, dict[str, dict[str, Any]]] = {}
@@ -61,19 +55,6 @@ def problem_sets(manifests: list[Manifest], k: dict[str, int]) -> dict[str, dict
     if extra := [name for name in sets if name not in k]:
         raise UserError(f"k: this key does not say how many responses problem set {extra[0]} gets per problem")
     return sets
-
-
-def load_tokenizer(model: Path) -> Any:
-    """The model's tokenizer. Raises UserError when there is none or it has no chat template."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{model}: the tokenizer cannot be read ({str(error).splitlines()[0]})") from None
-    if not tokenizer.chat_template:
-        raise UserError(f"{model}: the tokenizer has no chat template; put the model's chat_template.jinja there")
-    return tokenizer
 
 
 def check_context(model: Path, max_model_len: int) -> None:

@@ -1,4 +1,9 @@
-"""What a model is asked: one user message, made the same way by every stage that asks or trains."""
+"""What a model is asked: one user message, made the same way by every stage that asks or trains, and its tokenizer."""
+
+from pathlib import Path
+from typing import Any
+
+from polaris.errors import UserError
 
 
 def user_message(problem: str, instruction: str) -> str:
@@ -14,3 +19,16 @@ def user_message(problem: str, instruction: str) -> str:
 def messages(problem: str, instruction: str) -> list[dict[str, str]]:
     """The conversation that a model answers: no system prompt, as in V1."""
     return [{"role": "user", "content": user_message(problem, instruction)}]
+
+
+def load_tokenizer(model: Path) -> Any:
+    """The model's tokenizer. Raises UserError when there is none or it has no chat template."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{model}: the tokenizer cannot be read ({str(error).splitlines()[0]})") from None
+    if not tokenizer.chat_template:
+        raise UserError(f"{model}: the tokenizer has no chat template; put the model's chat_template.jinja there")
+    return tokenizer

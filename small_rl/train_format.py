@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from polaris import child
 from polaris.errors import UserError
 from polaris.progress import Progress
+from polaris.prompts import load_tokenizer
 from polaris.records import MESSAGES, TOKENS, read_rows, write_rows
 from polaris.stage import Stage, run_verb
 from small_rl import verl_checkpoint, verl_config
@@ -28,9 +29,7 @@ def tokenised(rows: list[dict[str, Any]], model: Path, limit: int) -> list[dict[
     (`<think>` of Qwen3's thinking models) belongs to the prompt and carries no loss.
     Raises UserError for an answer that does not continue its prompt, or an example of more than `limit` tokens.
     """
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = load_tokenizer(model)
     found = []
     for row in rows:
         messages = row["messages"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from polaris import child
 from polaris.errors import UserError
 from polaris.progress import Progress
-from polaris.prompts import messages
+from polaris.prompts import load_tokenizer, messages
 from polaris.records import CONSENSUS, read_problems, read_rows, write_rows
 from polaris.settings import read_section
 from polaris.stage import Stage, run_verb
@@ -60,9 +60,7 @@ def write_start_sets(core: Core, problems: dict[str, Any], consensus: Path, out:
 
 def check_lengths(rows: list[dict[str, Any]], model: Path, limit: int) -> None:
     """Raises UserError for a prompt of more than `limit` tokens, naming the problem."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = load_tokenizer(model)
     for row in rows:
         text = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
         tokens = len(tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -18,8 +18,8 @@ from omegaconf import DictConfig
 from tensordict import TensorDict
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from polaris.generate import response_seed
 from polaris.grading_pool import GradingPool
+from polaris.seeds import response_seed
 from small_rl.step_metrics import Trajectory
 from small_rl.steps import parse_steps
 

@@ -4,9 +4,10 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from polaris.generate import Decoder, Shards, metrics, plan, response_seed
+from polaris.generate import Decoder, Shards, metrics, plan
 from polaris.prompts import user_message
 from polaris.sections import Generate
+from polaris.seeds import response_seed
 from polaris.vllm_engine import Completion
 
 SETTINGS = Generate.model_validate(
