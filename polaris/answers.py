@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Literal
 
+from polaris.units import conflict
+
 Format = Literal["think", "none"]
 
 # Why a verdict is what it is. The first two are the correct ones; the last three say nothing about the answer.
@@ -27,6 +29,7 @@ CORRECT = frozenset({EXACT, EQUIVALENT})
 FAILURES = frozenset({TIMEOUT, CRASHED})
 
 END_OF_THOUGHT = "</think>"
+STRUCTURE = "sympy:"  # begins the key of a text that was read as an expression (GradingPool.keys)
 MAX_ANSWER = 1000  # characters; a longer answer is compared as text only
 MAX_NUMBER = 400  # characters of a plain number, and bound of a power of ten
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
@@ -109,11 +112,13 @@ _SIGNS = str.maketrans(
         "°": r"^\circ",
     }
 )
+_SENTENCE = re.compile(r"^\\(?:text|mbox)\s*\{[^{}]*\bis:?\s*\}(?=.)")  # "the answer is"
 _WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|boldsymbol|mbox|underline)\s*\{([^{}]*)\}")
 _RULES = tuple(
     (re.compile(pattern), new)
     for pattern, new in (
         (r"\\?\$|(?<!\\)\\[()\[\]]", ""),
+        (r"(?<=[0-9])\\[,! ](?=[0-9]{3}(?![0-9]))", ""),  # a thin space between thousands
         (r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|limits)(?![a-zA-Z])", ""),
         (r"(?<!\\)\\!", ""),
         (r"(?<!\\)\\[,;: ]|\\q?quad(?![a-zA-Z])|~", " "),
@@ -121,6 +126,8 @@ _RULES = tuple(
         (r"\\leq(?![a-zA-Z])", r"\\le"),
         (r"\\geq(?![a-zA-Z])", r"\\ge"),
         (r"\\varnothing(?![a-zA-Z])", r"\\emptyset"),
+        (r"\\langle(?![a-zA-Z])", "("),
+        (r"\\rangle(?![a-zA-Z])", ")"),
         (r"\{,\}", ","),
         (r"\s+", " "),
         (r"(?<![0-9]) | (?![0-9])", ""),
@@ -128,6 +135,9 @@ _RULES = tuple(
         (r"(?:\^\{?\\circ\}?|\\degree)$", ""),
         (r"[.,;:]+$", ""),
         (r"^\{([^{}]*)\}$", r"\1"),
+        (r"^\]([^\[\]()]*,)", r"(\1"),  # ]0,1[ is (0,1)
+        (r"(,[^\[\]()]*)\[$", r"\1)"),
+        (r"^\(([A-Z])\)$", r"\1"),  # a choice: (C)
     )
 )
 _WORD = re.compile(r"[A-Za-z]{3,}")
@@ -141,6 +151,7 @@ def normal_form(text: str) -> str:
     text = text.translate(_SIGNS).strip()
     if text.isascii() and text.isdigit():
         return text
+    text = _SENTENCE.sub("", text)
     for _ in range(MAX_ANSWER):
         text, changed = _WRAPPER.subn(r"\1", text)
         if not changed:
@@ -154,21 +165,35 @@ def normal_form(text: str) -> str:
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 _FRACTION = re.compile(r"([+-]?)(?:\\frac\{([+-]?[0-9]+)\}\{([+-]?[0-9]+)\}|([0-9]+)/([0-9]+))")
+_MIXED = re.compile(r"([+-]?)([0-9]+)(?:\\frac\{([0-9]+)\}\{([0-9]+)\}| ([0-9]+)/([0-9]+))")
+# With a point, a sign or two digits nobody means a multiple of Euler's number: 1.2e8, 6e+3, 6e23, but not 2e5.
+_SCIENTIFIC = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+[eE]|[eE](?=[+-]|[0-9]{2}))[+-]?[0-9]{1,3}")
 _POWER = re.compile(r"(.+?)(?:\\times|\\cdot)10\^(?:\{([+-]?[0-9]{1,3})\}|([0-9]))")
 
 
 def plain_number(text: str) -> Fraction | None:
-    """The exact value of a normal form that is an integer, a decimal, a fraction of integers or a x 10^n, else None."""
+    """The exact value of a normal form that is a number, else None.
+
+    Numbers are integers, decimals, fractions of integers, mixed numbers, a x 10^n and 1.2e8.
+    """
     if len(text) > MAX_NUMBER:
         return None
     if _DECIMAL.fullmatch(text):
         return Fraction(text)
+    if _SCIENTIFIC.fullmatch(text):
+        return Fraction(text) if abs(int(re.split("[eE]", text)[1])) <= MAX_NUMBER else None
     if _GROUPED.fullmatch(text):
         return Fraction(text.replace(",", ""))
     if match := _FRACTION.fullmatch(text):
         sign, a, b, c, d = match.groups()
         numerator, denominator = int(a or c), int(b or d)
         return Fraction(numerator if sign != "-" else -numerator, denominator) if denominator else None
+    if match := _MIXED.fullmatch(text):
+        sign, whole, a, b, c, d = match.groups()
+        if not int(b or d):
+            return None
+        number = int(whole) + Fraction(int(a or c), int(b or d))
+        return -number if sign == "-" else number
     if (match := _POWER.fullmatch(text)) and _DECIMAL.fullmatch(match[1]):
         exponent = int(match[2] or match[3])
         return Fraction(match[1]) * Fraction(10) ** exponent if abs(exponent) <= MAX_NUMBER else None
@@ -198,6 +223,8 @@ def compare(answer: str, golds: Sequence[str]) -> str | None:
     form, forms = normal_form(answer), [normal_form(gold) for gold in golds]
     if form in forms:
         return EXACT if form else DIFFERENT
+    if golds and all(conflict(answer, gold) for gold in golds):
+        return DIFFERENT
     if amount := _amount(form):
         amounts = [_amount(gold) for gold in forms]
         if any(other and _same(amount, other) for other in amounts):

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from polaris.answers import (
     CORRECT,
@@ -25,6 +25,7 @@ from polaris.answers import (
     FAILURES,
     MAX_ANSWER,
     NO_ANSWER,
+    STRUCTURE,
     TIMEOUT,
     TRUNCATED,
     UNPARSEABLE_GOLD,
@@ -36,7 +37,7 @@ from polaris.answers import (
 
 ROOT = Path(__file__).resolve().parent.parent
 START = 180.0  # seconds within which a worker must have imported math-verify, on a busy machine
-CACHE = 1 << 16  # decided (golds, answer) pairs that are remembered
+CACHE = 1 << 16  # replies that are remembered: of (golds, answer) pairs and of forms
 Pair = tuple[tuple[str, ...], str]
 
 
@@ -79,15 +80,14 @@ class _Worker:
             _, error = self.process.communicate()
             raise RuntimeError(f"a grading process did not start:\n{error.decode(errors='replace')[-2000:]}")
 
-    def ask(self, golds: Sequence[str], answer: str, timeout: float) -> str:
-        """The reason for this answer. Raises TimeoutError and _Lost; the worker is of no use after either."""
-        request = json.dumps({"golds": list(golds), "answer": answer, "timeout": timeout})
+    def ask(self, request: dict[str, Any], timeout: float) -> str:
+        """The reply to a request. Raises TimeoutError and _Lost; the worker is of no use after either."""
         try:
-            self.process.stdin.write(request.encode() + b"\n")
+            self.process.stdin.write(json.dumps(request | {"timeout": timeout}).encode() + b"\n")
             self.process.stdin.flush()
         except OSError:
             raise _Lost from None
-        return json.loads(self._line(timeout))["reason"]
+        return json.loads(self._line(timeout))
 
     def _line(self, timeout: float) -> bytes:
         """The next line, which the worker writes at once and whole."""
@@ -121,7 +121,7 @@ class GradingPool:
         self.timeout = timeout
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="grading")
-        self._known: collections.OrderedDict[Pair, str] = collections.OrderedDict()
+        self._known: collections.OrderedDict[Pair | str, str] = collections.OrderedDict()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -175,16 +175,47 @@ class GradingPool:
             questions[pair] = outcome
         return [v if isinstance(v, Verdict) else _verdict(questions[v][0], v[1], questions[v][1]) for v in verdicts]
 
-    def _remembered(self, pair: Pair) -> str | None:
-        with self._lock:
-            if reason := self._known.get(pair):
-                self._known.move_to_end(pair)
-            return reason
+    def keys(self, forms: Sequence[str]) -> list[str]:
+        """A text for each form that is equal where the parsed expressions are: 1+x and x+1 have one key.
+
+        forms: texts as of polaris.answers.normal_form. What cannot be read, in its time, is its own key; so is a key.
+        """
+        distinct = list(dict.fromkeys(forms))
+        key_of = dict(zip(distinct, self._threads.map(self._key, distinct), strict=True))
+        return [key_of[form] for form in forms]
+
+    def _key(self, form: str) -> str:
+        if form.startswith(STRUCTURE):
+            return form
+        if (known := self._remembered(form)) is None:
+            reply, _ = self._ask({"key": form})
+            known = form if reply in FAILURES else reply
+            self._remember(form, known)
+        return known
 
     def _decide(self, pair: Pair) -> tuple[str, float]:
-        """Ask a worker: (reason, seconds). A lost worker may have been killed for no fault of the answer: one more try."""
+        """The reason for a pair of golds and answer, and the seconds that it took."""
+        reason, seconds = self._ask({"golds": pair[0], "answer": pair[1]})
+        if reason not in FAILURES:
+            self._remember(pair, reason)
+        return reason, seconds
+
+    def _remembered(self, question: Pair | str) -> str | None:
+        with self._lock:
+            if reply := self._known.get(question):
+                self._known.move_to_end(question)
+            return reply
+
+    def _remember(self, question: Pair | str, reply: str) -> None:
+        with self._lock:
+            self._known[question] = reply
+            if len(self._known) > CACHE:
+                self._known.popitem(last=False)
+
+    def _ask(self, request: dict[str, Any]) -> tuple[str, float]:
+        """Ask a worker: (reply, seconds). A lost worker may have been killed for no fault of the request: one more try."""
         started = time.perf_counter()
-        reason = CRASHED
+        reply = CRASHED
         for _ in range(2):
             try:
                 worker = self._idle.get_nowait()
@@ -192,22 +223,17 @@ class GradingPool:
                 worker = _Worker()
             started = time.perf_counter()
             try:
-                reason = worker.ask(*pair, self.timeout)
+                reply = worker.ask(request, self.timeout)
             except _Lost:
                 worker.stop()
                 continue
             except TimeoutError:
                 worker.stop()
-                reason = TIMEOUT
+                reply = TIMEOUT
             else:
                 self._idle.put(worker)
             break
-        if reason not in FAILURES:
-            with self._lock:
-                self._known[pair] = reason
-                if len(self._known) > CACHE:
-                    self._known.popitem(last=False)
-        return reason, time.perf_counter() - started
+        return reply, time.perf_counter() - started
 
 
 def _verdict(reason: str, answer: str, seconds: float) -> Verdict:

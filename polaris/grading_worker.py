@@ -1,6 +1,8 @@
 """One killable grading process: `python -m polaris.grading_worker`, driven by polaris/grading_pool.py.
 
-A line of JSON in, {"golds": [...], "answer": "...", "timeout": seconds}, a line out, {"reason": "..."}; `ready` comes first.
+A line of JSON in, a line of JSON out, `ready` before all; "timeout" is in seconds:
+  {"golds": [...], "answer": "...", "timeout": 5}   the reason, as of polaris/answers.py
+  {"key": "...", "timeout": 5}                      the text's key: equal for texts that are read as the same expression
 The process kills itself a second after an answer's deadline and ends with its parent, so that nothing of it can stay.
 """
 
@@ -37,25 +39,25 @@ def requests(parent: int) -> Iterator[dict[str, Any]]:
 
 
 def verdict(golds: list[str], answer: str) -> str:
-    """math-verify's view, gold first: equivalent, different or unparseable_gold.
-
-    Only LaTeX between dollars is read: math-verify's plain-expression reader would pull a number out of a formula that
-    it could not parse, and call that the answer.
-    """
-    from math_verify import LatexExtractionConfig, parse, verify
-
+    """equivalent, different or unparseable_gold: the gold answers are asked in their order."""
     from polaris.answers import DIFFERENT, EQUIVALENT, UNPARSEABLE_GOLD
-
-    def read(text: str) -> list[Any]:
-        return parse(f"${text.replace('$', ' ')}$", [LatexExtractionConfig()], parsing_timeout=None)
+    from polaris.math_verify_equal import equal, read, readable
 
     answer_read, parseable = read(answer), False
     for gold in golds:
         gold_read = read(gold)
-        parseable = parseable or any(not isinstance(item, str) for item in gold_read)
-        if verify(gold_read, answer_read, timeout_seconds=None):
+        parseable = parseable or readable(gold_read)
+        if equal(gold, answer, gold_read, answer_read):
             return EQUIVALENT
     return DIFFERENT if parseable else UNPARSEABLE_GOLD
+
+
+def key(text: str) -> str:
+    """The parsed expression, unevaluated, as a text; the text itself where it cannot be read."""
+    from polaris.math_verify_equal import read, written
+
+    found = read(text)
+    return written(found) or text
 
 
 def main() -> None:
@@ -74,11 +76,11 @@ def main() -> None:
     print("ready", file=answers, flush=True)
     for request in requests(parent):
         signal.setitimer(signal.ITIMER_REAL, request["timeout"] + GRACE)
-        reason = verdict(request["golds"], request["answer"])
+        reply = key(request["key"]) if "key" in request else verdict(request["golds"], request["answer"])
         signal.setitimer(signal.ITIMER_REAL, 0)
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > FULL:
             os._exit(1)
-        print(json.dumps({"reason": reason}), file=answers, flush=True)
+        print(json.dumps(reply), file=answers, flush=True)
 
 
 if __name__ == "__main__":

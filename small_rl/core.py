@@ -1,14 +1,17 @@
 """CORE: wrong trajectories earn for steps that right trajectories of the same problem share.
 
 V2 blog, "1. Process reward shaping": r = min(cap, |P & s| / |s|) with P the underlined results of a wrong trajectory and
-s the problem's consensus set, made of the results of its correct trajectories. Legend: _R trajectory of a step's batch.
+s the problem's consensus set, made of the results of its correct trajectories. What the blog leaves open is a setting,
+told in docs/reward.md; the literal reading is `denominator: current` and `guard: none`.
+Legend: _R trajectory of a step's batch.
 """
 
 import collections
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
-from polaris.answers import normal_form, plain_number
+from polaris.answers import END_OF_THOUGHT, normal_form, plain_number
+from small_rl.steps import parse_steps
 
 
 class Settings(Protocol):
@@ -17,6 +20,10 @@ class Settings(Protocol):
     cap: float
     min_support: int
     drop_answer: bool
+    scope: Literal["response", "answer"]
+    update: Literal["online", "frozen"]
+    denominator: Literal["current", "start"]
+    guard: Literal["none", "precision"]
 
 
 class ConsensusSets:
@@ -37,6 +44,11 @@ class ConsensusSets:
         counts = self._counts.get(problem_id, {})
         return frozenset(step for step, count in counts.items() if count >= self.min_support)
 
+    def sizes(self) -> dict[str, int]:
+        """|s| by problem, of the problems with a set that is not empty."""
+        sizes = {problem_id: len(self.of(problem_id)) for problem_id in self._counts}
+        return {problem_id: size for problem_id, size in sizes.items() if size}
+
     def __len__(self) -> int:
         """Problems with a set that is not empty."""
         return sum(any(n >= self.min_support for n in counts.values()) for counts in self._counts.values())
@@ -53,13 +65,23 @@ class ConsensusSets:
     def from_rows(cls, rows: Iterable[dict[str, Any]], min_support: int) -> "ConsensusSets":
         sets = cls(min_support)
         for row in rows:
-            sets._counts.setdefault(row["problem_id"], collections.Counter())[row["step"]] = row["count"]
+            sets._counts.setdefault(row["problem_id"], collections.Counter())[row["step"]] += row["count"]
         return sets
 
 
-def process_reward(steps: frozenset[str], consensus: frozenset[str], cap: float) -> float:
-    """min(cap, |P & s| / |s|), and 0 while the consensus is empty."""
-    return min(cap, len(steps & consensus) / len(consensus)) if consensus else 0.0
+def process_reward(steps: frozenset[str], consensus: frozenset[str], start_size: int, settings: Settings) -> float:
+    """min(cap, |P & s| / n), and 0 while the consensus s is empty.
+
+    n is |s|, or with `denominator: start` the size that s had when the training began (if it had any): s only grows, and
+    the reward of the same trajectory would shrink. With `guard: precision` n is at least |P|: underlining everything
+    does not pay.
+    """
+    if not consensus:
+        return 0.0
+    size = start_size if settings.denominator == "start" and start_size else len(consensus)
+    if settings.guard == "precision":
+        size = max(size, len(steps))
+    return min(settings.cap, len(steps & consensus) / size)
 
 
 def without_answer(steps: Iterable[str], answer: str | None) -> frozenset[str]:
@@ -71,15 +93,30 @@ def without_answer(steps: Iterable[str], answer: str | None) -> frozenset[str]:
     return frozenset(s for s in steps if s != form and (number is None or plain_number(s) != number))
 
 
+def scored_steps(response: str, answer: str | None, settings: Settings) -> tuple[str, ...]:
+    """The underlined results of a trajectory that count, each once: of the whole response, or of what follows the
+    last </think> (`scope: answer`); without its own final answer for `drop_answer`."""
+    steps = parse_steps(response.rpartition(END_OF_THOUGHT)[2] if settings.scope == "answer" else response)
+    left = without_answer(steps, answer) if settings.drop_answer else steps
+    return tuple(step for step in steps if step in left)
+
+
 def initial_sets(
-    rows: Iterable[dict[str, Any]], golds: Mapping[str, Sequence[str]], settings: Settings
+    rows: Iterable[dict[str, Any]],
+    golds: Mapping[str, Sequence[str]],
+    settings: Settings,
+    keys: Callable[[Sequence[str]], Sequence[str]] | None = None,
 ) -> ConsensusSets:
     """The sets that a training starts from: rows of records.CONSENSUS, without the gold answers for `drop_answer`.
 
-    The offline table has all steps, whatever the training makes of them. golds: accepted answers by problem id
+    The offline table has all steps as texts, whatever the training makes of them.
+    golds: accepted answers by problem id; keys: for `key: structure`, GradingPool.keys; counts of texts with one key add
     """
+    rows = list(rows)
     if settings.drop_answer:
         rows = [r for r in rows if all(without_answer([r["step"]], gold) for gold in golds.get(r["problem_id"], ()))]
+    if keys is not None:
+        rows = [row | {"step": key} for row, key in zip(rows, keys([row["step"] for row in rows]), strict=True)]
     return ConsensusSets.from_rows(rows, settings.min_support)
 
 
@@ -87,23 +124,23 @@ def core_rewards(
     problem_ids_R: Sequence[str],
     correct_R: Sequence[bool],
     steps_R: Sequence[Iterable[str]],
-    answers_R: Sequence[str | None],
     sets: ConsensusSets,
+    start_sizes: Mapping[str, int],
     settings: Settings,
 ) -> list[float]:
     """Rewards of one RL step, 1 for a correct trajectory; then `sets` learns the steps of the correct ones.
 
     All wrong trajectories are scored before anything is added, so that the order in the batch does not matter.
-    steps_R: as of small_rl.steps.parse_steps; answers_R: each trajectory's own final answer
+    steps_R: as of `scored_steps`; start_sizes: |s| by problem when the training began
     """
-    sets_of_steps = [
-        without_answer(steps, answer) if settings.drop_answer else frozenset(steps)
-        for steps, answer in zip(steps_R, answers_R, strict=True)
-    ]
-    rows = list(zip(problem_ids_R, correct_R, sets_of_steps, strict=True))
+    rows = list(zip(problem_ids_R, correct_R, map(frozenset, steps_R), strict=True))
     consensus = {problem_id: sets.of(problem_id) for problem_id in set(problem_ids_R)}
-    rewards = [1.0 if ok else process_reward(steps, consensus[pid], settings.cap) for pid, ok, steps in rows]
-    for problem_id, ok, steps in rows:
-        if ok:
-            sets.add(problem_id, steps)
+    rewards = [
+        1.0 if ok else process_reward(steps, consensus[pid], start_sizes.get(pid, 0), settings)
+        for pid, ok, steps in rows
+    ]
+    if settings.update == "online":
+        for problem_id, ok, steps in rows:
+            if ok:
+                sets.add(problem_id, steps)
     return rewards

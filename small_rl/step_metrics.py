@@ -16,7 +16,6 @@ class Trajectory:
     problem: str
     correct: bool
     reason: str
-    answer: str | None
     steps: tuple[str, ...]
     tokens: int
 

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polaris import child
+from polaris.answers import STRUCTURE
 from polaris.errors import UserError
+from polaris.grading_pool import GradingPool
 from polaris.progress import Progress
 from polaris.prompts import load_tokenizer, messages
 from polaris.records import CONSENSUS, read_problems, read_rows, write_rows
+from polaris.sections import Grading
 from polaris.settings import read_section
 from polaris.stage import Stage, run_verb
 from small_rl import verl_checkpoint, verl_config
@@ -49,13 +52,19 @@ def check(settings: RlTraining, problems: dict[str, Any], where: Path) -> None:
         raise UserError(f"nodes: {settings.nodes} need a Ray cluster of the job's nodes, given by RAY_ADDRESS")
 
 
-def write_start_sets(core: Core, problems: dict[str, Any], consensus: Path, out: Path) -> None:
+def write_start_sets(core: Core, grading: Grading, problems: dict[str, Any], consensus: Path, out: Path) -> None:
     """The consensus sets that this stage starts from. Raises UserError for sets of other problems."""
     rows = read_rows(consensus, CONSENSUS)
     if problems.keys().isdisjoint(row["problem_id"] for row in rows):
         raise UserError(f"{consensus}: none of the stage's problems has a consensus set here; are these its data's?")
+    if core.key == "string" and any(row["step"].startswith(STRUCTURE) for row in rows):
+        raise UserError(
+            f"{consensus}: its steps have keys of structure, so that core.key must be `structure` here, too"
+        )
     golds = {problem_id: problem["answers"] for problem_id, problem in problems.items()}
-    write_rows(out, initial_sets(rows, golds, core).rows(), CONSENSUS)
+    with GradingPool(grading.timeout, grading.workers) as pool:
+        sets = initial_sets(rows, golds, core, pool.keys if core.key == "structure" else None)
+    write_rows(out, sets.rows(), CONSENSUS)
 
 
 def check_lengths(rows: list[dict[str, Any]], model: Path, limit: int) -> None:
@@ -128,7 +137,7 @@ def train(stage: Stage) -> None:
         raise UserError("reward: core needs --consensus, the manifest with the consensus sets to start from")
     sets = stage.state / "start_sets.parquet" if settings.core else None
     if sets:
-        write_start_sets(settings.core, problems, given.file("consensus.parquet"), sets)
+        write_start_sets(settings.core, settings.grading, problems, given.file("consensus.parquet"), sets)
     rows = prompts(problems, settings.instruction)
     check_lengths(rows, start, settings.max_prompt)
     data_file = stage.state / "prompts.parquet"

@@ -20,6 +20,7 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from polaris.grading_pool import GradingPool
 from polaris.seeds import response_seed
+from small_rl.core import scored_steps
 from small_rl.step_metrics import Trajectory
 from small_rl.steps import parse_steps
 
@@ -49,6 +50,7 @@ class Rollouts:
         reward: Callable[[Sequence[Trajectory]], Sequence[float]],
     ):
         self.rollout, self.grading = config.actor_rollout_ref.rollout, config.polaris.grading
+        self.core = config.polaris.get("core")
         self.tokenizer, self.client, self.reward = tokenizer, client, reward
         self.pool = GradingPool(self.grading.timeout, self.grading.workers)
 
@@ -89,11 +91,19 @@ class Rollouts:
         cut = [len(response.tokens) >= self.rollout.response_length for response in responses]
         pairs = [(json.loads(gold["ground_truth"]), text) for text in texts]
         verdicts = await asyncio.to_thread(self.pool.grade, pairs, self.grading.format, cut)
+        steps = [await self._steps(text, v.answer) for text, v in zip(texts, verdicts, strict=True)]
         trajectories = [
-            Trajectory(uid, problem, v.correct, v.reason, v.answer, parse_steps(text), len(response.tokens))
-            for v, text, response in zip(verdicts, texts, responses, strict=True)
+            Trajectory(uid, problem, v.correct, v.reason, found, len(response.tokens))
+            for v, found, response in zip(verdicts, steps, responses, strict=True)
         ]
         return [(trajectory, prompt, response) for trajectory, response in zip(trajectories, responses, strict=True)]
+
+    async def _steps(self, text: str, answer: str | None) -> tuple[str, ...]:
+        """The underlined results of a response, as the consensus sets have them."""
+        if self.core is None:
+            return parse_steps(text)
+        steps = scored_steps(text, answer, self.core)
+        return tuple(await asyncio.to_thread(self.pool.keys, steps)) if self.core.key == "structure" else steps
 
     async def _response(self, prompt: list[int], seed: int) -> Response:
         sampling = {

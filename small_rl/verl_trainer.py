@@ -37,6 +37,7 @@ class PolarisTrainer(PPOTrainerSync):
         self.curve = Path(config.polaris.metrics)
         self.core = config.polaris.get("core")
         self.sets = self._read_sets(Path(config.polaris.consensus)) if self.core else None
+        self.start_sizes = self.sets.sizes() if self.core else {}
         self.numbers: dict[str, float] = {}
         self.clock = time.monotonic()
 
@@ -53,8 +54,8 @@ class PolarisTrainer(PPOTrainerSync):
         rewards = [float(t.correct) for t in trajectories]
         if self.sets is not None:
             size = fmean(len(self.sets.of(problem)) for problem in {t.problem for t in trajectories})
-            columns = zip(*((t.problem, t.correct, t.steps, t.answer) for t in trajectories), strict=True)
-            rewards = core_rewards(*columns, self.sets, self.core)
+            columns = zip(*((t.problem, t.correct, t.steps) for t in trajectories), strict=True)
+            rewards = core_rewards(*columns, self.sets, self.start_sizes, self.core)
         self.numbers = step_metrics(trajectories, rewards)
         if self.sets is not None:
             self.numbers["consensus_size"] = size

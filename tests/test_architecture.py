@@ -21,7 +21,7 @@ ALSO = {("vllm", "verl_")}
 HEAVY = ("torch", "transformers", "vllm", "verl", "ray", "megatron", "mergekit", "datasets")
 # Nouns of the paper: pure, and importable where no engine is installed.
 NOUNS = [
-    "polaris.answers", "polaris.statistics", "polaris.tiny_problems", "small_rl.steps", "small_rl.core",
+    "polaris.answers", "polaris.units", "polaris.statistics", "polaris.tiny_problems", "small_rl.steps", "small_rl.core",
     "small_rl.overlap", "small_rl.difficulty", "large_sft.packing", "merge.alpha",
 ]  # fmt: skip
 PURE = {"dataclasses", "collections", "functools", "math", "re", "typing", "random", "itertools", "fractions", "decimal",

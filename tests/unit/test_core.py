@@ -7,12 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polaris.records import CONSENSUS, read_rows, write_rows
-from small_rl.core import ConsensusSets, core_rewards, initial_sets, process_reward, without_answer
+from small_rl.core import (
+    ConsensusSets,
+    core_rewards,
+    initial_sets,
+    process_reward,
+    scored_steps,
+    without_answer,
+)
 from small_rl.settings import Core
 
 
-def settings(cap: float = 0.5, min_support: int = 1, drop_answer: bool = True) -> Core:
-    return Core(cap=cap, min_support=min_support, drop_answer=drop_answer, consensus="rl_data")
+def settings(**changes) -> Core:
+    literal = {"cap": 0.5, "min_support": 1, "drop_answer": True, "key": "string", "scope": "response"}
+    literal |= {"update": "online", "denominator": "current", "guard": "none", "consensus": "rl_data"}
+    return Core(**literal | changes)
 
 
 def sets(known: dict[str, list[list[str]]], min_support: int = 1) -> ConsensusSets:
@@ -38,7 +47,54 @@ def sets(known: dict[str, list[list[str]]], min_support: int = 1) -> ConsensusSe
     ],
 )
 def test_process_reward(steps, consensus, cap, reward):
-    assert process_reward(frozenset(steps), frozenset(consensus), cap) == reward
+    assert process_reward(frozenset(steps), frozenset(consensus), 0, settings(cap=cap)) == reward
+
+
+@pytest.mark.parametrize(
+    ("steps", "start_size", "changes", "reward"),
+    [
+        ("a", 2, {"denominator": "start"}, 0.5),  # 1/2 as at the start, not 1/4
+        ("ab", 2, {"denominator": "start", "cap": 0.9}, 0.9),
+        ("a", 0, {"denominator": "start"}, 0.25),  # there was no set then
+        ("abc", 4, {"guard": "precision", "cap": 1.0}, 0.75),  # three of four, nothing else underlined
+        ("abcdefgh", 4, {"guard": "precision", "cap": 1.0}, 0.5),  # all four among eight
+        ("abcdefgh", 4, {"cap": 1.0}, 1.0),
+        ("ab" + "xyz", 2, {"guard": "precision", "denominator": "start", "cap": 1.0}, 0.4),
+    ],
+)
+def test_other_readings_of_the_formula(steps, start_size, changes, reward):
+    assert process_reward(frozenset(steps), frozenset("abcd"), start_size, settings(**changes)) == reward
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [
+        ({}, ("a=1", "b=2")),
+        ({"drop_answer": False}, ("a=1", "5", "b=2")),
+        ({"scope": "answer"}, ("b=2",)),
+    ],
+)
+def test_steps_that_count(changes, steps):
+    response = r"<think>\underline{a=1}, \underline{5}</think>\underline{b=2} \boxed{5}"
+    assert scored_steps(response, "5", settings(**changes)) == steps
+
+
+def test_frozen_sets_do_not_learn():
+    known = sets({"p": [["a"]]})
+    assert core_rewards(["p"], [True], [["b"]], known, {}, settings(update="frozen")) == [1.0]
+    assert known.of("p") == {"a"}
+
+
+def test_sizes_are_those_of_the_consensus():
+    assert sets({"p": [["a", "b"], ["a"]], "q": [["c"]]}, min_support=2).sizes() == {"p": 1}
+
+
+def test_texts_with_one_key_are_one_step():
+    rows = sets({"p": [["1+x"], ["x+1", "y"]]}).rows()
+    made = initial_sets(rows, {}, settings(key="structure", min_support=2), lambda texts: [t[-1] + "?" for t in texts])
+    assert made.of("p") == frozenset()
+    made = initial_sets(rows, {}, settings(key="structure", min_support=2), lambda texts: ["k" for _ in texts])
+    assert made.of("p") == {"k"} and made.rows()[0]["count"] == 3
 
 
 def test_support_counts_trajectories_not_repetitions():
@@ -87,26 +143,17 @@ def test_one_step_scores_first_and_learns_then():
     rewards = core_rewards(
         ["p", "p", "p", "q", "q"],
         [True, False, False, True, False],
-        [["b", "c", "5"], ["a", "c", "6"], ["x"], ["y"], ["y"]],
-        ["5", "6", None, "1", "2"],
+        [["b", "c"], ["a", "c"], ["x"], ["y"], ["y"]],
         known,
+        known.sizes(),
         settings(),
     )
     assert rewards == [1.0, 0.5, 0.0, 1.0, 0.0]  # neither c nor y was known when the step was scored
     assert known.of("p") == {"a", "b", "c"} and known.of("q") == {"y"}
 
 
-def test_the_answer_counts_as_a_step_when_it_is_not_dropped():
-    known = sets({"p": [["a", "5"]]})
-    arguments = (["p"], [False], [["5"]], ["5"], known)
-    assert core_rewards(*arguments, settings(drop_answer=False)) == [0.5]
-    assert core_rewards(*arguments, settings(drop_answer=True)) == [0.0]
-
-
 batches = st.lists(
-    st.tuples(
-        st.sampled_from("pq"), st.booleans(), st.frozensets(st.sampled_from("abcd")), st.sampled_from(["5", None])
-    ),
+    st.tuples(st.sampled_from("pq"), st.booleans(), st.frozensets(st.sampled_from("abcd"))),
     min_size=1,
     max_size=5,
 )
@@ -117,7 +164,7 @@ def test_the_order_in_the_batch_does_not_matter(batch):
     results = set()
     for order in itertools.islice(itertools.permutations(range(len(batch))), 24):
         known = sets({"p": [["a", "b"]]})
-        rewards = core_rewards(*map(list, zip(*(batch[i] for i in order), strict=True)), known, settings())
+        rewards = core_rewards(*zip(*(batch[i] for i in order), strict=True), known, known.sizes(), settings())
         back = tuple(reward for _, reward in sorted(zip(order, rewards, strict=True)))
         results.add((back, str(known.rows())))
         assert all(0 <= reward <= 0.5 or batch[i][1] for i, reward in zip(order, rewards, strict=True))

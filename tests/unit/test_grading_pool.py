@@ -93,6 +93,21 @@ def test_expressions(pool, gold, answer, reason):
     assert pool.grade_answers([([gold], answer)])[0].reason == reason
 
 
+def test_equal_formulas_have_one_key(pool):
+    same = [("x+1", "1+x"), ("0.5", r"\frac{1}{2}"), (r"a\cdot b", "ab"), ("x^2+", "x^2+")]
+    other = [("1+1=2", "2+2=4"), ("x+1", "x-1"), ("e", "E"), ("x^2+", "x+")]
+    for a, b in same + other:
+        first, second = pool.keys([a, b])
+        assert (first == second) == ((a, b) in same), (a, b)
+    assert pool.keys(pool.keys(["x+1"]) * 2) == pool.keys(["1+x"]) * 2
+
+
+def test_a_key_that_takes_too_long_is_the_text():
+    with GradingPool(timeout=1.0, workers=1) as pool:
+        deep = "{" * 5000 + "1" + "}" * 5000
+        assert pool.keys([deep, "1+x"])[1] == pool.keys(["x+1"])[0] and len(pool.keys([deep])) == 1
+
+
 def test_any_gold_counts_and_the_order_is_kept(pool):
     pairs = [
         (["3", "x+2"], "2+x"),

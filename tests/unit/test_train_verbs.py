@@ -6,11 +6,14 @@ import pytest
 
 from polaris.errors import UserError
 from polaris.records import CONSENSUS, read_rows, write_rows
+from polaris.sections import Grading
 from polaris.tiny_tokenizer import build_tokenizer
 from small_rl import train_format, train_rl
 from small_rl.settings import Core
 from small_rl.step_metrics import Trajectory, step_metrics
+from tests.unit import tables
 
+GRADING = Grading(**tables.GRADING)
 PROBLEM = {"id": "p1", "problem": "a=6,b=a*4. Find (b).", "answers": ["4"], "source": "chain", "solution": None}
 
 
@@ -60,18 +63,24 @@ def test_long_prompts_are_named(model):
 
 
 def test_start_sets(tmp_path):
-    core = Core(cap=0.5, min_support=2, drop_answer=True, consensus="rl_data")
+    literal = {"cap": 0.5, "drop_answer": True, "scope": "response", "update": "online", "denominator": "current"}
+    core = Core(**literal, min_support=2, key="string", guard="none", consensus="rl_data")
+    consensus, out = tmp_path / "consensus.parquet", tmp_path / "out.parquet"
     rows = [{"problem_id": "p1", "step": step, "count": 3} for step in ("4", "b=6*4=4")]
-    write_rows(tmp_path / "consensus.parquet", rows, CONSENSUS)
-    train_rl.write_start_sets(core, {"p1": PROBLEM}, tmp_path / "consensus.parquet", tmp_path / "out.parquet")
-    assert read_rows(tmp_path / "out.parquet", CONSENSUS) == rows[1:]
+    write_rows(consensus, rows, CONSENSUS)
+    train_rl.write_start_sets(core, GRADING, {"p1": PROBLEM}, consensus, out)
+    assert read_rows(out, CONSENSUS) == rows[1:]
     with pytest.raises(UserError, match="none of the stage's problems"):
-        train_rl.write_start_sets(core, {"p2": PROBLEM}, tmp_path / "consensus.parquet", tmp_path / "out.parquet")
+        train_rl.write_start_sets(core, GRADING, {"p2": PROBLEM}, consensus, out)
+    train_rl.write_start_sets(core.model_copy(update={"key": "structure"}), GRADING, {"p1": PROBLEM}, consensus, out)
+    assert [row["step"][:15] for row in read_rows(out, CONSENSUS)] == ["sympy:And(Equal"]
+    with pytest.raises(UserError, match="core.key must be `structure`"):
+        train_rl.write_start_sets(core, GRADING, {"p1": PROBLEM}, out, tmp_path / "again.parquet")
 
 
 def test_step_metrics():
     made = [("g1", True, "exact"), ("g1", False, "different"), ("g2", False, "timeout"), ("g2", False, "no_think")]
-    trajectories = [Trajectory(group, "p", ok, reason, None, ("x",) * ok, 10) for group, ok, reason in made]
+    trajectories = [Trajectory(group, "p", ok, reason, ("x",) * ok, 10) for group, ok, reason in made]
     numbers = step_metrics(trajectories, [1.0, 0.3, 0.0, 0.0])
     assert numbers["accuracy"] == 0.25 and numbers["reward"] == pytest.approx(0.325)
     assert numbers["process_reward"] == pytest.approx(0.1)
