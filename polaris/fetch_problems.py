@@ -77,12 +77,17 @@ def file_rows(path: Path) -> Iterable[dict[str, Any]]:
 
 def hub_rows(settings: HubProblems, cache: Path) -> Iterable[dict[str, Any]]:
     """Rows of one split of a data set. Raises UserError when it is unpinned, out of reach or has no such split."""
-    folder = snapshot(settings.hub, settings.revision, "dataset", DATA_FILES)
+    folder = snapshot(settings.hub, settings.revision, "dataset", settings.files or DATA_FILES)
     import datasets
 
     try:
         return datasets.load_dataset(
-            str(folder), name=settings.config, split=settings.split, cache_dir=str(cache), keep_in_memory=True
+            str(folder),
+            name=settings.config,
+            data_files=settings.files,
+            split=settings.split,
+            cache_dir=str(cache),
+            keep_in_memory=True,
         )
     except (ValueError, FileNotFoundError, datasets.exceptions.DatasetsError) as error:
         raise UserError(
@@ -98,7 +103,7 @@ def main() -> None:
             rows, where = hub_rows(settings, stage.state / "datasets"), settings.hub
         else:
             rows, where = file_rows(settings.file), str(settings.file)
-        problems = read_layout(itertools.islice(rows, settings.limit), stage.name, where)
+        problems = read_layout(itertools.islice(rows, settings.limit), stage.name, where, settings.gold)
         write_rows(stage.partial / "problems.parquet", problems, PROBLEMS)
         stage.publish(metrics={"problems": len(problems)})
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from polaris.problem_layouts import Gold
 from polaris.settings import Count, Engine, Fraction, Sampling, Section, Seed
 
 UNPINNED = "unpinned"
@@ -74,6 +75,7 @@ class FileProblems(Section):
     """Problems from a local parquet, json or jsonl file in one of the known layouts (see polaris/problem_layouts.py)."""
 
     file: Path
+    gold: Gold
     limit: Annotated[int | None, Field(ge=1, description="take the first so many; null: all")]
 
 
@@ -84,6 +86,8 @@ class HubProblems(Section):
     revision: Revision
     config: str | None
     split: str
+    files: Annotated[list[str] | None, Field(description="read these only; null: as the repository's README.md says")]
+    gold: Gold
     limit: Annotated[int | None, Field(ge=1)]
 
 

@@ -152,7 +152,9 @@ def test_problems_from_a_file(tmp_path, monkeypatch, suffix):
         pq.write_table(pa.Table.from_pylist(rows), file)
     else:
         file.write_text("\n".join(map(json.dumps, rows)) if suffix == "jsonl" else json.dumps(rows))
-    done = run(monkeypatch, fetch_problems, {"file": str(file), "limit": 3}, tmp_path / "run/some/data.json")
+    done = run(
+        monkeypatch, fetch_problems, {"file": str(file), "gold": "every", "limit": 3}, tmp_path / "run/some/data.json"
+    )
     problems = read_problems(done.file("problems.parquet"))
     assert [(p["id"], p["answers"], p["source"]) for p in problems.values()] == [
         (str(i), [str(i)], "some") for i in range(3)
@@ -173,7 +175,12 @@ def test_problems_from_a_file(tmp_path, monkeypatch, suffix):
 def test_a_bad_file_is_named(tmp_path, monkeypatch, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=message) as error:
-        run(monkeypatch, fetch_problems, {"file": str(tmp_path / name), "limit": None}, tmp_path / "run/s/data.json")
+        run(
+            monkeypatch,
+            fetch_problems,
+            {"file": str(tmp_path / name), "gold": "every", "limit": None},
+            tmp_path / "run/s/data.json",
+        )
     assert name in str(error.value)
 
 
@@ -184,6 +191,7 @@ def test_problems_from_the_hubs_cache(tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), folder / "data/test-00000-of-00001.parquet")
     (folder / "name.py").write_text("raise SystemExit('never executed')")
     settings = {"hub": "org/name", "revision": COMMIT, "config": None, "split": "test", "limit": 4}
+    settings |= {"files": None, "gold": "every"}
     out = tmp_path / "run/some/data.json"
     done = run_offline(fetch_problems, settings, out, tmp_path / "hub")
     assert done.returncode == 0, done.stderr
@@ -194,10 +202,29 @@ def test_problems_from_the_hubs_cache(tmp_path):
     assert "Traceback" not in wrong.stderr
 
 
+def test_one_of_several_files_of_a_data_set(tmp_path):
+    """AReaL-boba's repository holds two data sets with different columns."""
+    folder = hub_repository(tmp_path / "hub", "dataset", "org/name")
+    folder.mkdir(parents=True)
+    rows = [{"prompt": f"P{i}", "solutions": [f"\\boxed{{{i}}}"], "query_id": f"q{i}"} for i in range(3)]
+    (folder / "a-106k.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "b-sft.jsonl").write_text(json.dumps({"messages": [{"role": "user", "content": "Q"}], "answer": 3}))
+    settings = {"hub": "org/name", "revision": COMMIT, "config": None, "split": "train", "gold": "some", "limit": None}
+    out = tmp_path / "run/some/data.json"
+    done = run_offline(fetch_problems, settings | {"files": ["a-106k.jsonl"]}, out, tmp_path / "hub")
+    assert done.returncode == 0, done.stderr
+    problems = read_problems(manifest.read(out).file("problems.parquet"))
+    assert [(p["id"], p["problem"], p["answers"]) for p in problems.values()] == [
+        (f"q{i}", f"P{i}", [str(i)]) for i in range(3)
+    ]
+    both = run_offline(fetch_problems, settings | {"files": None}, out, tmp_path / "hub")
+    assert both.returncode == 1 and "org/name: config None, split train cannot be read" in both.stderr
+
+
 @pytest.mark.parametrize("module", [fetch_model, fetch_problems])
 def test_an_unpinned_revision_is_refused(tmp_path, monkeypatch, module):
     settings = {"hub": "org/name", "revision": "unpinned"}
     if module is fetch_problems:
-        settings |= {"config": None, "split": "test", "limit": None}
+        settings |= {"config": None, "split": "test", "limit": None, "files": None, "gold": "every"}
     with pytest.raises(UserError, match=r"revision: org/name is not pinned .* run `polaris pin <config>`"):
         run(monkeypatch, module, settings, tmp_path / "run/s/data.json")

@@ -3,6 +3,7 @@ r"""Rows of real layouts become problems; what cannot be one is named."""
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from polaris.errors import UserError
@@ -24,38 +25,96 @@ def v1(gold, index=0, text="What is 1+1?"):
     }
 
 
+R1 = "<｜User｜>\nHow many? (a) 0 (b) 1\nPlease reason step by step, and put your final answer within \\boxed{}.<｜Assistant｜><think>\n"
+HALF = "\\frac{1}{2}"
+
+
 @pytest.mark.parametrize(
     ("row", "problem", "answers"),
     [
+        # V1's parquet: Polaris-53K, AIME24, AIME25, AMC23 (floats), Minerva and OlympiadBench (arrays, several golds)
         (v1("025"), "What is 1+1?", ["025"]),
         (v1(142.0), "What is 1+1?", ["142"]),
         (v1(0.5), "What is 1+1?", ["0.5"]),
         (v1(["9.6\n", "9.60"]), "What is 1+1?", ["9.6", "9.60"]),
-        ({"question": "Eggs?", "answer": "16-3=13\n#### 1,300"}, "Eggs?", ["1300"]),
-        ({"problem": "P", "answer": 7, "problem_idx": 3}, "P", ["7"]),
-        ({"Problem": "P", "Answer": "7", "ID": "2024-I-1"}, "P", ["7"]),
-        ({"problem": "P", "answer": "\\frac{1}{2}", "solution": "long"}, "P", ["\\frac{1}{2}"]),
-        ({"prompt": "P", "solutions": ["\\boxed{5}", "\\boxed{5.0}"], "query_id": "q"}, "P", ["5", "5.0"]),
-        ({"question": "P", "final_answer": ["1", "2"], "answer": None}, "P", ["1", "2"]),
-        ({"id": "a", "problem": "P", "answers": ["1"], "source": "s", "solution": None}, "P", ["1"]),
+        (v1(np.array(["1", "-1"])), "What is 1+1?", ["1", "-1"]),
+        (v1([]) | {"reward_model": {"ground_truth": HALF}}, "What is 1+1?", [HALF]),
+        # the same sets as their authors publish them
+        ({"problem": "P", "answer": HALF, "solution": "long"}, "P", [HALF]),  # DeepScaleR
+        ({"prompt": R1, "task": "math", "query_id": "q7", "solutions": ["\\boxed{e}"]}, "How many? (a) 0 (b) 1", ["e"]),  # AReaL-boba
+        ({"problem": "P", "answer": "7", "difficulty": "3/8"}, "P", ["7"]),  # Polaris-53K
+        ({"problem": "P", "answer": 7}, "P", ["7"]),  # BeyondAIME
+        ({"id": 60, "problem": "P", "solution": "s", "answer": "204", "url": "u", "year": "2024"}, "P", ["204"]),  # AIME24
+        ({"ID": "2024-II-4", "Problem": "P", "Solution": "s", "Answer": 33}, "P", ["33"]),  # AIME24, other publisher
+        ({"problem_idx": 1, "problem": "P", "answer": 70, "problem_type": ["Algebra"]}, "P", ["70"]),  # AIME25, AIME26
+        ({"problem_idx": 3, "problem": "P", "answer": HALF, "problem_type": ["Algebra"]}, "P", [HALF]),  # HMMT
+        ({"id": 0, "question": "P", "answer": 27.0, "url": "u"}, "P", ["27"]),  # AMC23
+        ({"question": "P", "answer": "9.6"}, "P", ["9.6"]),  # Minerva
+        ({"question": "P", "final_answer": ["1", "2"], "context": None, "solution": ["s"], "error": None}, "P", ["1", "2"]),  # OlympiadBench
+        ({"question": "P", "final_answer": ["2.5"], "context": "Let f be.", "id": 1606}, "Let f be.\nP", ["2.5"]),
+        ({"question": "Eggs?", "answer": "16-3=13\n#### 1,300"}, "Eggs?", ["1300"]),  # GSM8K
+        ({"problem": "P", "answer": "5", "unique_id": "test/x.json", "level": 2}, "P", ["5"]),  # MATH-500
+        ({"id": "a", "problem": "P", "answers": ["1"], "source": "s", "solution": None}, "P", ["1"]),  # ours
     ],
-)
+)  # fmt: skip
 def test_layouts(row, problem, answers):
-    (read,) = read_layout([row], "src", "f")
+    (read,) = read_layout([row], "src", "f", "every")
     assert (read["problem"], read["answers"], read["source"]) == (problem, answers, "src")
 
 
+TULU = {
+    "id": "personas_IF_0",
+    "prompt": "Name three trees. Use no comma.",
+    "messages": [
+        {"role": "user", "content": "Name three trees. Use no comma."},
+        {"role": "assistant", "content": "Oak"},
+    ],
+    "constraints": ["no comma"],
+}
+
+
+@pytest.mark.parametrize("columns", [("id", "prompt", "messages", "constraints"), ("id", "messages"), ("id", "prompt")])
+def test_prompts_without_golds(columns):
+    row = {name: TULU[name] for name in columns}
+    (read,) = read_layout([row], "src", "f", "none")
+    assert read == {"id": "personas_IF_0", "problem": TULU["prompt"], "answers": [], "source": "src", "solution": None}
+    with pytest.raises(UserError, match="no known layout of problems"):
+        read_layout([row], "src", "f", "every")
+
+
+def test_golds_are_not_looked_for_where_there_are_to_be_none():
+    (read,) = read_layout([{"problem": "P", "answer": "7"}], "src", "f", "none")
+    assert read["answers"] == []
+
+
+def test_some_golds():
+    rows = [{"problem": "P", "answer": "7"}, {"problem": "Q", "answer": ""}]
+    assert [row["answers"] for row in read_layout(rows, "src", "f", "some")] == [["7"], []]
+    with pytest.raises(UserError, match="f: row 2 has no gold answer"):
+        read_layout(rows, "src", "f", "every")
+
+
+def test_a_conversation_of_several_turns_is_no_problem():
+    turns = [{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}, {"role": "user", "content": "C"}]
+    with pytest.raises(UserError, match="row 1 has no problem text"):
+        read_layout([{"messages": turns}], "src", "f", "none")
+
+
 def test_ids_are_the_sources_own_or_the_rows():
-    assert [r["id"] for r in read_layout([v1("1", 5), v1("1", 3)], "s", "f")] == ["5", "3"]
-    assert [r["id"] for r in read_layout([{"problem": "P", "answer": 1}, {"problem": "Q", "answer": 2}], "s", "f")] == [
+    assert [r["id"] for r in read_layout([v1("1", 5), v1("1", 3)], "s", "f", "every")] == ["5", "3"]
+    assert [
+        r["id"] for r in read_layout([{"problem": "P", "answer": 1}, {"problem": "Q", "answer": 2}], "s", "f", "every")
+    ] == [
         "0",
         "1",
     ]
-    assert read_layout([{"problem": "P", "answer": 1, "unique_id": "t/a.json"}], "s", "f")[0]["id"] == "t/a.json"
+    assert (
+        read_layout([{"problem": "P", "answer": 1, "unique_id": "t/a.json"}], "s", "f", "every")[0]["id"] == "t/a.json"
+    )
 
 
 def test_a_worked_solution_is_kept():
-    (read,) = read_layout([{"question": "Q", "answer": "2*3=<<2*3=6>>6\n#### 6"}], "s", "f")
+    (read,) = read_layout([{"question": "Q", "answer": "2*3=<<2*3=6>>6\n#### 6"}], "s", "f", "every")
     assert read["solution"] == "2*3=<<2*3=6>>6" and read["answers"] == ["6"]
 
 
@@ -85,14 +144,14 @@ def test_only_the_known_request_is_cut_off():
 )
 def test_what_is_no_problem_is_named(rows, message):
     with pytest.raises(UserError, match=message.replace("(", r"\(")):
-        read_layout(rows, "s", "f")
+        read_layout(rows, "s", "f", "every")
 
 
 @needs_data
 @pytest.mark.parametrize(("name", "count"), [("aime24", 30), ("amc23", 83), ("minerva", 272)])
 def test_v1_benchmarks(name, count):
     path = Path(DATA, "benchmarks", f"{name}.parquet")
-    rows = read_layout(file_rows(path), name, str(path))
+    rows = read_layout(file_rows(path), name, str(path), "every")
     assert len(rows) == count
     assert not any("output the final answer" in row["problem"] for row in rows)
     first = {"aime24": ["204"], "amc23": ["142"], "minerva": ["9.6"]}[name]
@@ -102,6 +161,6 @@ def test_v1_benchmarks(name, count):
 @needs_data
 def test_gsm8k():
     path = Path(DATA, "gsm8k_test.jsonl")
-    rows = read_layout(file_rows(path), "gsm8k", str(path))
+    rows = read_layout(file_rows(path), "gsm8k", str(path), "every")
     assert len(rows) == 1319 and rows[0]["answers"] == ["18"]
     assert all(row["answers"][0].lstrip("-").replace(".", "").isdigit() for row in rows)
