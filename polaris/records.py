@@ -70,6 +70,27 @@ CONSENSUS = pa.schema(
     ]
 )
 
+# accuracy.parquet: what an RL stage saw of its problems, in the order of its steps. `accuracy`: share of right rollouts in
+# the problem's group, by the outcome alone and before any of them was replaced.
+ACCURACY = pa.schema(
+    [
+        pa.field("step", pa.int32(), nullable=False),
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("accuracy", pa.float64(), nullable=False),
+    ]
+)
+
+# sink.parquet, in an RL stage's checkpoints: the right response of each problem that was kept last, with the step that
+# sampled it and the step of the weights that did.
+SINK = pa.schema(
+    [
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("step", pa.int32(), nullable=False),
+        pa.field("weights", pa.int32(), nullable=False),
+        pa.field("tokens", pa.list_(pa.int32()), nullable=False),
+    ]
+)
+
 # tokens.parquet: supervised examples as tokens of the student's chat template (generalist SFT).
 # Tokens [0, prompt_tokens) carry no loss, the others do.
 TOKENS = pa.schema(

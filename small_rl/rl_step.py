@@ -1,0 +1,135 @@
+"""One RL step between grading and training: what is remembered, rewarded, replaced and told.
+
+The order is the meaning: accuracy by the outcome alone, then CORE's rewards and the growth of its sets, then rescue, then
+substitution. So a rescued or copied rollout is never counted as the model's own success, and never feeds the sets.
+Legend: _P group of the step's batch, _G rollout of a group, _T token.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from statistics import fmean
+from typing import Any, Protocol
+
+from small_rl import core
+from small_rl.core import ConsensusSets, core_rewards
+from small_rl.rescue import Kept, Sink, rescues, worth_keeping
+from small_rl.step_metrics import Trajectory, step_metrics
+from small_rl.substitution import informative, substitutes
+
+
+class Substitution(Protocol):
+    min_informative: float
+
+
+class Settings(Protocol):
+    """What this file reads of small_rl.settings.RlTraining."""
+
+    core: core.Settings | None
+    substitution: Substitution | None
+
+
+@dataclass(frozen=True)
+class Response:
+    """tokens_T, log_probs_T: of the response alone, as sampled; weights: step of the weights that sampled it.
+
+    log_probs_T is None for a response of an earlier step: they are those of another policy.
+    """
+
+    tokens_T: Sequence[int]
+    log_probs_T: Sequence[float] | None
+    weights: int
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A graded response to a prompt (tokens), and its reward once the step has given it."""
+
+    trajectory: Trajectory
+    prompt: Sequence[int]
+    response: Response
+    reward: float = 0.0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a training remembers from step to step, and saves with each checkpoint. One owner changes it.
+
+    sets: CORE's consensus sets, None for outcome rewards; start_sizes: their sizes by problem when the training began;
+    sink: None without rescue
+    """
+
+    sets: ConsensusSets | None = None
+    start_sizes: Mapping[str, int] = field(default_factory=dict)
+    sink: Sink | None = None
+
+
+def accuracy_rows(groups_P: Sequence[Sequence[Rollout]], step: int) -> list[dict[str, Any]]:
+    """Rows of polaris.records.ACCURACY: the outcomes of the step's own rollouts, in the batch's order."""
+    return [
+        {"step": step, "problem_id": g[0].trajectory.problem, "accuracy": fmean(r.trajectory.correct for r in g)}
+        for g in groups_P
+    ]
+
+
+def finished(
+    groups_P: Sequence[Sequence[Rollout]], step: int, settings: Settings, memory: Memory, random: Random
+) -> tuple[list[list[Rollout]], dict[str, float]]:
+    """The groups to train on, rewarded, and the step's numbers. Changes `memory`, once per step.
+
+    A returned group is a group of the batch, at most one of its rollouts swapped; it may stand in several places.
+    Numbers as of small_rl.step_metrics, and shares of the step's groups: `rescued` (with rescue), `substituted`
+    (with substitution), and `zero_variance_after` both.
+    """
+    numbers, groups = _rewarded(groups_P, settings, memory)
+    if memory.sink is not None:
+        before, groups = groups, _rescued(groups, step, memory.sink, random)
+        numbers["rescued"] = fmean(old != new for old, new in zip(before, groups, strict=True))
+    if settings.substitution is not None:
+        source_P = substitutes(_rewards(groups), settings.substitution.min_informative, random)
+        groups = [groups[source] for source in source_P]
+        numbers["substituted"] = fmean(source != place for place, source in enumerate(source_P))
+    if memory.sink is not None or settings.substitution is not None:
+        numbers["zero_variance_after"] = fmean(not informative(rewards_G) for rewards_G in _rewards(groups))
+    return groups, numbers
+
+
+def _rewards(groups_P: Sequence[Sequence[Rollout]]) -> list[list[float]]:
+    return [[rollout.reward for rollout in group] for group in groups_P]
+
+
+def _rewarded(
+    groups_P: Sequence[Sequence[Rollout]], settings: Settings, memory: Memory
+) -> tuple[dict[str, float], list[list[Rollout]]]:
+    """The rollouts with their rewards, and what there is to tell of them. The consensus sets grow here only."""
+    trajectories = [rollout.trajectory for group in groups_P for rollout in group]
+    rewards = [float(t.correct) for t in trajectories]
+    about_sets = {}
+    if memory.sets is not None:
+        sizes = [len(memory.sets.of(problem)) for problem in {t.problem for t in trajectories}]
+        columns = zip(*((t.problem, t.correct, t.steps) for t in trajectories), strict=True)
+        rewards = core_rewards(*columns, memory.sets, memory.start_sizes, settings.core)
+        wrong = [reward for t, reward in zip(trajectories, rewards, strict=True) if not t.correct]
+        about_sets = {
+            "capped": fmean(reward >= settings.core.cap for reward in wrong) if wrong else 0.0,
+            "consensus_size": fmean(sizes),
+            "consensus_empty": fmean(size == 0 for size in sizes),
+        }
+    left = iter(rewards)
+    groups = [[replace(rollout, reward=next(left)) for rollout in group] for group in groups_P]
+    return step_metrics(trajectories, rewards) | about_sets, groups
+
+
+def _rescued(groups_P: list[list[Rollout]], step: int, sink: Sink, random: Random) -> list[list[Rollout]]:
+    """The groups after rescue; then the sink keeps what they solved themselves."""
+    problem_P = [group[0].trajectory.problem for group in groups_P]
+    correct_PG = [[rollout.trajectory.correct for rollout in group] for group in groups_P]
+    rescued = [list(group) for group in groups_P]
+    for (group, place), kept in rescues(problem_P, correct_PG, sink, step, random).items():
+        response = Response(kept.tokens_T, None, kept.weights)
+        rescued[group][place] = replace(groups_P[group][place], response=response, reward=1.0)
+    for group, place in enumerate(worth_keeping(correct_PG, random)):
+        if place is not None:
+            response = groups_P[group][place].response
+            sink.keep(problem_P[group], Kept(step, response.weights, tuple(response.tokens_T)))
+    return rescued

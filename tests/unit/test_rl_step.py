@@ -1,0 +1,143 @@
+"""The order inside one RL step: outcomes are logged, CORE learns, then rollouts are rescued and groups substituted."""
+
+import itertools
+from dataclasses import replace
+from random import Random
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polaris.records import ACCURACY, write_rows
+from small_rl.core import ConsensusSets
+from small_rl.rescue import Kept, Sink
+from small_rl.rl_step import Memory, Response, Rollout, accuracy_rows, finished
+from small_rl.step_metrics import Trajectory
+
+UID = itertools.count()
+CORE = SimpleNamespace(cap=0.5, min_support=1, update="online", denominator="current", guard="none")
+
+
+def settings(core=None, min_informative=None):
+    return SimpleNamespace(
+        core=core, substitution=None if min_informative is None else SimpleNamespace(min_informative=min_informative)
+    )
+
+
+def group(problem: str, outcomes: str, steps: str = "") -> list[Rollout]:
+    """A group from "1" (right) and "0" (wrong), all with the same underlined steps."""
+    uid = f"uid {next(UID)}"
+    return [
+        Rollout(
+            Trajectory(uid, problem, mark == "1", "exact" if mark == "1" else "different", tuple(steps), 2),
+            [1, 2],
+            Response([10 + i, 20 + i], [-0.5, -0.25], 3),
+        )
+        for i, mark in enumerate(outcomes)
+    ]
+
+
+def sink_with(problem: str, step: int) -> Sink:
+    sink = Sink()
+    sink.keep(problem, Kept(step, step - 1, (7, 8, 9)))
+    return sink
+
+
+def rewards(groups) -> list[list[float]]:
+    return [[rollout.reward for rollout in found] for found in groups]
+
+
+def test_nothing_on_changes_nothing():
+    batch = [group("p", "10"), group("q", "00")]
+    groups, numbers = finished(batch, 4, settings(), Memory(), Random(0))
+    assert rewards(groups) == [[1.0, 0.0], [0.0, 0.0]]
+    assert [[r.response for r in found] for found in groups] == [[r.response for r in found] for found in batch]
+    assert numbers["accuracy"] == 0.25 and numbers["zero_variance"] == 0.5
+    assert not {"rescued", "substituted", "zero_variance_after"} & set(numbers)
+
+
+def test_a_rescued_rollout_has_reward_one_and_no_log_probs():
+    memory = Memory(sink=sink_with("q", 2))
+    groups, numbers = finished([group("p", "00"), group("q", "0000")], 4, settings(), memory, Random(0))
+    (swapped,) = [r for r in groups[1] if r.response.log_probs_T is None]
+    assert swapped.reward == 1.0 and swapped.response.tokens_T == (7, 8, 9) and swapped.response.weights == 1
+    assert rewards(groups)[0] == [0.0, 0.0] and sorted(rewards(groups)[1]) == [0.0, 0.0, 0.0, 1.0]
+    assert numbers["rescued"] == 0.5 and numbers["accuracy"] == 0.0 and numbers["reward"] == 0.0
+    assert numbers["zero_variance"] == 1.0 and numbers["zero_variance_after"] == 0.5
+
+
+def test_the_sink_keeps_what_this_step_solved_and_uses_it_only_later():
+    memory = Memory(sink=Sink())
+    twice = [group("p", "01"), group("p", "00")]  # a problem that a step has twice
+    groups, numbers = finished(twice, 4, settings(), memory, Random(0))
+    assert numbers["rescued"] == 0.0 and rewards(groups)[1] == [0.0, 0.0]
+    assert memory.sink.rows() == [{"problem_id": "p", "step": 4, "weights": 3, "tokens": [11, 21]}]
+    _, numbers = finished([group("p", "00")], 5, settings(), memory, Random(0))
+    assert numbers["rescued"] == 1.0 and memory.sink.rows()[0]["step"] == 4  # what was rescued is not kept again
+
+
+def test_rescue_feeds_neither_the_sets_nor_the_accuracy():
+    sets = ConsensusSets(1)
+    sets.add("q", "ab")
+    memory = Memory(sets, sets.sizes(), sink_with("q", 1))
+    batch = [group("q", "00", "ax")]
+    groups, numbers = finished(batch, 2, settings(CORE), memory, Random(0))
+    assert sorted(rewards(groups)[0]) == [0.5, 1.0]  # the one that is left keeps its process reward
+    assert memory.sets.of("q") == {"a", "b"}
+    assert numbers["accuracy"] == 0.0 and numbers["process_reward"] == 0.5 and numbers["capped"] == 1.0
+    assert accuracy_rows(batch, 2) == [{"step": 2, "problem_id": "q", "accuracy": 0.0}]
+
+
+def test_a_group_is_copied_whole():
+    batch = [group("p", "10"), group("q", "11"), group("r", "01")]
+    groups, numbers = finished(batch, 4, settings(min_informative=0.334), Memory(), Random(0))
+    source = groups[1][0].trajectory.problem
+    assert source in "pr" and groups[1] == groups[{"p": 0, "r": 2}[source]]
+    assert numbers["substituted"] == pytest.approx(1 / 3) and numbers["zero_variance_after"] == 0.0
+    assert numbers["accuracy"] == pytest.approx(4 / 6)  # of the step's own rollouts
+
+
+def test_too_few_informative_groups_are_told():
+    batch = [group("p", "10"), group("q", "00"), group("r", "00"), group("s", "11")]
+    groups, numbers = finished(batch, 4, settings(min_informative=0.334), Memory(), Random(0))
+    assert [found[0].trajectory.problem for found in groups] == list("pqrs")
+    assert numbers["substituted"] == 0.0 and numbers["zero_variance_after"] == 0.75
+
+
+def test_a_rescued_group_is_informative():
+    batch = [group("p", "00"), group("q", "00")]
+    memory = Memory(sink=sink_with("p", 1))
+    groups, numbers = finished(batch, 2, settings(min_informative=0.334), memory, Random(0))
+    assert groups[1] == groups[0] and numbers["zero_variance_after"] == 0.0
+    assert numbers["rescued"] == numbers["substituted"] == 0.5
+
+
+def test_wrong_groups_with_different_process_rewards_are_informative():
+    sets = ConsensusSets(1)
+    sets.add("p", "abcd")
+    near, far = group("p", "00", "a")
+    mixed = [near, replace(far, trajectory=replace(far.trajectory, steps=("x", "y")))]
+    memory = Memory(sets, sets.sizes())
+    _, numbers = finished([mixed, group("q", "00")], 1, settings(CORE, 0.0), memory, Random(0))
+    assert numbers["zero_variance"] == 0.5 and numbers["substituted"] == 0.5
+    assert numbers["consensus_size"] == 2.0 and numbers["consensus_empty"] == 0.5 and numbers["capped"] == 0.0
+
+
+batches = st.lists(st.tuples(st.sampled_from("pqrs"), st.text("01", min_size=3, max_size=3)), min_size=1, max_size=6)
+
+
+@given(batches, st.sampled_from([None, 0.0, 0.334]), st.integers(0, 50))
+def test_shapes_and_log_stay(batch, min_informative, seed):
+    groups = [group(*found) for found in batch]
+    run = lambda: finished(groups, 2, settings(None, min_informative), Memory(sink=sink_with("p", 1)), Random(seed))
+    made, numbers = run()
+    assert [len(found) for found in made] == [3] * len(batch) and made == run()[0]
+    assert numbers["zero_variance_after"] <= numbers["zero_variance"]
+    assert all(len({r.trajectory.problem for r in found}) == 1 for found in made)
+    assert all(0 <= share <= 1 for share in numbers.values() if share != numbers["response_tokens"])
+    assert [row["accuracy"] for row in accuracy_rows(groups, 2)] == [marks.count("1") / 3 for _, marks in batch]
+
+
+def test_the_accuracy_log_is_a_table(tmp_path):
+    write_rows(tmp_path / "accuracy.parquet", accuracy_rows([group("p", "10")], 3), ACCURACY)
