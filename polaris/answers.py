@@ -13,6 +13,7 @@ from typing import Any, Literal
 from polaris.units import conflict
 
 Format = Literal["think", "none"]
+Grader = Literal["math_verify", "deepscaler"]
 
 # Why a verdict is what it is. The first two are the correct ones; the last three say nothing about the answer.
 EXACT = "exact"  # the same text in normal form, or the same plain number

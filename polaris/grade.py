@@ -12,9 +12,9 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from polaris.answers import FAILURES, golds_from
+from polaris.answers import FAILURES, Grader, golds_from
 from polaris.errors import UserError
 from polaris.grading_pool import GradingPool, Verdict
 from polaris.manifest import Manifest
@@ -51,7 +51,7 @@ def _golds(response: dict[str, Any], problems: dict[str, dict[str, Any]]) -> lis
 def _graded(responses: list[dict[str, Any]], golds: list[list[str]], grading: Grading) -> list[dict[str, Any]]:
     progress = Progress("grading", len(responses), unit="response")
     verdicts: list[Verdict] = []
-    with GradingPool(grading.timeout, grading.workers) as pool:
+    with GradingPool(grading.timeout, grading.workers, grading.grader) as pool:
         for start in range(0, len(responses), CHUNK):
             rows = responses[start : start + CHUNK]
             pairs = [(gold, row["response"]) for gold, row in zip(golds[start:], rows, strict=False)]
@@ -138,13 +138,14 @@ def grade_file() -> None:
     parser.add_argument("--answers", required=True, type=Path, help="a jsonl file")
     parser.add_argument("--out", required=True, type=Path, help="the jsonl file to write")
     parser.add_argument("--format", choices=("think", "none"), default="none", help="think: demand a </think>")
+    parser.add_argument("--grader", choices=get_args(Grader), default="math_verify", help="deepscaler: V1's")
     parser.add_argument("--timeout", type=float, default=5.0, help="seconds for one answer")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1) - 1), help="processes")
     args = parser.parse_args()
     rows = _answer_rows(args.answers)
     golds = [golds_from(row["gold"]) for row in rows]
     verdicts: list[Verdict | None] = [None] * len(rows)
-    with GradingPool(args.timeout, args.workers) as pool:
+    with GradingPool(args.timeout, args.workers, args.grader) as pool:
         whole = [i for i, row in enumerate(rows) if "response" in row]
         bare = [i for i, row in enumerate(rows) if "response" not in row]
         results = pool.grade([(golds[i], rows[i]["response"]) for i in whole], args.format)

@@ -22,6 +22,7 @@ from typing import Any, Self
 from polaris.answers import (
     CORRECT,
     CRASHED,
+    EXACT,
     FAILURES,
     MAX_ANSWER,
     NO_ANSWER,
@@ -30,6 +31,7 @@ from polaris.answers import (
     TRUNCATED,
     UNPARSEABLE_GOLD,
     Format,
+    Grader,
     compare,
     find_answer,
     unboxed,
@@ -113,12 +115,13 @@ class _Worker:
 class GradingPool:
     """Verdicts in order, each within its deadline; a timeout or a crash is told as such and harms no other answer.
 
-    timeout: seconds for one answer; workers: processes, started when needed
+    timeout: seconds for one answer; workers: processes, started when needed; grader: whose notion of the same answer,
+    where the texts are not the same anyway
     Use it as a context manager, or call `close`. Any number of threads may share one.
     """
 
-    def __init__(self, timeout: float, workers: int):
-        self.timeout = timeout
+    def __init__(self, timeout: float, workers: int, grader: Grader = "math_verify"):
+        self.timeout, self.grader = timeout, grader
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="grading")
         self._known: collections.OrderedDict[Pair | str, str] = collections.OrderedDict()
@@ -163,7 +166,7 @@ class GradingPool:
                 verdicts.append(Verdict(False, missing, None, 0.0))
                 continue
             started = time.perf_counter()
-            reason = compare(answer, golds) if golds else UNPARSEABLE_GOLD
+            reason = self._at_sight(answer, golds)
             if reason is None:
                 reason = self._remembered((tuple(golds), answer))
             if reason is None:
@@ -174,6 +177,13 @@ class GradingPool:
         for pair, outcome in zip(questions, self._threads.map(self._decide, questions), strict=True):
             questions[pair] = outcome
         return [v if isinstance(v, Verdict) else _verdict(questions[v][0], v[1], questions[v][1]) for v in verdicts]
+
+    def _at_sight(self, answer: str, golds: Sequence[str]) -> str | None:
+        if not golds:
+            return UNPARSEABLE_GOLD
+        if self.grader == "math_verify":
+            return compare(answer, golds)
+        return EXACT if answer in golds else None
 
     def keys(self, forms: Sequence[str]) -> list[str]:
         """A text for each form that is equal where the parsed expressions are: 1+x and x+1 have one key.
@@ -195,7 +205,7 @@ class GradingPool:
 
     def _decide(self, pair: Pair) -> tuple[str, float]:
         """The reason for a pair of golds and answer, and the seconds that it took."""
-        reason, seconds = self._ask({"golds": pair[0], "answer": pair[1]})
+        reason, seconds = self._ask({"grader": self.grader, "golds": pair[0], "answer": pair[1]})
         if reason not in FAILURES:
             self._remember(pair, reason)
         return reason, seconds

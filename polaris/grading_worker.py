@@ -1,8 +1,8 @@
 """One killable grading process: `python -m polaris.grading_worker`, driven by polaris/grading_pool.py.
 
 A line of JSON in, a line of JSON out, `ready` before all; "timeout" is in seconds:
-  {"golds": [...], "answer": "...", "timeout": 5}   the reason, as of polaris/answers.py
-  {"key": "...", "timeout": 5}                      the text's key: equal for texts that are read as the same expression
+  {"grader": "math_verify", "golds": [...], "answer": "...", "timeout": 5}   the reason, as of polaris/answers.py
+  {"key": "...", "timeout": 5}      the text's key: equal for texts that are read as the same expression
 The process kills itself a second after an answer's deadline and ends with its parent, so that nothing of it can stay.
 """
 
@@ -52,6 +52,16 @@ def verdict(golds: list[str], answer: str) -> str:
     return DIFFERENT if parseable else UNPARSEABLE_GOLD
 
 
+def deepscaler_verdict(golds: list[str], answer: str) -> str:
+    from polaris.answers import DIFFERENT, EQUIVALENT
+    from polaris.deepscaler_equal import equal
+
+    return EQUIVALENT if any(equal(gold, answer) for gold in golds) else DIFFERENT
+
+
+VERDICTS = {"math_verify": verdict, "deepscaler": deepscaler_verdict}
+
+
 def key(text: str) -> str:
     """The parsed expression, unevaluated, as a text; the text itself where it cannot be read."""
     from polaris.math_verify_equal import read, written
@@ -76,7 +86,11 @@ def main() -> None:
     print("ready", file=answers, flush=True)
     for request in requests(parent):
         signal.setitimer(signal.ITIMER_REAL, request["timeout"] + GRACE)
-        reply = key(request["key"]) if "key" in request else verdict(request["golds"], request["answer"])
+        reply = (
+            key(request["key"])
+            if "key" in request
+            else VERDICTS[request["grader"]](request["golds"], request["answer"])
+        )
         signal.setitimer(signal.ITIMER_REAL, 0)
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > FULL:
             os._exit(1)

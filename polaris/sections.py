@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from polaris.answers import Grader
 from polaris.problem_layouts import Gold
 from polaris.settings import Count, Engine, Fraction, Sampling, Section, Seed
 
@@ -137,6 +138,7 @@ class Generate(Section):
 class Grading(Section):
     """How a response becomes right or wrong (polaris.grade)."""
 
+    grader: Annotated[Grader, Field(description="deepscaler: V1's, for fidelity; see docs/reward.md")]
     format: Annotated[Literal["think", "none"], Field(description="think: an answer without </think> is wrong")]
     timeout: Annotated[float, Field(gt=0, description="seconds for one answer")]
     workers: Count

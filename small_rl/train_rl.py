@@ -62,7 +62,7 @@ def write_start_sets(core: Core, grading: Grading, problems: dict[str, Any], con
             f"{consensus}: its steps have keys of structure, so that core.key must be `structure` here, too"
         )
     golds = {problem_id: problem["answers"] for problem_id, problem in problems.items()}
-    with GradingPool(grading.timeout, grading.workers) as pool:
+    with GradingPool(grading.timeout, grading.workers, grading.grader) as pool:
         sets = initial_sets(rows, golds, core, pool.keys if core.key == "structure" else None)
     write_rows(out, sets.rows(), CONSENSUS)
 

@@ -10,7 +10,7 @@ from polaris.records import PROBLEMS, RESPONSES, write_rows
 from polaris.settings import Section
 from polaris.stage import Stage
 
-GRADING = {"format": "think", "timeout": 20.0, "workers": 1, "max_failures": 0.0}
+GRADING = {"grader": "math_verify", "format": "think", "timeout": 20.0, "workers": 1, "max_failures": 0.0}
 
 
 class Given(Section):

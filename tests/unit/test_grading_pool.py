@@ -93,6 +93,13 @@ def test_expressions(pool, gold, answer, reason):
     assert pool.grade_answers([([gold], answer)])[0].reason == reason
 
 
+def test_the_grader_of_v1_is_told_apart_by_what_it_misses():
+    pairs = [(["2/3"], "4/6"), (["3"], "y=3"), (["5"], "5"), (["x+1"], "1+x"), (["1/2"], "(x+1)**9999-9**9**9")]
+    with GradingPool(timeout=3.0, workers=1, grader="deepscaler") as pool:
+        reasons = [verdict.reason for verdict in pool.grade_answers(pairs)]
+    assert reasons[:4] == [DIFFERENT, EQUIVALENT, EXACT, EQUIVALENT] and reasons[4] in {TIMEOUT, CRASHED, DIFFERENT}
+
+
 def test_equal_formulas_have_one_key(pool):
     same = [("x+1", "1+x"), ("0.5", r"\frac{1}{2}"), (r"a\cdot b", "ab"), ("x^2+", "x^2+")]
     other = [("1+1=2", "2+2=4"), ("x+1", "x-1"), ("e", "E"), ("x^2+", "x+")]
