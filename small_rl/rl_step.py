@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from statistics import fmean
-from typing import Any, Protocol
+from typing import Protocol
 
 from small_rl import core
 from small_rl.core import ConsensusSets, core_rewards
@@ -64,12 +64,12 @@ class Memory:
     sink: Sink | None = None
 
 
-def accuracy_rows(groups_P: Sequence[Sequence[Rollout]], step: int) -> list[dict[str, Any]]:
-    """Rows of polaris.records.ACCURACY: the outcomes of the step's own rollouts, in the batch's order."""
-    return [
-        {"step": step, "problem_id": g[0].trajectory.problem, "accuracy": fmean(r.trajectory.correct for r in g)}
-        for g in groups_P
-    ]
+def accuracies(groups_P: Sequence[Sequence[Rollout]]) -> dict[str, list]:
+    """`problems`: their ids, and `accuracy`: the share of right rollouts in each one's group, in the batch's order."""
+    return {
+        "problems": [group[0].trajectory.problem for group in groups_P],
+        "accuracy": [fmean(rollout.trajectory.correct for rollout in group) for group in groups_P],
+    }
 
 
 def finished(

@@ -86,11 +86,19 @@ class Core(Section):
     consensus: Annotated[str, Field(description="where the sets start: rl_data, or an earlier RL stage with CORE")]
 
 
+class Substitution(Section):
+    """Groups with equal rewards make room for copies of the others (V1's scripts: `dyn_sampling_polaris`)."""
+
+    min_informative: Annotated[Fraction, Field(description="share of groups with unequal rewards; with less, all stay")]
+
+
 class RlTraining(Section):
     """GRPO on verl (small_rl.train_rl). All lengths in tokens."""
 
     reward: Literal["outcome", "core"]
     core: Annotated[Core | None, Field(description="for reward: core")]
+    rescue: Annotated[bool, Field(description="an unsolved problem borrows its right response of an earlier step")]
+    substitution: Annotated[Substitution | None, Field(description="copies of informative groups; null: no")]
     steps: Count
     prompts_per_step: Count
     rollouts: Annotated[int, Field(ge=2, description="responses per prompt")]

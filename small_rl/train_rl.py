@@ -16,7 +16,7 @@ from polaris.errors import UserError
 from polaris.grading_pool import GradingPool
 from polaris.progress import Progress
 from polaris.prompts import load_tokenizer, messages
-from polaris.records import CONSENSUS, read_problems, read_rows, write_rows
+from polaris.records import ACCURACY, CONSENSUS, read_problems, read_rows, write_rows
 from polaris.sections import Grading
 from polaris.settings import read_section
 from polaris.stage import Stage, run_verb
@@ -25,7 +25,7 @@ from small_rl.core import initial_sets
 from small_rl.settings import Core, RlTraining
 
 if TYPE_CHECKING:  # they run in the child; named here because the digest of this verb's code follows imports
-    from small_rl import verl_cpu, verl_main, verl_rollouts, verl_trainer, verl_vllm_cpu  # noqa: F401
+    from small_rl import verl_batch, verl_cpu, verl_main, verl_rollouts, verl_trainer, verl_vllm_cpu  # noqa: F401
 
 
 def prompts(problems: dict[str, dict[str, Any]], instruction: str) -> list[dict[str, Any]]:
@@ -107,7 +107,8 @@ def launch(stage: Stage, files: verl_config.RlFiles, done: int) -> None:
     """Run verl until all steps are done; a line of progress for each line of metrics.jsonl."""
     settings: RlTraining = stage.settings
     cpu = on_cpu()
-    verl_checkpoint.keep_curve(files.metrics, done)
+    for log in (files.metrics, files.accuracy):
+        verl_checkpoint.keep_curve(log, done)
     progress = Progress(stage.name, settings.steps)
     seen = files.metrics.stat().st_size
 
@@ -142,20 +143,29 @@ def train(stage: Stage) -> None:
     check_lengths(rows, start, settings.max_prompt)
     data_file = stage.state / "prompts.parquet"
     write_prompts(data_file, rows)
-    checkpoints, metrics = stage.state / "checkpoints", stage.log / "metrics.jsonl"
+    checkpoints = stage.state / "checkpoints"
+    metrics, accuracy = stage.log / "metrics.jsonl", stage.log / "accuracy.jsonl"
     if done := verl_checkpoint.last_step(checkpoints):
         stage.say(f"goes on after step {done}")
     if done < settings.steps:
         with ray_folder(stage.state) as ray:
-            launch(stage, verl_config.RlFiles(start, data_file, checkpoints, metrics, ray, sets), done)
+            launch(stage, verl_config.RlFiles(start, data_file, checkpoints, metrics, accuracy, ray, sets), done)
     reached = verl_checkpoint.last_step(checkpoints)
     folder = verl_checkpoint.step_folder(checkpoints, reached)
     if reached == settings.steps:
         verl_checkpoint.export(folder / "actor" / "huggingface", start, settings.precision, stage.partial / "model")
         if settings.core:
             shutil.copyfile(folder / "consensus.parquet", stage.partial / "consensus.parquet")
+        write_rows(stage.partial / "accuracy.parquet", accuracy_rows(accuracy), ACCURACY)
     last = json.loads(metrics.read_text().splitlines()[-1])
     stage.publish(metrics=last, planned=settings.steps, reached=reached)
+
+
+def accuracy_rows(log: Path) -> Iterator[dict[str, Any]]:
+    """Rows of records.ACCURACY from the trainer's log, a line per step."""
+    for line in map(json.loads, log.read_text().splitlines()):
+        for problem_id, accuracy in zip(line["problems"], line["accuracy"], strict=True):
+            yield {"step": line["step"], "problem_id": problem_id, "accuracy": accuracy}
 
 
 def write_prompts(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -168,7 +178,7 @@ def write_prompts(path: Path, rows: list[dict[str, Any]]) -> None:
 def print_overrides() -> None:
     """`--print-overrides --settings S`: what verl would be told, with stand-ins for the files."""
     settings = read_section(RlTraining, sys.argv[sys.argv.index("--settings") + 1])
-    names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "RAY", "CONSENSUS"]
+    names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "ACCURACY", "RAY", "CONSENSUS"]
     print("\n".join(verl_config.rl_overrides(settings, verl_config.RlFiles(*map(Path, names)), on_cpu())))
 
 

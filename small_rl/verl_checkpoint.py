@@ -28,7 +28,7 @@ def step_folder(checkpoints: Path, step: int) -> Path:
 
 
 def keep_curve(curve: Path, step: int) -> None:
-    """Drop the lines of a metrics.jsonl after `step`: what was not saved is done, and written, again."""
+    """Drop the lines of a log after `step`, one JSON object each: what was not saved is done, and written, again."""
     lines = curve.read_text().splitlines() if curve.is_file() else []
     kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
     curve.write_text("".join(line + "\n" for line in kept))

@@ -45,7 +45,7 @@ SFT_ON_CPU = {
 class RlFiles:
     """Where an RL stage reads and writes.
 
-    model: Hugging Face folder; data: verl's parquet; checkpoints, metrics: written and resumed;
+    model: Hugging Face folder; data: verl's parquet; checkpoints, metrics, accuracy: written and resumed;
     consensus: consensus.parquet to start from, for reward: core
     """
 
@@ -53,6 +53,7 @@ class RlFiles:
     data: Path
     checkpoints: Path
     metrics: Path
+    accuracy: Path
     ray: Path
     consensus: Path | None = None
 
@@ -203,12 +204,15 @@ def _trainer(settings: RlTraining, files: RlFiles, cpu: bool) -> dict[str, Any]:
 
 def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     """What our trainer and rollouts read; verl does not look at it, and needs no reward workers."""
-    values = {"+polaris.metrics": files.metrics, "reward.num_workers": 0}
-    values |= {f"+polaris.grading.{key}": value for key, value in settings.grading.model_dump().items()}
-    if settings.core:
-        core = settings.core.model_dump(exclude={"consensus"})
-        values |= {f"+polaris.core.{key}": value for key, value in core.items()}
-        values["+polaris.consensus"] = files.consensus
+    values = {"reward.num_workers": 0, "+polaris.metrics": files.metrics, "+polaris.accuracy": files.accuracy}
+    values |= {"+polaris.rescue": settings.rescue, "+polaris.consensus": files.consensus}
+    for name, section in (
+        ("grading", settings.grading),
+        ("core", settings.core),
+        ("substitution", settings.substitution),
+    ):
+        given = section.model_dump(exclude={"consensus"}) if section else {}
+        values |= {f"+polaris.{name}.{key}": value for key, value in given.items()} or {f"+polaris.{name}": None}
     return values
 
 

@@ -37,7 +37,7 @@ def _train(config: DictConfig) -> None:
     try:
         trainer = PolarisTrainer(config)
         trainer.init()
-        trainer.fit(Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.reward))
+        trainer.fit(Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.finish))
     finally:
         transfer_queue.close()
 

@@ -37,7 +37,7 @@ class Rollouts:
         finish: Callable[[list[list[Rollout]]], list[list[Rollout]]],
     ):
         self.rollout, self.grading = config.actor_rollout_ref.rollout, config.polaris.grading
-        self.core = config.polaris.get("core")
+        self.core = config.polaris.core
         self.tokenizer, self.client, self.finish = tokenizer, client, finish
         self.pool = GradingPool(self.grading.timeout, self.grading.workers, self.grading.grader)
 

@@ -1,21 +1,23 @@
-"""verl's synchronous trainer, with the consensus sets: one writer, saved and resumed with each checkpoint.
+"""verl's synchronous trainer, with what RL remembers from step to step: one writer, saved and resumed with each checkpoint.
 
-Decisions are pure functions (core.py, step_metrics.py); this file only says when verl runs them.
+Decisions are pure functions (rl_step.py); this file only says when verl runs them.
 """
 
 import json
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
+from random import Random
 
 from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import PPOTrainerSync
 
-from polaris.records import CONSENSUS, read_rows, write_rows
-from small_rl.core import ConsensusSets, core_rewards
-from small_rl.step_metrics import Trajectory, step_metrics
+from polaris.records import CONSENSUS, SINK, read_rows, write_rows
+from small_rl import verl_batch
+from small_rl.core import ConsensusSets
+from small_rl.rescue import Sink
+from small_rl.rl_step import Memory, Rollout, accuracies, finished
 
 POLL = 0.05  # seconds between looks at finished rollouts; verl's 2.0 would double a laptop's step
 
@@ -30,16 +32,22 @@ CURVES = {
 
 
 class PolarisTrainer(PPOTrainerSync):
-    """Gives the rewards (asked by verl_rollouts.py), and writes a line of metrics.jsonl after each update."""
+    """Finishes the groups of a step (asked by verl_rollouts.py), and writes a line of metrics.jsonl after each update."""
 
     def __init__(self, config: DictConfig):
         super().__init__(config)
-        self.curve = Path(config.polaris.metrics)
-        self.core = config.polaris.get("core")
-        self.sets = self._read_sets(Path(config.polaris.consensus)) if self.core else None
-        self.start_sizes = self.sets.sizes() if self.core else {}
+        self.settings = config.polaris
+        self.memory = self._first_memory()
         self.numbers: dict[str, float] = {}
         self.clock = time.monotonic()
+
+    def _first_memory(self) -> Memory:
+        """What a training from scratch begins with."""
+        sink = Sink() if self.settings.rescue else None
+        if self.settings.core is None:
+            return Memory(sink=sink)
+        sets = self._read_sets(Path(self.settings.consensus))
+        return Memory(sets, sets.sizes(), sink)
 
     def _build_replay_buffer(self):
         buffer = super()._build_replay_buffer()
@@ -49,23 +57,25 @@ class PolarisTrainer(PPOTrainerSync):
     def on_train_begin(self) -> None:
         self.clock = time.monotonic()
 
-    def reward(self, trajectories: Sequence[Trajectory]) -> list[float]:
-        """Rewards of all trajectories of a step: CORE changes the consensus sets here and nowhere else."""
-        rewards = [float(t.correct) for t in trajectories]
-        if self.sets is not None:
-            size = fmean(len(self.sets.of(problem)) for problem in {t.problem for t in trajectories})
-            columns = zip(*((t.problem, t.correct, t.steps) for t in trajectories), strict=True)
-            rewards = core_rewards(*columns, self.sets, self.start_sizes, self.core)
-        self.numbers = step_metrics(trajectories, rewards)
-        if self.sets is not None:
-            self.numbers["consensus_size"] = size
-        failures, allowed = self.numbers["grading_failures"], self.config.polaris.grading.max_failures
+    def finish(self, groups: list[list[Rollout]]) -> list[list[Rollout]]:
+        """The groups to train on, with their rewards; the accuracy log has what the rollouts achieved by themselves."""
+        step = self.global_steps
+        _append(Path(self.settings.accuracy), {"step": step} | accuracies(groups))
+        random = Random(f"seed {self.config.actor_rollout_ref.rollout.seed}, step {step}")
+        groups, self.numbers = finished(groups, step, self.settings, self.memory, random)
+        failures, allowed = self.numbers["grading_failures"], self.settings.grading.max_failures
         if failures > allowed:
             raise RuntimeError(
-                f"step {self.global_steps}: {failures:.1%} of the answers could not be graded (timeouts and crashes); "
+                f"step {step}: {failures:.1%} of the answers could not be graded (timeouts and crashes); "
                 f"grading.max_failures is {allowed:.1%}"
             )
-        return rewards
+        return groups
+
+    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        """As verl: by the current actor, for rescued rows, too; then their first sampler is forgotten."""
+        batch = super()._compute_old_log_prob(batch, metrics)
+        metrics.update(verl_batch.forget_other_policies(batch))
+        return batch
 
     def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
         """verl's step, then its line in metrics.jsonl: written before the checkpoint that contains the step."""
@@ -75,25 +85,37 @@ class PolarisTrainer(PPOTrainerSync):
         line |= {ours: float(metrics[name]) for ours, name in CURVES.items() if name in metrics}
         line["seconds"] = now - self.clock  # since the last line: weight transfer and checkpoint included
         self.clock = now
-        with self.curve.open("a") as file:
-            file.write(json.dumps({key: round(value, 6) for key, value in line.items()}) + "\n")
+        _append(Path(self.settings.metrics), {key: round(value, 6) for key, value in line.items()})
         return batch
 
     def _read_sets(self, path: Path) -> ConsensusSets:
-        return ConsensusSets.from_rows(read_rows(path, CONSENSUS), self.core.min_support)
+        return ConsensusSets.from_rows(read_rows(path, CONSENSUS), self.settings.core.min_support)
 
-    def _sets_file(self) -> Path:
-        return Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}" / "consensus.parquet"
+    def _folder(self) -> Path:
+        """verl's checkpoint of the current step."""
+        return Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
 
     def _save_checkpoint(self) -> None:
         """Our state first: verl ends with the tracker file that makes the checkpoint count."""
-        if self.sets is not None:
-            self._sets_file().parent.mkdir(parents=True, exist_ok=True)
-            write_rows(self._sets_file(), self.sets.rows(), CONSENSUS)
+        self._folder().mkdir(parents=True, exist_ok=True)
+        if self.memory.sets is not None:
+            write_rows(self._folder() / "consensus.parquet", self.memory.sets.rows(), CONSENSUS)
+        if self.memory.sink is not None:
+            write_rows(self._folder() / "sink.parquet", self.memory.sink.rows(), SINK)
         super()._save_checkpoint()
 
     def _load_checkpoint(self) -> None:
-        """The sets as they were at the restored step (0: from scratch)."""
+        """The memory as it was at the restored step (0: from scratch)."""
         super()._load_checkpoint()
-        if self.sets is not None and self.global_steps:
-            self.sets = self._read_sets(self._sets_file())
+        if not self.global_steps:
+            return
+        if self.memory.sets is not None:
+            self.memory = replace(self.memory, sets=self._read_sets(self._folder() / "consensus.parquet"))
+        if self.memory.sink is not None:
+            sink = Sink.from_rows(read_rows(self._folder() / "sink.parquet", SINK))
+            self.memory = replace(self.memory, sink=sink)
+
+
+def _append(path: Path, line: dict) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")

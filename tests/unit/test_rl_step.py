@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polaris.records import ACCURACY, write_rows
 from small_rl.core import ConsensusSets
 from small_rl.rescue import Kept, Sink
-from small_rl.rl_step import Memory, Response, Rollout, accuracy_rows, finished
+from small_rl.rl_step import Memory, Response, Rollout, accuracies, finished
 from small_rl.step_metrics import Trajectory
 
 UID = itertools.count()
@@ -86,7 +85,7 @@ def test_rescue_feeds_neither_the_sets_nor_the_accuracy():
     assert sorted(rewards(groups)[0]) == [0.5, 1.0]  # the one that is left keeps its process reward
     assert memory.sets.of("q") == {"a", "b"}
     assert numbers["accuracy"] == 0.0 and numbers["process_reward"] == 0.5 and numbers["capped"] == 1.0
-    assert accuracy_rows(batch, 2) == [{"step": 2, "problem_id": "q", "accuracy": 0.0}]
+    assert accuracies(batch) == {"problems": ["q"], "accuracy": [0.0]}
 
 
 def test_a_group_is_copied_whole():
@@ -136,8 +135,4 @@ def test_shapes_and_log_stay(batch, min_informative, seed):
     assert numbers["zero_variance_after"] <= numbers["zero_variance"]
     assert all(len({r.trajectory.problem for r in found}) == 1 for found in made)
     assert all(0 <= share <= 1 for share in numbers.values() if share != numbers["response_tokens"])
-    assert [row["accuracy"] for row in accuracy_rows(groups, 2)] == [marks.count("1") / 3 for _, marks in batch]
-
-
-def test_the_accuracy_log_is_a_table(tmp_path):
-    write_rows(tmp_path / "accuracy.parquet", accuracy_rows([group("p", "10")], 3), ACCURACY)
+    assert accuracies(groups)["accuracy"] == [marks.count("1") / 3 for _, marks in batch]

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from polaris.settings import validated
 from small_rl import verl_config
-from small_rl.settings import FormatSft, RlStage, RlTraining
+from small_rl.settings import FormatSft, RlStage, RlTraining, Substitution
 
 hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
 CONFIGS = Path(__file__).parents[2] / "configs"
-FILES = verl_config.RlFiles(*(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "ray", "c")))
+FILES = verl_config.RlFiles(*(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "ray", "c")))
 
 
 def compose(name, overrides):
@@ -49,6 +49,14 @@ def test_laptop_rl():
     assert dict(config.polaris.core) == settings.core.model_dump(exclude={"consensus"})
 
 
+def test_rescue_and_substitution():
+    changes = {"rescue": True, "substitution": Substitution(min_informative=0.334)}
+    settings = rl_stage("laptop", "grpo").model_copy(update=changes)
+    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES, cpu=True)).polaris
+    assert config.rescue and config.substitution.min_informative == 0.334 and config.core is None
+    assert config.accuracy == "/a folder/a" and config.grading.format == settings.grading.format
+
+
 def test_cluster_rl():
     settings = rl_stage("polaris_v2", "grpo")
     config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES, cpu=False))
@@ -60,7 +68,7 @@ def test_cluster_rl():
     assert config.actor_rollout_ref.model.use_remove_padding
     assert (config.trainer.nnodes, config.trainer.n_gpus_per_node) == (settings.nodes, settings.ranks)
     assert "address" not in config.ray_kwargs.ray_init
-    assert "core" not in config.polaris
+    assert config.polaris.core is None and config.polaris.substitution is None and not config.polaris.rescue
 
 
 @pytest.mark.parametrize("recipe, cpu", [("laptop", True), ("polaris_v2", False)])

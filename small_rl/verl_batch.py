@@ -1,0 +1,88 @@
+"""Rollouts as rows of verl's TransferQueue, through which its processes exchange a step's batch.
+
+Legend: _P group of the step's batch.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import transfer_queue
+from transfer_queue import KVBatchMeta
+from verl import DataProto
+from verl.utils.debug.metrics import calculate_debug_metrics
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+
+from small_rl.rl_step import Rollout
+
+PARTITION = "train"
+
+
+def put(step: int, uids_P: Sequence[str], groups_P: Sequence[Sequence[Rollout]]) -> None:
+    """All rows of a step, and the news that its prompts (by verl's ids) are done.
+
+    A row belongs to the prompt in whose place it stands, so that copies of a group are GRPO groups of their own.
+    """
+    keys, rows, tags = [], [], []
+    for uid, group in zip(uids_P, groups_P, strict=True):
+        for sample, rollout in enumerate(group):
+            keys.append(f"{uid}_{sample}_0")
+            rows.append(_row(uid, rollout))
+            tags.append(_tag(step, rollout))
+    transfer_queue.kv_batch_put(keys=keys, partition_id=PARTITION, fields=list_of_dict_to_tensordict(rows), tags=tags)
+    done = {"is_prompt": True, "status": "finished", "global_steps": step}
+    transfer_queue.kv_batch_put(keys=list(uids_P), partition_id=PARTITION, tags=[dict(done) for _ in uids_P])
+
+
+def forget_other_policies(batch: KVBatchMeta) -> dict[str, float]:
+    """Give rescued rows the current actor's log-probabilities as their sampler's; verl's metrics of their difference.
+
+    Another policy sampled these rows: against it every measure of mismatch, and every correction by it, would be about
+    training and not about the engine. So they count as sampled exactly as the actor would. No metrics without such rows.
+    """
+    keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if tag.get("rescued")]
+    if not keys:
+        return {}
+    data = transfer_queue.kv_batch_get(keys=keys, partition_id=PARTITION, select_fields=["old_log_probs"])
+    data["rollout_log_probs"] = data.pop("old_log_probs")
+    transfer_queue.kv_batch_put(keys=keys, partition_id=PARTITION, fields=data)
+    fields = ["responses", "response_mask", "rollout_log_probs", "old_log_probs"]
+    data = transfer_queue.kv_batch_get(keys=batch.keys, partition_id=PARTITION, select_fields=fields)
+    return calculate_debug_metrics(DataProto(batch=data.to_padded_tensor()))
+
+
+def _row(uid: str, rollout: Rollout) -> dict[str, Any]:
+    """One trajectory as verl's workers read it; the reward stands on the last token."""
+    response = rollout.response
+    prompt, tokens = torch.tensor(rollout.prompt), torch.tensor(response.tokens_T)
+    whole = torch.cat([prompt, tokens])
+    scores = torch.zeros(len(tokens))
+    scores[-1] = rollout.reward
+    # NaN until `forget_other_policies`: a use before it must show.
+    log_probs = [float("nan")] * len(tokens) if response.log_probs_T is None else response.log_probs_T
+    return {
+        "uid": uid,
+        "prompts": prompt,
+        "responses": tokens,
+        "input_ids": whole,
+        "position_ids": torch.arange(len(whole)),
+        "response_mask": torch.ones_like(tokens),
+        "loss_mask": torch.ones_like(tokens),
+        "rollout_log_probs": torch.tensor(log_probs),
+        "rm_scores": scores,
+        "num_turns": torch.tensor(2),
+    }
+
+
+def _tag(step: int, rollout: Rollout) -> dict[str, Any]:
+    response = rollout.response
+    return {
+        "status": "success",
+        "prompt_len": len(rollout.prompt),
+        "response_len": len(response.tokens_T),
+        "seq_len": len(rollout.prompt) + len(response.tokens_T),
+        "global_steps": step,
+        "min_global_steps": response.weights,
+        "max_global_steps": response.weights,
+        "rescued": response.log_probs_T is None,
+    }
