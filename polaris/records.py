@@ -70,6 +70,15 @@ CONSENSUS = pa.schema(
     ]
 )
 
+# difficulty.parquet: one row per problem, dropped ones too. `correct` of `k` responses are right.
+DIFFICULTY = pa.schema(
+    [
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("correct", pa.int32(), nullable=False),
+        pa.field("k", pa.int32(), nullable=False),
+    ]
+)
+
 # accuracy.parquet: what an RL stage saw of its problems, in the order of its steps. `accuracy`: share of right rollouts in
 # the problem's group, by the outcome alone and before any of them was replaced.
 ACCURACY = pa.schema(

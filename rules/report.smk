@@ -4,7 +4,12 @@ import os
 
 from polaris.sections import ReportPage
 
-FILTERED = [f"{name}_data" for name, stage in RECIPE.small_rl.rl.items() if stage.overlap]
+FILTERED = [
+    folder
+    for name, stage in RECIPE.small_rl.rl.items()
+    for folder, on in ((f"{name}_drop_easy", stage.drop_easy), (f"{name}_data", stage.overlap))
+    if on
+]
 STAGES = {
     "scores": [data_of(f"scores/{name}") for name in RECIPE.checkpoints],
     "checkpoints": [checkpoint_of(folder) for folder in RECIPE.checkpoints.values()],

@@ -96,19 +96,44 @@ rule rl_data:
 
 
 # An RL stage is data, not a script: one rule per entry of the recipe's mapping, so that each is a node of the graph.
+DATA = {}  # RL stage -> the data that it is trained on
 for NAME, STAGE in SMALL.rl.items():
+    PROBLEMS = "rl_data"
+    if STAGE.drop_easy:
+        PROBLEMS = f"{NAME}_drop_easy"
+
+        rule:
+            name:
+                f"{NAME}_drop_easy"
+            input:
+                problems=data_of(DATA[STAGE.drop_easy.log]),
+                log=checkpoint_of(STAGE.drop_easy.log),
+                difficulty=data_of("rl_data"),
+            output:
+                data_of(f"{NAME}_drop_easy"),
+            params:
+                settings=settings(STAGE.drop_easy, exclude={"log"}),
+                code=code("small_rl.drop_easy_data"),
+            threads: 1
+            benchmark:
+                f"{RUN}/{NAME}_drop_easy/benchmark.tsv"
+            shell:
+                "{PY[polaris]} -m small_rl.drop_easy_data --settings {params.settings:q} --code {params.code} "
+                "--problems {input.problems} --log {input.log} --difficulty {input.difficulty} --out {output}"
+
     if STAGE.overlap:
+        K = {PROBLEMS: STAGE.overlap.generate.k["rl_data"]}  # a set's name is its folder's
 
         rule:
             name:
                 f"{NAME}_rollouts"
             input:
                 model=checkpoint_of(STAGE.start),
-                problems=data_of("rl_data"),
+                problems=data_of(PROBLEMS),
             output:
                 data_of(f"{NAME}_rollouts"),
             params:
-                settings=settings(STAGE.overlap.generate),
+                settings=settings(STAGE.overlap.generate.model_copy(update={"k": K})),
                 code=code("polaris.generate"),
             threads: 1
             benchmark:
@@ -121,7 +146,7 @@ for NAME, STAGE in SMALL.rl.items():
             name:
                 f"{NAME}_data"
             input:
-                problems=data_of("rl_data"),
+                problems=data_of(PROBLEMS),
                 responses=data_of(f"{NAME}_rollouts"),
             output:
                 data_of(f"{NAME}_data"),
@@ -135,6 +160,7 @@ for NAME, STAGE in SMALL.rl.items():
                 "{PY[polaris]} -m small_rl.filter_overlap --settings {params.settings:q} --code {params.code} "
                 "--problems {input.problems} --responses {input.responses} --out {output}"
 
+    DATA[NAME] = f"{NAME}_data" if STAGE.overlap else PROBLEMS
     SETS = STAGE.core and (data_of if STAGE.core.consensus == "rl_data" else checkpoint_of)(STAGE.core.consensus)
 
     rule:
@@ -142,12 +168,12 @@ for NAME, STAGE in SMALL.rl.items():
             NAME
         input:
             start=checkpoint_of(STAGE.start),
-            data=data_of(f"{NAME}_data" if STAGE.overlap else "rl_data"),
+            data=data_of(DATA[NAME]),
             consensus=SETS or [],
         output:
             checkpoint_of(NAME),
         params:
-            settings=settings(STAGE, exclude={"start", "overlap"}),
+            settings=settings(STAGE, exclude={"start", "drop_easy", "overlap"}),
             code=code("small_rl.train_rl"),
             consensus=f"--consensus {SETS}" if SETS else "",
         threads: 2

@@ -7,26 +7,15 @@ rollouts are the problem's consensus set.
 import collections
 from typing import Any
 
-import pyarrow as pa
-
 from polaris.errors import UserError
 from polaris.grade import grade_responses, summary
 from polaris.groups import by_problem
-from polaris.records import CONSENSUS, PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
+from polaris.records import CONSENSUS, DIFFICULTY, PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
 from polaris.stage import Stage, run_verb
 from small_rl.core import ConsensusSets
 from small_rl.difficulty import dropped_because, histogram
 from small_rl.settings import RlData
 from small_rl.steps import parse_steps
-
-# One row per problem, dropped ones too. `correct` of `k` responses are right.
-DIFFICULTY = pa.schema(
-    [
-        pa.field("problem_id", pa.string(), nullable=False),
-        pa.field("correct", pa.int32(), nullable=False),
-        pa.field("k", pa.int32(), nullable=False),
-    ]
-)
 
 
 def consensus_of(graded: list[dict[str, Any]], kept: set[str]) -> ConsensusSets:

@@ -72,6 +72,19 @@ class Overlap(OverlapFilter):
     generate: Generate
 
 
+class DropEasy(Section):
+    """Leave out the problems that an earlier RL stage already solves (small_rl.drop_easy_data)."""
+
+    rule: Annotated[Literal["mean", "last"], Field(description="accuracy over all visits of the stage, or of the last")]
+    above: Annotated[Fraction, Field(description="accuracy above which a problem is left out")]
+
+
+class DropEasyOf(DropEasy):
+    """The rule, and the earlier RL stage whose data it takes and whose accuracy log it reads."""
+
+    log: str
+
+
 class Core(Section):
     """The process reward of a wrong trajectory: min(cap, |P & s| / |s|) (V2 blog, 1. Process reward shaping)."""
 
@@ -151,6 +164,9 @@ class RlStage(RlTraining):
     """One RL stage of the recipe: where it starts, on which data, and its training."""
 
     start: Annotated[str, Field(description="format_sft or an earlier RL stage")]
+    drop_easy: Annotated[
+        DropEasyOf | None, Field(description="an earlier stage's data without what it solves; null: no")
+    ]
     overlap: Annotated[Overlap | None, Field(description="filter the RL data with the start model first; null: no")]
 
 
@@ -180,6 +196,11 @@ class SmallRl(Section):
             if stage.core and stage.core.consensus not in sources:
                 raise ValueError(
                     f"rl.{name}.core.consensus: {stage.core.consensus} has no consensus sets; possible: {' '.join(sources)}"
+                )
+            if stage.drop_easy and stage.drop_easy.log not in earlier:
+                known = " ".join(earlier) or "none"
+                raise ValueError(
+                    f"rl.{name}.drop_easy.log: {stage.drop_easy.log} is no earlier RL stage; possible: {known}"
                 )
             earlier.append(name)
         if self.specialist not in self.rl:

@@ -1,6 +1,8 @@
 """The full recipes can be read as graphs without a GPU, a model or a network; a wrong one stops there."""
 
+import json
 import os
+import shlex
 import shutil
 
 import pytest
@@ -34,6 +36,34 @@ def test_the_full_v2_graph(way):
 def test_the_default_is_the_laptop_recipe():
     done = snakemake(ROOT, "-n", "--forceall", configs=[])
     assert done.returncode == 0 and "runs/laptop/report/data.json" in done.stdout
+
+
+def test_drop_easy_takes_the_data_of_the_stage_that_it_follows(tmp_path):
+    """Two in a row: the second starts from what the first left, and an overlap filter looks at what is left then."""
+    (tmp_path / "mine.yaml").write_text("""
+small_rl:
+  rl:
+    core: {drop_easy: {log: grpo, rule: last, above: 0.9}}
+    core_filtered: {drop_easy: {log: core, rule: mean, above: 0.9}}
+""")
+    done = snakemake(tmp_path, "-n", "-p", configs=[*CONFIGS, str(tmp_path / "mine.yaml")])
+    assert done.returncode == 0, done.stdout[-4000:]
+    flags = {}
+    for line in done.stdout.splitlines():
+        if "-m small_rl." in line or "-m polaris.generate" in line:
+            words = shlex.split(line)
+            flags[words[-1]] = dict(zip(words[3:-1:2], words[4::2], strict=False))
+    data = lambda name: f"runs/test/{name}/data.json"
+    model = lambda name: f"runs/test/{name}/checkpoint.json"
+    first, second = flags[data("core_drop_easy")], flags[data("core_filtered_drop_easy")]
+    assert (first["--problems"], first["--log"]) == (data("rl_data"), model("grpo"))
+    assert (second["--problems"], second["--log"]) == (data("core_drop_easy"), model("core"))
+    assert json.loads(second["--settings"]) == {"rule": "mean", "above": 0.9}
+    assert flags[model("core")]["--data"] == data("core_drop_easy")
+    assert flags[model("core_filtered")]["--data"] == data("core_filtered_data")
+    rollouts = flags[data("core_filtered_rollouts")]
+    assert rollouts["--problems"] == data("core_filtered_drop_easy")
+    assert json.loads(rollouts["--settings"])["k"] == {"core_filtered_drop_easy": 16}
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,8 @@ def test_an_overlay_changes_one_value_of_one_stage(tmp_path):
         ("small_rl: {rl: {grpo: {start: corr}}}", "rl.grpo.start: corr does not exist"),
         ("small_rl: {specialist: nobody}", "specialist: nobody is no RL stage"),
         ("small_rl: {rl: {core: {core: {consensus: grpo}}}}", "core.consensus: grpo has no consensus sets"),
+        ("small_rl: {rl: {core: {drop_easy: {log: core, rule: mean, above: 0.9}}}}", "drop_easy.log: core is no earlier RL stage"),
+        ("small_rl: {rl: {grpo: {substitution: {}}}}", "grpo.substitution.min_informative: this key is missing"),
         ("small_rl: {rl: {core: {core: null}}}", "`core` must be given for `reward: core`"),
         ("small_rl: {rl: {grpo: {updates_per_step: 5}}}", "must be a multiple of updates_per_step"),
         ("small_rl: {rl: {grpo: {max_response: 400}}}", "must fit into engine.max_model_len"),

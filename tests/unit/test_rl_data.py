@@ -7,8 +7,9 @@ import pytest
 
 from polaris import manifest
 from polaris.errors import UserError
+from polaris.records import ACCURACY, DIFFICULTY
 from polaris.tiny_problems import answer, make_chain, solve
-from small_rl import build_format_data, build_rl_data, filter_overlap
+from small_rl import build_format_data, build_rl_data, drop_easy_data, filter_overlap
 from tests.unit import tables
 
 RIGHT = "{}\n</think>\n\n\\boxed{{5}}"
@@ -147,3 +148,51 @@ def test_overlap(tmp_path, rollouts):
     assert kept.metrics["kept"] == 3
     with pytest.raises(UserError, match="no problem of 4 is left; dropped: .*'low_overlap': 2"):
         run(filter_overlap, settings | {"keep": "threshold", "threshold": 0.9}, tmp_path / "none", **rollouts)
+
+
+# --- drop easy ----------------------------------------------------------------------------------------------------
+DROP_EASY = {"rule": "mean", "above": 0.9}
+
+
+@pytest.fixture
+def visited(tmp_path):
+    """Three problems of an RL stage: one solved, one unsolved on its second visit, one never visited."""
+    log = [(1, "solved", 1.0), (1, "mixed", 1.0), (2, "mixed", 0.0), (2, "elsewhere", 1.0)]
+    correct = {"solved": 2, "mixed": 4, "unseen": 4, "elsewhere": 1}
+    accuracy = [{"step": step, "problem_id": name, "accuracy": value} for step, name, value in log]
+    difficulty = [{"problem_id": name, "correct": n, "k": 4} for name, n in correct.items()]
+    return {
+        "problems": tables.problems(tmp_path / "data", [{"id": name} for name in ("solved", "mixed", "unseen")]),
+        "log": tables.publish(tmp_path / "stage", "accuracy.parquet", accuracy, ACCURACY),
+        "difficulty": tables.publish(tmp_path / "rl_data", "difficulty.parquet", difficulty, DIFFICULTY),
+    }
+
+
+def drop_easy(out, settings=DROP_EASY, **flags) -> manifest.Manifest:
+    words = [word for name, path in flags.items() for word in (f"--{name}", path)]
+    tables.run(drop_easy_data.main, "--settings", json.dumps(settings), "--out", out / "data.json", *words)
+    return manifest.read(out / "data.json")
+
+
+def test_what_a_stage_solved_leaves_the_next_one(tmp_path, visited):
+    done = drop_easy(tmp_path / "out", **visited)
+    assert [row["id"] for row in tables.read(done.path, "problems.parquet")] == ["mixed"]
+    assert tables.read(done.path, "ease.parquet") == [
+        {"problem_id": "solved", "logged": 1.0, "offline": 0.5, "kept": False},
+        {"problem_id": "mixed", "logged": 0.5, "offline": 1.0, "kept": True},
+        {"problem_id": "unseen", "logged": None, "offline": 1.0, "kept": False},
+    ]
+    assert done.metrics == {"kept": 1, "dropped": 2, "visited": 2}
+
+
+def test_drop_easy_names_what_does_not_fit(tmp_path, visited):
+    with pytest.raises(UserError, match="all 3 problems are easier than 0.1"):
+        drop_easy(tmp_path / "out", {"rule": "mean", "above": 0.1}, **visited)
+    strange = tables.problems(tmp_path / "strange", [{"id": "strange"}])
+    with pytest.raises(UserError, match="difficulty.parquet: problem strange is not in it"):
+        drop_easy(tmp_path / "out", **visited | {"problems": strange})
+    unseen = tables.problems(tmp_path / "unseen", [{"id": "unseen"}])
+    with pytest.raises(UserError, match="trained on none of these 1 problems"):
+        drop_easy(tmp_path / "out", **visited | {"problems": unseen})
+    with pytest.raises(UserError, match="it has no file accuracy.parquet"):
+        drop_easy(tmp_path / "out", **visited | {"log": visited["problems"]})

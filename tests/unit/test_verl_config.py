@@ -28,7 +28,7 @@ def compose(name, overrides):
 def rl_stage(recipe, name):
     values = yaml.safe_load((CONFIGS / f"{recipe}.yaml").read_text())["small_rl"]["rl"][name]
     stage = validated(RlStage, values, recipe)
-    return RlTraining.model_validate(stage.model_dump(exclude={"start", "overlap"}))
+    return RlTraining.model_validate(stage.model_dump(exclude={"start", "drop_easy", "overlap"}))
 
 
 pytestmark = pytest.mark.skipif(VERL is None, reason="verl is not installed")
