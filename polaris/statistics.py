@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+DRAWN = 1 << 20  # counts in memory at once: draws times problems
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
@@ -70,6 +72,24 @@ def difference(a_PG: NDArray[np.bool_], b_PG: NDArray[np.bool_], resamples: int,
     value_D, questions_D = np.unique(scaled_P, return_counts=True)
     drawn_RD = rng.multinomial(problems, questions_D / problems, size=resamples)
     return Estimate(float(scaled_P.mean() / unit), drawn_RD @ value_D / (problems * unit))
+
+
+def weighted_mean(
+    value_P: NDArray[np.float64], weight_P: NDArray[np.float64], resamples: int, rng: np.random.Generator
+) -> Estimate:
+    """sum(weight * value) / sum(weight) over problems: their mean (weights 1), or the mean over their pairs, n-grams, ...
+
+    value_P, weight_P: float [problems]; weights > 0. Bootstrap over problems: a drawn problem brings its weight along.
+    """
+    if value_P.shape != weight_P.shape or value_P.ndim != 1 or len(value_P) < 2 or not (weight_P > 0).all():
+        raise ValueError(f"expected two values with weights > 0 at least, got {value_P.shape} and {weight_P.shape}")
+    problems = len(value_P)
+    both_PX = np.stack([weight_P * value_P, weight_P], axis=1)
+    share = np.full(problems, 1 / problems)
+    block = max(1, DRAWN // problems)
+    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
+    sums_RX = np.concatenate([rng.multinomial(problems, share, size=size) @ both_PX for size in sizes])
+    return Estimate(float(both_PX[:, 0].sum() / weight_P.sum()), sums_RX[:, 0] / sums_RX[:, 1])
 
 
 def mean(estimates: Sequence[Estimate]) -> Estimate:

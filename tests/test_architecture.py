@@ -22,8 +22,8 @@ HEAVY = ("torch", "transformers", "vllm", "verl", "ray", "megatron", "mergekit",
 # Nouns of the paper: pure, and importable where no engine is installed.
 NOUNS = [
     "polaris.answers", "polaris.units", "polaris.statistics", "polaris.tiny_problems", "small_rl.steps", "small_rl.core",
-    "small_rl.overlap", "small_rl.difficulty", "small_rl.rescue", "small_rl.substitution", "small_rl.drop_easy",
-    "small_rl.step_metrics", "small_rl.rl_step", "large_sft.packing", "merge.alpha",
+    "small_rl.overlap", "small_rl.difficulty", "small_rl.diversity", "small_rl.temperature", "small_rl.similarity",
+    "small_rl.rescue", "small_rl.substitution", "small_rl.drop_easy", "small_rl.step_metrics", "small_rl.rl_step", "large_sft.packing", "merge.alpha",
 ]  # fmt: skip
 PURE = {"dataclasses", "collections", "functools", "math", "re", "typing", "random", "itertools", "fractions", "decimal",
         "string", "bisect", "enum", "statistics", "operator", "heapq", "unicodedata", "hashlib", "numpy", "json"}  # fmt: skip
