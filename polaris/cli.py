@@ -24,7 +24,18 @@ def pin(argv: list[str]) -> None:
     pinning.main(argv)
 
 
-COMMANDS = {"show": show, "pin": pin}
+def status(argv: list[str]) -> None:
+    """How far every stage is, and what the next run will make again."""
+    from configs import recipe
+    from polaris import status as states
+
+    parser = argparse.ArgumentParser(prog="polaris status")
+    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    args = parser.parse_args(argv)
+    states.show(args.configfile, recipe.load(args.configfile).run)
+
+
+COMMANDS = {"show": show, "pin": pin, "status": status}
 
 
 def main() -> None:

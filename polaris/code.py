@@ -17,7 +17,7 @@ def _file(module: str) -> Path | None:
 
 
 def _imported(tree: ast.Module, package: str) -> list[str]:
-    """Names of our modules that a syntax tree uses: imported, also inside functions, or started by name as a process."""
+    """Names of modules that a syntax tree uses: imported, also inside functions, or ours and started as a process."""
     names = []
     for node in ast.walk(_without_docstrings(tree)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -29,7 +29,7 @@ def _imported(tree: ast.Module, package: str) -> list[str]:
             if node.level:
                 base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1] + [base]).rstrip(".")
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.split(".")[0] in PACKAGES]
+    return names
 
 
 def closure(module: str) -> dict[str, Path]:
@@ -43,9 +43,19 @@ def closure(module: str) -> dict[str, Path]:
             continue
         found[name] = file
         parent = name.rpartition(".")[0]
-        waiting += _imported(ast.parse(file.read_text()), name if file.name == "__init__.py" else parent)
+        names = _imported(ast.parse(file.read_text()), name if file.name == "__init__.py" else parent)
+        waiting += [name for name in names if name.split(".")[0] in PACKAGES]
         waiting += [parent] if parent else []
     return dict(sorted(found.items()))
+
+
+@functools.cache
+def libraries(module: str) -> frozenset[str]:
+    """Top-level names of what the verb's code imports from elsewhere: `torch`, `vllm`, `math_verify`."""
+    names = {
+        name.split(".")[0] for file in closure(module).values() for name in _imported(ast.parse(file.read_text()), "")
+    }
+    return frozenset(names) - set(PACKAGES) - {""}
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
@@ -58,7 +68,8 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
 
 @functools.cache
 def digest(*modules: str) -> str:
-    """16 hex digits over the syntax trees of the modules' import closure.
+    """16 hex digits over the syntax trees of the modules' import closure, and the templates beside them (`report.html`
+    of `report.py`).
 
     Comments, docstrings and formatting do not count, so that they never retrain a model. `ast.unparse` rather than
     `ast.dump`, whose form changes between Python versions.
@@ -69,4 +80,6 @@ def digest(*modules: str) -> str:
     state = hashlib.sha256()
     for name, file in sorted(files.items()):
         state.update(f"{name}\0{ast.unparse(_without_docstrings(ast.parse(file.read_text())))}\0".encode())
+        if (template := file.with_suffix(".html")).is_file():
+            state.update(template.read_bytes())
     return state.hexdigest()[:16]

