@@ -114,7 +114,9 @@ _SIGNS = str.maketrans(
     }
 )
 _SENTENCE = re.compile(r"^\\(?:text|mbox)\s*\{[^{}]*\bis:?\s*\}(?=.)")  # "the answer is"
-_WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|boldsymbol|mbox|underline)\s*\{([^{}]*)\}")
+_WRAPPER = re.compile(
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|boldsymbol|bm|mbox|underline)\s*\{|\\.|[{}]", re.DOTALL
+)
 _RULES = tuple(
     (re.compile(pattern), new)
     for pattern, new in (
@@ -133,8 +135,8 @@ _RULES = tuple(
         (r"\s+", " "),
         (r"(?<![0-9]) | (?![0-9])", ""),
         (r"\\frac([0-9])([0-9])(?![0-9])", r"\\frac{\1}{\2}"),
-        (r"(?:\^\{?\\circ\}?|\\degree)$", ""),
         (r"[.,;:]+$", ""),
+        (r"(?:\^\{?\\circ\}?|\\degree)$", ""),
         (r"^\{([^{}]*)\}$", r"\1"),
         (r"^\]([^\[\]()]*,)", r"(\1"),  # ]0,1[ is (0,1)
         (r"(,[^\[\]()]*)\[$", r"\1)"),
@@ -142,6 +144,23 @@ _RULES = tuple(
     )
 )
 _WORD = re.compile(r"[A-Za-z]{3,}")
+
+
+def _without_wrappers(text: str) -> str:
+    """The text without text and font commands around parts of it; as it is where braces do not match."""
+    parts, open_braces, end = [], [], 0
+    for token in _WRAPPER.finditer(text):
+        mark = token[0]
+        parts.append(text[end : token.start()])
+        end = token.end()
+        if mark == "}" and not open_braces:
+            return text
+        wrapper = open_braces.pop() if mark == "}" else len(mark) > 2
+        if mark == "{" or len(mark) > 2:
+            open_braces.append(wrapper)
+        if not wrapper:
+            parts.append(mark)
+    return text if open_braces else "".join(parts) + text[end:]
 
 
 def normal_form(text: str) -> str:
@@ -153,10 +172,7 @@ def normal_form(text: str) -> str:
     if text.isascii() and text.isdigit():
         return text
     text = _SENTENCE.sub("", text)
-    for _ in range(MAX_ANSWER):
-        text, changed = _WRAPPER.subn(r"\1", text)
-        if not changed:
-            break
+    text = _without_wrappers(text)
     for pattern, new in _RULES:
         text = pattern.sub(new, text)
     return text.casefold() if _WORD.fullmatch(text) else text
@@ -201,6 +217,9 @@ def plain_number(text: str) -> Fraction | None:
     return None
 
 
+_ASSIGNED = re.compile(r"^[A-Za-z](?:_\{?[A-Za-z0-9]\}?)?=(?=[^=]*$)")
+
+
 def _amount(form: str) -> tuple[Fraction, bool] | None:
     """The number in a normal form, and whether it is a percentage."""
     bare = form.removesuffix("%").removesuffix("\\")
@@ -226,8 +245,10 @@ def compare(answer: str, golds: Sequence[str]) -> str | None:
         return EXACT if form else DIFFERENT
     if golds and all(conflict(answer, gold) for gold in golds):
         return DIFFERENT
+    if not any("=" in gold for gold in forms):
+        form = _ASSIGNED.sub("", form)  # x=5 is 5; but y=3 is not x=3
     if amount := _amount(form):
-        amounts = [_amount(gold) for gold in forms]
+        amounts = [_amount(gold if "=" in form else _ASSIGNED.sub("", gold)) for gold in forms]
         if any(other and _same(amount, other) for other in amounts):
             return EXACT
         if amounts and None not in amounts:

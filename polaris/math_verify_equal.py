@@ -11,6 +11,7 @@ What is changed, measured in tests/parity/test_answer_pairs.py:
   inequalities     x > 2 is (2, oo), whichever side is the gold one; "or" joins sets; {x | x > 2}
 """
 
+import functools
 import re
 from typing import Any
 
@@ -42,6 +43,7 @@ def _parse(text: str) -> list[Any]:
     return parse(f"${text.replace('$', ' ')}$", [LatexExtractionConfig()], parsing_timeout=None)
 
 
+@functools.lru_cache(maxsize=1024)  # a problem's gold answer is read once for all its responses
 def read(text: str) -> list[Any]:
     """What a text means, in math-verify's form: [expression, text], or [text] where it cannot be read."""
     if builder := _BUILDER.match(text):
@@ -73,6 +75,8 @@ def equal(gold: str, answer: str, gold_read: list[Any], answer_read: list[Any]) 
     """Whether two texts, read by `read`, are the same answer."""
     if _of_different_kind(gold, answer_read) or _of_different_kind(answer, gold_read):
         return False
+    if readable(gold_read[:1]) and gold_read[:1] == answer_read[:1]:
+        return True
     gold_read, answer_read = _with_imaginary_unit(gold_read, answer_read)
     return verify(gold_read, answer_read, timeout_seconds=None, allow_set_relation_comp=True)
 
@@ -110,13 +114,29 @@ def _numeric_equal(a: Any, b: Any, float_rounding: int, numeric_precision: int) 
     a, b = math_verify.grader.safe_sympy_doit(a), math_verify.grader.safe_sympy_doit(b)
     if a == b:
         return True
-    if a.free_symbols or b.free_symbols or (isinstance(a, Rational) and isinstance(b, Rational)):
+    if isinstance(a, Rational) and isinstance(b, Rational):
         return False
-    x, y = a.evalf(EXACT_DIGITS), b.evalf(EXACT_DIGITS)
-    if not (x.is_number and y.is_number) or not (x.is_finite and y.is_finite):
+    if a.free_symbols or b.free_symbols:
+        return sympy.expand(a - b) == 0
+    values = _values(a, b)
+    if values is None:
         return False
+    x, y = values
     tolerance = DECIMAL_TOLERANCE if a.has(Float) or b.has(Float) else Float(10) ** (5 - EXACT_DIGITS)
     return bool(abs(x - y) <= tolerance * max(abs(x), abs(y)))
+
+
+def _values(a: Any, b: Any) -> tuple[Any, Any] | None:
+    """Two numbers to 50 digits; None where either is not a finite number."""
+    if not (isinstance(a, sympy.Expr) and isinstance(b, sympy.Expr)) or a.free_symbols or b.free_symbols:
+        return None
+    x, y = a.evalf(EXACT_DIGITS), b.evalf(EXACT_DIGITS)
+    return (x, y) if x.is_number and y.is_number and x.is_finite and y.is_finite else None
+
+
+def _symbolic_equal(a: Any, b: Any) -> bool:
+    """In place of math-verify's `sympy_symbolic_eq`: what 50 digits decided is not simplified, which is slow."""
+    return _values(a, b) is None and _simplified_equal(a, b)
 
 
 def _bare_percent(x: Any, y: Any) -> bool:
@@ -125,5 +145,7 @@ def _bare_percent(x: Any, y: Any) -> bool:
     return percent is not None and math_verify.grader.get_pct_val(y) is None and percent == y
 
 
-# math-verify has no hook for it; it looks the function up in its module at each comparison.
+# math-verify has no hook for these; it looks the functions up in its module at each comparison.
+_simplified_equal = math_verify.grader.sympy_symbolic_eq
 math_verify.grader.sympy_numeric_eq = _numeric_equal
+math_verify.grader.sympy_symbolic_eq = _symbolic_equal

@@ -12,6 +12,8 @@ from polaris.answers import normal_form
 MAX_SPANS = 64  # of one response, from its beginning: underlining everything must not pay
 MAX_LENGTH = 256  # characters; a longer span is prose, not a result
 MAX_WORDS = 8  # of a span without any mathematics in it
+_COMMAND = "\\underline"
+_BRACE = re.compile(r"\s*\{")
 _TOKEN = re.compile(r"\\underline\s*\{|\\.|[{}]", re.DOTALL)
 _SIZED = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 _PROSE = re.compile(r"[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*[.!?]?")
@@ -24,21 +26,43 @@ def underlined(response: str) -> list[str]:
     the spans inside them count. One pass over the text, linear however the braces are nested.
     """
     spans: list[tuple[int, int]] = []
-    open_braces: list[int | None] = []  # start of the content for an underline, None for another brace
-    first = response.find("\\underline")
-    for token in _TOKEN.finditer(response, first) if first >= 0 else ():
+    position = 0
+    while (start := _next_underline(response, position)) is not None:
+        position = _read_span(response, start, spans)
+    return [response[start:end] for start, end in spans[:MAX_SPANS]]
+
+
+def _next_underline(text: str, position: int) -> int | None:
+    """Where the content of the next underline begins, at or after `position`."""
+    while (found := text.find(_COMMAND, position)) >= 0:
+        position = found + len(_COMMAND)
+        before = found
+        while before and text[before - 1] == "\\":
+            before -= 1
+        if (found - before) % 2 == 0 and (brace := _BRACE.match(text, position)):
+            return brace.end()
+    return None
+
+
+def _read_span(text: str, start: int, spans: list[tuple[int, int]]) -> int:
+    """Read one outermost underline, and those in it, into `spans`; the position after it, or the text's end if it
+    never closes. Text between underlines is not looked at."""
+    open_braces: list[int | None] = [start]  # start of the content for an underline, None for another brace
+    for token in _TOKEN.finditer(text, start):
         mark = token[0]
         if mark == "{":
             open_braces.append(None)
         elif len(mark) > 2:
             open_braces.append(token.end())
-        elif mark == "}" and open_braces:
-            start, end = open_braces.pop(), token.start()
-            if start is not None and end - start <= MAX_LENGTH:
-                while spans and spans[-1][0] > start:
+        elif mark == "}":
+            begin, end = open_braces.pop(), token.start()
+            if begin is not None and end - begin <= MAX_LENGTH:
+                while spans and spans[-1][0] > begin:
                     spans.pop()
-                spans.append((start, end))
-    return [response[start:end] for start, end in spans[:MAX_SPANS]]
+                spans.append((begin, end))
+            if not open_braces:
+                return token.end()
+    return len(text)
 
 
 @functools.lru_cache(maxsize=1 << 16)  # the responses to a problem underline the same things

@@ -22,6 +22,8 @@ SPANS = [
     (r"\underline{" + "x" * (MAX_LENGTH + 1) + r" \underline{c=5}}", ["c=5"]),
     (r"\underline{" + "x" * MAX_LENGTH + "}", ["x" * MAX_LENGTH]),
     (r"\underline a", []),
+    (r"1 \\underline{a} \\\underline{b=2}", ["b=2"]),
+    (r"{ \underline{a=1} \{ \underline{b=2} }", ["a=1", "b=2"]),
     (r"\underlined{a}", []),
     ("", []),
 ]
