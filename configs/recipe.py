@@ -14,7 +14,7 @@ from large_sft.settings import LargeSft
 from merge.alpha import spelled
 from merge.settings import Merge
 from polaris.errors import UserError
-from polaris.sections import UNPINNED, Evaluate, HubModel, HubProblems, Inputs, Report
+from polaris.sections import UNPINNED, Clean, Evaluate, HubModel, HubProblems, Inputs, Report
 from polaris.settings import Section, describe
 from small_rl.settings import SmallRl
 
@@ -38,6 +38,7 @@ class Recipe(Section):
     invalidate_on_code: Annotated[bool, Field(description="a changed module reruns its stages; false: only reported")]
     tools: Tools
     inputs: Inputs
+    clean: Annotated[dict[str, Clean], Field(description="training set -> which of its problems stay")]
     small_rl: SmallRl
     large_sft: LargeSft
     merge: Merge

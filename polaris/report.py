@@ -62,7 +62,7 @@ def collect(
         "checkpoints": list(trained.values()),
         "curves": lineage.curve_rows(checkpoints),
         "difficulty": lineage.difficulty_rows(data),
-        "data": [{"stage": one.stage, "metrics": one.metrics} for one in data],
+        "data": [{"stage": lineage.label(one, run), "metrics": one.metrics} for one in data],
         "timings": lineage.timing_rows(stages, run),
         "lineage": lineage.lineage_rows(stages, run),
     }

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag
 from polaris.answers import Grader
 from polaris.problem_layouts import Gold
 from polaris.settings import Count, Engine, Fraction, Sampling, Section, Seed
+from polaris.suitability import Rule
 
 UNPINNED = "unpinned"
 Revision = Annotated[str, Field(pattern=r"^(unpinned|[0-9a-f]{40})$", description="commit, set by `polaris pin`")]
@@ -143,6 +144,21 @@ class Grading(Section):
     timeout: Annotated[float, Field(gt=0, description="seconds for one answer")]
     workers: Count
     max_failures: Annotated[Fraction, Field(description="share of timeouts and crashes that stops the stage")]
+
+
+# --- cleaning -------------------------------------------------------------------------------------------------------
+class Clean(Section):
+    """Which problems of a training set stay (polaris.clean_problems; docs/data.md)."""
+
+    unsuitable: Annotated[list[Rule], Field(description="leave these out; empty for prompts that nobody grades")]
+    max_characters: Annotated[Count, Field(description="of a problem's text")]
+    duplicate_ngram: Annotated[Count, Field(description="words and operators whose runs are compared within the set")]
+    duplicate_share: Annotated[
+        float, Field(gt=0, le=1, description="Jaccard of their runs that makes two problems one")
+    ]
+    leak_ngram: Annotated[Count, Field(description="words in a row that no training and benchmark problem may share")]
+    leak_template: Annotated[int, Field(ge=2, description="a run in so many training problems is a template, no leak")]
+    grading: Annotated[Grading, Field(description="for the rule unparseable_gold")]
 
 
 # --- evaluation and report --------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ for NAME, SOURCE in MODELS.items():
 
 
 rule problems:
-    "Problems of the stages: `format` (format SFT), `rl`, `distill` (prompts of the traces)."
+    "Problems as they come, for the stages: `format` (format SFT), `rl`, `distill` (prompts of the traces)."
     input:
         lambda w: problems_file(RECIPE.inputs.problems[w.set]),
     output:
@@ -73,3 +73,21 @@ rule benchmarks:
         f"{RUN}/benchmarks/{{benchmark}}/benchmark.tsv"
     shell:
         "{PY[polaris]} -m {params.verb} --settings {params.settings:q} --code {params.code} --out {output}"
+
+
+rule clean:
+    "Without unsuitable problems, duplicates and what the benchmarks hold (V2 blog, data; docs/data.md)."
+    input:
+        problems=data_of("problems/{set}"),
+        benchmarks=[data_of(f"benchmarks/{name}") for name in RECIPE.inputs.benchmarks],
+    output:
+        data_of("clean/{set}"),
+    params:
+        settings=lambda w: settings(RECIPE.clean[w.set]),
+        code=code("polaris.clean_problems"),
+    threads: 1
+    benchmark:
+        f"{RUN}/clean/{{set}}/benchmark.tsv"
+    shell:
+        "{PY[polaris]} -m polaris.clean_problems --settings {params.settings:q} --code {params.code} "
+        "--problems {input.problems} --benchmarks {input.benchmarks} --out {output}"

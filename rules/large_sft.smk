@@ -7,7 +7,7 @@ rule traces:
     "The specialist's responses to the distillation prompts."
     input:
         model=checkpoint_of(RECIPE.small_rl.specialist),
-        problems=data_of("problems/distill"),
+        problems=data_of("clean/distill"),
     output:
         data_of("traces"),
     params:
@@ -24,7 +24,7 @@ rule traces:
 rule sft_data:
     "Traces worth teaching, as tokens of the generalist's own chat template."
     input:
-        problems=data_of("problems/distill"),
+        problems=data_of("clean/distill"),
         responses=data_of("traces"),
         base=checkpoint_of("base_large"),
     output:

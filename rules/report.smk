@@ -1,7 +1,5 @@
 """The page and results.json, from every finished stage of the run."""
 
-import os
-
 from polaris.sections import ReportPage
 
 FILTERED = [
@@ -10,10 +8,11 @@ FILTERED = [
     for folder, on in ((f"{name}_drop_easy", stage.drop_easy), (f"{name}_data", stage.overlap))
     if on
 ]
+CLEAN = [f"clean/{name}" for name in RECIPE.clean]
 STAGES = {
     "scores": [data_of(f"scores/{name}") for name in RECIPE.checkpoints],
     "checkpoints": [checkpoint_of(folder) for folder in RECIPE.checkpoints.values()],
-    "data": [data_of(name) for name in ("format_data", "rl_data", *FILTERED, "sft_data")],
+    "data": [data_of(name) for name in (*CLEAN, "format_data", "rl_data", *FILTERED, "sft_data")],
 }
 LADDER = ["base_small", "format_sft", *RECIPE.small_rl.rl]
 PAGE = ReportPage(
@@ -25,7 +24,6 @@ rule report:
     "Tables with intervals, curves, where the time went."
     input:
         **STAGES,
-        template=os.path.relpath(f"{workflow.basedir}/polaris/report.html"),  # the code digest does not see it
     output:
         data_of("report"),
     params:

@@ -8,7 +8,7 @@ if SMALL.teacher:
         "A model's answers under the underline instruction (V2 blog: GPT-OSS-20B on 20K problems)."
         input:
             model=checkpoint_of("teacher_model"),
-            problems=data_of("problems/format"),
+            problems=data_of("clean/format"),
         output:
             data_of("teacher"),
         params:
@@ -25,7 +25,7 @@ if SMALL.teacher:
 rule format_data:
     "Worked answers that teach the format."
     input:
-        problems=data_of("problems/format"),
+        problems=data_of("clean/format"),
         responses=data_of("teacher") if SMALL.teacher else [],
     output:
         data_of("format_data"),
@@ -63,7 +63,7 @@ rule difficulty:
     "k rollouts of every RL problem."
     input:
         model=checkpoint_of(SMALL.difficulty_model),
-        problems=data_of("problems/rl"),
+        problems=data_of("clean/rl"),
     output:
         data_of("difficulty"),
     params:
@@ -80,7 +80,7 @@ rule difficulty:
 rule rl_data:
     "Problems of the right difficulty, and the offline consensus sets of CORE."
     input:
-        problems=data_of("problems/rl"),
+        problems=data_of("clean/rl"),
         responses=data_of("difficulty"),
     output:
         data_of("rl_data"),

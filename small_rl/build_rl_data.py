@@ -5,9 +5,12 @@ rollouts are the problem's consensus set.
 """
 
 import collections
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from polaris import charts
 from polaris.errors import UserError
+from polaris.figure_page import figure_page
 from polaris.grade import grade_responses, summary
 from polaris.groups import by_problem
 from polaris.records import CONSENSUS, DIFFICULTY, PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
@@ -27,6 +30,37 @@ def consensus_of(graded: list[dict[str, Any]], kept: set[str]) -> ConsensusSets:
     return sets
 
 
+def same_k(difficulty: Sequence[dict[str, Any]]) -> int:
+    """Responses per problem, rows of DIFFICULTY. Raises UserError when they differ: 1 of 2 and 4 of 8 are no equals."""
+    few, many = (choose(difficulty, key=lambda row: row["k"]) for choose in (min, max))
+    if few["k"] != many["k"]:
+        raise UserError(
+            f"problem {few['problem_id']} has {few['k']} responses, problem {many['problem_id']} has {many['k']}: "
+            "difficulties compare only at the same k; generate anew"
+        )
+    return few["k"]
+
+
+def difficulty_card(name: str, difficulty: Sequence[dict[str, Any]], reasons: Mapping[str, str | None], k: int) -> str:
+    """The page that shows which problems the filter keeps. reasons: problem -> why it is dropped, or None."""
+    read = histogram([row["correct"] for row in difficulty], k)
+    kept = histogram([row["correct"] for row in difficulty if reasons[row["problem_id"]] is None], k)
+    title = f"Problems by right responses of {k}"
+    labels = [str(correct) for correct in range(k + 1)]
+    drawn = charts.column_chart(labels, [("read", 3, read), ("kept", 0, kept)], title, f"right responses of {k}")
+    why = {row["correct"]: reasons[row["problem_id"]] for row in difficulty}
+    shape = "Sets of hard problems look like a mirrored J (V1 blog): most problems are never solved, few are solved by "
+    shape += "chance, and more again nearly always. A set without the left arm is easy for this model."
+    table = [("right responses", "problems", "kept", "dropped because")]
+    table += [
+        (f"{correct} of {k}", f"{read[correct]:,}", f"{kept[correct]:,}", (why.get(correct) or "–").replace("_", " "))
+        for correct in range(k + 1)
+    ]
+    lead = [f"{sum(read):,} problems were read, {sum(kept):,} kept, by how often one model solved them."]
+    notes = [f"With {k} responses a problem's place is rough: one of 0 may be solvable, one of {k} need not be easy."]
+    return figure_page(f"Difficulty: {name}", lead, [(title, drawn, shape)], table, notes)
+
+
 def main() -> None:
     with Stage.from_command_line("small_rl.build_rl_data", RlData, inputs=("problems", "responses")) as stage:
         settings = stage.settings
@@ -43,6 +77,7 @@ def main() -> None:
             row["problem_id"]: dropped_because(row["correct"], row["k"], settings.drop_above, settings.drop_unsolved)
             for row in difficulty
         }
+        k = same_k(difficulty)
         dropped = collections.Counter(reason for reason in reasons.values() if reason)
         kept = [problem for problem_id, problem in problems.items() if reasons[problem_id] is None]
         if not kept:
@@ -51,13 +86,13 @@ def main() -> None:
         write_rows(stage.partial / "problems.parquet", kept, PROBLEMS)
         write_rows(stage.partial / "consensus.parquet", sets.rows(), CONSENSUS)
         write_rows(stage.partial / "difficulty.parquet", difficulty, DIFFICULTY)
+        (stage.partial / "card.html").write_text(difficulty_card(stage.name, difficulty, reasons, k))
         stage.say(f"{len(kept)} of {len(problems)} problems kept, {len(sets)} with a consensus set")
-        most = max(row["k"] for row in difficulty)
         stage.publish(
             metrics={
                 "kept": len(kept),
                 "dropped": dict(dropped.most_common()),
-                "histogram": histogram([row["correct"] for row in difficulty], most),
+                "histogram": histogram([row["correct"] for row in difficulty], k),
                 "consensus_sets": len(sets),
                 "consensus_steps": len(sets.rows()),
                 "grading": summary(graded),

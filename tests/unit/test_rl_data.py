@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import pytest
 
@@ -121,6 +122,22 @@ def test_difficulty_and_consensus(tmp_path, rollouts):
 def test_unsolved_problems_stay_when_asked(tmp_path, rollouts):
     done = run(build_rl_data, {"drop_above": 1.0, "drop_unsolved": False}, tmp_path / "out", **rollouts)
     assert done.metrics["kept"] == 4 and done.metrics["consensus_sets"] == 3
+
+
+def test_the_difficulty_card(tmp_path, rollouts):
+    page = run(build_rl_data, {"drop_above": 0.9, "drop_unsolved": True}, tmp_path / "out", **rollouts).file(
+        "card.html"
+    )
+    text = page.read_text()
+    assert "4 problems were read, 2 kept" in text and text.count("<svg") == 1 and "<script" not in text
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", text)][1:]
+    assert rows == [["0 of 2", "1", "0", "unsolved"], ["1 of 2", "2", "2", "–"], ["2 of 2", "1", "0", "too easy"]]
+
+
+def test_difficulties_of_another_k_do_not_compare(tmp_path, rollouts):
+    uneven = rollouts | {"responses": tables.responses(tmp_path / "uneven", [*ROLLOUTS, ROLLOUTS[0]])}
+    with pytest.raises(UserError, match="problem half has 2 responses, problem easy has 3"):
+        run(build_rl_data, {"drop_above": 0.9, "drop_unsolved": True}, tmp_path / "out", **uneven)
 
 
 def test_problems_without_responses_and_an_empty_result_are_errors(tmp_path, rollouts):

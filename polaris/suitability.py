@@ -1,0 +1,80 @@
+"""Why a problem does not suit training by its final answer, as far as its text and gold answers tell.
+
+V2 blog, data: problems "unsuitable for automatic evaluation" are dropped; which, it does not say. Each rule here would
+rather keep a doubtful problem than drop a good one.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+Rule = Literal["no_gold", "prose_gold", "unparseable_gold", "proof", "multiple_choice", "multi_part"]
+NO_GOLD, PROSE_GOLD, TOO_LONG = "no_gold", "prose_gold", "too_long"
+PROOF, MULTIPLE_CHOICE, MULTI_PART = "proof", "multiple_choice", "multi_part"
+PROSE = 6  # words of three letters and more; "no real solutions" is an answer, a sentence is a remark
+
+_ASKS = re.compile(
+    r"\b(?:find|determine|compute|calculate|evaluate|solve|what|how (?:many|much|long|far|old))\b", re.IGNORECASE
+)
+_PROVE = re.compile(
+    r"(?:\A|[.!?:;,]|\n|\$|\\\]|\band|\bthen)\s*((?:prove|show|demonstrate)\s+(?:that|the)\b|prove\b)[^.\n]{0,60}",
+    re.IGNORECASE,
+)
+_PART = re.compile(
+    r"\(([a-e1-5]|i{1,3})\)[\s$]*(?:find|determine|compute|calculate|evaluate|solve|prove|show|what|how|why|express|write|"
+    r"give|state|sketch|explain)\b",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"(?<![\\\w])[^\W\d_]{3,}")
+_LETTER = re.compile(r"\(?([A-Ea-e])\)?")
+_LISTED = re.compile(r"^\s*([A-E])[.)]\s", re.MULTILINE)
+
+
+def unsuitable(text: str, golds: Sequence[str], rules: Collection[Rule], max_characters: int) -> tuple[str, str] | None:
+    """(reason, the text that shows it) for a problem to be left out, else None.
+
+    rules: which of `Rule` apply (unparseable_gold is the grader's to say); max_characters: of the problem's text
+    """
+    if NO_GOLD in rules and not golds:
+        return NO_GOLD, ""
+    if PROSE_GOLD in rules and golds and all(len(_WORD.findall(gold)) >= PROSE for gold in golds):
+        return PROSE_GOLD, golds[0]
+    if len(text) > max_characters:
+        return TOO_LONG, f"{len(text)} characters"
+    if PROOF in rules and (found := proof(text)):
+        return PROOF, found
+    if MULTIPLE_CHOICE in rules and (found := multiple_choice(text, golds)):
+        return MULTIPLE_CHOICE, found
+    if MULTI_PART in rules and (found := multi_part(text)):
+        return MULTI_PART, found
+    return None
+
+
+def proof(text: str) -> str | None:
+    """The demand for a proof, where nothing else is asked ("Find all n. Prove that there are no others" has an answer)."""
+    found = _PROVE.search(text)
+    return found[0].strip(" .,;:\n") if found and not _ASKS.search(text) else None
+
+
+def multiple_choice(text: str, golds: Sequence[str]) -> str | None:
+    """The choices: (A) to (D) in order, or a list of them; or (a) to (c) where the gold answer is such a letter."""
+    letter = any(_LETTER.fullmatch(gold) for gold in golds)
+    for marks in ("ABC" if letter else "ABCD", "abc" if letter else ""):
+        places, place = [], 0
+        for mark in marks:
+            place = text.find(f"({mark})", place)
+            if place < 0:
+                break
+            places.append(place)
+        if marks and len(places) == len(marks):
+            return text[places[0] : places[0] + 80]
+    listed = list(_LISTED.finditer(text))
+    if "".join(mark[1] for mark in listed).startswith("ABC" if letter else "ABCD"):
+        return text[listed[0].start() : listed[0].start() + 80].strip()
+    return None
+
+
+def multi_part(text: str) -> str | None:
+    """Two questions or more, each with its mark, such as `(a) Find ... (b) Prove ...`; lists of conditions are none."""
+    found = {match[1].lower(): match for match in reversed(list(_PART.finditer(text)))}
+    return " ... ".join(match[0] for match in sorted(found.values(), key=re.Match.start)) if len(found) > 1 else None
