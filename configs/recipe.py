@@ -60,6 +60,25 @@ class Recipe(Section):
                 _same_keys(f"small_rl.rl.{name}.overlap.generate.k", stage.overlap.generate.k, ["rl_data"])
         return self
 
+    @model_validator(mode="after")
+    def _graded_problems_have_golds(self) -> "Recipe":
+        for name, benchmark in self.inputs.benchmarks.items():
+            if getattr(benchmark, "gold", "every") != "every":
+                raise ValueError(f"inputs.benchmarks.{name}.gold: must be every, since every response is graded")
+        for name in PROBLEM_SETS:
+            gold, rules = getattr(self.inputs.problems[name], "gold", "every"), self.clean[name].unsuitable
+            graded = name != "distill" or self.large_sft.sft_data.verify == "gold"
+            if gold == "none" and graded:
+                why = "with large_sft.sft_data.verify: gold, " if name == "distill" else ""
+                raise ValueError(f"inputs.problems.{name}.gold: none, but {why}these problems are graded")
+            if gold == "none" and "no_gold" in rules:
+                raise ValueError(f"clean.{name}.unsuitable: no_gold drops every problem, as their gold is none")
+            if gold == "some" and graded and "no_gold" not in rules:
+                raise ValueError(
+                    f"clean.{name}.unsuitable: no_gold is missing, but only some of these problems have one"
+                )
+        return self
+
     @property
     def checkpoints(self) -> dict[str, str]:
         """Every evaluated model in the order of the flow: name -> its folder inside the run."""

@@ -89,3 +89,21 @@ def test_unpinned_hub_ids_are_told():
     assert recipe.load([LAPTOP]).unpinned() == []
     keys = recipe.load([ROOT / "configs/polaris_v2.yaml"]).unpinned()
     assert {"inputs.base_small", "inputs.teacher", "inputs.problems.rl", "inputs.benchmarks.aime25"} <= set(keys)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ("inputs: {problems: {rl: {gold: none}}}", "inputs.problems.rl.gold: none, but these problems are graded"),
+        ("large_sft: {sft_data: {verify: gold}}", "problems.distill.gold: none, but with large_sft.sft_data.verify: gold"),
+        ("clean: {distill: {unsuitable: [no_gold]}}", "clean.distill.unsuitable: no_gold drops every problem"),
+        ("clean: {rl: {unsuitable: [proof]}}", "clean.rl.unsuitable: no_gold is missing"),
+        ("inputs: {benchmarks: {aime25: {gold: some}}}", "inputs.benchmarks.aime25.gold: must be every"),
+        ("inputs: {problems: {rl: {gold: maybe}}}", "inputs.problems.rl.gold: .*got 'maybe'"),
+        ("clean: {extra: null}", "clean.extra: "),
+    ],
+)
+def test_what_is_graded_has_golds(tmp_path, overlay, message):
+    (tmp_path / "mine.yaml").write_text(overlay)
+    with pytest.raises(UserError, match=message):
+        recipe.load([ROOT / "configs/polaris_v2.yaml", tmp_path / "mine.yaml"])
