@@ -47,7 +47,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Recipe":
-        _same_keys("inputs.problems", self.inputs.problems, PROBLEM_SETS)
+        _same_keys("inputs.problems", self.inputs.problems, dict.fromkeys([*PROBLEM_SETS, *self.small_rl.studied]))
+        _same_keys("clean", self.clean, PROBLEM_SETS)
         _same_keys("evaluate.generate.k", self.evaluate.generate.k, self.inputs.benchmarks)
         _same_keys("small_rl.difficulty.k", self.small_rl.difficulty.k, ["rl"])
         _same_keys("large_sft.traces.k", self.large_sft.traces.k, ["distill"])
@@ -55,6 +56,8 @@ class Recipe(Section):
             raise ValueError("inputs.teacher and small_rl.teacher: give both, or null for both")
         if self.small_rl.teacher:
             _same_keys("small_rl.teacher.k", self.small_rl.teacher.k, ["format"])
+        if self.small_rl.probe and (rollouts := self.small_rl.probe.rollouts):
+            _same_keys("small_rl.probe.rollouts.generate.k", rollouts.generate.k, [rollouts.problems])
         for name, stage in self.small_rl.rl.items():
             if stage.overlap:
                 _same_keys(f"small_rl.rl.{name}.overlap.generate.k", stage.overlap.generate.k, ["rl_data"])

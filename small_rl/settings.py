@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from polaris.sections import Generate, Grading
 from polaris.settings import Count, Engine, Fraction, Section, Seed, Temperature
+from small_rl.study_settings import Probe, TemperatureSearch
 
 LearningRate = Annotated[float, Field(gt=0, lt=1)]
 ROLLOUT_DTYPE = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -183,6 +184,8 @@ class SmallRl(Section):
         dict[str, RlStage], Field(min_length=1, description="in order; a stage may start from an earlier one")
     ]
     specialist: Annotated[str, Field(description="the RL stage whose traces teach the generalist")]
+    temperature_search: Annotated[dict[str, TemperatureSearch], Field(description="in order; {}: none")]
+    probe: Annotated[Probe | None, Field(description="similarity of right and wrong trajectories; null: none")]
 
     @model_validator(mode="after")
     def _stages_in_order(self) -> "SmallRl":
@@ -207,6 +210,33 @@ class SmallRl(Section):
             raise ValueError(f"specialist: {self.specialist} is no RL stage; possible: {' '.join(self.rl)}")
         return self
 
+    @model_validator(mode="after")
+    def _studies_name_what_exists(self) -> "SmallRl":
+        models = {f"temperature_search.{name}": search.model for name, search in self.temperature_search.items()}
+        if self.probe and self.probe.rollouts:
+            models["probe.rollouts"] = self.probe.rollouts.model
+        possible = ["base_small", "format_sft", *self.rl]
+        for where, model in models.items():
+            if model not in possible:
+                raise ValueError(f"{where}.model: {model} is no model of this part; possible: {' '.join(possible)}")
+        earlier: list[str] = []
+        for name, search in self.temperature_search.items():
+            where = f"temperature_search.{name}"
+            if not name.isidentifier():
+                raise ValueError(f"{where}: choose another name for this search (an identifier)")
+            if search.after and search.after not in earlier:
+                raise ValueError(f"{where}.after: {search.after} is no earlier search; possible: {' '.join(earlier)}")
+            if search.after and search.model not in self.rl:
+                raise ValueError(f"{where}.model: {search.model} is no RL stage, after which diversity is set back")
+            earlier.append(name)
+        return self
+
+    @property
+    def studied(self) -> list[str]:
+        """Problem sets of the temperature searches and of the probe."""
+        probed = [self.probe.rollouts.problems] if self.probe and self.probe.rollouts else []
+        return [*(search.problems for search in self.temperature_search.values()), *probed]
+
 
 RESERVED = {"base_small", "base_large", "format_data", "format_sft", "difficulty", "rl_data", "traces", "sft_data"}
 RESERVED |= {
@@ -217,8 +247,12 @@ RESERVED |= {
     "responses",
     "scores",
     "problems",
+    "clean",
     "benchmarks",
     "teacher",
+    "temperature",
+    "probe",
+    "probe_rollouts",
 }
 
 

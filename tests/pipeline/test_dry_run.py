@@ -88,3 +88,48 @@ def test_an_unpinned_model_is_refused_when_it_is_needed(tmp_path):
     done = snakemake(tmp_path, target, configs=["configs/polaris_v2.yaml"], env=OFFLINE)
     assert done.returncode != 0
     assert "Qwen/Qwen3-4B-Thinking-2507" in done.stdout and "polaris pin" in done.stdout
+
+
+SEARCHES = """
+small_rl:
+  temperature_search:
+    first: &search
+      model: format_sft
+      problems: held_out
+      after: null
+      reset: null
+      grid: [0.6, 1.0, 1.4]
+      k: 4
+      instruction: ""
+      top_p: 1.0
+      top_k: -1
+      max_tokens: 96
+      sampling_seed: 5
+      engine: {dtype: float32, max_model_len: 256, max_num_seqs: 256, tensor_parallel: 1, memory: 0.25}
+      grading: {grader: math_verify, format: think, timeout: 5.0, workers: 1, max_failures: 0.02}
+      tolerance: 0.03
+      collapse: 0.15
+      confidence: 0.95
+      resamples: 2000
+      seed: 0
+    second:
+      <<: *search
+      model: core
+      after: first
+      reset: {slight_fall: 0.2, fine_step: 0.05, wide_step: 0.1}
+      grid: [1.4, 1.45]
+inputs:
+  problems:
+    held_out: {family: chain, count: 64, depth: [2, 5], slips: 0.0, pool: train, seed: 6}
+"""
+
+
+def test_two_temperature_searches_are_a_graph(tmp_path):
+    (tmp_path / "mine.yaml").write_text(SEARCHES)
+    done = snakemake(tmp_path, "-n", "-p", configs=[CONFIGS[0], str(tmp_path / "mine.yaml")])
+    assert done.returncode == 0, done.stdout[-4000:]
+    table = jobs(done.stdout)
+    assert table["responses_at_temperature"] == 5 and table["temperature_first"] == table["temperature_second"] == 1
+    assert "--model runs/laptop/core/checkpoint.json --problems runs/laptop/problems/held_out/data.json" in done.stdout
+    reset = "--last runs/laptop/temperature/first/data.json --trained runs/laptop/core/checkpoint.json"
+    assert f"temperature/second/T=1.45/data.json {reset} --out runs/laptop/temperature/second/data.json" in done.stdout

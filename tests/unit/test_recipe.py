@@ -35,6 +35,19 @@ def test_an_overlay_changes_one_value_of_one_stage(tmp_path):
     assert before == after
 
 
+def search(change: str) -> str:
+    """An overlay with one temperature search, one of its values changed."""
+    values = {
+        "model": "format_sft", "problems": "rl", "after": None, "reset": None, "grid": [0.5, 1.0], "k": 4, "instruction": "",
+        "top_p": 1.0, "top_k": -1, "max_tokens": 96, "sampling_seed": 5,
+        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1, "memory": 0.25},
+        "grading": {"grader": "math_verify", "format": "think", "timeout": 5.0, "workers": 1, "max_failures": 0.02},
+        "tolerance": 0.03, "collapse": 0.15, "confidence": 0.95, "resamples": 200, "seed": 0,
+    }  # fmt: skip
+    values |= yaml.safe_load("{" + change + "}")
+    return yaml.safe_dump({"small_rl": {"temperature_search": {"one": values}}})
+
+
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
@@ -45,6 +58,13 @@ def test_an_overlay_changes_one_value_of_one_stage(tmp_path):
         ("small_rl: {rl: {grpo: {start: core}}}", "rl.grpo.start: core is a later stage"),
         ("small_rl: {rl: {grpo: {start: corr}}}", "rl.grpo.start: corr does not exist"),
         ("small_rl: {specialist: nobody}", "specialist: nobody is no RL stage"),
+        (search("model: corr"), "temperature_search.one.model: corr is no model"),
+        (search("after: two, reset: {slight_fall: 0.2, fine_step: 0.05, wide_step: 0.1}"), "one.after: two is no earlier"),
+        (search("after: one"), "`after` and `reset`: give both"),
+        (search("grid: [1.0, 0.5]"), "grid: temperatures must rise"),
+        (search("grid: [1.0, 1.005]"), "grid: 1.005 has more than two decimals"),
+        (search("tolerance: 0.5"), r"collapse \(0.15\) must not be below tolerance \(0.5\)"),
+        (search("problems: other"), "inputs.problems: must have exactly the keys format, rl, distill, other"),
         ("small_rl: {rl: {core: {core: {consensus: grpo}}}}", "core.consensus: grpo has no consensus sets"),
         ("small_rl: {rl: {core: {drop_easy: {log: core, rule: mean, above: 0.9}}}}", "drop_easy.log: core is no earlier RL stage"),
         ("small_rl: {rl: {grpo: {substitution: {}}}}", "grpo.substitution.min_informative: this key is missing"),

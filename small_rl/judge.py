@@ -1,0 +1,126 @@
+"""A model's opinion of how alike two lists of intermediate results are: 1 to 10 (V2 blog, the probing study).
+
+Any OpenAI-compatible address (`POST <address>/chat/completions`). Only the results are sent, never a trace. A reply that
+is no integer from 1 to 10 is counted, not guessed at. Redirects are not followed: the key is for this address alone.
+"""
+
+import http.client
+import json
+import os
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from polaris.answers import END_OF_THOUGHT
+from polaris.errors import UserError
+from polaris.progress import Progress
+from small_rl.study_settings import Judge
+
+QUESTION = (
+    "Two solutions of the same problem gave these intermediate results, each a JSON list.\n\nSolution A: {a}\n\n"
+    "Solution B: {b}\n\nHow similar are the two lists as mathematics? 1: nothing in common. 10: the same results. "
+    "Reply with one integer from 1 to 10 and nothing else."
+)
+OUTSIDE, UNREADABLE, NO_REPLY, NOT_ASKED = "outside_1_to_10", "unreadable", "no_reply", "not_asked"
+LONGEST = 1 << 22  # bytes of a reply
+PAUSE = 30.0  # seconds between two attempts, at most
+Lists = tuple[Sequence[str], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """value: 1 to 10, or None where `problem` says why there is none."""
+
+    value: int | None
+    problem: str | None
+
+
+def read_score(reply: str) -> Score:
+    """The score in a reply, after its last </think> if there is one: a bare integer, and nothing else."""
+    text = reply.rpartition(END_OF_THOUGHT)[2].strip()
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        return Score(None, UNREADABLE)
+    value = int(text)
+    return Score(value, None) if 1 <= value <= 10 else Score(None, OUTSIDE)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def scores(pairs: Sequence[Lists], judge: Judge) -> list[Score]:
+    """The score of every pair, in order, within `judge.limit` seconds and the last attempt.
+
+    Raises UserError where the address refuses what is asked (a status that no further attempt would change).
+    """
+    if judge.key and not os.environ.get(judge.key):
+        raise UserError(f"judge.key: the environment variable {judge.key} is not set")
+    opener = urllib.request.build_opener(_NoRedirect)
+    until = time.monotonic() + judge.limit
+    progress = Progress("judge", len(pairs), unit="pair")
+    found = []
+    with ThreadPoolExecutor(judge.workers) as threads:
+        try:
+            for score in threads.map(lambda pair: _ask(opener, pair, judge, until), pairs):
+                found.append(score)
+                progress.update(len(found))
+        except UserError:
+            threads.shutdown(cancel_futures=True)
+            raise
+    return found
+
+
+def _ask(opener: urllib.request.OpenerDirector, pair: Lists, judge: Judge, until: float) -> Score:
+    """One question, with its retries."""
+    if time.monotonic() >= until:
+        return Score(None, NOT_ASKED)
+    for attempt in range(judge.retries + 1):
+        if attempt:
+            time.sleep(max(0.0, min(PAUSE, 2.0 ** (attempt - 1), until - time.monotonic())))
+        if time.monotonic() >= until:
+            break
+        try:
+            return read_score(_reply(opener, pair, judge))
+        except urllib.error.HTTPError as error:
+            if error.code < 500 and error.code not in (408, 429):
+                raise UserError(
+                    f"judge.address {judge.address}: it answered {error.code} {error.reason}; is the address (up to "
+                    "/v1), the model's name and the key right?"
+                ) from None
+        except (OSError, http.client.HTTPException):
+            pass
+        except (ValueError, LookupError, TypeError):
+            return Score(None, UNREADABLE)
+    return Score(None, NO_REPLY)
+
+
+def _reply(opener: urllib.request.OpenerDirector, pair: Lists, judge: Judge) -> str:
+    """The text of one reply, within twice judge.timeout. Raises OSError, and ValueError for another layout."""
+    a, b = (json.dumps(list(steps), ensure_ascii=False) for steps in pair)
+    body = {
+        "model": judge.model,
+        "messages": [{"role": "user", "content": QUESTION.format(a=a, b=b)}],
+        "temperature": 0,
+        "max_tokens": judge.max_tokens,
+    }
+    headers = {"Content-Type": "application/json"}
+    if judge.key:
+        headers["Authorization"] = f"Bearer {os.environ[judge.key].strip()}"
+    request = urllib.request.Request(
+        f"{judge.address.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers, method="POST"
+    )
+    until, data = time.monotonic() + judge.timeout, b""
+    with opener.open(request, timeout=judge.timeout) as response:
+        while part := response.read1(1 << 16):
+            data += part
+            if time.monotonic() > until or len(data) > LONGEST:
+                raise TimeoutError("the reply does not end")
+    content = json.loads(data)["choices"][0]["message"]["content"]
+    if not isinstance(content, str):
+        raise ValueError("the reply has no text")
+    return content
