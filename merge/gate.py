@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from merge.checkpoint import Checkpoint
+from merge.tied import with_heads_of
 from polaris.errors import UserError
 
 FLOATS = ("BF16", "F16", "F32")
@@ -21,11 +22,16 @@ VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 SPARE_BYTES = 64 << 20  # kept free beyond the weights: tokenizer, manifest, the file system's own
 
 
-def check_pair(base: Checkpoint, distilled: Checkpoint) -> None:
-    """Raises UserError, naming the first difference, unless the two differ in their weights' values only."""
-    _check_tensors(base, distilled)
+def check_pair(base: Checkpoint, distilled: Checkpoint) -> Checkpoint:
+    """The distilled checkpoint with the base's tensors, where tied embeddings are saved differently.
+
+    Raises UserError, naming the first difference, unless the two differ in their weights' values only. Tokenizers are
+    compared by `check_tokenizer`.
+    """
     _check_config(base.folder, distilled.folder)
-    _check_tokenizer(base.folder, distilled.folder)
+    distilled = with_heads_of(base, distilled)
+    _check_tensors(base, distilled)
+    return distilled
 
 
 def check_space(folder: Path, needed: int) -> None:
@@ -33,9 +39,30 @@ def check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE_BYTES:
         raise UserError(
-            f"{folder}: the merged model needs {(needed + SPARE_BYTES) / 1e9:.2f} GB and only {free / 1e9:.2f} GB are "
-            "free; make room there, or put the run on another disk"
+            f"{folder}: merging needs {(needed + SPARE_BYTES) / 1e9:.2f} GB and only {free / 1e9:.2f} GB are free; "
+            "make room there, or put the run on another disk"
         )
+
+
+def check_tokenizer(base: Path, distilled: Path) -> None:
+    """Raises UserError, naming the first difference, unless both read and write text in the same way."""
+    shared = [name for name in TOKENIZER_FILES if (base / name).is_file() and (distilled / name).is_file()]
+    if not set(shared) & set(VOCABULARIES):
+        raise UserError(
+            f"{distilled}: none of {', '.join(VOCABULARIES)} is both here and in {base}, so that the vocabularies "
+            "cannot be compared; copy the tokenizer beside the model that lacks it"
+        )
+    for name in shared:
+        if _vocabulary(base / name) != _vocabulary(distilled / name):
+            raise UserError(f"{distilled / name}: it differs from {base / name}: token ids would mean different words")
+    for what, read in (("the special tokens", _special_tokens), ("the chat template", _chat_template)):
+        ours, theirs = read(base), read(distilled)
+        if ours != theirs:
+            raise UserError(
+                f"{distilled}: {what} (tokenizer_config.json and its companions) are {_short(theirs)}, "
+                f"{_short(ours)} in {base}; merge models of one prompt format, copy the base's files, or say whose to "
+                "take (merge.tokenizer: base or distilled)"
+            )
 
 
 def _check_tensors(base: Checkpoint, distilled: Checkpoint) -> None:
@@ -78,25 +105,6 @@ def _config(folder: Path) -> dict[str, Any]:
     config = _read_json(folder / "config.json")
     config = {RENAMED_CONFIG_KEYS.get(key, key): value for key, value in config.items() if value is not None}
     return {key: value for key, value in config.items() if key not in FREE_CONFIG_KEYS}
-
-
-def _check_tokenizer(base: Path, distilled: Path) -> None:
-    shared = [name for name in TOKENIZER_FILES if (base / name).is_file() and (distilled / name).is_file()]
-    if not set(shared) & set(VOCABULARIES):
-        raise UserError(
-            f"{distilled}: none of {', '.join(VOCABULARIES)} is both here and in {base}, so that the vocabularies "
-            "cannot be compared; copy the tokenizer beside the model that lacks it"
-        )
-    for name in shared:
-        if _vocabulary(base / name) != _vocabulary(distilled / name):
-            raise UserError(f"{distilled / name}: it differs from {base / name}: token ids would mean different words")
-    for what, read in (("the special tokens", _special_tokens), ("the chat template", _chat_template)):
-        ours, theirs = read(base), read(distilled)
-        if ours != theirs:
-            raise UserError(
-                f"{distilled}: {what} (tokenizer_config.json and its companions) are {_short(theirs)}, "
-                f"{_short(ours)} in {base}; merge models of one prompt format, or copy the base's files"
-            )
 
 
 def _vocabulary(path: Path) -> Any:

@@ -1,74 +1,91 @@
-"""Merge the base and the distilled model into one: theta = alpha * base + (1 - alpha) * distilled.
+"""Merge the base and the distilled model: theta = alpha * base + (1 - alpha) * distilled.
 
+    python -m merge.merge_models --settings S --base B --distilled D --out runs/x/merged/alpha=0.30/checkpoint.json
+    ... --alphas 0.3 0.4 0.5 --out 'runs/x/merged/alpha={alpha}/checkpoint.json'   several in one reading of the inputs
+    ... --dry-run                                                                  verdict, sizes, time; no merge
+
+With --alphas the settings have no alpha, and the results are those of as many single merges: Snakemake finds them done.
 Alpha 0 and 1 are no merges: they are the distilled model and the base themselves, and the recipe evaluates those.
 """
 
-import threading
+import argparse
+import contextlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from merge import gate, mergekit_backend, stream
+from merge import estimate, merging
 from merge.alpha import spelled
-from merge.checkpoint import Checkpoint, copy_companions, read_checkpoint
-from merge.settings import MergeOne
-from polaris.progress import Progress
+from merge.checkpoint import Checkpoint, read_checkpoint
+from merge.settings import MergeOne, Merging
+from polaris.errors import UserError
+from polaris.settings import validated
 from polaris.stage import Stage, run_verb
 
-MEGABYTE = 1_000_000
+MODULE = "merge.merge_models"
 
 
 def main() -> None:
-    with Stage.from_command_line("merge.merge_models", MergeOne, inputs=("base", "distilled")) as stage:
-        base, distilled = (read_checkpoint(stage.inputs[name].model) for name in ("base", "distilled"))
-        gate.check_pair(base, distilled)
-        gate.check_space(stage.partial, base.size)
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--alphas", nargs="+", type=float)
+    parser.add_argument("--dry-run", action="store_true")
+    own, rest = parser.parse_known_args()
+    stages = _several(own.alphas, rest) if own.alphas else [_one(MergeOne, rest)]
+    settings, folder = stages[0].settings, stages[0].folder
+    base, distilled = (read_checkpoint(stages[0].inputs[name].model) for name in ("base", "distilled"))
+    checked = (settings, base, distilled, folder, len(stages), stages[0].say)
+    if own.dry_run:
+        merging.check(*checked)
+        written = merging.needed_bytes(settings, base, len(stages))
+        print(estimate.describe(base, distilled, written, folder))
+        return
+    with contextlib.ExitStack() as entered:
+        for stage in stages:
+            entered.enter_context(stage)
+        _merge(stages, base, merging.check(*checked))
+
+
+def _merge(stages: Sequence[Stage], base: Checkpoint, distilled: Checkpoint) -> None:
+    """One reading of the inputs; the stages' settings are the same but for alpha."""
+    started = time.monotonic()
+    for stage in stages:
         alpha = spelled(stage.settings.alpha)
         stage.say(f"theta = {alpha} * {base.folder} + (1 - {alpha}) * {distilled.folder}")
-        out = stage.partial / "model"
-        out.mkdir()
-        started = time.monotonic()
-        merge = _by_stream if stage.settings.backend == "stream" else _by_mergekit
-        changes = merge(stage, base, distilled, out)
-        merged = read_checkpoint(out)
-        measured = {"tensors": len(merged.shard_of), "bytes": merged.size, "merging_seconds": _since(started)}
-        stage.publish(metrics={"alpha": stage.settings.alpha, **measured, **changes})
-
-
-def _by_stream(stage: Stage, base: Checkpoint, distilled: Checkpoint, out: Path) -> dict[str, Any]:
-    """Our merger; returns how far the result is from both."""
-    progress = Progress(stage.name, -(-base.size // MEGABYTE), unit="megabyte")
-    lock, done = threading.Lock(), 0
-
-    def advanced(size: int) -> None:
-        nonlocal done
-        with lock:
-            done += size
-            progress.update(done // MEGABYTE)
-
-    tally = stream.merge(base, distilled, stage.settings.alpha, out, stage.settings.threads, advanced)
-    progress.update(progress.total)
-    copy_companions(base.folder, out)
-    return {
-        "share_differing_from_base": tally.from_base / max(1, tally.weights),
-        "share_differing_from_distilled": tally.from_distilled / max(1, tally.weights),
-        "largest_change_of_base": tally.largest,
-    }
-
-
-def _by_mergekit(stage: Stage, base: Checkpoint, distilled: Checkpoint, out: Path) -> dict[str, Any]:
-    """mergekit's linear merge; it measures nothing."""
-    if any(".experts." in name for name in base.shard_of):
-        stage.say(
-            "warning: mergekit writes a mixture's experts fused (experts.gate_up_proj), not as the base has them: "
-            "transformers 5 reads that, engines that look for experts.0.gate_proj do not"
+        (stage.partial / "model").mkdir()
+    outs = {stage.settings.alpha: stage.partial / "model" for stage in stages}
+    label = " ".join(stage.name for stage in stages)
+    results = merging.write(stages[0].settings, base, distilled, outs, stages[0].log, stages[0].say, label)
+    for stage in stages:
+        measured, digests = results[stage.settings.alpha]
+        merged = read_checkpoint(stage.partial / "model")
+        counted = {"tensors": len(merged.shard_of), "bytes": merged.size}
+        seconds = {"merging_seconds": round(time.monotonic() - started, 2)}
+        stage.publish(
+            metrics={"alpha": stage.settings.alpha, **counted, **seconds, **measured},
+            digests={f"model/{name}": digest for name, digest in digests.items()},
         )
-    mergekit_backend.merge(base, distilled, stage.settings.alpha, out, stage.settings.threads, stage.log)
-    return {}
 
 
-def _since(started: float) -> float:
-    return round(time.monotonic() - started, 2)
+def _one(settings: type[Merging], arguments: list[str]) -> Stage:
+    return Stage.from_command_line(MODULE, settings, inputs=("base", "distilled"), argv=arguments)
+
+
+def _several(alphas: list[float], arguments: list[str]) -> list[Stage]:
+    """A stage for each alpha, from one command line. Raises UserError."""
+    common = _one(Merging, arguments)
+    if common.settings.backend != "stream":
+        raise UserError("--alphas: only backend: stream merges several alphas in one reading")
+    if "{alpha}" not in str(common.out):
+        raise UserError(f"--out {common.out}: with --alphas it needs {{alpha}} where the spelling of each belongs")
+    stages: dict[Path, Stage] = {}
+    for alpha in alphas:
+        settings = validated(MergeOne, common.settings.model_dump() | {"alpha": alpha}, "--alphas")
+        try:
+            out = Path(str(common.out).replace("{alpha}", spelled(alpha)))
+        except ValueError as error:
+            raise UserError(f"--alphas: {error}") from None
+        stages[out] = Stage(MODULE, settings, common.inputs, out, "by hand")
+    return list(stages.values())
 
 
 if __name__ == "__main__":

@@ -1,55 +1,81 @@
-"""mergekit's `linear` as the other backend, set up so that its pitfalls are gone. Needs the mergekit 0.1.5 package.
+"""mergekit as the other backend, set up so that its pitfalls are gone. Needs the mergekit 0.1.5 package.
 
 * It writes the model card through the hub's API, after the weights and before the tokenizer: switched off, and offline.
 * Without a base_model the donor of tokenizer and config comes from an unordered set: base_model is given, and the base's
   files replace the rewritten ones (mergekit saves the config in the form of its own transformers version).
 * It passes NaNs on, and drops tensors that its architecture file does not know: the inputs are read before, and the
   weights of the result are counted.
+* A path with one slash would be looked up on the hub, one with a plus sign be read as a model and its adapter: paths are
+  absolute, and a plus sign is refused.
 What stays: a mixture's experts come out fused (mlp.experts.gate_up_proj, down_proj), cut into other shards.
+
+Its linear merge is the tested method; any other is passed through as the recipe writes it.
 """
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from merge import stream
-from merge.checkpoint import Checkpoint, copy_companions, read_checkpoint
+from merge.checkpoint import Checkpoint, read_checkpoint
+from merge.settings import MergekitMethod, MergeOne
 from polaris import child
 from polaris.errors import UserError
 
 SHARD_BYTES = 5_000_000_000
 LIMIT = 24 * 3600  # seconds
+LINEAR = MergekitMethod(
+    method="linear",
+    parameters={"normalize": False},  # the weights add up to 1 already
+    base={"weight": "alpha"},
+    distilled={"weight": "1 - alpha"},
+)
 
 
-def merge(base: Checkpoint, distilled: Checkpoint, alpha: float, out: Path, threads: int, log: Path) -> None:
+def merge(base: Checkpoint, distilled: Checkpoint, settings: MergeOne, out: Path, log: Path) -> None:
     """Run mergekit into the folder `out`; its configuration and its output go into the folder `log`.
 
     Raises UserError for weights that are not finite, and when mergekit fails or loses weights.
     """
     for checkpoint in (base, distilled):
+        if "+" in str(checkpoint.folder.absolute()):
+            raise UserError(f"{checkpoint.folder}: mergekit reads + in a path as an adapter; use `backend: stream`")
         stream.check_finite(checkpoint)
-    models = [
-        {"model": str(checkpoint.folder.absolute()), "parameters": {"weight": weight}}
-        for checkpoint, weight in ((base, alpha), (distilled, 1 - alpha))
-    ]
-    config = {
-        "merge_method": "linear",
-        "base_model": models[0]["model"],
-        "models": models,
-        "parameters": {"normalize": False},  # the weights add up to 1 already
-    }
     written = log / "mergekit.yaml"
-    written.write_text(yaml.safe_dump(config, sort_keys=False))
-    options = ["--no-write-model-card", f"--out-shard-size={SHARD_BYTES}", "--num-threads", str(threads)]
+    written.write_text(yaml.safe_dump(configuration(base, distilled, settings), sort_keys=False))
+    options = ["--no-write-model-card", f"--out-shard-size={SHARD_BYTES}", "--num-threads", str(settings.threads)]
     child.run(
         [sys.executable, "-m", "mergekit.scripts.run_yaml", str(written), str(out), *options],
         log=log / "mergekit.log",
-        env={"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads)},
+        env={"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(settings.threads)},
         limit=LIMIT,
     )
-    if (count := read_checkpoint(out).weights) != base.weights:
+    result = read_checkpoint(out)
+    if result.weights != base.weights:
         raise UserError(
-            f"{out}: mergekit wrote {count} of {base.weights} weights; use `backend: stream` for this model"
+            f"{out}: mergekit wrote {result.weights} of {base.weights} weights; use `backend: stream` for this model"
         )
-    copy_companions(base.folder, out)
+    if settings.mergekit:
+        stream.check_finite(result)  # another method may divide by nothing
+
+
+def configuration(base: Checkpoint, distilled: Checkpoint, settings: MergeOne) -> dict[str, Any]:
+    """mergekit's own configuration of this merge."""
+    method = settings.mergekit or LINEAR
+    folders = [str(checkpoint.folder.absolute()) for checkpoint in (base, distilled)]
+    parameters = [_with_alpha(value, settings.alpha) for value in (method.base, method.distilled)]
+    models = [{"model": f, "parameters": p} for f, p in zip(folders, parameters, strict=True)]
+    config = {"merge_method": method.method, "base_model": folders[0], "models": models}
+    config["parameters"] = _with_alpha(method.parameters, settings.alpha)
+    return config | ({"out_dtype": settings.dtype} if settings.dtype else {})
+
+
+def _with_alpha(value: Any, alpha: float) -> Any:
+    """The numbers in the place of the texts `alpha` and `1 - alpha`."""
+    if isinstance(value, dict):
+        return {key: _with_alpha(one, alpha) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_with_alpha(one, alpha) for one in value]
+    return {"alpha": alpha, "1 - alpha": 1 - alpha}.get(value, value) if isinstance(value, str) else value

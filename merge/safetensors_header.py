@@ -68,6 +68,20 @@ def parse_header(header: bytes, file_bytes: int) -> dict[str, Tensor]:
     return tensors
 
 
+def recast(header: bytes, dtype: str) -> bytes:
+    """A file's first bytes (length and JSON) for the same tensors in the same order, all of `dtype`."""
+    entries = _json_object(header[LENGTH_BYTES:])
+    kept = {"__metadata__": entries.pop("__metadata__")} if "__metadata__" in entries else {}
+    begin = 0
+    for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
+        end = begin + math.prod(entry["shape"]) * ITEM_BYTES[dtype]
+        kept[name] = {"dtype": dtype, "shape": entry["shape"], "data_offsets": [begin, end]}
+        begin = end
+    text = json.dumps(kept, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % LENGTH_BYTES)  # the data stays aligned
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text
+
+
 def parse_index(text: bytes) -> dict[str, str]:
     """The `weight_map` of model.safetensors.index.json: tensor -> shard file. Raises ValueError."""
     weight_map = _json_object(text).get("weight_map")

@@ -1,19 +1,54 @@
 """The recipe's section of the merge: theta = alpha * base + (1 - alpha) * distilled."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from merge.alpha import spelled
 from polaris.settings import Count, Section
 
+Alpha = Annotated[float, Field(ge=0, le=1)]
 
-class Merge(Section):
-    """Which alphas, and how they are made (merge.merge_models)."""
 
-    alphas: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
-    backend: Annotated[Literal["stream", "mergekit"], Field(description="stream: ours; mergekit: mergekit's linear")]
-    threads: Count
+class MergekitMethod(Section):
+    """A method of mergekit and its parameters; the texts `alpha` and `1 - alpha` stand for the numbers."""
+
+    method: str
+    parameters: Annotated[dict[str, Any], Field(description="of the whole merge")]
+    base: Annotated[dict[str, Any], Field(description="parameters of the base")]
+    distilled: Annotated[dict[str, Any], Field(description="parameters of the distilled model")]
+
+
+class Merging(Section):
+    """How a merge is made, at whichever alpha."""
+
+    backend: Annotated[Literal["stream", "mergekit"], Field(description="stream: ours; mergekit: another program's")]
+    mergekit: Annotated[MergekitMethod | None, Field(description="null: its linear merge, the same formula as ours")]
+    dtype: Annotated[Literal["bfloat16", "float16", "float32"] | None, Field(description="of the result; null: base's")]
+    tokenizer: Annotated[
+        Literal["same", "base", "distilled"],
+        Field(description="whose tokenizer and chat template; same: refuse models that differ there"),
+    ]
+    threads: Annotated[Count, Field(description="shards merged at once")]
+    direct: Annotated[bool, Field(description="write with O_DIRECT, past the page cache; network file systems vary")]
+    sha256: Annotated[bool, Field(description="this digest of every file in the manifest, besides xxh3")]
+
+    @model_validator(mode="after")
+    def _method_needs_its_program(self) -> Self:
+        if self.mergekit and self.backend != "mergekit":
+            raise ValueError("mergekit: this method needs backend: mergekit")
+        return self
+
+
+class Merge(Merging):
+    """The sweep: which alphas, and what stays of them (merge.merge_models, merge.merged_weights)."""
+
+    alphas: Annotated[list[Alpha], Field(min_length=1)]
+    keep: Annotated[
+        Literal["all", "selected"],
+        Field(description="selected: the others' weights are removed once they are evaluated; results stay"),
+    ]
+    selected: Annotated[Alpha | None, Field(description="chosen on a selection split (merge.refine); null: none yet")]
 
     @field_validator("alphas")
     @classmethod
@@ -23,10 +58,14 @@ class Merge(Section):
             raise ValueError(f"alpha {twice[0]} occurs twice")
         return alphas
 
+    @model_validator(mode="after")
+    def _selected_is_merged(self) -> Self:
+        if self.selected is not None and self.selected not in self.alphas:
+            raise ValueError(f"selected: {spelled(self.selected)} is none of the alphas")
+        return self
 
-class MergeOne(Section):
+
+class MergeOne(Merging):
     """What one merge needs to know; the other alphas of the sweep are none of its business."""
 
     alpha: Annotated[float, Field(gt=0, lt=1)]
-    backend: Literal["stream", "mergekit"]
-    threads: Count

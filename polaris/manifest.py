@@ -1,5 +1,7 @@
 """A stage's target: one small JSON file, written last, that says what the stage made and from what.
 
+A sibling `weights.json` ({"removed": [files]}) tells which weights were removed on purpose: their results stay good.
+
 `checkpoint.json` (weights lie beside it in `model/`, Hugging Face layout) or `data.json` (parquet files beside it).
 Snakemake knows only this file: it is under 1 MB, so its content, not its date, decides what reruns.
 """
@@ -16,6 +18,7 @@ import xxhash
 from polaris.errors import UserError
 
 CHUNK = 1 << 20  # bytes
+WEIGHTS_RECORD = "weights.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +51,11 @@ class Manifest:
         """The weights, in Hugging Face layout."""
         if not (self.folder / "model" / "config.json").is_file():
             raise UserError(f"{self.path}: this stage made no model, or model/config.json is gone")
+        if self.removed:
+            raise UserError(
+                f"{self.path}: its weights were removed after their evaluation; make them again: "
+                f"python -m {self.module.rpartition('.')[0]}.merged_weights present --checkpoint {self.path}"
+            )
         return self.folder / "model"
 
     def file(self, name: str) -> Path:
@@ -62,9 +70,19 @@ class Manifest:
         counted = {name: file["xxh3"] for name, file in self.files.items() if not name.startswith("log/")}
         return digest_of(counted)
 
+    @property
+    def removed(self) -> set[str]:
+        """Files that are gone on purpose, as the sibling record says."""
+        record = self.folder / WEIGHTS_RECORD
+        names = json.loads(record.read_text())["removed"] if record.is_file() else []
+        return {name for name in names if not (self.folder / name).exists()}
+
     def check_sizes(self) -> None:
-        """Every file is there in its full length (a look at the directory, not at the bytes)."""
+        """Every file is there in its full length (a look at the directory, not at the bytes) or removed on purpose."""
+        gone = self.removed
         for name, file in self.files.items():
+            if name in gone:
+                continue
             path = self.folder / name
             if not path.is_file():
                 raise UserError(f"{self.path}: its file {name} is gone; make it again: rm {self.path} and rerun")
@@ -89,15 +107,20 @@ def file_digest(path: Path) -> str:
     return state.hexdigest()
 
 
-def read(path: str | Path) -> Manifest:
-    """The manifest at `path`, its files checked for presence and size. Raises UserError."""
+def load(path: str | Path) -> Manifest:
+    """The manifest at `path`, without a look at its files. Raises UserError."""
     path = Path(path)
     try:
-        manifest = Manifest(path=path, **json.loads(path.read_text()))
+        return Manifest(path=path, **json.loads(path.read_text()))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such manifest: its stage has not finished") from None
     except (json.JSONDecodeError, TypeError) as error:
         raise UserError(f"{path}: this is not the manifest of a stage ({error})") from None
+
+
+def read(path: str | Path) -> Manifest:
+    """The manifest at `path`, its files checked for presence and size. Raises UserError."""
+    manifest = load(path)
     manifest.check_sizes()
     return manifest
 

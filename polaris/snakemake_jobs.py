@@ -48,7 +48,7 @@ def next_jobs(configs: Sequence[str]) -> set[Path]:
 
 def parsed(line: str) -> Job:
     """A job from the line with its command; whatever starts the interpreter may stand before it."""
-    words = shlex.split(line.removeprefix(COMMAND))
+    words = shlex.split(line.removeprefix(COMMAND).rpartition(" && ")[2])
     place = next(i for i, word in enumerate(words) if word == "-m" and words[i + 1].split(".")[0] in PACKAGES)
     flags: dict[str, list[str]] = {}
     for word in words[place + 2 :]:
@@ -71,6 +71,6 @@ def _jobs(configs: Sequence[str], *more: str) -> list[Job]:
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
         raise UserError("\n".join(line for line in lines if line != "Building DAG of jobs..."))
-    # The rule `all` has no command.
-    commands = [line for line in done.stdout.splitlines() if line.startswith(COMMAND) and line != COMMAND + "None"]
+    # The rule `all` has no command, and merged_weights publishes nothing.
+    commands = [line for line in done.stdout.splitlines() if line.startswith(COMMAND) and " --out " in line]
     return [parsed(line) for line in commands]

@@ -133,7 +133,7 @@ class Stage:
             (self.folder / "state").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{self.folder}: this cannot be written ({error.strerror}): choose another place") from None
-        self._take_lock()
+        self._lock = take_lock(self.folder)
         self.out.unlink(missing_ok=True)
         shutil.rmtree(self.partial, ignore_errors=True)
         self.partial.mkdir()
@@ -155,29 +155,6 @@ class Stage:
                 raise UserError(f"{where}: {error.strerror}; make room there and run it again") from None
         finally:
             self._lock.close()
-
-    def _take_lock(self) -> None:
-        """Kernel lock: released when this process ends, however it ends."""
-        self._lock = (self.folder / "state" / "lock").open("a+")
-        try:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(1.0)  # it may be only `polaris status` that looks
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            owner = self._lock.read().strip() or "unknown"
-            self._lock.close()
-            raise UserError(
-                f"{self.folder}: another process works on this stage ({owner}); wait for it or stop it"
-            ) from None
-        self._lock.truncate(0)
-        self._lock.write(
-            f"host {socket.gethostname()}, pid {os.getpid()}, job {os.environ.get('SLURM_JOB_ID', '-')}, "
-            f"since {time.strftime('%F %T')}"
-        )
-        self._lock.flush()
 
     def say(self, text: str) -> None:
         """A line for people, on stderr, beginning with the stage's name."""
@@ -227,6 +204,30 @@ class Stage:
         )
         self._published = True
         shutil.rmtree(self.state, ignore_errors=True)
+
+
+def take_lock(folder: Path) -> TextIO:
+    """The kernel's lock on the stage in `folder`: released when closed, or when this process ends, however it ends.
+
+    Raises UserError when another process holds it.
+    """
+    lock = (folder / "state" / "lock").open("a+")
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(1.0)  # it may be only `polaris status` that looks
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise UserError(f"{folder}: another process works on this stage ({owner}); wait for it or stop it") from None
+    lock.truncate(0)
+    job = os.environ.get("SLURM_JOB_ID", "-")
+    lock.write(f"host {socket.gethostname()}, pid {os.getpid()}, job {job}, since {time.strftime('%F %T')}")
+    lock.flush()
+    return lock
 
 
 def locked_by(folder: Path) -> str | None:

@@ -17,7 +17,7 @@ rule responses:
     benchmark:
         f"{RUN}/responses/{{model}}/benchmark.tsv"
     shell:
-        "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+        PRESENT + "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 

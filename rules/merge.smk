@@ -1,10 +1,15 @@
-"""The merge: theta = alpha * base + (1 - alpha) * distilled. Alpha 0 and 1 are the two inputs themselves, never copies."""
+"""The merge: theta = alpha * base + (1 - alpha) * distilled. Alpha 0 and 1 are the two inputs themselves, never copies.
 
+One job is one alpha, so that another alpha runs nothing else. `python -m merge.merge_models --alphas` makes several in
+one reading of the inputs, beforehand: the jobs then have nothing to do.
+"""
+
+from merge.alpha import spelled
 from merge.settings import MergeOne
 
 
 def merge_settings(alpha: str) -> str:
-    one = RECIPE.merge.model_dump(exclude={"alphas"})
+    one = RECIPE.merge.model_dump(exclude={"alphas", "keep", "selected"})
     return settings(MergeOne(alpha=float(alpha), **one))
 
 
@@ -24,3 +29,25 @@ rule merged:
     shell:
         "{PY[merge]} -m merge.merge_models --settings {params.settings:q} --code {params.code} "
         "--base {input.base} --distilled {input.distilled} --out {output}"
+
+
+# keep: selected. Nothing that was computed from removed weights is stale; whoever needs them again makes them again.
+REMOVING = RECIPE.merge.keep == "selected"
+MERGED = [folder for folder in RECIPE.checkpoints.values() if folder.startswith("merged/")] if REMOVING else []
+PRESENT = "{PY[merge]} -m merge.merged_weights present --checkpoint {input.model} && " if REMOVING else ""
+WEIGHTS = [f"{RUN}/{folder}/weights.json" for folder in MERGED]
+SELECTED = None if RECIPE.merge.selected is None else spelled(RECIPE.merge.selected)
+
+if REMOVING:
+
+    rule merged_weights:
+        "Weights of an alpha that was evaluated: kept if it is the selected one."
+        input:
+            model=checkpoint_of("merged/alpha={alpha}"),
+            scores=data_of("scores/alpha={alpha}"),
+        output:
+            update(f"{RUN}/merged/alpha={{alpha}}/weights.json"), # what is removed must be known at any moment
+        params:
+            state=lambda w: "present" if w.alpha == SELECTED else "removed",
+        shell:
+            "{PY[merge]} -m merge.merged_weights {params.state} --checkpoint {input.model}"

@@ -8,6 +8,16 @@ from safetensors.torch import load_file, save_file
 
 from polaris import manifest
 
+# The settings of a merge at any alpha.
+MERGING = {
+    "backend": "stream",
+    "mergekit": None,
+    "dtype": None,
+    "tokenizer": "same",
+    "threads": 2,
+    "direct": False,
+    "sha256": False,
+}
 TOKENIZER = {
     "version": "1.0",
     "model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1, "c": 2}, "unk_token": "a"},

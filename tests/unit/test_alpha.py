@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from merge.alpha import spelled
 from merge.settings import Merge, MergeOne
+from tests.unit.merge_checkpoints import MERGING
 
 
 @pytest.mark.parametrize(
@@ -31,11 +32,20 @@ def test_no_spelling(alpha):
 
 
 def test_recipe_refuses_one_alpha_twice_and_alphas_outside():
-    rest = {"backend": "stream", "threads": 1}
-    assert Merge(alphas=[0, 0.5, 1], **rest).alphas == [0, 0.5, 1]
+    sweep = {"keep": "all", "selected": None}
+    assert Merge(alphas=[0, 0.5, 1], **sweep, **MERGING).alphas == [0, 0.5, 1]
     for alphas in ([0.3, 0.30], [], [1.5], [0.1234567]):
         with pytest.raises(ValidationError):
-            Merge(alphas=alphas, **rest)
+            Merge(alphas=alphas, **sweep, **MERGING)
     for alpha in (0, 1):  # no merges: the distilled model and the base
         with pytest.raises(ValidationError):
-            MergeOne(alpha=alpha, **rest)
+            MergeOne(alpha=alpha, **MERGING)
+
+
+def test_recipe_refuses_contradictions():
+    with pytest.raises(ValidationError, match="selected: 0.40 is none of the alphas"):
+        Merge(alphas=[0.3, 0.5], keep="selected", selected=0.4, **MERGING)
+    slerp = {"method": "slerp", "parameters": {"t": "1 - alpha"}, "base": {}, "distilled": {}}
+    assert MergeOne(alpha=0.3, **MERGING | {"backend": "mergekit", "mergekit": slerp}).mergekit.method == "slerp"
+    with pytest.raises(ValidationError, match="needs backend: mergekit"):
+        MergeOne(alpha=0.3, **MERGING | {"mergekit": slerp})

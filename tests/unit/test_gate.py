@@ -22,6 +22,7 @@ def pair(tmp_path):
 
 def check(pair):
     gate.check_pair(*(read_checkpoint(folder) for folder in pair))
+    gate.check_tokenizer(*pair)
 
 
 def refused(pair, *parts):

@@ -1,0 +1,92 @@
+"""Whether a merged model's weights are on disk: remove them once they are evaluated, or make them again.
+
+    python -m merge.merged_weights removed --checkpoint runs/x/merged/alpha=0.30/checkpoint.json
+    python -m merge.merged_weights present --checkpoint ...
+
+The manifest stays as it is, so that nothing that was computed from the weights counts as stale; the sibling weights.json
+tells what is gone. `present` merges again, with the manifest's settings, into the very same bytes; for a checkpoint that
+no merge made, or whose weights are there, it does nothing.
+"""
+
+import argparse
+import functools
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from merge import merging
+from merge.checkpoint import read_checkpoint
+from merge.settings import MergeOne
+from polaris import manifest
+from polaris.errors import UserError
+from polaris.manifest import WEIGHTS_RECORD, Manifest
+from polaris.settings import validated
+from polaris.stage import run_verb, take_lock
+
+MERGE = "merge.merge_models"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m merge.merged_weights")
+    parser.add_argument("state", choices=("present", "removed"))
+    parser.add_argument("--checkpoint", required=True, type=Path, metavar="MANIFEST")
+    args = parser.parse_args()
+    one = manifest.load(args.checkpoint.absolute())
+    if one.module != MERGE:
+        if args.state == "removed":
+            raise UserError(f"{one.path}: no merge made this, and only merged weights can be made again")
+        return
+    weights = [name for name in one.files if name.startswith("model/") and name.endswith(".safetensors")]
+    with take_lock(one.folder):
+        if args.state == "removed":
+            _record(one, weights)  # first, so that a file that is missing is always known to be
+            for name in weights:
+                (one.folder / name).unlink(missing_ok=True)
+            _say(one, f"{sum(one.files[name]['size'] for name in weights) / 1e9:.2f} GB of weights are removed")
+        else:
+            if any(not (one.folder / name).is_file() for name in weights):
+                _make_again(one, weights)
+            _record(one, [])
+
+
+def _make_again(one: Manifest, weights: list[str]) -> None:
+    """The removed files from the merge's own inputs. Raises UserError unless they come out as they were."""
+    _say(one, "its weights were removed after their evaluation and are needed: they are merged again")
+    settings = validated(MergeOne, one.settings, f"{one.path}: settings")
+    inputs = {name: manifest.read(given["path"]) for name, given in one.inputs.items()}
+    for name, given in inputs.items():
+        if given.content != one.inputs[name]["content"]:
+            raise UserError(
+                f"{given.path}: it has changed since {one.path} was merged from it; rm {one.path} and rerun"
+            )
+    base, distilled = (read_checkpoint(inputs[name].model) for name in ("base", "distilled"))
+    say = functools.partial(_say, one)
+    distilled = merging.check(settings, base, distilled, one.folder, 1, say)
+    partial = one.folder / "new.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    out = partial / "model"
+    out.mkdir(parents=True)
+    written = merging.write(settings, base, distilled, {settings.alpha: out}, partial, say, one.stage)
+    _, digests = written[settings.alpha]
+    for name in weights:
+        digest = digests.get(Path(name).name) or {"xxh3": manifest.file_digest(partial / name)}
+        if digest["xxh3"] != one.files[name]["xxh3"]:
+            raise UserError(f"{partial / name}: merged again it has other bytes than before; rm {one.path} and rerun")
+    for name in weights:
+        (partial / name).rename(one.folder / name)
+    manifest.sync_folder(one.folder / "model")
+    shutil.rmtree(partial)
+
+
+def _record(one: Manifest, removed: list[str]) -> None:
+    text = json.dumps({"removed": removed, "bytes": sum(one.files[name]["size"] for name in removed)}, indent=1)
+    manifest.replace_file(one.folder / WEIGHTS_RECORD, text + "\n")
+
+
+def _say(one: Manifest, text: str) -> None:
+    print(f"{one.stage}: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    run_verb(main)

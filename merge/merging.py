@@ -1,0 +1,123 @@
+"""One merge from its checks to its files, by whichever backend: what the verbs of this package share."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from merge import estimate, gate, mergekit_backend, stream
+from merge.averages import TORCH_NAMES
+from merge.checkpoint import Checkpoint, copy_companions
+from merge.settings import MergeOne, Merging
+from polaris import manifest
+from polaris.errors import UserError
+from polaris.progress import Progress
+
+MEGABYTE = 1_000_000
+HEADER_NAMES = {name: short for short, name in TORCH_NAMES.items()}
+
+Digests = dict[str, dict[str, str]]  # file -> {"xxh3": ...}
+
+
+def needed_bytes(settings: Merging, base: Checkpoint, results: int) -> int:
+    """What so many results take on disk."""
+    return results * stream.written_bytes(base, HEADER_NAMES.get(settings.dtype))
+
+
+def check(
+    settings: Merging, base: Checkpoint, distilled: Checkpoint, folder: Path, results: int, say: Callable[[str], None]
+) -> Checkpoint:
+    """All that can be checked before a byte is written into `folder`.
+
+    Returns the distilled checkpoint with the base's tensors. Raises UserError.
+    """
+    distilled = gate.check_pair(base, distilled)
+    try:
+        gate.check_tokenizer(base.folder, distilled.folder)
+    except UserError as error:
+        if settings.tokenizer == "same":
+            raise
+        say(f"warning: {error}; the tokenizer is taken from the {settings.tokenizer} model, as the recipe says")
+    gate.check_space(estimate.existing(folder), needed_bytes(settings, base, results))
+    return distilled
+
+
+def write(
+    settings: Merging,
+    base: Checkpoint,
+    distilled: Checkpoint,
+    outs: Mapping[float, Path],
+    log: Path,
+    say: Callable[[str], None],
+    label: str,
+) -> dict[float, tuple[dict[str, Any], Digests]]:
+    """A model in the folder of each alpha, tokenizer and all: what was measured of it, and the digests of its files.
+
+    label: of the progress; log: a folder for what mergekit says. Raises UserError.
+    """
+    if settings.backend == "stream":
+        results = _by_stream(settings, base, distilled, outs, label)
+    else:
+        results = _by_mergekit(settings, base, distilled, outs, log, say)
+    donor = distilled if settings.tokenizer == "distilled" else base
+    for alpha, out in outs.items():
+        copy_companions(base.folder, donor.folder, out, settings.dtype)
+        if settings.sha256:
+            for path in out.iterdir():
+                results[alpha][1].setdefault(path.name, _both_digests(path))
+    return results
+
+
+def _by_stream(
+    settings: Merging, base: Checkpoint, distilled: Checkpoint, outs: Mapping[float, Path], label: str
+) -> dict[float, tuple[dict[str, Any], Digests]]:
+    """Our merger; measures how far each result is from both."""
+    progress = Progress(label, -(-base.size // MEGABYTE), unit="megabyte")
+    lock, done = threading.Lock(), 0
+
+    def advanced(size: int) -> None:
+        nonlocal done
+        with lock:
+            done += size
+            progress.update(done // MEGABYTE)
+
+    dtype = HEADER_NAMES.get(settings.dtype)
+    writing = stream.Writing(dtype, settings.threads, settings.direct, settings.sha256)
+    results = stream.merge(base, distilled, outs, writing, advanced)
+    progress.update(progress.total)
+    return {
+        alpha: (
+            {
+                "share_differing_from_base": one.tally.from_base / max(1, one.tally.weights),
+                "share_differing_from_distilled": one.tally.from_distilled / max(1, one.tally.weights),
+                "largest_difference_of_inputs": one.largest,
+            },
+            one.digests,
+        )
+        for alpha, one in results.items()
+    }
+
+
+def _by_mergekit(
+    settings: MergeOne,
+    base: Checkpoint,
+    distilled: Checkpoint,
+    outs: Mapping[float, Path],
+    log: Path,
+    say: Callable[[str], None],
+) -> dict[float, tuple[dict[str, Any], Digests]]:
+    """mergekit, one alpha; it measures nothing and takes no digests."""
+    ((alpha, out),) = outs.items()
+    if any(".experts." in name for name in base.shard_of):
+        say(
+            "warning: mergekit writes a mixture's experts fused (experts.gate_up_proj), not as the base has them: "
+            "transformers 5 reads that, engines that look for experts.0.gate_proj do not"
+        )
+    mergekit_backend.merge(base, distilled, settings, out, log)
+    return {alpha: ({}, {})}
+
+
+def _both_digests(path: Path) -> dict[str, str]:
+    with path.open("rb") as file:
+        return {"xxh3": manifest.file_digest(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

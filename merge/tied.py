@@ -1,0 +1,58 @@
+"""Tied embeddings: some programs save the output matrix of such a model a second time, some do not.
+
+transformers reads it from the embeddings either way. Two checkpoints of one model may thus differ by this one tensor.
+"""
+
+import dataclasses
+import json
+
+from merge.averages import CHUNK
+from merge.checkpoint import Checkpoint
+from merge.stream import read
+from polaris.errors import UserError
+
+EMBEDDINGS = "model.embed_tokens.weight"
+HEAD = "lm_head.weight"
+
+
+def with_heads_of(base: Checkpoint, distilled: Checkpoint) -> Checkpoint:
+    """`distilled` with an output matrix if and only if `base` has one; itself for a model that is not tied.
+
+    Raises UserError when a saved output matrix of a tied model is another than its embeddings.
+    """
+    if not _is_tied(base):
+        return distilled
+    for checkpoint in (base, distilled):
+        if checkpoint.shard_of.keys() >= {EMBEDDINGS, HEAD} and not _same_bytes(checkpoint):
+            raise UserError(
+                f"{checkpoint.shard_of[HEAD].path}: tensor {HEAD} differs from {EMBEDDINGS}, but config.json says "
+                "tie_word_embeddings: true; make both say the same"
+            )
+    shard_of = dict(distilled.shard_of)
+    if HEAD not in base.shard_of:
+        shard_of.pop(HEAD, None)
+    elif HEAD not in shard_of and EMBEDDINGS in shard_of:
+        shard = shard_of[EMBEDDINGS]
+        shard_of[HEAD] = dataclasses.replace(shard, tensors={HEAD: shard.tensors[EMBEDDINGS]})
+    return dataclasses.replace(distilled, shard_of=shard_of)
+
+
+def _is_tied(checkpoint: Checkpoint) -> bool:
+    config = checkpoint.folder / "config.json"
+    return config.is_file() and json.loads(config.read_text()).get("tie_word_embeddings") is True
+
+
+def _same_bytes(checkpoint: Checkpoint) -> bool:
+    tensors = [checkpoint.tensor(name) for name in (HEAD, EMBEDDINGS)]
+    size = tensors[0].end - tensors[0].begin
+    if tensors[1].end - tensors[1].begin != size:
+        return False
+    a, b = (memoryview(bytearray(CHUNK)) for _ in range(2))
+    with checkpoint.shard_of[HEAD].path.open("rb") as one, checkpoint.shard_of[EMBEDDINGS].path.open("rb") as other:
+        for done in range(0, size, CHUNK):
+            part = min(CHUNK, size - done)
+            read(one, tensors[0].begin + done, a[:part])
+            read(other, tensors[1].begin + done, b[:part])
+            if a[:part] != b[:part]:
+                return False
+    return True
