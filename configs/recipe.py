@@ -68,6 +68,13 @@ class Recipe(Section):
         for name, benchmark in self.inputs.benchmarks.items():
             if getattr(benchmark, "gold", "every") != "every":
                 raise ValueError(f"inputs.benchmarks.{name}.gold: must be every, since every response is graded")
+        for name in self.small_rl.studied:
+            gold = getattr(self.inputs.problems[name], "gold", "every")
+            cleaned = name in self.clean and "no_gold" in self.clean[name].unsuitable
+            if gold == "none" or (gold == "some" and not cleaned):
+                raise ValueError(
+                    f"inputs.problems.{name}.gold: {gold}, but temperature_search or probe grades all of them"
+                )
         for name in PROBLEM_SETS:
             gold, rules = getattr(self.inputs.problems[name], "gold", "every"), self.clean[name].unsuitable
             graded = name != "distill" or self.large_sft.sft_data.verify == "gold"

@@ -19,6 +19,7 @@ from polaris.figure_page import figure_page
 from polaris.grade import grade_responses
 from polaris.groups import by_problem
 from polaris.manifest import Manifest
+from polaris.page import axis_percent
 from polaris.records import RESPONSES, read_problems, read_rows
 from polaris.results import percent, points, span
 from polaris.sections import Generate
@@ -179,7 +180,7 @@ def page(found: dict[str, Any]) -> str:
         tones = [Line("", at, [row[key] for row in rows], low, high)]
         chosen = next(row for row in rows if row["temperature"] == found["temperature"])
         tones.append(Line("chosen", [chosen["temperature"]], [chosen[key]], tone=1))
-        return title, charts.line_chart(tones, title, "temperature", lambda y: f"{round(100 * y, 4):g}%", marks), text
+        return title, charts.line_chart(tones, title, "temperature", axis_percent, marks, (min(low), max(high))), text
 
     level = f"{100 * found['confidence']:g} %"
     accuracy_text = f"avg@{found['measured_on']['k']} with its {level} interval over problems. The best of several "

@@ -64,6 +64,8 @@ def search(change: str) -> str:
         (search("grid: [1.0, 0.5]"), "grid: temperatures must rise"),
         (search("grid: [1.0, 1.005]"), "grid: 1.005 has more than two decimals"),
         (search("tolerance: 0.5"), r"collapse \(0.15\) must not be below tolerance \(0.5\)"),
+        (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: some, limit: null}}}",
+         "inputs.problems.held.gold: some, but temperature_search or probe grades all of them"),
         (search("problems: other"), "inputs.problems: must have exactly the keys format, rl, distill, other"),
         ("small_rl: {rl: {core: {core: {consensus: grpo}}}}", "core.consensus: grpo has no consensus sets"),
         ("small_rl: {rl: {core: {drop_easy: {log: core, rule: mean, above: 0.9}}}}", "drop_easy.log: core is no earlier RL stage"),
