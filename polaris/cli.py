@@ -35,7 +35,14 @@ def status(argv: list[str]) -> None:
     states.show(args.configfile, recipe.load(args.configfile).run)
 
 
-COMMANDS = {"show": show, "pin": pin, "status": status}
+def plan(argv: list[str]) -> None:
+    """What a recipe asks of a cluster: memory, tokens, hours, disk, price; refuses what cannot work."""
+    from configs import plan as planning
+
+    planning.main(argv)
+
+
+COMMANDS = {"show": show, "pin": pin, "status": status, "plan": plan}
 
 
 def main() -> None:

@@ -1,0 +1,145 @@
+"""`polaris plan`: what a recipe asks of a cluster before a GPU is booked, and a refusal where it cannot work."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from configs import recipe
+from configs.planned_stages import Planned, Planner
+from polaris.errors import UserError
+from polaris.plan_memory import GIB, total
+from polaris.plan_profile import Profile
+from polaris.plan_time import GPUS, Gpu, Range
+from polaris.show import NONE, table
+
+TIGHT = 0.92  # share of a GPU's memory beyond which the memory model's error of some 10 % decides
+
+
+def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Planned:
+    """The stage, with what of the profile does not suit it. limits: rule -> seconds after which the verb stops a launch."""
+    reserved, notes, wrong = profile.reserved(one.rule), list(one.notes), list(one.wrong)
+    if one.gpus:
+        if reserved.gpus < one.gpus:
+            wrong.append(f"works on {one.gpus} GPUs, the profile reserves {reserved.gpus}")
+        elif reserved.gpus > one.gpus:
+            notes.append(f"works on {one.gpus} of the {reserved.gpus} reserved GPUs")
+        slot = min(reserved.seconds, limits.get(one.rule, reserved.seconds))
+        low, high = (seconds / slot for seconds in one.seconds)
+        if low > reserved.attempts:
+            wrong.append(
+                f"takes at least {low:.1f} times the limit of {slot / 3600:.0f} h; the profile tries {reserved.attempts} times"
+            )
+        elif high > 1:
+            notes.append(
+                f"up to {high:.1f} times the limit of {slot / 3600:.0f} h; the profile tries {reserved.attempts} times"
+            )
+        if one.host > reserved.memory:
+            wrong.append(
+                f"needs {one.host / 1e9:.0f} GB of a node's memory, the profile gives {reserved.memory / 1e9:.0f}"
+            )
+    return replace(one, notes=tuple(notes), wrong=tuple(wrong))
+
+
+def limits(of: recipe.Recipe) -> dict[str, float]:
+    """Seconds after which a training verb stops its engine, by rule."""
+    stages = {"format_sft": of.small_rl.format_sft, **of.small_rl.rl, "distilled": of.large_sft.sft}
+    return {name: stage.limit for name, stage in stages.items()}
+
+
+def lines(planned: Sequence[Planned], profile: Profile, gpu: Gpu, price: float | None) -> list[str]:
+    """The tables, the sums, the notes."""
+    rows = [
+        ["stage", "jobs", "GPUs", "tokens", "FLOP", "hours of one", "measured", "GPU hours", "published", "scratch"]
+    ]
+    gpu_hours = [0.0, 0.0]
+    for one in planned:
+        booked = _booked(one, profile)
+        gpu_hours = [a + b for a, b in zip(gpu_hours, booked, strict=True)]
+        measured = NONE if one.measured is None else f"{one.measured / 3600:.1f}"
+        hours = _range(tuple(s / 3600 for s in one.seconds))
+        sizes = (_bytes(one.jobs * one.published), _bytes(one.scratch))
+        reserved = profile.reserved(one.rule).gpus if one.gpus else 0
+        rows.append(
+            [
+                one.name,
+                str(one.jobs),
+                str(reserved or NONE),
+                _range(one.tokens),
+                _range(one.flops),
+                hours,
+                measured,
+                _range(booked),
+                *sizes,
+            ]
+        )
+    text = table(rows)
+    names = ("weights", "gradients", "optimizer", "activations", "logits", "KV cache", "other")
+    memory = [["GiB on one GPU", *names, "sum", "of", "verdict"]]
+    for one in planned:
+        if one.parts:
+            sizes = [f"{one.parts[name] / GIB:.1f}" if name in one.parts else NONE for name in names]
+            memory.append(
+                [one.name, *sizes, f"{total(one.parts) / GIB:.1f}", f"{gpu.memory / GIB:.1f}", _verdict(one, gpu)]
+            )
+    text += ["", *table(memory), ""]
+    text += [f"{one.name}: {note}" for one in planned for note in one.notes]
+    kept = sum(one.jobs * one.published for one in planned)
+    largest = max(planned, key=lambda one: one.scratch)
+    text += [
+        "",
+        f"disk: {_bytes(kept)} stay, at most {_bytes(kept + largest.scratch)} while {largest.name} runs",
+        f"GPU hours: {_range(tuple(gpu_hours))}",
+    ]
+    if price is not None:
+        text.append(f"price at {price:g} per GPU hour: {_range(tuple(price * hours for hours in gpu_hours))}")
+    return text
+
+
+def _booked(one: Planned, profile: Profile) -> Range:
+    """GPU hours that the jobs of a stage hold, working or not."""
+    gpus = profile.reserved(one.rule).gpus if one.gpus else 0
+    low, high = (one.jobs * gpus * seconds / 3600 for seconds in one.seconds)
+    return low, high
+
+
+def _verdict(one: Planned, gpu: Gpu) -> str:
+    if one.wrong:
+        return "refused"
+    # A vLLM engine fills its share with KV cache, whatever that is.
+    return "tight" if "KV cache" not in one.parts and total(one.parts) > TIGHT * gpu.memory else "fits"
+
+
+def _range(given: Range) -> str:
+    low, high = (_number(value) for value in given)
+    return low if low == high else f"{low}-{high}"
+
+
+def _number(value: float) -> str:
+    """Two digits that count: 0.05, 3.2, 48, 1.9e+03 as 1900, more as 2.6e9."""
+    if value == 0:
+        return NONE
+    if value >= 1e6:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _bytes(value: float) -> str:
+    return NONE if value == 0 else f"{value / 1e12:.1f} TB" if value >= 1e12 else f"{value / 1e9:.1f} GB"
+
+
+def main(argv: Sequence[str]) -> None:
+    """Command line of `polaris plan`. Raises UserError with every reason why the recipe cannot work."""
+    parser = argparse.ArgumentParser(prog="polaris plan", description=__doc__)
+    parser.add_argument("--configfile", nargs="+", default=["configs/polaris_v2.yaml"], help="as given to snakemake")
+    parser.add_argument("--profile", type=Path, default=Path("cluster/config.yaml"), help="what each rule reserves")
+    parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="A800 is planned as A100, H800 as H100")
+    parser.add_argument("--price", type=float, help="of a GPU hour, in any currency")
+    args = parser.parse_args(argv)
+    asked, gpu, profile = recipe.load(args.configfile), GPUS[args.gpu], Profile(args.profile)
+    planner = Planner(asked, gpu, Path("runs") / asked.run)
+    planned = [scheduled(one, profile, limits(asked)) for one in planner.stages()]
+    print("\n".join(lines(planned, profile, gpu, args.price)))
+    if wrong := [f"{one.name}: {reason}" for one in planned for reason in one.wrong]:
+        raise UserError("this recipe cannot work so:\n  " + "\n  ".join(wrong))

@@ -1,0 +1,287 @@
+"""What each stage of a recipe needs of GPUs, disk and time: arithmetic on the recipe's values, nothing is run."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from configs.recipe import Recipe
+from large_sft import layout
+from large_sft.qwen3 import Qwen3
+from large_sft.settings import Sft
+from polaris import manifest, plan_memory, plan_model
+from polaris.errors import UserError
+from polaris.plan_memory import GIB, Parts, Ranks, total
+from polaris.plan_model import Shape
+from polaris.plan_time import DENSE_TRAINING, MIXTURE_TRAINING, Decoding, Gpu, Range, training_seconds
+from polaris.sections import Generate, HubModel, LocalModel, Model, TinyModel
+from polaris.settings import Engine
+from small_rl.settings import FormatSft, RlStage
+
+# Mean length of a response as a share of max_tokens, where the run has not measured it: a guess.
+MEAN_LENGTH: Range = (0.25, 0.5)
+PROMPT = 300  # tokens; small beside a response
+# Rows of published sets whose recipe takes all of them; cards of the data sets.
+ROWS = {
+    "inclusionAI/AReaL-boba-Data": 106_000,
+    "MathArena/aime_2025": 30,
+    "MathArena/aime_2026": 30,
+    "MathArena/hmmt_feb_2025": 30,
+}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One stage. Ranges are (lowest, highest).
+
+    jobs: alike, of this rule; gpus: that work in one; parts: bytes on the fullest GPU; tokens, flops: of all jobs;
+    seconds: of one job; published, scratch: bytes on disk, kept and removed at the end; host: bytes per node; notes: what
+    a person should know; wrong: what cannot work; measured: seconds that a finished one took
+    """
+
+    name: str
+    rule: str
+    gpus: int
+    parts: Parts
+    tokens: Range
+    flops: Range
+    seconds: Range
+    published: float
+    scratch: float
+    host: float
+    notes: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    measured: float | None = None
+    jobs: int = 1
+
+
+class Planner:
+    """The stages of one recipe on one kind of GPU. run: folder whose finished stages say what is otherwise assumed."""
+
+    def __init__(self, recipe: Recipe, gpu: Gpu, run: Path):
+        self.recipe, self.gpu, self.run = recipe, gpu, run
+        self.small, self.large = (
+            self._shape("base_small", recipe.inputs.base_small),
+            self._shape("base_large", recipe.inputs.base_large),
+        )
+
+    def stages(self) -> Iterator[Planned]:
+        """Every stage that needs a GPU, and the models' copies, in the order of the flow."""
+        small, recipe = self.recipe.small_rl, self.recipe
+        yield self._model("base_small", self.small)
+        yield self._model("base_large", self.large)
+        if recipe.inputs.teacher:
+            teacher = self._shape("teacher_model", recipe.inputs.teacher)
+            yield self._model("teacher_model", teacher)
+            yield self._generate("teacher", "teacher", teacher, small.teacher, self._problems("format"))
+        yield self._format_sft(small.format_sft)
+        yield self._generate("difficulty", "difficulty", self.small, small.difficulty, self._problems("rl"))
+        for name, stage in small.rl.items():
+            if stage.overlap:
+                rows = self._rows("rl_data", "problems") or self._problems("rl")
+                yield self._generate(f"{name}_rollouts", f"{name}_rollouts", self.small, stage.overlap.generate, rows)
+            yield self._rl(name, stage)
+        traces = recipe.large_sft.traces
+        yield self._generate("traces", "traces", self.small, traces, self._problems("distill"))
+        yield self._sft(recipe.large_sft.sft)
+        merged = [name for name in recipe.checkpoints if name.startswith("alpha=")]
+        yield replace(self._model("merged", self.large), jobs=len(merged))
+        problems = sum(self._count(source) for source in recipe.inputs.benchmarks.values()) / len(
+            recipe.inputs.benchmarks
+        )
+        small_models = 2 + len(small.rl)
+        for shape, models, label in (
+            (self.small, small_models, "small"),
+            (self.large, len(recipe.checkpoints) - small_models, "large"),
+        ):
+            one = self._generate(f"responses ({label})", "responses", shape, recipe.evaluate.generate, problems)
+            yield replace(one, jobs=models, tokens=_times(models, one.tokens), flops=_times(models, one.flops))
+
+    def _shape(self, stage: str, source: Model) -> Shape:
+        """From the table of published models, else from the fetched or local config.json. Raises UserError."""
+        if isinstance(source, TinyModel):
+            raise UserError(f"inputs.{stage}: a tiny model runs on a CPU; there is no GPU to plan for")
+        folder = source.path if isinstance(source, LocalModel) else self.run / stage / "model"
+        config = folder / "config.json"
+        if isinstance(source, HubModel) and source.hub in plan_model.KNOWN:
+            return plan_model.KNOWN[source.hub]
+        try:
+            return plan_model.from_config(json.loads(config.read_text()))
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{config}: the shape of this model is not known ({error}); run its stage first") from None
+
+    def _count(self, source: object) -> float:
+        """Problems of a set. Raises UserError when it takes all rows of a set of unknown size."""
+        if (
+            found := getattr(source, "count", None)
+            or getattr(source, "limit", None)
+            or ROWS.get(getattr(source, "hub", ""))
+        ):
+            return float(found)
+        raise UserError(f"{source!r}: how many problems this has is not known before its stage has run; give `limit`")
+
+    def _problems(self, name: str) -> float:
+        return self._rows(f"problems/{name}", "problems") or self._count(self.recipe.inputs.problems[name])
+
+    def _made(self, stage: str) -> manifest.Manifest | None:
+        try:
+            return next(manifest.read(p) for p in (self.run / stage).glob("*.json") if p.stem in ("data", "checkpoint"))
+        except (StopIteration, UserError):
+            return None
+
+    def _rows(self, stage: str, metric: str) -> float | None:
+        made = self._made(stage)
+        value = made.metrics.get(metric) if made else None
+        return float(value) if isinstance(value, (int, float)) else None
+
+    def _lengths(self, stage: str, longest: int) -> Range:
+        """Mean tokens of a response: measured by the stage, else assumed."""
+        made = self._made(stage)
+        sets = made.metrics.get("sets") if made else None
+        if sets:
+            mean = sum(s["mean_tokens"] * s["responses"] for s in sets.values()) / sum(
+                s["responses"] for s in sets.values()
+            )
+            return mean, mean
+        return MEAN_LENGTH[0] * longest, MEAN_LENGTH[1] * longest
+
+    def _model(self, name: str, shape: Shape) -> Planned:
+        none = (0.0, 0.0)
+        return Planned(name, name, 0, {}, none, none, none, shape.weights, 0.0, 0.0)
+
+    def _engine(self, shape: Shape, engine: Engine, engines: int) -> tuple[Decoding, Parts, tuple[str, ...]]:
+        parts = plan_memory.vllm(shape, engine.tensor_parallel, self.gpu.memory, engine.memory)
+        need, wrong = shape.cache(engine.tensor_parallel) * engine.max_model_len, ()
+        if parts["KV cache"] < need:
+            left, full = parts["KV cache"] / GIB, need / GIB
+            room = f"engine: {left:.1f} GiB of a GPU are left for KV cache"
+            wrong = (
+                f"{room}, one response of max_model_len ({engine.max_model_len}) needs {full:.1f}; raise tensor_parallel",
+            )
+        decoding = Decoding(shape, self.gpu, engine.tensor_parallel, engine.memory, engine.max_num_seqs, engines)
+        return decoding, parts, wrong
+
+    def _generate(self, name: str, rule: str, shape: Shape, section: Generate, problems: float) -> Planned:
+        longest = section.sampling.max_tokens
+        decoding, parts, wrong = self._engine(shape, section.engine, 1)
+        stage = {"responses (small)": "responses/base_small", "responses (large)": "responses/base_large"}.get(
+            name, name
+        )
+        mean = self._lengths(stage, longest)
+        responses = problems * sum(section.k.values())
+        tokens = _times(responses, mean)
+        flops = tuple(t * shape.forward_flops(m) for t, m in zip(tokens, mean, strict=True))
+        seconds = decoding.seconds(responses, mean, longest)
+        text, made = 4.0 * tokens[1], self._made(stage)  # bytes
+        return Planned(
+            name, rule, section.engine.tensor_parallel, parts, tokens, flops, seconds, text, text, 0.0, wrong=wrong,
+            measured=made.seconds if made else None,
+        )  # fmt: skip
+
+    def _format_sft(self, settings: FormatSft) -> Planned:
+        examples = self._problems("format")
+        tokens = tuple(share * settings.max_tokens * examples * settings.epochs for share in MEAN_LENGTH)
+        parts = plan_memory.fsdp(self.small, settings.ranks, settings.micro_batch * settings.max_tokens)
+        flops = tuple(3 * t * self.small.forward_flops(settings.max_tokens / 2) for t in tokens)
+        seconds = training_seconds(flops, settings.ranks, self.gpu, DENSE_TRAINING)
+        size = self.small.parameters
+        return self._trained(
+            "format_sft", settings.ranks, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, 4.0 * size
+        )
+
+    def _rl(self, name: str, stage: RlStage) -> Planned:
+        gpus = stage.nodes * stage.ranks
+        decoding, rollout, wrong = self._engine(self.small, stage.engine, gpus // stage.engine.tensor_parallel)
+        parts = plan_memory.fsdp(self.small, gpus, stage.micro_tokens)
+        mean = tuple(share * stage.max_response for share in MEAN_LENGTH)
+        responses = stage.prompts_per_step * stage.rollouts
+        tokens = tuple(stage.steps * responses * m for m in mean)
+        # One pass for the old log-probabilities, one forward and backward.
+        flops = tuple(4 * t * self.small.forward_flops(m + PROMPT) for t, m in zip(tokens, mean, strict=True))
+        low, high = decoding.seconds(responses, mean, stage.max_response)
+        update = training_seconds(flops, gpus, self.gpu, DENSE_TRAINING)
+        seconds = stage.steps * low + update[0], stage.steps * high + update[1]
+        size = self.small.parameters
+        # verl keeps two checkpoints, of weights and both moments in fp32 and a Hugging Face copy.
+        planned = self._trained(name, gpus, parts, tokens, flops, seconds, 2.0 * size, 2 * 16.0 * size, 4.0 * size)
+        note = f"rollouts: {rollout['weights'] / GIB:.0f} GiB weights, {rollout['KV cache'] / GIB:.0f} GiB KV cache"
+        return replace(planned, notes=(note,), wrong=planned.wrong + wrong)
+
+    def _sft(self, settings: Sft) -> Planned:
+        place, shape = settings.layout, self.large
+        world = place.processes * place.nodes
+        ranks = Ranks(world, place.tensor, place.pipeline, place.expert, place.expert_tensor, place.context)
+        parts = plan_memory.megatron(shape, ranks, settings.pack_tokens, settings.recompute)
+        mean = self._lengths("traces", self.recipe.large_sft.traces.sampling.max_tokens)
+        longest = self.recipe.large_sft.sft_data.max_tokens
+        traces = self._problems("distill") * sum(self.recipe.large_sft.traces.k.values())
+        tokens = tuple(settings.epochs * traces * min(m, longest) for m in mean)
+        flops = tuple(3 * t * shape.forward_flops(min(m, longest)) for t, m in zip(tokens, mean, strict=True))
+        efficiency = MIXTURE_TRAINING if shape.experts else DENSE_TRAINING
+        seconds = training_seconds(flops, world, self.gpu, efficiency)
+        size, host = shape.parameters, place.processes * 2 * settings.shard_gb * 1e9
+        # A checkpoint is written beside the last one: bf16 weights, fp32 weights and both moments.
+        planned = self._trained("distilled", world, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, host)
+        return self._layout_checked(planned, settings)
+
+    def _layout_checked(self, planned: Planned, settings: Sft) -> Planned:
+        """What the trainer itself would refuse, and which layouts of so many GPUs fit where this one does not."""
+        wrong = planned.wrong
+        try:
+            layout.check(_qwen3(self.large), settings)
+        except UserError as error:
+            wrong += (str(error),)
+        if not wrong:
+            return planned
+        world = settings.layout.processes * settings.layout.nodes
+        for gpus in (world, 2 * world, 4 * world):
+            if found := self.fitting(settings, gpus):
+                ranks, need = found[0]
+                return replace(planned, wrong=wrong, notes=(f"fits: {ranks} ({need / GIB:.1f} GiB)",))
+        return replace(planned, wrong=wrong, notes=(f"no layout fits on up to {4 * world} of these GPUs",))
+
+    def fitting(self, settings: Sft, gpus: int) -> list[tuple[Ranks, float]]:
+        """Layouts of so many GPUs that the trainer accepts and that fit, the leanest first, with their bytes per GPU."""
+        found = []
+        for ranks in plan_memory.layouts(self.large, gpus):
+            need = total(plan_memory.megatron(self.large, ranks, settings.pack_tokens, settings.recompute))
+            nodes = max(1, gpus // settings.layout.processes)
+            place = {"nodes": nodes, "tensor": ranks.tensor, "pipeline": ranks.pipeline, "expert": ranks.expert}
+            asked = {**settings.layout.model_dump(), **place, "expert_tensor": 1, "context": 1}
+            try:
+                other = settings.model_copy(update={"layout": type(settings.layout).model_validate(asked)})
+                layout.check(_qwen3(self.large), other)
+            except (UserError, ValueError):
+                continue
+            if need <= self.gpu.memory:
+                found.append((ranks, need))
+        return sorted(found, key=lambda pair: pair[1])
+
+    def _trained(self, name: str, gpus: int, parts: Parts, tokens: Range, flops: Range, seconds: Range, published: float,
+                 scratch: float, host: float) -> Planned:  # fmt: skip
+        need, made, wrong = total(parts), self._made(name), ()
+        if need > self.gpu.memory:
+            sizes = ", ".join(f"{part} {size / GIB:.1f}" for part, size in parts.items())
+            wrong = (f"needs {need / GIB:.1f} GiB per GPU, it has {self.gpu.memory / GIB:.1f}: {sizes}",)
+        measured = made.seconds if made else None
+        return Planned(
+            name, name, gpus, parts, tokens, flops, seconds, published, scratch, host, wrong=wrong, measured=measured
+        )
+
+
+def _times(factor: float, given: Range) -> Range:
+    return factor * given[0], factor * given[1]
+
+
+def _qwen3(shape: Shape) -> Qwen3:
+    """The trainer's own description, for its checks."""
+    width = {
+        "feed_forward": 0 if shape.experts else shape.feed_forward,
+        "expert_feed_forward": shape.feed_forward if shape.experts else 0,
+    }
+    return Qwen3(
+        vocabulary=shape.vocabulary, hidden=shape.hidden, layers=shape.layers, heads=shape.heads, kv_heads=shape.kv_heads,
+        head_dim=shape.head_dim, experts=shape.experts, experts_per_token=shape.experts_per_token,
+        moe_layers=(bool(shape.experts),) * shape.layers, normalized_gates=True, norm_epsilon=1e-6, rope_base=1e6,
+        context=1 << 20, tied=shape.tied, **width,
+    )  # fmt: skip

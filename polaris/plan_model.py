@@ -1,0 +1,100 @@
+"""Sizes of a transformer for planning: parameters, bytes and floating point operations, as functions of its shape."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What sizes follow from. feed_forward: inner width of a dense layer, or of one expert; experts: 0 for a dense model.
+
+    stored: bytes of the published weights where they are not 2 per parameter (quantised experts), else None
+    """
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    feed_forward: int
+    experts: int
+    experts_per_token: int
+    tied: bool
+    stored: float | None = None
+
+    @property
+    def embedding(self) -> int:
+        """Parameters of one embedding matrix."""
+        return self.vocabulary * self.hidden
+
+    @property
+    def embeddings(self) -> int:
+        return self.embedding * (1 if self.tied else 2)
+
+    @property
+    def expert(self) -> int:
+        """Parameters of one expert, or of a dense layer's feed-forward block: gate, up and down projection."""
+        return 3 * self.hidden * self.feed_forward
+
+    @property
+    def attention(self) -> int:
+        """Parameters of a layer besides feed-forward blocks: attention with q/k norms, two norms, the router."""
+        projections = self.hidden * (2 * self.heads + 2 * self.kv_heads) * self.head_dim
+        return projections + 2 * self.head_dim + 2 * self.hidden + self.experts * self.hidden
+
+    @property
+    def parameters(self) -> int:
+        blocks = max(1, self.experts)
+        return self.layers * (self.attention + blocks * self.expert) + self.embeddings + self.hidden
+
+    @property
+    def active(self) -> int:
+        """Parameters that one token meets, without the input embedding, which is a look-up."""
+        blocks = self.experts_per_token if self.experts else 1
+        return self.layers * (self.attention + blocks * self.expert) + self.embedding + self.hidden
+
+    @property
+    def weights(self) -> float:
+        """Bytes of the weights as they are served: 2 per parameter, or as published."""
+        return self.stored or 2.0 * self.parameters
+
+    def cache(self, tensor: int = 1) -> float:
+        """Bytes of KV cache per token on one of `tensor` GPUs, 2 per value; a head is never cut, only copied."""
+        return 2 * 2.0 * self.layers * max(1, self.kv_heads // tensor) * self.head_dim
+
+    def forward_flops(self, length: float) -> float:
+        """Floating point operations per token of a forward pass over sequences of `length` tokens.
+
+        2 per active parameter, and 2 * 2 * heads * head_dim per earlier token for causal attention, of which there are
+        length / 2 on average. For Qwen3-235B-A22B at 4096 tokens three times this is 148 GFLOP, what NVIDIA's published
+        253 TFLOP/s and 1712 tokens/s per GPU imply (Megatron-Bridge, docs/performance-summary.md, 26.04).
+        """
+        return 2 * self.active + 2 * self.layers * length * self.heads * self.head_dim
+
+
+# From the config.json of each repository. gpt-oss-20b: its attention biases are left out; 13.8e9 bytes as published (MXFP4).
+KNOWN = {
+    "Qwen/Qwen3-4B-Thinking-2507": Shape(151936, 2560, 36, 32, 8, 128, 9728, 0, 0, True),
+    "Qwen/Qwen3-30B-A3B": Shape(151936, 2048, 48, 32, 4, 128, 768, 128, 8, False),
+    "Qwen/Qwen3-235B-A22B-Thinking-2507": Shape(151936, 4096, 94, 64, 4, 128, 1536, 128, 8, False),
+    "openai/gpt-oss-20b": Shape(201088, 2880, 24, 64, 8, 64, 2880, 32, 4, False, 13.8e9),
+}
+
+
+def from_config(config: Mapping[str, Any]) -> Shape:
+    """The shape that a Qwen3's config.json describes. Raises KeyError naming a key that is missing."""
+    experts = config.get("num_experts") or config.get("num_local_experts") or 0
+    return Shape(
+        vocabulary=config["vocab_size"],
+        hidden=config["hidden_size"],
+        layers=config["num_hidden_layers"],
+        heads=config["num_attention_heads"],
+        kv_heads=config["num_key_value_heads"],
+        head_dim=config["head_dim"],
+        feed_forward=config["moe_intermediate_size" if experts else "intermediate_size"],
+        experts=experts,
+        experts_per_token=config["num_experts_per_tok"] if experts else 0,
+        tied=bool(config.get("tie_word_embeddings", False)),
+    )

@@ -1,0 +1,57 @@
+"""What a Snakemake profile reserves for the jobs of a rule."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from polaris.errors import UserError
+
+GPUS_PER_NODE = re.compile(r"--gpus-per-node=(\d+)")
+GRES = re.compile(r"gpu:(?:\w+:)?(\d+)")
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """gpus: over all nodes; seconds: of one job; memory: bytes per node; attempts: a job that timed out is tried again."""
+
+    nodes: int
+    gpus: int
+    seconds: float
+    memory: float
+    attempts: int
+
+
+class Profile:
+    """`cluster/config.yaml`. Raises UserError where there is none, or it is no mapping."""
+
+    def __init__(self, path: Path):
+        try:
+            values = yaml.safe_load(path.read_text())
+        except FileNotFoundError:
+            raise UserError(f"{path}: there is no such profile") from None
+        except yaml.YAMLError as error:
+            raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: this is no profile: a mapping is expected")
+        self._default: Mapping[str, Any] = values.get("default-resources") or {}
+        self._rules: Mapping[str, Mapping[str, Any]] = values.get("set-resources") or {}
+        self._attempts = 1 + int(values.get("retries", 0))
+
+    def reserved(self, rule: str) -> Reserved:
+        """What a job of the rule gets."""
+        given = {**self._default, **self._rules.get(rule, {})}
+        nodes = int(given.get("nodes", 1))
+        text = f"{given.get('slurm_extra', '')}"
+        match = GPUS_PER_NODE.search(text)
+        gpus = (
+            nodes * int(match[1])
+            if match
+            else int(found[1])
+            if (found := GRES.search(str(given.get("gres", ""))))
+            else 0
+        )
+        return Reserved(nodes, gpus, 60.0 * given.get("runtime", 240), 1e6 * given.get("mem_mb", 0), self._attempts)

@@ -1,0 +1,169 @@
+"""The plan against what others have published and run, and its refusals."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs import plan, planned_stages, recipe
+from large_sft.qwen3 import read_config
+from polaris.errors import UserError
+from polaris.plan_memory import GIB, Ranks, fsdp, layouts, megatron, megatron_stages, total, vllm
+from polaris.plan_model import KNOWN, Shape, from_config
+from polaris.plan_profile import Profile
+from polaris.plan_time import GPUS
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL, MIDDLE, LARGE = (
+    KNOWN[f"Qwen/Qwen3-{name}"] for name in ("4B-Thinking-2507", "30B-A3B", "235B-A22B-Thinking-2507")
+)
+V2 = [ROOT / "configs/polaris_v2.yaml"]
+H100, H20, A100 = (GPUS[name] for name in ("H100-80GB", "H20", "A100-80GB"))
+
+
+def config(shape: Shape) -> dict:
+    """A config.json of that shape."""
+    mixture = {"num_experts": shape.experts, "num_experts_per_tok": shape.experts_per_token,
+               "moe_intermediate_size": shape.feed_forward, "model_type": "qwen3_moe"}  # fmt: skip
+    return {
+        "model_type": "qwen3", "vocab_size": shape.vocabulary, "hidden_size": shape.hidden, "hidden_act": "silu",
+        "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_dim, "intermediate_size": shape.feed_forward, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
+        "max_position_embeddings": 4096, "tie_word_embeddings": shape.tied, **(mixture if shape.experts else {}),
+    }  # fmt: skip
+
+
+TINY = Shape(320, 96, 2, 4, 2, 32, 192, 4, 2, True)
+
+
+@pytest.mark.parametrize("shape", [SMALL, MIDDLE, LARGE, TINY], ids=["4B", "30B", "235B", "tiny"])
+def test_parameters_are_those_of_the_tensors(shape):
+    model = read_config(config(shape), "here")
+    sizes = (one[0] * (one[1] if len(one) == 2 else 1) for one in model.parameters().values())
+    assert sum(sizes) == shape.parameters and from_config(config(shape)) == shape
+
+
+def test_the_published_counts():
+    assert LARGE.parameters / 1e9 == pytest.approx(235.1, abs=0.1) and MIDDLE.parameters / 1e9 == pytest.approx(
+        30.5, abs=0.1
+    )
+    assert KNOWN["openai/gpt-oss-20b"].parameters / 1e9 == pytest.approx(20.9, abs=0.1)
+    assert KNOWN["openai/gpt-oss-20b"].active / 1e9 == pytest.approx(3.6, abs=0.1)
+
+
+def test_training_flops_are_nvidias():
+    """253 TFLOP/s at 1712 tokens/s per GPU, 4096 tokens (Megatron-Bridge performance summary 26.04)."""
+    assert 3 * LARGE.forward_flops(4096) == pytest.approx(253e12 / 1712, rel=0.01)
+
+
+def test_the_published_peak():
+    """ms-swift's example: Qwen3-30B-A3B, 8192 tokens, 16 x A800, TP2 EP8, full recompute: 60 GiB."""
+    assert total(megatron(MIDDLE, Ranks(16, 2, 1, 8, 1, 1), 8192, "full")) / GIB == pytest.approx(60, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "offload", "fits"),
+    [(32, 0.0, False), (32, 1.0, True), (64, 0.5, True), (128, 0.0, True)],
+)
+def test_verls_layouts_of_235b(gpus, offload, fits):
+    """verl docs/perf/dpsk.md: TP4 PP8 EP4 on H20-96GB, with the share of the optimizer that must be on the host."""
+    need = total(megatron(LARGE, Ranks(gpus, 4, 8, 4, 1, 1), 8192, "full", offload=offload))
+    assert (need <= H20.memory) == fits
+
+
+def test_megatron_bridges_layout_of_235b():
+    """qwen3_235b_a22b_sft_64gpu_h100_bf16_config: TP4 PP16 EP4, 2048 tokens, no recomputation, on 64 H100."""
+    published = Ranks(64, 4, 16, 4, 1, 1)
+    assert total(megatron(LARGE, published, 2048, "none")) <= H100.memory
+    assert total(megatron(LARGE, published, 32768, "none")) > H100.memory
+    assert published in list(layouts(LARGE, 64))
+
+
+def test_ms_swifts_sixty_four_gpus():
+    """Its 235B example: full training "needs 64 x 80 GiB": some layout fits there, none on 32."""
+    need = {gpus: min(total(megatron(LARGE, r, 2048, "full")) for r in layouts(LARGE, gpus)) for gpus in (32, 64)}
+    assert need[64] <= A100.memory < need[32]
+
+
+def test_deepspeed_beside_it():
+    """The same table: ZeRO3 runs 30B on 16 x 80 GiB; ZeRO2, whose weights are not divided, does not."""
+    assert total(fsdp(MIDDLE, 16, 8192)) <= A100.memory
+    assert (2 + (2 + 12) / 16) * MIDDLE.parameters > A100.memory
+
+
+def test_pipeline_stages_hold_every_layer():
+    for pipeline in (2, 4, 8, 16, 32):
+        stages = megatron_stages(LARGE, Ranks(64, 1, pipeline, 1, 1, 1))
+        assert len(stages) == pipeline and sum(stages) == LARGE.layers and min(stages) > 0
+
+
+def test_kv_heads_are_copied_when_there_are_fewer_than_gpus():
+    assert LARGE.cache(8) == LARGE.cache(4) == LARGE.cache(1) / 4
+    assert vllm(LARGE, 4, H100.memory, 0.9)["KV cache"] < 0 < vllm(LARGE, 8, H100.memory, 0.9)["KV cache"]
+
+
+@pytest.fixture
+def v2(tmp_path) -> planned_stages.Planner:
+    return planned_stages.Planner(recipe.load(V2), H100, tmp_path)
+
+
+def test_the_published_cost_of_v2_lies_in_the_range_of_its_rl_stages(v2):
+    """V2: 32 H800 for 10 days; RL is nearly all of it."""
+    stages = [one for one in v2.stages() if one.name in v2.recipe.small_rl.rl]
+    low, high = (sum(one.gpus * one.seconds[i] / 3600 for one in stages) for i in (0, 1))
+    assert low < 32 * 240 < high
+
+
+def test_a_layout_that_does_not_fit_is_refused_with_one_that_does(v2):
+    layout = {"processes": 8, "nodes": 8, "tensor": 2, "pipeline": 2, "expert": 8, "expert_tensor": 1, "context": 1}
+    sft = v2.recipe.large_sft.sft.model_copy(update={"layout": type(v2.recipe.large_sft.sft.layout)(**layout)})
+    one = v2._sft(sft)
+    assert "GiB per GPU, it has 79.6: weights" in one.wrong[0]
+    assert one.notes[0].startswith("fits: 128 GPUs") or one.notes[0].startswith("fits: 64 GPUs")
+
+
+def test_an_engine_without_room_is_refused(v2):
+    section = v2.recipe.evaluate.generate
+    small = section.model_copy(update={"engine": section.engine.model_copy(update={"tensor_parallel": 4})})
+    one = v2._generate("responses (large)", "responses", LARGE, small, 30)
+    assert "left for KV cache" in one.wrong[0] and "raise tensor_parallel" in one.wrong[0]
+
+
+def test_measured_lengths_and_times_take_the_place_of_guesses(v2, tmp_path):
+    guessed = v2._generate("difficulty", "difficulty", SMALL, v2.recipe.small_rl.difficulty, 1000)
+    made = {"stage": "difficulty", "module": "m", "files": {}, "settings": {}, "inputs": {}, "code": "c", "tools": {},
+            "steps": {}, "metrics": {"sets": {"rl": {"responses": 8, "mean_tokens": 100.0}}}, "seconds": 7.0}  # fmt: skip
+    (tmp_path / "difficulty").mkdir()
+    (tmp_path / "difficulty/data.json").write_text(json.dumps(made))
+    known = v2._generate("difficulty", "difficulty", SMALL, v2.recipe.small_rl.difficulty, 1000)
+    assert known.tokens == (800_000, 800_000) and known.measured == 7.0 and guessed.tokens[0] > 1e8
+
+
+def test_the_profile_is_held_against_the_plan(v2):
+    profile = Profile(ROOT / "cluster/config.yaml")
+    assert profile.reserved("grpo").gpus == 32 and profile.reserved("traces").gpus == 8
+    assert profile.reserved("distilled").nodes == 8 and profile.reserved("rl_data").gpus == 0
+    (grpo,) = (one for one in v2.stages() if one.name == "grpo")
+    wide = plan.scheduled(planned_stages.replace(grpo, gpus=64), profile, {})
+    assert "works on 64 GPUs, the profile reserves 32" in wide.wrong
+    short = plan.scheduled(grpo, profile, {"grpo": 3600.0})
+    assert any("the limit of 1 h; the profile tries 4 times" in reason for reason in short.wrong)
+
+
+def test_a_tiny_recipe_has_no_gpu_to_plan_for(tmp_path):
+    with pytest.raises(UserError, match="base_small: a tiny model runs on a CPU"):
+        planned_stages.Planner(recipe.load([ROOT / "configs/laptop.yaml"]), H100, tmp_path)
+
+
+def test_the_command_prints_tables_and_takes_less_than_two_seconds():
+    script = "import sys; from polaris import cli; sys.argv[0] = 'polaris'; cli.main()"
+    command = [sys.executable, "-c", script, "plan", "--configfile", str(V2[0]), "--price", "2"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 2
+    for words in ("GiB on one GPU", "distilled", "KV cache", "disk:", "price at 2 per GPU hour", "GPU hours:"):
+        assert words in done.stdout
+    assert (done.returncode != 0) == ("refused" in done.stdout) == ("cannot work so" in done.stderr)
