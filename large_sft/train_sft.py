@@ -8,7 +8,6 @@ import dataclasses
 import json
 import os
 import re
-import socket
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from large_sft.tokens import Traces, read_traces
 from large_sft.weights import Weights, architecture, check
 from polaris import child
 from polaris.errors import UserError
+from polaris.nodes import free_port, on_every_node, this_node
 from polaris.progress import Progress
 from polaris.stage import Stage, run_verb
 
@@ -49,20 +49,16 @@ def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
 
 def launch(job: Path, settings: Sft, log: Path, progress: Progress) -> None:
     """Run the training under torchrun and follow its steps. Raises UserError when it fails."""
-    if settings.layout.nodes > 1:
-        raise UserError("layout.nodes: more than one node needs a launch prefix, which is not supported yet")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    processes = settings.layout.processes
+    nodes, processes = settings.layout.nodes, settings.layout.processes
+    head = "127.0.0.1" if nodes == 1 else this_node()
     command = [
         *(sys.executable, "-m", "torch.distributed.run"),
-        *("--nnodes", "1", "--nproc-per-node", str(processes)),
-        *("--master-addr", "127.0.0.1", "--master-port", str(port)),
+        *("--nnodes", str(nodes), "--nproc-per-node", str(processes)),
+        *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{head}:{free_port(head)}", "--rdzv-id", job.parent.name),
         *("-m", megatron_train.__name__, str(job)),
     ]
     environment = {
-        "GLOO_SOCKET_IFNAME": "lo",
+        **({"GLOO_SOCKET_IFNAME": "lo"} if nodes == 1 else {}),
         # Transformer Engine under sequence parallelism needs kernels in the order of their launch.
         "CUDA_DEVICE_MAX_CONNECTIONS": "1",
         "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // processes)),
@@ -78,7 +74,7 @@ def launch(job: Path, settings: Sft, log: Path, progress: Progress) -> None:
             causes.append(match[match.lastindex])
 
     try:
-        child.run(command, log, environment, settings.limit, follow)
+        child.run(on_every_node(nodes, command), log, environment, settings.limit, follow)
     except UserError as error:
         # The first process to fail tells why; the log ends with what the others and torchrun say about that.
         raise UserError(f"{causes[0]} (all of it: {log})" if causes else str(error)) from None

@@ -1,12 +1,13 @@
 """An engine as a child process: bounded in time, never left behind, its chatter in a log."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from polaris.errors import UserError
@@ -32,6 +33,25 @@ def _stop(group: int, grace: float) -> None:
                 time.sleep(0.05)
         except ProcessLookupError:
             return
+
+
+@contextlib.contextmanager
+def background(command: Sequence[str], log: Path, env: Mapping[str, str], grace: float = 20.0) -> Iterator[None]:
+    """`command` runs beside the block, its output appended to `log`, and is stopped with its process group at the end."""
+    with log.open("ab") as out:
+        child = subprocess.Popen(
+            list(command),
+            env={**os.environ, **env},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
+        )
+    try:
+        yield
+    finally:
+        _stop(child.pid, grace)
+        child.wait()
 
 
 def _watch(child: subprocess.Popen, limit: float, grace: float, timed_out: threading.Event) -> None:

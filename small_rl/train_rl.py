@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from polaris import child
 from polaris.answers import STRUCTURE
 from polaris.errors import UserError
 from polaris.grading_pool import GradingPool
+from polaris.nodes import on_every_node
 from polaris.progress import Progress
 from polaris.prompts import load_tokenizer, messages
 from polaris.records import ACCURACY, CONSENSUS, read_problems, read_rows, write_rows
@@ -23,6 +23,7 @@ from polaris.stage import Stage, run_verb
 from small_rl import verl_checkpoint, verl_config
 from small_rl.core import initial_sets
 from small_rl.settings import Core, RlTraining
+from small_rl.verl_ray_cluster import ray_cluster
 
 if TYPE_CHECKING:  # they run in the child; named here because the digest of this verb's code follows imports
     from small_rl import verl_batch, verl_cpu, verl_main, verl_rollouts, verl_trainer, verl_vllm_cpu  # noqa: F401
@@ -48,8 +49,7 @@ def check(settings: RlTraining, problems: dict[str, Any], where: Path) -> None:
             f"{where}: {len(problems)} problems are fewer than prompts_per_step ({settings.prompts_per_step}); "
             "one step needs so many different ones"
         )
-    if settings.nodes > 1 and "RAY_ADDRESS" not in os.environ:
-        raise UserError(f"nodes: {settings.nodes} need a Ray cluster of the job's nodes, given by RAY_ADDRESS")
+    on_every_node(settings.nodes, [])  # raises where there are not so many
 
 
 def write_start_sets(core: Core, grading: Grading, problems: dict[str, Any], consensus: Path, out: Path) -> None:
@@ -125,7 +125,10 @@ def launch(stage: Stage, files: verl_config.RlFiles, done: int) -> None:
     overrides = verl_config.rl_overrides(settings, files, cpu) + verl_config.hydra_overrides(stage.state)
     command = [sys.executable, "-m", "small_rl.verl_main", *overrides]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
-    child.run(command, stage.log / "verl.log", verl_config.environment(cpu), settings.limit, follow)
+    env = verl_config.environment(cpu)
+    cpus = verl_config.logical_cpus(settings) if cpu else None
+    with ray_cluster(settings.nodes, settings.ranks, cpus, files.ray, stage.log / "ray.log", env) as found:
+        child.run(command, stage.log / "verl.log", env | found, settings.limit, follow)
 
 
 def train(stage: Stage) -> None:

@@ -58,6 +58,11 @@ class RlFiles:
     consensus: Path | None = None
 
 
+def logical_cpus(settings: RlTraining) -> int:
+    """Ray's CPUs of one node without GPUs."""
+    return LOGICAL_CPUS_PER_RANK * settings.ranks + LOGICAL_CPUS
+
+
 def environment(cpu: bool) -> dict[str, str]:
     """Environment of a verl process."""
     common = {
@@ -189,7 +194,7 @@ def _trainer(settings: RlTraining, files: RlFiles, cpu: bool) -> dict[str, Any]:
         "trainer.default_local_dir": files.checkpoints,
     }
     if settings.nodes == 1:
-        # "local": a cluster of our own, whatever RAY_ADDRESS says. More nodes: the job's cluster, by RAY_ADDRESS.
+        # "local": a cluster of our own, whatever RAY_ADDRESS says. More nodes: verl_ray_cluster.py's, by RAY_ADDRESS.
         values |= {
             "+ray_kwargs.ray_init.address": "local",
             "+ray_kwargs.ray_init.include_dashboard": False,
@@ -197,7 +202,7 @@ def _trainer(settings: RlTraining, files: RlFiles, cpu: bool) -> dict[str, Any]:
             "+ray_kwargs.ray_init._node_ip_address": "127.0.0.1",
         }
         if cpu:
-            values["ray_kwargs.ray_init.num_cpus"] = LOGICAL_CPUS_PER_RANK * settings.ranks + LOGICAL_CPUS
+            values["ray_kwargs.ray_init.num_cpus"] = logical_cpus(settings)
             values["+ray_kwargs.ray_init.num_gpus"] = settings.ranks
     return values
 

@@ -7,9 +7,12 @@ less to import everything. Rollouts and rewards are ours (verl_rollouts.py), the
 import os
 import signal
 import sys
+import time
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
+
+JOINED = 600  # seconds for all nodes of a job to start Ray and join
 
 
 def _start_ray(config: DictConfig) -> None:
@@ -19,10 +22,15 @@ def _start_ray(config: DictConfig) -> None:
 
     os.environ["SMALL_RL_RUN"] = str(os.getpid())  # see verl_cpu.py
     runtime_env = get_ppo_ray_runtime_env(config)
-    runtime_env["env_vars"]["TRANSFER_QUEUE_ENABLE"] = "1"
+    runtime_env["env_vars"] |= {"TRANSFER_QUEUE_ENABLE": "1", "SMALL_RL_RUN": os.environ["SMALL_RL_RUN"]}
     arguments = OmegaConf.to_container(config.ray_kwargs.get("ray_init", {}), resolve=True)
     asked = {key: value for key, value in (arguments.pop("runtime_env", None) or {}).items() if value is not None}
     ray.init(runtime_env={**runtime_env, **asked}, **arguments)
+    deadline = time.monotonic() + JOINED
+    while (there := sum(node["Alive"] for node in ray.nodes())) < config.trainer.nnodes:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{there} of {config.trainer.nnodes} nodes have joined Ray in {JOINED} s: see ray.log")
+        time.sleep(0.5)
 
 
 def _train(config: DictConfig) -> None:

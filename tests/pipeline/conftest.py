@@ -1,4 +1,4 @@
-"""The test recipe runs once, killed on the way and continued; every pipeline test looks at its results."""
+"""How the tests start the project's Snakefile, and kill it."""
 
 import os
 import signal
@@ -6,8 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = [str(ROOT / "configs/laptop.yaml"), str(ROOT / "configs/test.yaml")]
@@ -48,14 +46,3 @@ def kill_in_the_middle(folder: Path, log: Path) -> None:
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
     assert not (folder / f"runs/test/{KILLED_STAGE}/checkpoint.json").exists()
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Path:
-    """A folder in which configs/test.yaml has run to its report, with one kill -9 in the CORE stage."""
-    folder = tmp_path_factory.mktemp("finished")
-    kill_in_the_middle(folder, folder / "killed.log")
-    done = snakemake(folder)
-    (folder / "continued.log").write_text(done.stdout)
-    assert done.returncode == 0, done.stdout[-8000:]
-    return folder / "runs" / "test"

@@ -1,0 +1,37 @@
+"""The nodes of a job: one command on each of them, by Slurm's srun inside the job's own allocation."""
+
+import os
+import shutil
+import socket
+from collections.abc import Sequence
+
+from polaris.errors import UserError
+
+
+def on_every_node(nodes: int, command: Sequence[str]) -> list[str]:
+    """The command line that runs `command` once on each of the job's nodes, and ends with the first that fails.
+
+    nodes: 1 gives the command itself. Raises UserError for several nodes where this process is in no Slurm job.
+    """
+    if nodes == 1:
+        return list(command)
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None or shutil.which("srun") is None:
+        raise UserError(f"nodes: {nodes} nodes need a Slurm job that holds them; this process is in none")
+    # --overlap: the batch step, in which this process runs, holds the same processors.
+    return [
+        *("srun", f"--jobid={job}", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap"),
+        *("--kill-on-bad-exit=1", "--unbuffered", "--cpu-bind=none", *command),
+    ]
+
+
+def this_node() -> str:
+    """The name under which the job's other nodes reach this one."""
+    return socket.gethostname()
+
+
+def free_port(address: str) -> int:
+    """A TCP port of this node that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,118 @@
+"""The cluster's way on a real Slurm: two-node RL on Ray, two-node Megatron SFT that is cancelled and retried, a merge.
+
+Everything goes through Snakemake's Slurm executor; the earlier stages are those of the session's test run.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import slurm
+
+ROOT = Path(__file__).resolve().parents[2]
+MINUTES = 15
+# What a cluster's recipe changes: more than one node, with one process on each; long enough to be cancelled on the way.
+OVERLAY = {
+    "small_rl": {"rl": {"grpo": {"nodes": 2, "steps": 1}}},
+    "large_sft": {"sft": {"epochs": 12.0, "layout": {"nodes": 2, "processes": 1}}},
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    if why := slurm.missing():
+        if os.environ.get("POLARIS_SLURM") == "required":
+            pytest.fail(f"the Slurm tests must not be skipped here; {why}")
+        pytest.skip(f"no Slurm: {why}")
+    with slurm.running(tmp_path_factory.mktemp("slurm") / "toy") as environment:
+        yield environment
+
+
+@pytest.fixture(scope="module")
+def run(cluster, finished, tmp_path_factory) -> tuple[Path, str]:
+    """The folder after the run, and what Snakemake said."""
+    folder = tmp_path_factory.mktemp("work") / "run"
+    shutil.copytree(finished.parents[1], folder, symlinks=True)
+    profile = folder / "profile"
+    profile.mkdir()
+    shutil.copyfile(ROOT / "tests/cluster/profile.yaml", profile / "config.yaml")
+    (folder / "overlay.yaml").write_text(json.dumps(OVERLAY))
+    stages = ("grpo", "distilled", "merged/alpha=0.30")
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--profile", str(profile)),
+        *("--nolock", "--rerun-incomplete", *(f"runs/test/{stage}/checkpoint.json" for stage in stages)),
+        *("--configfile", str(ROOT / "configs/laptop.yaml"), str(ROOT / "configs/test.yaml"), "overlay.yaml"),
+    ]
+    log = folder / "snakemake.log"
+    with log.open("w") as out:
+        started = subprocess.Popen(command, cwd=folder, env=cluster, stdout=out, stderr=out)
+        try:
+            cancel_the_sft(folder, cluster, started)
+            started.wait(MINUTES * 60)
+        finally:
+            started.kill()
+            subprocess.run(["scancel", "--user=root"], env=cluster, check=False)
+    assert started.returncode == 0, log.read_text()[-6000:]
+    return folder, log.read_text()
+
+
+def cancel_the_sft(folder: Path, environment: dict[str, str], run: subprocess.Popen) -> None:
+    """scancel the job of the SFT once it has written a checkpoint."""
+    metrics = folder / "runs/test/distilled/log/metrics.jsonl"
+    before = metrics.read_text() if metrics.exists() else ""
+    deadline = time.monotonic() + MINUTES * 60
+    while run.poll() is None and time.monotonic() < deadline:
+        new = metrics.read_text() if metrics.exists() else ""
+        if new != before and new.count("\n") >= 3 and '"step": 3,' in new:
+            break
+        time.sleep(0.1)
+    assert run.poll() is None, "the run ended before the SFT had done three steps"
+    names = subprocess.run(
+        ["squeue", "--noheader", "--states=RUNNING", "--format=%i %k"], env=environment, capture_output=True, text=True
+    )
+    job = re.search(r"^(\d+) .*distilled", names.stdout, re.MULTILINE)
+    assert job, names.stdout
+    subprocess.run(["scancel", job[1]], env=environment, check=True)
+
+
+def jobs(environment: dict[str, str]) -> list[dict[str, str]]:
+    """Slurm's own record, a line for each finished job."""
+    record = Path(environment["SLURM_CONF"]).parent / "log/jobs.txt"
+    return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in record.read_text().splitlines()]
+
+
+def test_stages_of_several_nodes_had_them(run, cluster):
+    counts = sorted((job["NodeCnt"], job["JobState"]) for job in jobs(cluster))
+    assert counts == [("1", "COMPLETED"), ("2", "CANCELLED"), ("2", "COMPLETED"), ("2", "COMPLETED")]
+
+
+def test_ray_ran_on_both_nodes(run):
+    folder, _ = run
+    log = (folder / "runs/test/grpo/log/ray.log").read_text()
+    assert "Local node IP" in log and log.count("Ray runtime started") == 2
+    made = json.loads((folder / "runs/test/grpo/checkpoint.json").read_text())
+    assert made["steps"] == {"planned": 1, "reached": 1}
+
+
+def test_the_cancelled_sft_went_on(run):
+    folder, said = run
+    assert "Trying to restart job" in said
+    steps = [
+        json.loads(line)["step"] for line in (folder / "runs/test/distilled/log/metrics.jsonl").read_text().splitlines()
+    ]
+    made = json.loads((folder / "runs/test/distilled/checkpoint.json").read_text())
+    assert (
+        steps == list(range(1, made["steps"]["reached"] + 1)) and made["steps"]["reached"] == made["steps"]["planned"]
+    )
+
+
+def test_an_ordinary_stage_followed(run):
+    folder, _ = run
+    assert (folder / "runs/test/merged/alpha=0.30/checkpoint.json").exists()

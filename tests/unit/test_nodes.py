@@ -1,0 +1,42 @@
+"""One command on every node: nothing to do on one, srun inside a Slurm job, a clear error elsewhere."""
+
+import pytest
+
+from polaris.errors import UserError
+from polaris.nodes import free_port, on_every_node
+from small_rl.verl_ray_cluster import ray_start
+
+
+def test_one_node_needs_no_slurm(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert on_every_node(1, ["train", "--it"]) == ["train", "--it"]
+
+
+def test_several_nodes_outside_a_job_are_refused(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    with pytest.raises(UserError, match="2 nodes need a Slurm job"):
+        on_every_node(2, ["train"])
+
+
+def test_several_nodes_inside_a_job(monkeypatch, tmp_path):
+    srun = tmp_path / "srun"
+    srun.write_text("#!/bin/sh\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    line = on_every_node(2, ["train", "--it"])
+    assert line[0] == "srun" and line[-2:] == ["train", "--it"]
+    assert {"--jobid=17", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--kill-on-bad-exit=1"} <= set(line)
+
+
+def test_the_first_node_is_rays_head_without_a_dashboard():
+    head, other = (ray_start(rank, "n1", "6379", "8", "-", "/tmp/ray-x") for rank in (0, 1))
+    assert "--head" in head and "--include-dashboard=false" in head and "--num-gpus=8" in head
+    assert "--address=n1:6379" in other and "--head" not in other and "--block" in other
+    assert not any(word.startswith("--num-cpus") for word in head) and "--num-cpus=7" in ray_start(
+        1, "n1", "6379", "1", "7", "/tmp/ray-x"
+    )
+
+
+def test_a_free_port_can_be_bound():
+    assert 1024 < free_port("127.0.0.1") < 65536
