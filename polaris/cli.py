@@ -42,7 +42,14 @@ def plan(argv: list[str]) -> None:
     planning.main(argv)
 
 
-COMMANDS = {"show": show, "pin": pin, "status": status, "plan": plan}
+def preflight(argv: list[str]) -> None:
+    """What would stop a run later: inputs, disk, file system, engines, GPUs."""
+    from configs import preflight as checks
+
+    checks.main(argv)
+
+
+COMMANDS = {"show": show, "pin": pin, "status": status, "plan": plan, "preflight": preflight}
 
 
 def main() -> None:

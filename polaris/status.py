@@ -25,7 +25,7 @@ def states(jobs: Sequence[Job]) -> list[State]:
     """The state of every job, each after those that it needs."""
     found: dict[Path, State] = {}
     waiting = {job.out: job for job in jobs}
-    tools = {python: _versions(python) for python in {job.python for job in jobs}}
+    tools = {python: versions_of(python) for python in {job.python for job in jobs}}
 
     def visit(out: Path) -> None:
         job = waiting.pop(out)
@@ -39,7 +39,7 @@ def states(jobs: Sequence[Job]) -> list[State]:
     return list(found.values())
 
 
-def _versions(python: str) -> dict[str, str]:
+def versions_of(python: str) -> dict[str, str]:
     """Engines installed beside an interpreter."""
     if python == sys.executable:
         return tool_versions()
