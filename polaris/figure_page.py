@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
+LONG = 48  # characters of a cell that is broken into lines
 # The classes are those of polaris/charts.py; report.html gives them the same colours.
 STYLE = """
 :root { --paper: #fcfcfa; --ink: #1e2328; --quiet: #626a73; --rule: #e3e3dd; --faint: #eeeee9;
@@ -17,6 +18,7 @@ figure { margin: 0; max-width: 420px; min-width: 0; } figcaption { font-size: 14
 figcaption b { display: block; } figcaption, .note { color: var(--quiet); } figcaption b { color: var(--ink); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
 th, td { padding: 7px 12px; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--rule); }
+td { vertical-align: top; } .long { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 22em; }
 .chart { display: block; width: 100%; height: auto; overflow: visible; color: var(--ink); }
 .chart text { font-size: 12px; fill: currentColor; } .chart .quiet { fill: var(--quiet); }
 .tone0 { --tone: var(--tone0); } .tone1 { --tone: var(--tone1); } .tone2 { --tone: var(--tone2); }
@@ -43,7 +45,7 @@ def figure_page(
         f"<figure><figcaption><b>{escape(head)}</b></figcaption>{svg}<figcaption>{escape(text)}</figcaption></figure>"
         for head, svg, text in figures
     )
-    head, *rows = ("".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) for tag, row in _tagged(table))
+    head, *rows = ("".join(_cell(tag, text) for text in row) for tag, row in _tagged(table))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -75,6 +77,11 @@ def figure_page(
 
 def _tagged(table: Sequence[Sequence[str]]) -> list[tuple[str, Sequence[str]]]:
     return [("th", table[0]), *(("td", row) for row in table[1:])]
+
+
+def _cell(tag: str, text: str) -> str:
+    kind = ' class="long"' if len(text) > LONG else ""
+    return f"<{tag}{kind}>{escape(text)}</{tag}>"
 
 
 def _paragraphs(texts: Sequence[str], kind: str = "") -> str:

@@ -21,8 +21,8 @@ Gold = Literal["every", "some", "none"]
 
 # Ends of prompts that ask for the answer's form. What is asked is the recipe's `instruction`, not part of the problem.
 SUFFIXES = (
-    re.compile(r"\s*Let's think step by step and output the final answer within \\boxed\{\}\.?\s*$"),
-    re.compile(r"\s*Please reason step[ -]by[ -]step,? and put your final answer within \\boxed\{\}\.?\s*$"),
+    re.compile(r"(?<!\s)\s*Let's think step by step and output the final answer within \\boxed\{\}\.?\s*$"),
+    re.compile(r"(?<!\s)\s*Please reason step[ -]by[ -]step,? and put your final answer within \\boxed\{\}\.?\s*$"),
 )
 # AReaL's prompts are whole conversations in R1's chat template: `<｜User｜>\n... <｜Assistant｜><think>\n`.
 R1_TURNS = re.compile(

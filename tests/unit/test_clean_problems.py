@@ -88,6 +88,7 @@ def test_the_card_shows_it_and_runs_nothing(cleaned):
     for reason in set(REASONS.values()):
         assert reason.replace("_", " ") in page
     assert "Prove that 2 is &lt;b&gt;prime&lt;/b&gt;." in page and "<b>prime" not in page
+    assert re.search(r'<td class="long">[^<]*train leaves the old station', page)  # long cells are broken into lines
     assert "<script" not in page and not re.search(r"(?:src|href)=|url\(|@import", page)
     assert page.count("<svg") == 3 and page.count("<table>") == 1
 

@@ -122,6 +122,8 @@ def test_only_the_known_request_is_cut_off():
     inside = "Explain the final answer within \\boxed{}. Then stop."
     assert without_suffix(inside) == inside
     assert without_suffix("P." + SUFFIX) == "P."
+    assert without_suffix(SUFFIX) == ""
+    assert len(without_suffix("P" + " " * 200_000 + "Q")) == 200_002  # in linear time
     assert without_suffix("P.\nPlease reason step by step, and put your final answer within \\boxed{}.") == "P."
 
 

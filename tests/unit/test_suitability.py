@@ -1,6 +1,7 @@
 """Unsuitable problems are told with what shows it; good ones stay."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,14 @@ def test_unsuitable(text, golds, reason):
 )
 def test_suitable(text, golds):
     assert unsuitable(text, golds, RULES, 300) is None
+
+
+@pytest.mark.parametrize("part", ["\n", " ", "(a)", "(a) $", "A. \n", ". ", "prove ", "(A)(B)", "\\]\n", "\u2028"])
+def test_odd_texts_take_linear_time(part):
+    """A hundred thousand characters within seconds, where a rule of quadratic time would take minutes."""
+    started = time.process_time()
+    unsuitable(part * (100_000 // len(part)), ["A"], RULES, 10**6)
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("rule", RULES)
