@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from polaris.sections import Clean
 from polaris.suitability import Rule
 from tests.unit import tables
 
+ROOT = Path(__file__).resolve().parents[2]
 LEAKED = (
     "A train leaves the old station at noon and reaches the sea after three long hours. How fast does it go on average?"
 )
@@ -112,7 +114,7 @@ def test_a_set_of_nothing_else_is_an_error(tmp_path):
 @pytest.mark.parametrize("name", ["format", "rl", "distill"])
 def test_the_laptop_loses_no_problem(name):
     """Made problems share their form; that must not make one of them the other's duplicate, or a leak."""
-    laptop = recipe.load(["configs/laptop.yaml"])
+    laptop = recipe.load([ROOT / "configs/laptop.yaml"])
     rows = make_problems.rows(laptop.inputs.problems[name])
     benchmarks = [
         clean_problems.Held(held, row["id"], row["problem"])
