@@ -47,7 +47,7 @@ def describe(base: Checkpoint, distilled: Checkpoint, written: int, folder: Path
     """The text of --dry-run. written: bytes of all results; folder: where they will lie."""
     place = existing(folder)
     reading, writing = read_rate(base), write_rate(place)
-    inputs = base.size + distilled.size
+    inputs, free = base.size + distilled.size, shutil.disk_usage(place).free
     # Between the two figures: with enough threads reading and writing overlap.
     shortest = max(inputs / reading, written / writing)
     longest = inputs / reading + written / writing
@@ -56,8 +56,7 @@ def describe(base: Checkpoint, distilled: Checkpoint, written: int, folder: Path
             "verdict  these two can be merged",
             f"base      {base.folder}: {len(base.shard_of)} tensors, {base.weights / 1e9:.3f} billion weights",
             f"read      {inputs / 1e9:.2f} GB, at {reading / 1e9:.2f} GB/s",
-            f"written   {written / 1e9:.2f} GB of {shutil.disk_usage(place).free / 1e9:.2f} GB free, "
-            f"at {writing / 1e9:.2f} GB/s",
+            f"written   {written / 1e9:.2f} GB of {free / 1e9:.2f} GB free, at {writing / 1e9:.2f} GB/s",
             f"time      {duration(math.ceil(shortest))} to {duration(math.ceil(longest))}",
         ]
     )

@@ -1,0 +1,93 @@
+"""kill -9 at random moments of a merge: never a final name, and a rerun gives the digests of an undisturbed merge.
+
+    python tests/chaos/kill_merge.py FOLDER [--kills 20] [--megabytes 400]
+
+By hand; tests/unit/test_merge_faults.py is the short form. Every second target is rerun after one kill, the others are
+killed again first. Prints a line for each kill and ends with status 1 at the first broken promise.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from polaris import manifest
+from tests.unit.merge_checkpoints import MERGING, near, publish, save, weights
+
+ROOT = Path(__file__).resolve().parents[2]
+BYTES_A_ROW = 4 * 48 * 2  # four of the five tensors have rows
+
+
+def command(folder: Path, out: Path) -> list[str]:
+    values = json.dumps({"alpha": 0.3} | MERGING)
+    inputs = [f"--{name}={folder / name / 'checkpoint.json'}" for name in ("base", "distilled")]
+    return [sys.executable, "-m", "merge.merge_models", "--settings", values, *inputs, "--out", str(out)]
+
+
+def merge(folder: Path, out: Path, killed_after: float | None) -> bool:
+    """Whether it came to its end. Raises CalledProcessError when it failed by itself."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command(folder, out), env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
+    if killed_after is not None:
+        try:
+            process.wait(killed_after)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+    code = process.wait()
+    if code not in (0, -signal.SIGKILL):
+        raise subprocess.CalledProcessError(code, process.args)
+    return code == 0
+
+
+def where(folder: Path) -> str:
+    """How far the killed merge was."""
+    if (folder / "model").exists():
+        return "between the model's rename and the manifest"
+    files = list((folder / "new.partial").glob("model/*")) if (folder / "new.partial").exists() else []
+    size = sum(path.stat().st_size for path in files) / 1e6
+    return f"with {len(files)} files begun, {size:.0f} MB" if files else "before its first file"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--megabytes", type=int, default=400)
+    args = parser.parse_args()
+    folder = args.folder.absolute()
+    large = weights(1, rows=args.megabytes * 1_000_000 // BYTES_A_ROW)
+    save(folder / "base/model", large, shards=4)
+    save(folder / "distilled/model", near(large, 2), shards=3)
+    for name in ("base", "distilled"):
+        publish(folder / name)
+    started = time.monotonic()
+    merge(folder, folder / "reference/checkpoint.json", None)
+    whole = time.monotonic() - started
+    reference = manifest.read(folder / "reference/checkpoint.json").files
+    kills, generator, out = 0, random.Random(), folder / "merged/checkpoint.json"
+    while kills < args.kills:
+        if merge(folder, out, generator.uniform(0, whole)):
+            shutil.rmtree(out.parent)  # over before its moment came
+            continue
+        kills += 1
+        assert not out.exists(), "a manifest after a kill"
+        print(f"kill {kills}: {where(out.parent)}", flush=True)
+        if kills % 2 == 0:
+            assert merge(folder, out, None)
+            assert manifest.read(out).files == reference, "other digests after a rerun"
+            for name, file in reference.items():
+                assert manifest.file_digest(out.parent / name) == file["xxh3"], name
+            shutil.rmtree(out.parent)
+    print(f"{kills} kills, {kills // 2} reruns with the digests of the undisturbed merge")
+
+
+if __name__ == "__main__":
+    main()

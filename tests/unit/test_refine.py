@@ -1,0 +1,84 @@
+"""Further alphas around the best one, and the overlay that asks for them."""
+
+import json
+import sys
+
+import pytest
+import yaml
+
+from configs import recipe
+from merge import refine
+from merge.grid import further
+from polaris.errors import UserError
+
+LAPTOP = "configs/laptop.yaml"
+
+
+@pytest.mark.parametrize(
+    ("alphas", "best", "parts", "new"),
+    [
+        ([0, 0.25, 0.5, 0.75, 1], 0.5, 4, [0.125, 0.312, 0.375, 0.438, 0.562, 0.625, 0.688, 0.875]),
+        ([0, 0.25, 0.5, 0.75, 1], 0.5, 2, [0.375, 0.625]),
+        ([0, 0.5, 1], 0, 2, [0.25]),  # at an end there is one gap
+        ([0, 0.5, 1], 1, 4, [0.25, 0.625, 0.75, 0.875]),
+        ([0.3, 0.301, 0.302], 0.301, 4, []),  # as fine as it gets
+        ([0.5], 0.5, 4, []),
+    ],
+)
+def test_grid_is_finer_near_the_best(alphas, best, parts, new):
+    assert further(alphas[::-1], best, parts) == new
+
+
+def test_best_must_be_one_of_them():
+    with pytest.raises(ValueError, match=r"alpha 0\.4"):
+        further([0, 1], 0.4, 2)
+
+
+def results(path, curves):
+    """curves: benchmark -> {alpha: score}"""
+    rows = [
+        {"alpha": alpha, "benchmark": name, "avg": avg}
+        for name, curve in curves.items()
+        for alpha, avg in curve.items()
+    ]
+    path.write_text(json.dumps({"alphas": rows}))
+    return path
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["refine", *map(str, arguments)])
+    refine.main()
+
+
+def test_overlay_extends_the_recipe_by_what_the_selection_split_likes(tmp_path, monkeypatch, capsys):
+    alphas = [0.0, 0.3, 0.4, 0.5, 0.7, 1.0]
+    held_out = dict(zip(alphas, [0.5, 0.6, 0.61, 0.7, 0.6, 0.4], strict=True))
+    reported = dict(zip(alphas, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4], strict=True))
+    path = results(tmp_path / "results.json", {"held_out": held_out, "reported": reported, "average": reported})
+    overlay = tmp_path / "finer.yaml"
+    run(monkeypatch, "--results", path, "--select-on", "held_out", "--parts", 2, "--out", overlay)
+    assert "best on held_out: 0.50 with 0.7000" in (said := capsys.readouterr().err)
+    assert "warning" not in said
+    before, after = recipe.load([LAPTOP]), recipe.load([LAPTOP, overlay])
+    assert after.merge.alphas == [0.0, 0.3, 0.4, 0.45, 0.5, 0.6, 0.7, 1.0]
+    assert after.merge.selected == 0.5
+    assert set(after.checkpoints) - set(before.checkpoints) == {"alpha=0.45", "alpha=0.60"}
+    assert yaml.safe_load(overlay.read_text()).keys() == {"merge"}
+    run(monkeypatch, "--results", path, "--select-on", "held_out", "reported", "--out", overlay)
+    assert "best on held_out, reported: 0.00" in (said := capsys.readouterr().err)
+    assert "warning: this chooses on every benchmark that is reported" in said
+
+
+def test_bad_results_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    for text, message in (
+        (None, "there is no such file"),
+        ("[]", "no results.json of a report"),
+        ('{"alphas": []}', "no alpha was evaluated"),
+        ('{"alphas": [{"alpha": 0.3, "benchmark": "chain", "avg": 1}]}', "alpha 0.30 has no score on x .it has chain"),
+    ):
+        if text is not None:
+            path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            run(monkeypatch, "--results", path, "--select-on", "x", "--out", tmp_path / "o.yaml")
+    assert not (tmp_path / "o.yaml").exists()
