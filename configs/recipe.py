@@ -55,7 +55,8 @@ class Recipe(Section):
         if (self.inputs.teacher is None) != (self.small_rl.teacher is None):
             raise ValueError("inputs.teacher and small_rl.teacher: give both, or null for both")
         if self.small_rl.teacher:
-            _same_keys("small_rl.teacher.k", self.small_rl.teacher.k, ["format"])
+            taught = ["format", "rl"] if self.small_rl.rl_data.consensus == "teacher" else ["format"]
+            _same_keys("small_rl.teacher.k", self.small_rl.teacher.k, taught)
         if self.small_rl.probe and (rollouts := self.small_rl.probe.rollouts):
             _same_keys("small_rl.probe.rollouts.generate.k", rollouts.generate.k, [rollouts.problems])
         for name, stage in self.small_rl.rl.items():

@@ -2,21 +2,25 @@
 
 SMALL = RECIPE.small_rl
 
-if SMALL.teacher:
+# A model's answers under the underline instruction (V2 blog: GPT-OSS-20B on 20K problems): set -> their folder.
+# Without a teacher the problems bring worked solutions.
+TAUGHT = {"format": "teacher", "rl": "teacher_rl"} if SMALL.teacher else {}
+for SET in SMALL.teacher.k if SMALL.teacher else ():
 
-    rule teacher:
-        "A model's answers under the underline instruction (V2 blog: GPT-OSS-20B on 20K problems)."
+    rule:
+        name:
+            TAUGHT[SET]
         input:
             model=checkpoint_of("teacher_model"),
-            problems=data_of("clean/format"),
+            problems=data_of(f"clean/{SET}"),
         output:
-            data_of("teacher"),
+            data_of(TAUGHT[SET]),
         params:
-            settings=settings(SMALL.teacher),
+            settings=settings(SMALL.teacher.model_copy(update={"k": {SET: SMALL.teacher.k[SET]}})),
             code=code("polaris.generate"),
         threads: 1
         benchmark:
-            f"{RUN}/teacher/benchmark.tsv"
+            f"{RUN}/{TAUGHT[SET]}/benchmark.tsv"
         shell:
             "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
             "--model {input.model} --problems {input.problems} --out {output}"
@@ -26,13 +30,13 @@ rule format_data:
     "Worked answers that teach the format."
     input:
         problems=data_of("clean/format"),
-        responses=data_of("teacher") if SMALL.teacher else [],
+        responses=data_of(TAUGHT["format"]) if TAUGHT else [],
     output:
         data_of("format_data"),
     params:
         settings=settings(SMALL.format_data),
         code=code("small_rl.build_format_data"),
-        responses=f"--responses {data_of('teacher')}" if SMALL.teacher else "",
+        responses=f"--responses {data_of(TAUGHT['format'])}" if TAUGHT else "",
     threads: 1
     benchmark:
         f"{RUN}/format_data/benchmark.tsv"
@@ -77,22 +81,27 @@ rule difficulty:
         "--model {input.model} --problems {input.problems} --out {output}"
 
 
+TEACHER = data_of(TAUGHT["rl"]) if TAUGHT and SMALL.rl_data.consensus == "teacher" else None
+
+
 rule rl_data:
     "Problems of the right difficulty, and the offline consensus sets of CORE."
     input:
         problems=data_of("clean/rl"),
         responses=data_of("difficulty"),
+        teacher=TEACHER or [],
     output:
         data_of("rl_data"),
     params:
         settings=settings(SMALL.rl_data),
         code=code("small_rl.build_rl_data"),
+        teacher=f"--teacher {TEACHER}" if TEACHER else "",
     threads: 1
     benchmark:
         f"{RUN}/rl_data/benchmark.tsv"
     shell:
         "{PY[polaris]} -m small_rl.build_rl_data --settings {params.settings:q} --code {params.code} "
-        "--problems {input.problems} --responses {input.responses} --out {output}"
+        "--problems {input.problems} --responses {input.responses} {params.teacher} --out {output}"
 
 
 # An RL stage is data, not a script: one rule per entry of the recipe's mapping, so that each is a node of the graph.

@@ -15,6 +15,7 @@ from polaris.prompts import messages
 from polaris.records import MESSAGES, RESPONSES, read_problems, read_rows, write_rows
 from polaris.stage import Stage, run_verb
 from small_rl.settings import FormatData
+from small_rl.solutions import from_solutions
 from small_rl.steps import parse_steps
 
 THINK = "<think>\n"
@@ -24,16 +25,6 @@ NO_SOLUTION, NO_UNDERLINE = "no_solution", "no_underline"
 def opened(response: str) -> str:
     """The response with its `<think>`: a thinking model's begins inside the block that its prompt opened."""
     return response if response.startswith("<think>") else THINK + response
-
-
-def from_solutions(problems: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The problems' own solutions as rows of records.RESPONSES; problems without one are left out."""
-    rest = {"set": "solutions", "sample": 0, "seed": 0, "tokens": 0, "finish_reason": "stop"}
-    return [
-        {"problem_id": problem_id, "response": row["solution"], **rest}
-        for problem_id, row in problems.items()
-        if row["solution"]
-    ]
 
 
 def dropped_because(response: dict[str, Any], graded: dict[str, Any], settings: FormatData) -> str | None:

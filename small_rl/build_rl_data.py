@@ -1,7 +1,7 @@
 """Verb: problems of the right difficulty for RL, and the offline consensus sets of CORE.
 
 V1 blog, data: k rollouts of a problem, too easy ones are dropped. V2 blog, 1: the underlined results of the correct
-rollouts are the problem's consensus set.
+rollouts are the problem's consensus set; with `consensus: teacher` those of a teacher's verified answers.
 """
 
 import collections
@@ -18,6 +18,7 @@ from polaris.stage import Stage, run_verb
 from small_rl.core import ConsensusSets
 from small_rl.difficulty import dropped_because, histogram
 from small_rl.settings import RlData
+from small_rl.solutions import from_solutions
 from small_rl.steps import parse_steps
 
 
@@ -61,8 +62,20 @@ def difficulty_card(name: str, difficulty: Sequence[dict[str, Any]], reasons: Ma
     return figure_page(f"Difficulty: {name}", lead, [(title, drawn, shape)], table, notes)
 
 
+def taught(stage: Stage, problems: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """A teacher's graded answers with their texts: a model's, or the problems' worked solutions. Raises UserError
+    when there is none."""
+    given = stage.inputs.get("teacher")
+    responses = read_rows(given.file("responses.parquet"), RESPONSES) if given else from_solutions(problems)
+    if not responses:
+        raise UserError(f"{stage.name}: consensus: teacher needs worked solutions in the problems, or small_rl.teacher")
+    graded = grade_responses(responses, problems, stage.settings.grading)
+    return [g | {"response": r["response"]} for g, r in zip(graded, responses, strict=True)]
+
+
 def main() -> None:
-    with Stage.from_command_line("small_rl.build_rl_data", RlData, inputs=("problems", "responses")) as stage:
+    inputs = ("problems", "responses")
+    with Stage.from_command_line("small_rl.build_rl_data", RlData, inputs=inputs, optional=("teacher",)) as stage:
         settings = stage.settings
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
         responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)
@@ -82,7 +95,8 @@ def main() -> None:
         kept = [problem for problem_id, problem in problems.items() if reasons[problem_id] is None]
         if not kept:
             raise UserError(f"{stage.name}: no problem of {len(problems)} is left; dropped: {dict(dropped)}")
-        sets = consensus_of(with_text, {problem["id"] for problem in kept})
+        answers = taught(stage, problems) if settings.consensus == "teacher" else with_text
+        sets = consensus_of(answers, {problem["id"] for problem in kept})
         write_rows(stage.partial / "problems.parquet", kept, PROBLEMS)
         write_rows(stage.partial / "consensus.parquet", sets.rows(), CONSENSUS)
         write_rows(stage.partial / "difficulty.parquet", difficulty, DIFFICULTY)

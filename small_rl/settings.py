@@ -49,6 +49,9 @@ class RlData(Section):
 
     drop_above: Annotated[Fraction, Field(description="accuracy above which a problem is too easy")]
     drop_unsolved: Annotated[bool, Field(description="drop problems that no rollout solved")]
+    consensus: Annotated[
+        Literal["rollouts", "teacher"], Field(description="whose correct answers make the offline consensus sets")
+    ]
     grading: Grading
 
 
@@ -250,6 +253,7 @@ RESERVED |= {
     "clean",
     "benchmarks",
     "teacher",
+    "teacher_rl",
     "temperature",
     "probe",
     "probe_rollouts",

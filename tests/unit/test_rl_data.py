@@ -86,6 +86,7 @@ def test_no_format_data_names_the_reasons(tmp_path, teacher):
 
 
 # --- RL data ------------------------------------------------------------------------------------------------------
+RL_DATA = {"drop_above": 0.9, "drop_unsolved": True, "consensus": "rollouts"}
 ROLLOUTS = [
     ("easy", RIGHT.format(steps("e=1"))),
     ("easy", RIGHT.format("")),
@@ -105,7 +106,7 @@ def rollouts(tmp_path):
 
 
 def test_difficulty_and_consensus(tmp_path, rollouts):
-    done = run(build_rl_data, {"drop_above": 0.9, "drop_unsolved": True}, tmp_path / "out", **rollouts)
+    done = run(build_rl_data, RL_DATA, tmp_path / "out", **rollouts)
     assert [row["id"] for row in tables.read(done.path, "problems.parquet")] == ["half", "other"]
     assert tables.read(done.path, "difficulty.parquet") == [
         {"problem_id": "half", "correct": 1, "k": 2},
@@ -119,15 +120,36 @@ def test_difficulty_and_consensus(tmp_path, rollouts):
     assert done.metrics["kept"] == 2 and done.metrics["consensus_sets"] == 2
 
 
+def test_the_consensus_of_a_teacher(tmp_path, rollouts):
+    taught = [
+        ("half", RIGHT.format(steps("t=1"))),
+        ("other", WRONG.format(steps("t=2"))),
+        ("easy", RIGHT.format(steps("t=3"))),
+    ]
+    given = rollouts | {"teacher": tables.responses(tmp_path / "teacher", taught)}
+    done = run(build_rl_data, RL_DATA | {"consensus": "teacher"}, tmp_path / "out", **given)
+    consensus = [(row["problem_id"], row["step"]) for row in tables.read(done.path, "consensus.parquet")]
+    assert consensus == [("half", "t=1")]  # verified answers to problems that stay
+
+
+def test_the_consensus_of_worked_solutions(tmp_path, rollouts):
+    settings = RL_DATA | {"consensus": "teacher"}
+    with pytest.raises(UserError, match="needs worked solutions in the problems, or small_rl.teacher"):
+        run(build_rl_data, settings, tmp_path / "none", **rollouts)
+    rows = [{"id": name, "answers": ["5"]} for name in ("easy", "hard", "other")]
+    rows.append({"id": "half", "answers": ["5"], "solution": RIGHT.format(steps("w=1"))})
+    given = rollouts | {"problems": tables.problems(tmp_path / "solved", rows)}
+    done = run(build_rl_data, settings, tmp_path / "out", **given)
+    assert [row["step"] for row in tables.read(done.path, "consensus.parquet")] == ["w=1"]
+
+
 def test_unsolved_problems_stay_when_asked(tmp_path, rollouts):
-    done = run(build_rl_data, {"drop_above": 1.0, "drop_unsolved": False}, tmp_path / "out", **rollouts)
+    done = run(build_rl_data, RL_DATA | {"drop_above": 1.0, "drop_unsolved": False}, tmp_path / "out", **rollouts)
     assert done.metrics["kept"] == 4 and done.metrics["consensus_sets"] == 3
 
 
 def test_the_difficulty_card(tmp_path, rollouts):
-    page = run(build_rl_data, {"drop_above": 0.9, "drop_unsolved": True}, tmp_path / "out", **rollouts).file(
-        "card.html"
-    )
+    page = run(build_rl_data, RL_DATA, tmp_path / "out", **rollouts).file("card.html")
     text = page.read_text()
     assert "4 problems were read, 2 kept" in text and text.count("<svg") == 1 and "<script" not in text
     rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", text)][1:]
@@ -137,15 +159,15 @@ def test_the_difficulty_card(tmp_path, rollouts):
 def test_difficulties_of_another_k_do_not_compare(tmp_path, rollouts):
     uneven = rollouts | {"responses": tables.responses(tmp_path / "uneven", [*ROLLOUTS, ROLLOUTS[0]])}
     with pytest.raises(UserError, match="problem half has 2 responses, problem easy has 3"):
-        run(build_rl_data, {"drop_above": 0.9, "drop_unsolved": True}, tmp_path / "out", **uneven)
+        run(build_rl_data, RL_DATA, tmp_path / "out", **uneven)
 
 
 def test_problems_without_responses_and_an_empty_result_are_errors(tmp_path, rollouts):
     short = rollouts | {"responses": tables.responses(tmp_path / "short", ROLLOUTS[:4])}
     with pytest.raises(UserError, match=r"problem hard has no response \(2 such problems of 4\)"):
-        run(build_rl_data, {"drop_above": 0.9, "drop_unsolved": True}, tmp_path / "out", **short)
+        run(build_rl_data, RL_DATA, tmp_path / "out", **short)
     with pytest.raises(UserError, match=r"no problem of 4 is left; dropped: .*'too_easy': 3"):
-        run(build_rl_data, {"drop_above": 0.1, "drop_unsolved": True}, tmp_path / "out", **rollouts)
+        run(build_rl_data, RL_DATA | {"drop_above": 0.1}, tmp_path / "out", **rollouts)
     assert not (tmp_path / "out" / "data.json").exists()
 
 
