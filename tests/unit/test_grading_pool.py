@@ -9,17 +9,22 @@ import time
 
 import psutil
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from polaris.answers import (
+    CORRECT,
     CRASHED,
     DIFFERENT,
     EQUIVALENT,
     EXACT,
     NO_ANSWER,
     NO_THINK,
+    REASONS,
     TIMEOUT,
     TRUNCATED,
     UNPARSEABLE_GOLD,
+    golds_from,
 )
 from polaris.grading_pool import GradingPool
 
@@ -134,6 +139,25 @@ def test_a_decided_pair_is_remembered(pool):
     started = time.perf_counter()
     assert pool.grade_answers(pairs)[0].reason == EQUIVALENT
     assert time.perf_counter() - started < 0.1
+
+
+ANSWERS = ["5", "x+1", "1+x", r"\sqrt{9}", "3", "", "x^2+", r"\{2,1\}", "even", "\0", "}{", r"\frac{1}{0}"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(ANSWERS[:4]), st.sampled_from(ANSWERS)), max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_a_verdict_depends_on_its_own_pair_only(pool, pairs):
+    together = [v.reason for v in pool.grade_answers([([gold], answer) for gold, answer in pairs])]
+    assert together == [pool.grade_answers([([gold], answer)])[0].reason for gold, answer in pairs]
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+@settings(max_examples=40, deadline=None)
+def test_any_text_gets_a_verdict_with_a_reason(pool, gold, answer):
+    golds = golds_from(gold)
+    (verdict,) = pool.grade_answers([(golds, answer)])
+    assert verdict.reason in REASONS and verdict.correct == (verdict.reason in CORRECT)
+    assert pool.keys([answer]) == pool.keys([answer])
 
 
 def test_from_threads(pool):
