@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from merge import merge_models
-from polaris import manifest
+from polaris import child, manifest
 from polaris.errors import UserError
-from tests.unit.merge_checkpoints import load, publish, save_tokenizer
+from tests.parity.test_vllm_transformers import ENGINE
+from tests.unit.merge_checkpoints import MERGING, load, publish, save_tokenizer
 
 SHAPE = {
     "vocab_size": 512,
@@ -24,6 +25,33 @@ SHAPE = {
 }
 EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "norm_topk_prob": True}
 TOKENS = torch.arange(2, 50).reshape(2, 24) * 7
+
+# A process for all models: vLLM starts slowly. It writes the log-probability of each token after the first.
+VLLM_SCRIPT = """
+import gc, json, sys
+from vllm import LLM, SamplingParams
+from vllm.distributed import cleanup_dist_env_and_memory
+
+def main():
+    prompts, out, *models = sys.argv[1:]
+    prompts, found = json.loads(prompts), []
+    for model in models:
+        engine = LLM(model, dtype="float32", max_model_len=64, max_num_seqs=2, enforce_eager=True, skip_tokenizer_init=True)
+        asked = [{"prompt_token_ids": prompt} for prompt in prompts]
+        answers = engine.generate(
+            asked, SamplingParams(max_tokens=1, prompt_logprobs=0, detokenize=False), use_tqdm=False
+        )
+        found.append(
+            [[at[i].logprob for at, i in zip(a.prompt_logprobs[1:], p[1:])] for a, p in zip(answers, prompts)]
+        )
+        del engine
+        gc.collect()
+        cleanup_dist_env_and_memory()
+    json.dump(found, open(out, "w"))
+
+if __name__ == "__main__":
+    main()
+"""
 
 
 def build(kind: str) -> torch.nn.Module:
@@ -53,9 +81,9 @@ def make_pair(kind: str, folder: Path) -> tuple[Path, Path]:
     return publish(folder / "base"), publish(folder / "distilled")
 
 
-def merge(pair: tuple[Path, Path], out: Path, backend: str, monkeypatch) -> manifest.Manifest:
+def merge(pair: tuple[Path, Path], out: Path, backend: str, monkeypatch, **more: object) -> manifest.Manifest:
     """The verb at alpha 0.3."""
-    settings = json.dumps({"alpha": 0.3, "backend": backend, "threads": 1})
+    settings = json.dumps(MERGING | {"alpha": 0.3, "backend": backend, "threads": 1} | more)
     flags = ["--settings", settings, "--out", str(out / "checkpoint.json")]
     monkeypatch.setattr(sys, "argv", ["", *flags, "--base", str(pair[0]), "--distilled", str(pair[1])])
     merge_models.main()
@@ -132,6 +160,42 @@ def test_mergekit_agrees(pair, tmp_path, monkeypatch, capsys):
     assert not list(theirs.model.glob("README.md"))
     torch.testing.assert_close(logits(theirs.model), logits(ours.model), rtol=0, atol=1e-3)
     assert any(name.startswith("log/mergekit") for name in theirs.files)
+
+
+def test_vllm_reads_both_layouts_alike(tmp_path, monkeypatch):
+    pytest.importorskip("vllm")
+    folders = {}
+    for kind in ("dense", "moe"):
+        pair = make_pair(kind, tmp_path / kind)
+        for backend in ("stream", "mergekit"):
+            folders[kind, backend] = merge(pair, tmp_path / kind / backend, backend, monkeypatch).model
+    out = tmp_path / "logprobs.json"
+    arguments = [json.dumps(TOKENS.tolist()), str(out), *map(str, folders.values())]
+    child.run([sys.executable, "-c", VLLM_SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, limit=600)
+    found = dict(zip(folders, map(torch.tensor, json.loads(out.read_text())), strict=True))
+    for (kind, backend), theirs in found.items():
+        expected = logits(folders[kind, "stream"])[:, :-1].log_softmax(-1).gather(2, TOKENS[:, 1:, None])[:, :, 0]
+        assert (theirs - expected).abs().max() < 1e-3, (kind, backend)
+        assert expected.std() > 0.1  # of something, not of a uniform guess
+
+
+def test_any_method_of_mergekit_can_be_asked_for(tmp_path, monkeypatch):
+    """Its linear merge written out as a method, into another dtype; slerp, whose ends are the two models."""
+    pair = make_pair("dense", tmp_path)
+    linear = {"method": "linear", "parameters": {"normalize": True}, "base": {"weight": "alpha"}}
+    linear["distilled"] = {"weight": "1 - alpha"}
+    written_out = merge(pair, tmp_path / "linear", "mergekit", monkeypatch, mergekit=linear, dtype="float32")
+    ours = merge(pair, tmp_path / "ours", "stream", monkeypatch, dtype="float32")
+    for name, tensor in load(written_out.model).items():
+        assert tensor.dtype == torch.float32
+        torch.testing.assert_close(tensor, load(ours.model)[name], rtol=2**-7, atol=2**-23)  # rounded to bf16 before
+    assert json.loads((written_out.model / "config.json").read_text())["dtype"] == "float32"
+    slerp = {"method": "slerp", "parameters": {"t": "1 - alpha"}, "base": {}, "distilled": {}}
+    base, distilled = (load(path.parent / "model") for path in pair)
+    between = load(merge(pair, tmp_path / "slerp", "mergekit", monkeypatch, mergekit=slerp).model)
+    name = "model.layers.0.mlp.up_proj.weight"
+    steps = [(between[name].float() - end[name].float()).norm() for end in (base, distilled)]
+    assert steps[0] / (steps[0] + steps[1]) == pytest.approx(0.7, abs=0.02)
 
 
 def test_weights_that_mergekit_would_drop_are_noticed(tmp_path, monkeypatch):
