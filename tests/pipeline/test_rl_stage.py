@@ -1,0 +1,108 @@
+"""An RL stage with rescue and substitution: what verl was given, and that a kill leaves no trace in the numbers."""
+
+import collections
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from polaris import child, manifest
+from polaris.records import ACCURACY, CONSENSUS, SINK, read_problems, read_rows
+from small_rl import train_rl, verl_checkpoint, verl_config
+from small_rl.settings import RlTraining
+
+from .conftest import KILLED_STAGE
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training that nothing interrupted; rows: by step, the rows that verl trained on."""
+
+    folder: Path
+    problems: dict[str, dict]
+    settings: RlTraining
+    metrics: list[dict]
+    accuracy: list[dict]
+    rows: dict[int, list[dict]]
+
+    def last(self, table: str, schema) -> list[dict]:
+        return read_rows(verl_checkpoint.step_folder(self.folder / "checkpoints", self.settings.steps) / table, schema)
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def killed(finished) -> manifest.Manifest:
+    return manifest.read(finished / KILLED_STAGE / "checkpoint.json")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(finished, killed, tmp_path_factory) -> Run:
+    """The killed stage's training once more, from its own inputs, with a dump of verl's rows."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    settings = RlTraining.model_validate(killed.settings)
+    start, data, consensus = (
+        manifest.read(finished.parents[1] / killed.inputs[name]["path"]) for name in ("start", "data", "consensus")
+    )
+    problems = read_problems(data.file("problems.parquet"))
+    train_rl.write_prompts(folder / "prompts.parquet", train_rl.prompts(problems, settings.instruction))
+    sets = folder / "start_sets.parquet"
+    train_rl.write_start_sets(settings.core, settings.grading, problems, consensus.file("consensus.parquet"), sets)
+    with train_rl.ray_folder(folder) as ray:
+        logs = (folder / "metrics.jsonl", folder / "accuracy.jsonl")
+        files = verl_config.RlFiles(
+            start.model, folder / "prompts.parquet", folder / "checkpoints", *logs, ray=ray, consensus=sets
+        )
+        overrides = verl_config.rl_overrides(settings, files, cpu=True) + verl_config.hydra_overrides(folder)
+        overrides.append(f"trainer.rollout_data_dir={folder / 'rows'}")
+        command = [sys.executable, "-m", "small_rl.verl_main", *overrides]
+        child.run(command, folder / "verl.log", verl_config.environment(cpu=True), settings.limit)
+    rows = {int(path.stem): lines(path) for path in (folder / "rows").glob("*.jsonl")}
+    return Run(folder, problems, settings, *map(lines, logs), rows)
+
+
+def test_a_killed_training_has_the_numbers_of_an_uninterrupted_one(finished, killed, uninterrupted):
+    """What was drawn, graded, rescued and copied is the same; entropy and norms to what torch repeats on a busy CPU."""
+    timeless = lambda found: {k: v for k, v in found.items() if k != "seconds"}
+    for ours, theirs in zip(lines(killed.file("log/metrics.jsonl")), uninterrupted.metrics, strict=True):
+        assert timeless(ours) == pytest.approx(timeless(theirs), rel=1e-4, abs=1e-5)
+    assert lines(killed.file("log/accuracy.jsonl")) == uninterrupted.accuracy
+    consensus = read_rows(killed.file("consensus.parquet"), CONSENSUS)
+    assert consensus == uninterrupted.last("consensus.parquet", CONSENSUS)
+
+
+def test_a_rescued_row_has_reward_one(uninterrupted):
+    """Groups that solved nothing have a right response then, and exactly the share that the metrics say."""
+    rescued = 0
+    for line, log in zip(uninterrupted.metrics, uninterrupted.accuracy, strict=True):
+        rewards = collections.defaultdict(list)
+        for row in uninterrupted.rows[line["step"]]:
+            rewards[row["input"]].append(row["score"])
+        found = 0
+        for problem_id, accuracy in zip(log["problems"], log["accuracy"], strict=True):
+            text = "\n" + uninterrupted.problems[problem_id]["problem"] + uninterrupted.settings.instruction
+            given = next((found for prompt, found in rewards.items() if text in prompt), [])  # else: replaced by a copy
+            if accuracy == 0 and 1.0 in given:
+                assert given.count(1.0) * uninterrupted.settings.rollouts == len(given)  # one a group, and its copies
+                found += 1
+        assert found / len(log["problems"]) == pytest.approx(line["rescued"], abs=1e-6)
+        rescued += found
+        assert line["mismatch_max"] < 1e-3  # rows of another policy are not measured against it
+    assert rescued, "the test recipe no longer rescues anything: give the stage more steps"
+
+
+def test_the_log_is_published_as_a_table(killed, uninterrupted):
+    rows = read_rows(killed.file("accuracy.parquet"), ACCURACY)
+    steps, prompts = uninterrupted.settings.steps, uninterrupted.settings.prompts_per_step
+    assert [row["step"] for row in rows] == [step for step in range(1, steps + 1) for _ in range(prompts)]
+    means = [sum(r["accuracy"] for r in rows if r["step"] == s) / prompts for s in range(1, steps + 1)]
+    assert means == pytest.approx([line["accuracy"] for line in uninterrupted.metrics], abs=1e-6)
+
+
+def test_the_sink_has_what_was_solved(uninterrupted):
+    solved = {p for log in uninterrupted.accuracy for p, a in zip(log["problems"], log["accuracy"], strict=True) if a}
+    assert {row["problem_id"] for row in uninterrupted.last("sink.parquet", SINK)} == solved
