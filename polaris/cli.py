@@ -35,6 +35,19 @@ def status(argv: list[str]) -> None:
     states.show(args.configfile, recipe.load(args.configfile).run)
 
 
+def compare(argv: list[str]) -> None:
+    """Two models on the same questions: paired difference, p, and what could have been seen."""
+    from configs import recipe
+    from polaris import compare as comparison
+
+    parser = argparse.ArgumentParser(prog="polaris compare")
+    parser.add_argument("model", help="a name in the run, or a folder like runs/other/scores/core")
+    parser.add_argument("other", help="what it is compared with")
+    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    args = parser.parse_args(argv)
+    comparison.main(args.model, args.other, recipe.load(args.configfile).run)
+
+
 def plan(argv: list[str]) -> None:
     """What a recipe asks of a cluster: memory, tokens, hours, disk, price; refuses what cannot work."""
     from configs import plan as planning
@@ -49,7 +62,7 @@ def preflight(argv: list[str]) -> None:
     checks.main(argv)
 
 
-COMMANDS = {"show": show, "pin": pin, "status": status, "plan": plan, "preflight": preflight}
+COMMANDS = {"show": show, "pin": pin, "status": status, "compare": compare, "plan": plan, "preflight": preflight}
 
 
 def main() -> None:
