@@ -19,7 +19,12 @@ include: "rules/common.smk"  # the recipe, and the few words that the cards shar
 include: "rules/inputs.smk"  # base models, problems, benchmarks: made here, fetched, or local
 include: "rules/small_rl.smk"  # format SFT, RL data, RL stages: the specialist
 include: "rules/studies.smk"  # beside the flow: search for a temperature, probe
-include: "rules/large_sft.smk"  # traces, their selection, Megatron SFT: the distilled generalist
+
+if RECIPE.large_sft:
+
+    include: "rules/large_sft.smk"  # traces, their selection, Megatron SFT: the distilled generalist
+
+
 include: "rules/merge.smk"  # alpha * base + (1 - alpha) * distilled
 include: "rules/evaluate.smk"  # every checkpoint on every benchmark
 include: "rules/report.smk"  # the page

@@ -43,8 +43,9 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
 
 def limits(of: recipe.Recipe) -> dict[str, float]:
     """Seconds after which a training verb stops its engine, by rule."""
-    stages = {"format_sft": of.small_rl.format_sft, **of.small_rl.rl, "distilled": of.large_sft.sft}
-    return {name: stage.limit for name, stage in stages.items()}
+    large = of.large_sft and of.large_sft.sft
+    stages = {"format_sft": of.small_rl.format_sft, **of.small_rl.rl, "distilled": large}
+    return {name: stage.limit for name, stage in stages.items() if stage}
 
 
 def lines(planned: Sequence[Planned], profile: Profile, gpu: Gpu, price: float | None) -> list[str]:
@@ -104,9 +105,9 @@ def _booked(one: Planned, profile: Profile) -> Range:
 
 
 def _verdict(one: Planned, gpu: Gpu) -> str:
-    if one.wrong:
-        return "refused"
-    # A vLLM engine fills its share with KV cache, whatever that is.
+    """Of the memory alone; a vLLM engine fills its share with KV cache, whatever is left for that."""
+    if total(one.parts) > gpu.memory or one.parts.get("KV cache", 1.0) <= 0:
+        return "too large"
     return "tight" if "KV cache" not in one.parts and total(one.parts) > TIGHT * gpu.memory else "fits"
 
 

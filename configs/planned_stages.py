@@ -24,6 +24,11 @@ PROMPT = 300  # tokens; small beside a response
 # Rows of published sets whose recipe takes all of them; cards of the data sets.
 ROWS = {
     "inclusionAI/AReaL-boba-Data": 106_000,
+    "POLARIS-Project/Polaris-Dataset-53K": 53_000,
+    "HuggingFaceH4/aime_2024": 30,
+    "AI-MO/aimo-validation-amc": 83,
+    "math-ai/minervamath": 272,
+    "Hothan/OlympiadBench": 674,
     "MathArena/aime_2025": 30,
     "MathArena/aime_2026": 30,
     "MathArena/hmmt_feb_2025": 30,
@@ -60,40 +65,43 @@ class Planner:
 
     def __init__(self, recipe: Recipe, gpu: Gpu, run: Path):
         self.recipe, self.gpu, self.run = recipe, gpu, run
-        self.small, self.large = (
-            self._shape("base_small", recipe.inputs.base_small),
-            self._shape("base_large", recipe.inputs.base_large),
-        )
+        self.small = self._shape("base_small", recipe.inputs.base_small)
+        self.large = recipe.inputs.base_large and self._shape("base_large", recipe.inputs.base_large)
 
     def stages(self) -> Iterator[Planned]:
         """Every stage that needs a GPU, and the models' copies, in the order of the flow."""
         small, recipe = self.recipe.small_rl, self.recipe
         yield self._model("base_small", self.small)
-        yield self._model("base_large", self.large)
+        if self.large:
+            yield self._model("base_large", self.large)
         if recipe.inputs.teacher:
             teacher = self._shape("teacher_model", recipe.inputs.teacher)
             yield self._model("teacher_model", teacher)
-            yield self._generate("teacher", "teacher", teacher, small.teacher, self._problems("format"))
-        yield self._format_sft(small.format_sft)
+            for name, k in small.teacher.k.items():
+                stage, asked = {"format": "teacher", "rl": "teacher_rl"}[name], {"k": {name: k}}
+                section = small.teacher.model_copy(update=asked)
+                yield self._generate(stage, stage, teacher, section, self._problems(name))
+        if small.format_sft:
+            yield self._format_sft(small.format_sft)
         yield self._generate("difficulty", "difficulty", self.small, small.difficulty, self._problems("rl"))
         for name, stage in small.rl.items():
             if stage.overlap:
                 rows = self._rows("rl_data", "problems") or self._problems("rl")
                 yield self._generate(f"{name}_rollouts", f"{name}_rollouts", self.small, stage.overlap.generate, rows)
             yield self._rl(name, stage)
-        traces = recipe.large_sft.traces
-        yield self._generate("traces", "traces", self.small, traces, self._problems("distill"))
-        yield self._sft(recipe.large_sft.sft)
-        merged = [name for name in recipe.checkpoints if name.startswith("alpha=")]
-        yield replace(self._model("merged", self.large), jobs=len(merged))
+        if recipe.large_sft:
+            traces = recipe.large_sft.traces
+            yield self._generate("traces", "traces", self.small, traces, self._problems("distill"))
+            yield self._sft(recipe.large_sft.sft)
+            merged = [name for name in recipe.checkpoints if name.startswith("alpha=")]
+            yield replace(self._model("merged", self.large), jobs=len(merged))
         problems = sum(self._count(source) for source in recipe.inputs.benchmarks.values()) / len(
             recipe.inputs.benchmarks
         )
-        small_models = 2 + len(small.rl)
-        for shape, models, label in (
-            (self.small, small_models, "small"),
-            (self.large, len(recipe.checkpoints) - small_models, "large"),
-        ):
+        small_models = len(recipe.specialists)
+        large_models = len(recipe.checkpoints) - small_models
+        sizes = [(self.small, small_models, "small"), (self.large, large_models, "large")]
+        for shape, models, label in sizes if self.large else sizes[:1]:
             one = self._generate(f"responses ({label})", "responses", shape, recipe.evaluate.generate, problems)
             yield replace(one, jobs=models, tokens=_times(models, one.tokens), flops=_times(models, one.flops))
 

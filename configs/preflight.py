@@ -103,7 +103,7 @@ def templates(of: Recipe, run: Path) -> Iterator[Finding]:
     from polaris.prompts import load_tokenizer, messages
 
     prompts = []
-    for name in ("base_small", "base_large"):
+    for name in ("base_small", "base_large") if of.large_sft else ():
         source = getattr(of.inputs, name)
         folder = source.path if isinstance(source, LocalModel) else run / name / "model"
         if not (folder / "config.json").is_file():
@@ -179,6 +179,8 @@ def engines(of: Recipe) -> Iterator[Finding]:
     """Every interpreter of `tools` starts and has its engine, at a version that was tried."""
     tried = pins()
     for key, python in of.tools.model_dump().items():
+        if key in ("megatron", "merge") and not of.large_sft:
+            continue
         try:
             versions = versions_of(sys.executable if python == "python" else python)
         except (OSError, subprocess.CalledProcessError, ValueError) as error:
@@ -225,15 +227,12 @@ def findings(of: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
         return
     stages = list(Planner(of, gpu, run).stages())
     yield disk(run, sum(one.jobs * one.published for one in stages) + max(one.scratch for one in stages))
-    per_node = [
-        of.large_sft.sft.layout.processes,
-        of.small_rl.format_sft.ranks,
-        *(s.ranks for s in of.small_rl.rl.values()),
-    ]
-    per_node += [
-        section.engine.tensor_parallel
-        for section in (of.small_rl.difficulty, of.large_sft.traces, of.evaluate.generate)
-    ]
+    per_node = [stage.ranks for stage in (of.small_rl.format_sft, *of.small_rl.rl.values()) if stage]
+    generating = [of.small_rl.difficulty, of.evaluate.generate]
+    if of.large_sft:
+        per_node.append(of.large_sft.sft.layout.processes)
+        generating.append(of.large_sft.traces)
+    per_node += [section.engine.tensor_parallel for section in generating]
     yield from gpus(max(per_node), max(total(one.parts) for one in stages if "KV cache" not in one.parts))
 
 

@@ -18,9 +18,6 @@ from polaris.sections import UNPINNED, Clean, Evaluate, HubModel, HubProblems, I
 from polaris.settings import Section, describe
 from small_rl.settings import SmallRl
 
-# Names of problem sets that the stages use.
-PROBLEM_SETS = ("format", "rl", "distill")
-
 
 class Tools(Section):
     """The Python of each engine's environment; `python` is the one that runs Snakemake."""
@@ -40,23 +37,47 @@ class Recipe(Section):
     inputs: Inputs
     clean: Annotated[dict[str, Clean], Field(description="training set -> which of its problems stay")]
     small_rl: SmallRl
-    large_sft: LargeSft
-    merge: Merge
+    large_sft: Annotated[LargeSft | None, Field(description="null, with merge and inputs.base_large: no generalist")]
+    merge: Merge | None
     evaluate: Evaluate
     report: Report
 
+    @property
+    def trained_on(self) -> list[str]:
+        """Names of the problem sets that the stages use."""
+        return [*(["format"] if self.small_rl.format_sft else []), "rl", *(["distill"] if self.large_sft else [])]
+
+    @model_validator(mode="after")
+    def _generalist_is_whole(self) -> "Recipe":
+        parts = {
+            "inputs.base_large": self.inputs.base_large,
+            "small_rl.specialist": self.small_rl.specialist,
+            "large_sft": self.large_sft,
+            "merge": self.merge,
+        }
+        absent = [key for key, value in parts.items() if value is None]
+        if absent and len(absent) < len(parts):
+            given = [key for key in parts if key not in absent]
+            raise ValueError(
+                f"{absent[0]}: null, but {given[0]} is not; give {', '.join(parts)}, or null for all of them"
+            )
+        return self
+
     @model_validator(mode="after")
     def _sections_agree(self) -> "Recipe":
-        _same_keys("inputs.problems", self.inputs.problems, dict.fromkeys([*PROBLEM_SETS, *self.small_rl.studied]))
-        _same_keys("clean", self.clean, PROBLEM_SETS)
+        _same_keys("inputs.problems", self.inputs.problems, dict.fromkeys([*self.trained_on, *self.small_rl.studied]))
+        _same_keys("clean", self.clean, self.trained_on)
         _same_keys("evaluate.generate.k", self.evaluate.generate.k, self.inputs.benchmarks)
         _same_keys("small_rl.difficulty.k", self.small_rl.difficulty.k, ["rl"])
-        _same_keys("large_sft.traces.k", self.large_sft.traces.k, ["distill"])
+        if self.large_sft:
+            _same_keys("large_sft.traces.k", self.large_sft.traces.k, ["distill"])
         if (self.inputs.teacher is None) != (self.small_rl.teacher is None):
             raise ValueError("inputs.teacher and small_rl.teacher: give both, or null for both")
         if self.small_rl.teacher:
-            taught = ["format", "rl"] if self.small_rl.rl_data.consensus == "teacher" else ["format"]
-            _same_keys("small_rl.teacher.k", self.small_rl.teacher.k, taught)
+            taught = {"format": self.small_rl.format_data, "rl": self.small_rl.rl_data.consensus == "teacher"}
+            if not any(taught.values()):
+                raise ValueError("small_rl.teacher: must be null, as there is no format_data and no consensus: teacher")
+            _same_keys("small_rl.teacher.k", self.small_rl.teacher.k, [name for name, asked in taught.items() if asked])
         if self.small_rl.probe and (rollouts := self.small_rl.probe.rollouts):
             _same_keys("small_rl.probe.rollouts.generate.k", rollouts.generate.k, [rollouts.problems])
         for name, stage in self.small_rl.rl.items():
@@ -76,9 +97,9 @@ class Recipe(Section):
                 raise ValueError(
                     f"inputs.problems.{name}.gold: {gold}, but temperature_search or probe grades all of them"
                 )
-        for name in PROBLEM_SETS:
+        for name in self.trained_on:
             gold, rules = getattr(self.inputs.problems[name], "gold", "every"), self.clean[name].unsuitable
-            graded = name != "distill" or self.large_sft.sft_data.verify == "gold"
+            graded = name != "distill" or (self.large_sft and self.large_sft.sft_data.verify == "gold")
             if gold == "none" and graded:
                 why = "with large_sft.sft_data.verify: gold, " if name == "distill" else ""
                 raise ValueError(f"inputs.problems.{name}.gold: none, but {why}these problems are graded")
@@ -93,16 +114,25 @@ class Recipe(Section):
     @property
     def checkpoints(self) -> dict[str, str]:
         """Every evaluated model in the order of the flow: name -> its folder inside the run."""
-        single = ["base_small", "format_sft", *self.small_rl.rl, "base_large", "distilled"]
-        return {name: name for name in single} | {
-            f"alpha={spelled(alpha)}": f"merged/alpha={spelled(alpha)}" for alpha in self.merge.alphas if 0 < alpha < 1
-        }
+        single = [*self.specialists, *self.generalists]
+        merged = [spelled(alpha) for alpha in self.merge.alphas if 0 < alpha < 1] if self.merge else []
+        return {name: name for name in single} | {f"alpha={alpha}": f"merged/alpha={alpha}" for alpha in merged}
+
+    @property
+    def specialists(self) -> list[str]:
+        """The small model's checkpoints."""
+        return [*self.small_rl.starts, *self.small_rl.rl]
+
+    @property
+    def generalists(self) -> list[str]:
+        """The large model's checkpoints before the merge."""
+        return ["base_large", "distilled"] if self.large_sft else []
 
     @property
     def alphas(self) -> dict[str, str]:
         """Alpha -> the model at that alpha. The endpoints are the generalist's own checkpoints, never copies."""
         ends = {"0.00": "distilled", "1.00": "base_large"}
-        names = sorted((spelled(alpha) for alpha in self.merge.alphas), key=float)
+        names = sorted((spelled(alpha) for alpha in self.merge.alphas), key=float) if self.merge else []
         return {name: ends.get(name, f"alpha={name}") for name in names}
 
     def unpinned(self) -> list[str]:

@@ -10,7 +10,6 @@ response differs.
 Finished responses are kept in shards in `stage.state`; a killed stage generates only what is in none of them.
 """
 
-import json
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from polaris import vllm_engine
 from polaris.errors import UserError
 from polaris.manifest import Manifest
+from polaris.model_context import check_context, with_context
 from polaris.progress import Progress
 from polaris.prompts import load_tokenizer, messages
 from polaris.records import RESPONSES, read_problems, write_rows
@@ -55,15 +55,6 @@ def problem_sets(manifests: list[Manifest], k: dict[str, int]) -> dict[str, dict
     if extra := [name for name in sets if name not in k]:
         raise UserError(f"k: this key does not say how many responses problem set {extra[0]} gets per problem")
     return sets
-
-
-def check_context(model: Path, max_model_len: int) -> None:
-    """Raises UserError when the model was not made for so many tokens (a rope that is scaled is left to vLLM)."""
-    config = json.loads((model / "config.json").read_text())
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    limit = config.get("max_position_embeddings")
-    if limit and rope.get("rope_type", rope.get("type", "default")) == "default" and max_model_len > limit:
-        raise UserError(f"engine.max_model_len: {max_model_len} tokens, but {model}/config.json allows {limit}")
 
 
 def render_prompts(tokenizer: Any, sets: dict[str, dict[str, dict[str, Any]]], settings: Generate) -> list[list[int]]:
@@ -202,8 +193,9 @@ def main() -> None:
         vllm_engine.work_offline()
         settings = stage.settings
         sets = problem_sets(stage.inputs["problems"], settings.k)
-        model = stage.inputs["model"].model
-        check_context(model, settings.engine.max_model_len)
+        given, longest = stage.inputs["model"].model, settings.engine.max_model_len
+        model = with_context(given, None, settings.engine.yarn, stage.state / "model")
+        check_context(model, longest, "ask for less, or stretch it with engine.yarn")
         tokenizer = load_tokenizer(model)
         prompts = render_prompts(tokenizer, sets, settings)
         wanted = plan(sets, settings)

@@ -120,9 +120,9 @@ class Inputs(Section):
     """Everything that comes from outside, by name."""
 
     base_small: Model
-    base_large: Model
+    base_large: Annotated[Model | None, Field(description="null, with large_sft, merge: no generalist")]
     teacher: Annotated[Model | None, Field(description="who answers the format problems; null: their own solutions")]
-    problems: Annotated[dict[str, Problems], Field(description="format, rl and distill are used by the stages")]
+    problems: Annotated[dict[str, Problems], Field(description="rl, and format and distill where they are used")]
     benchmarks: dict[str, Problems]
 
 
@@ -183,5 +183,5 @@ class ReportPage(Report):
     ladder: Annotated[
         list[str], Field(min_length=1, description="the small model's checkpoints, in the order of the flow")
     ]
-    generalists: Annotated[list[str], Field(description="the large base model and the distilled one")]
+    generalists: Annotated[list[str], Field(description="the large base model and the distilled one; empty: none")]
     alphas: Annotated[dict[str, str], Field(description="alpha as spelled in paths -> the model at that alpha")]

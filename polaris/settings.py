@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from polaris.errors import UserError
 
@@ -37,14 +37,31 @@ class Sampling(Section):
     seed: Seed
 
 
+class Yarn(Section):
+    """RoPE stretched beyond the length that a model was trained for (YaRN), without a change of attention's temperature."""
+
+    factor: Annotated[float, Field(gt=1)]
+    original: Annotated[Count, Field(description="positions without it; with it factor times as many")]
+
+
 class Engine(Section):
-    """The vLLM engine of a generating stage (not part of what is asked, only of how fast it is answered)."""
+    """The vLLM engine of a generating stage (but for `yarn` not what is asked, only how fast it is answered)."""
 
     dtype: Annotated[str, Field(pattern="^(float32|float16|bfloat16)$")]
     max_model_len: Annotated[Count, Field(description="tokens of prompt + response")]
     max_num_seqs: Annotated[Count, Field(description="responses in flight")]
     tensor_parallel: Count
     memory: Annotated[float, Field(gt=0, description="share of a GPU's memory, or GiB of KV cache on a CPU")]
+    yarn: Annotated[Yarn | None, Field(description="of this stage's copy of the model; null: as the model has it")]
+
+    @model_validator(mode="after")
+    def _stretched_far_enough(self) -> "Engine":
+        if self.yarn and self.max_model_len > self.yarn.factor * self.yarn.original:
+            raise ValueError(
+                f"max_model_len ({self.max_model_len}) must not exceed yarn's factor * original "
+                f"({self.yarn.factor:g} * {self.yarn.original})"
+            )
+        return self
 
 
 def describe(error: ValidationError, where: str) -> str:

@@ -13,32 +13,34 @@ def merge_settings(alpha: str) -> str:
     return settings(MergeOne(alpha=float(alpha), **one))
 
 
-rule merged:
-    "One alpha of the sweep."
-    input:
-        base=checkpoint_of("base_large"),
-        distilled=checkpoint_of("distilled"),
-    output:
-        checkpoint_of("merged/alpha={alpha}"),
-    params:
-        settings=lambda w: merge_settings(w.alpha),
-        code=code("merge.merge_models"),
-    threads: RECIPE.merge.threads
-    benchmark:
-        f"{RUN}/merged/alpha={{alpha}}/benchmark.tsv"
-    shell:
-        "{PY[merge]} -m merge.merge_models --settings {params.settings:q} --code {params.code} "
-        "--base {input.base} --distilled {input.distilled} --out {output}"
+if RECIPE.merge:
+
+    rule merged:
+        "One alpha of the sweep."
+        input:
+            base=checkpoint_of("base_large"),
+            distilled=checkpoint_of("distilled"),
+        output:
+            checkpoint_of("merged/alpha={alpha}"),
+        params:
+            settings=lambda w: merge_settings(w.alpha),
+            code=code("merge.merge_models"),
+        threads: RECIPE.merge.threads
+        benchmark:
+            f"{RUN}/merged/alpha={{alpha}}/benchmark.tsv"
+        shell:
+            "{PY[merge]} -m merge.merge_models --settings {params.settings:q} --code {params.code} "
+            "--base {input.base} --distilled {input.distilled} --out {output}"
 
 
 # keep: selected. Nothing that was computed from removed weights is stale; whoever needs them again makes them again.
-REMOVING = RECIPE.merge.keep == "selected"
+REMOVING = RECIPE.merge is not None and RECIPE.merge.keep == "selected"
 MERGED = [folder for folder in RECIPE.checkpoints.values() if folder.startswith("merged/")] if REMOVING else []
 PRESENT = "{PY[merge]} -m merge.merged_weights present --checkpoint {input.model} && " if REMOVING else ""
 WEIGHTS = [f"{RUN}/{folder}/weights.json" for folder in MERGED]
-SELECTED = None if RECIPE.merge.selected is None else spelled(RECIPE.merge.selected)
 
 if REMOVING:
+    SELECTED = None if RECIPE.merge.selected is None else spelled(RECIPE.merge.selected)
 
     rule merged_weights:
         "Weights of an alpha that was evaluated: kept if it is the selected one."

@@ -8,15 +8,19 @@ FILTERED = [
     for folder, on in ((f"{name}_drop_easy", stage.drop_easy), (f"{name}_data", stage.overlap))
     if on
 ]
+FORMAT_DATA = ["format_data"] if RECIPE.small_rl.format_sft else []
+SFT_DATA = ["sft_data"] if RECIPE.large_sft else []
 CLEAN = [f"clean/{name}" for name in RECIPE.clean]
 STAGES = {
     "scores": [data_of(f"scores/{name}") for name in RECIPE.checkpoints],
     "checkpoints": [checkpoint_of(folder) for folder in RECIPE.checkpoints.values()],
-    "data": [data_of(name) for name in (*CLEAN, "format_data", "rl_data", *FILTERED, "sft_data")],
+    "data": [data_of(name) for name in (*CLEAN, *FORMAT_DATA, "rl_data", *FILTERED, *SFT_DATA)],
 }
-LADDER = ["base_small", "format_sft", *RECIPE.small_rl.rl]
 PAGE = ReportPage(
-    **RECIPE.report.model_dump(), ladder=LADDER, generalists=["base_large", "distilled"], alphas=RECIPE.alphas
+    **RECIPE.report.model_dump(),
+    ladder=RECIPE.specialists,
+    generalists=RECIPE.generalists,
+    alphas=RECIPE.alphas,
 )
 
 

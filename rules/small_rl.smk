@@ -26,41 +26,42 @@ for SET in SMALL.teacher.k if SMALL.teacher else ():
             "--model {input.model} --problems {input.problems} --out {output}"
 
 
-rule format_data:
-    "Worked answers that teach the format."
-    input:
-        problems=data_of("clean/format"),
-        responses=data_of(TAUGHT["format"]) if TAUGHT else [],
-    output:
-        data_of("format_data"),
-    params:
-        settings=settings(SMALL.format_data),
-        code=code("small_rl.build_format_data"),
-        responses=f"--responses {data_of(TAUGHT['format'])}" if TAUGHT else "",
-    threads: 1
-    benchmark:
-        f"{RUN}/format_data/benchmark.tsv"
-    shell:
-        "{PY[polaris]} -m small_rl.build_format_data --settings {params.settings:q} --code {params.code} "
-        "--problems {input.problems} {params.responses} --out {output}"
+if SMALL.format_sft:
 
+    rule format_data:
+        "Worked answers that teach the format."
+        input:
+            problems=data_of("clean/format"),
+            responses=data_of(TAUGHT["format"]) if TAUGHT else [],
+        output:
+            data_of("format_data"),
+        params:
+            settings=settings(SMALL.format_data),
+            code=code("small_rl.build_format_data"),
+            responses=f"--responses {data_of(TAUGHT['format'])}" if TAUGHT else "",
+        threads: 1
+        benchmark:
+            f"{RUN}/format_data/benchmark.tsv"
+        shell:
+            "{PY[polaris]} -m small_rl.build_format_data --settings {params.settings:q} --code {params.code} "
+            "--problems {input.problems} {params.responses} --out {output}"
 
-rule format_sft:
-    "Format SFT: underline important intermediate results (V2 blog, 1. 4B training)."
-    input:
-        start=checkpoint_of("base_small"),
-        data=data_of("format_data"),
-    output:
-        checkpoint_of("format_sft"),
-    params:
-        settings=settings(SMALL.format_sft),
-        code=code("small_rl.train_format"),
-    threads: 2
-    benchmark:
-        f"{RUN}/format_sft/benchmark.tsv"
-    shell:
-        "{PY[rl]} -m small_rl.train_format --settings {params.settings:q} --code {params.code} "
-        "--start {input.start} --data {input.data} --out {output}"
+    rule format_sft:
+        "Format SFT: underline important intermediate results (V2 blog, 1. 4B training)."
+        input:
+            start=checkpoint_of("base_small"),
+            data=data_of("format_data"),
+        output:
+            checkpoint_of("format_sft"),
+        params:
+            settings=settings(SMALL.format_sft),
+            code=code("small_rl.train_format"),
+        threads: 2
+        benchmark:
+            f"{RUN}/format_sft/benchmark.tsv"
+        shell:
+            "{PY[rl]} -m small_rl.train_format --settings {params.settings:q} --code {params.code} "
+            "--start {input.start} --data {input.data} --out {output}"
 
 
 rule difficulty:
@@ -170,6 +171,8 @@ for NAME, STAGE in SMALL.rl.items():
                 "--problems {input.problems} --responses {input.responses} --out {output}"
 
     DATA[NAME] = f"{NAME}_data" if STAGE.overlap else PROBLEMS
+    # {search: name} is a file at run time, a number is a setting.
+    SEARCHED = None if isinstance(STAGE.temperature, float) else data_of(f"temperature/{STAGE.temperature.search}")
     SETS = STAGE.core and (data_of if STAGE.core.consensus == "rl_data" else checkpoint_of)(STAGE.core.consensus)
 
     rule:
@@ -179,15 +182,17 @@ for NAME, STAGE in SMALL.rl.items():
             start=checkpoint_of(STAGE.start),
             data=data_of(DATA[NAME]),
             consensus=SETS or [],
+            temperature=SEARCHED or [],
         output:
             checkpoint_of(NAME),
         params:
             settings=settings(STAGE, exclude={"start", "drop_easy", "overlap"}),
             code=code("small_rl.train_rl"),
             consensus=f"--consensus {SETS}" if SETS else "",
+            temperature=f"--temperature {SEARCHED}" if SEARCHED else "",
         threads: 2
         benchmark:
             f"{RUN}/{NAME}/benchmark.tsv"
         shell:
             "{PY[rl]} -m small_rl.train_rl --settings {params.settings:q} --code {params.code} "
-            "--start {input.start} --data {input.data} {params.consensus} --out {output}"
+            "--start {input.start} --data {input.data} {params.consensus} {params.temperature} --out {output}"

@@ -47,6 +47,7 @@ def what_was_asked(responses: Manifest) -> tuple[float, dict[str, Any]]:
         "set": name,
         "k": k,
         "instruction": asked.instruction,
+        **asked.engine.model_dump(include={"yarn"}),
         "problems": responses.inputs["problems"]["content"],
     }
     return asked.sampling.temperature, common

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from polaris.sections import Generate, Grading
 from polaris.settings import Count, Engine, Fraction, Section, Seed, Temperature
@@ -109,6 +109,12 @@ class Substitution(Section):
     min_informative: Annotated[Fraction, Field(description="share of groups with unequal rewards; with less, all stay")]
 
 
+class SearchedTemperature(Section):
+    """The temperature that a search has chosen (small_rl.search_temperature)."""
+
+    search: Annotated[str, Field(description="a key of temperature_search")]
+
+
 class RlTraining(Section):
     """GRPO on verl (small_rl.train_rl). All lengths in tokens."""
 
@@ -120,12 +126,26 @@ class RlTraining(Section):
     prompts_per_step: Count
     rollouts: Annotated[int, Field(ge=2, description="responses per prompt")]
     updates_per_step: Annotated[Count, Field(description="optimizer steps per batch of rollouts")]
+    loss_aggregation: Annotated[
+        Literal["token-mean", "token-sum", "seq-mean-token-mean", "seq-mean-token-sum", "seq-mean-token-sum-norm"],
+        Field(description="verl's names; -norm divides by max_response (Dr. GRPO)"),
+    ]
+    std_normalization: Annotated[
+        bool, Field(description="advantages by their group's standard deviation; Dr. GRPO: no")
+    ]
+    truncation: Annotated[Literal["none", "mask"], Field(description="mask: responses that were cut carry no loss")]
     instruction: str
-    temperature: Temperature
+    temperature: Annotated[
+        Annotated[Temperature, Tag("<number>")] | Annotated[SearchedTemperature, Tag("<search>")],
+        Discriminator(lambda value: "<search>" if isinstance(value, dict | SearchedTemperature) else "<number>"),
+    ]
     top_p: Annotated[float, Field(gt=0, le=1)]
     top_k: Annotated[int, Field(ge=-1)]
     max_prompt: Count
     max_response: Count
+    context: Annotated[
+        Count | None, Field(description="positions that the trained model has at least; null: as the start model")
+    ]
     learning_rate: LearningRate
     betas: tuple[Fraction, Fraction]
     weight_decay: Annotated[float, Field(ge=0)]
@@ -156,6 +176,11 @@ class RlTraining(Section):
                 f"max_prompt + max_response ({self.max_prompt} + {self.max_response}) must fit into "
                 f"engine.max_model_len ({self.engine.max_model_len})"
             )
+        if self.context is not None and (self.engine.yarn or self.context < self.engine.max_model_len):
+            raise ValueError(
+                f"context ({self.context}) must hold engine.max_model_len ({self.engine.max_model_len}), and be null "
+                "with engine.yarn, whose factor * original it is then"
+            )
         if self.engine.dtype != ROLLOUT_DTYPE[self.precision]:
             raise ValueError(
                 f"engine.dtype ({self.engine.dtype}) must be {ROLLOUT_DTYPE[self.precision]} for precision "
@@ -167,7 +192,7 @@ class RlTraining(Section):
 class RlStage(RlTraining):
     """One RL stage of the recipe: where it starts, on which data, and its training."""
 
-    start: Annotated[str, Field(description="format_sft or an earlier RL stage")]
+    start: Annotated[str, Field(description="format_sft, base_small or an earlier RL stage")]
     drop_easy: Annotated[
         DropEasyOf | None, Field(description="an earlier stage's data without what it solves; null: no")
     ]
@@ -178,26 +203,47 @@ class SmallRl(Section):
     """From the small base model to the specialist."""
 
     teacher: Annotated[Generate | None, Field(description="asks inputs.teacher for answers; null: the sets' solutions")]
-    format_data: FormatData
-    format_sft: FormatSft
+    format_data: Annotated[FormatData | None, Field(description="null, with format_sft: RL starts from base_small")]
+    format_sft: FormatSft | None
     difficulty: Annotated[Generate, Field(description="rollouts of the model named by difficulty_model")]
     difficulty_model: Literal["base_small", "format_sft"]
     rl_data: RlData
     rl: Annotated[
         dict[str, RlStage], Field(min_length=1, description="in order; a stage may start from an earlier one")
     ]
-    specialist: Annotated[str, Field(description="the RL stage whose traces teach the generalist")]
+    specialist: Annotated[str | None, Field(description="the RL stage whose traces teach the generalist; null: none")]
     temperature_search: Annotated[dict[str, TemperatureSearch], Field(description="in order; {}: none")]
     probe: Annotated[Probe | None, Field(description="similarity of right and wrong trajectories; null: none")]
+
+    @property
+    def starts(self) -> list[str]:
+        """Models that are there before RL."""
+        return ["base_small", "format_sft"] if self.format_sft else ["base_small"]
+
+    @model_validator(mode="after")
+    def _format_is_whole(self) -> "SmallRl":
+        if (self.format_data is None) != (self.format_sft is None):
+            raise ValueError("format_data and format_sft: give both, or null for both")
+        if self.difficulty_model not in self.starts:
+            raise ValueError("difficulty_model: format_sft, but there is none (format_sft: null)")
+        return self
 
     @model_validator(mode="after")
     def _stages_in_order(self) -> "SmallRl":
         earlier: list[str] = []
         for name, stage in self.rl.items():
             _check_name(name)
-            if stage.start not in ["format_sft", *earlier]:
+            possible = [*self.starts, *earlier]
+            if stage.start not in possible:
                 known = "is a later stage" if stage.start in self.rl else "does not exist"
-                raise ValueError(f"rl.{name}.start: {stage.start} {known}; possible: format_sft {' '.join(earlier)}")
+                raise ValueError(f"rl.{name}.start: {stage.start} {known}; possible: {' '.join(possible)}")
+            if isinstance(stage.temperature, SearchedTemperature):
+                searches = [key for key, search in self.temperature_search.items() if search.model in possible]
+                if stage.temperature.search not in searches:
+                    raise ValueError(
+                        f"rl.{name}.temperature.search: {stage.temperature.search} is no search of temperature_search with "
+                        f"a model that is there before this stage; possible: {' '.join(searches) or 'none'}"
+                    )
             sources = ["rl_data", *(n for n in earlier if self.rl[n].core)]
             if stage.core and stage.core.consensus not in sources:
                 raise ValueError(
@@ -209,7 +255,7 @@ class SmallRl(Section):
                     f"rl.{name}.drop_easy.log: {stage.drop_easy.log} is no earlier RL stage; possible: {known}"
                 )
             earlier.append(name)
-        if self.specialist not in self.rl:
+        if self.specialist is not None and self.specialist not in self.rl:
             raise ValueError(f"specialist: {self.specialist} is no RL stage; possible: {' '.join(self.rl)}")
         return self
 
@@ -218,7 +264,7 @@ class SmallRl(Section):
         models = {f"temperature_search.{name}": search.model for name, search in self.temperature_search.items()}
         if self.probe and self.probe.rollouts:
             models["probe.rollouts"] = self.probe.rollouts.model
-        possible = ["base_small", "format_sft", *self.rl]
+        possible = [*self.starts, *self.rl]
         for where, model in models.items():
             if model not in possible:
                 raise ValueError(f"{where}.model: {model} is no model of this part; possible: {' '.join(possible)}")
@@ -241,23 +287,11 @@ class SmallRl(Section):
         return [*(search.problems for search in self.temperature_search.values()), *probed]
 
 
-RESERVED = {"base_small", "base_large", "format_data", "format_sft", "difficulty", "rl_data", "traces", "sft_data"}
-RESERVED |= {
-    "teacher_model",
-    "distilled",
-    "merged",
-    "report",
-    "responses",
-    "scores",
-    "problems",
-    "clean",
-    "benchmarks",
-    "teacher",
-    "teacher_rl",
-    "temperature",
-    "probe",
-    "probe_rollouts",
-}
+RESERVED = {
+    "base_small", "base_large", "teacher_model", "format_data", "format_sft", "difficulty", "rl_data", "traces", "sft_data",
+    "distilled", "merged", "report", "responses", "scores", "problems", "clean", "benchmarks", "teacher", "teacher_rl",
+    "temperature", "probe", "probe_rollouts",
+}  # fmt: skip
 
 
 def _check_name(name: str) -> None:

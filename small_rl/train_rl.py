@@ -13,6 +13,8 @@ from polaris import child
 from polaris.answers import STRUCTURE
 from polaris.errors import UserError
 from polaris.grading_pool import GradingPool
+from polaris.manifest import Manifest
+from polaris.model_context import check_context, with_context
 from polaris.nodes import on_every_node
 from polaris.progress import Progress
 from polaris.prompts import load_tokenizer, messages
@@ -22,11 +24,11 @@ from polaris.settings import read_section
 from polaris.stage import Stage, run_verb
 from small_rl import verl_checkpoint, verl_config
 from small_rl.core import initial_sets
-from small_rl.settings import Core, RlTraining
+from small_rl.settings import Core, RlTraining, SearchedTemperature
 from small_rl.verl_ray_cluster import ray_cluster
 
 if TYPE_CHECKING:  # they run in the child; named here because the digest of this verb's code follows imports
-    from small_rl import verl_batch, verl_cpu, verl_main, verl_rollouts, verl_trainer, verl_vllm_cpu  # noqa: F401
+    from small_rl import verl_batch, verl_cpu, verl_main, verl_rollouts, verl_scaler, verl_trainer, verl_vllm_cpu  # noqa: F401
 
 
 def prompts(problems: dict[str, dict[str, Any]], instruction: str) -> list[dict[str, Any]]:
@@ -103,9 +105,20 @@ def on_cpu() -> bool:
     return not torch.cuda.is_available()
 
 
-def launch(stage: Stage, files: verl_config.RlFiles, done: int) -> None:
+def at_temperature(settings: RlTraining, search: Manifest | None) -> RlTraining:
+    """The settings with a number as temperature: their own, or what `search` has chosen. Raises UserError without it."""
+    if not isinstance(settings.temperature, SearchedTemperature):
+        return settings
+    if search is None:
+        raise UserError(
+            f"temperature: {{search: {settings.temperature.search}}} needs --temperature, the manifest of that search"
+        )
+    chosen = json.loads(search.file("temperature.json").read_text())["temperature"]
+    return settings.model_copy(update={"temperature": chosen})
+
+
+def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, done: int) -> None:
     """Run verl until all steps are done; a line of progress for each line of metrics.jsonl."""
-    settings: RlTraining = stage.settings
     cpu = on_cpu()
     for log in (files.metrics, files.accuracy):
         verl_checkpoint.keep_curve(log, done)
@@ -132,8 +145,11 @@ def launch(stage: Stage, files: verl_config.RlFiles, done: int) -> None:
 
 
 def train(stage: Stage) -> None:
-    settings: RlTraining = stage.settings
-    start, data = stage.inputs["start"].model, stage.inputs["data"].file("problems.parquet")
+    settings = at_temperature(stage.settings, stage.inputs.get("temperature"))
+    stage.say(f"temperature {settings.temperature:g}")
+    start = with_context(stage.inputs["start"].model, settings.context, settings.engine.yarn, stage.state / "model")
+    check_context(start, settings.engine.max_model_len, "raise `context`")
+    data = stage.inputs["data"].file("problems.parquet")
     given = stage.inputs.get("consensus")
     problems = read_problems(data)
     check(settings, problems, data)
@@ -152,7 +168,8 @@ def train(stage: Stage) -> None:
         stage.say(f"goes on after step {done}")
     if done < settings.steps:
         with ray_folder(stage.state) as ray:
-            launch(stage, verl_config.RlFiles(start, data_file, checkpoints, metrics, accuracy, ray, sets), done)
+            files = verl_config.RlFiles(start, data_file, checkpoints, metrics, accuracy, ray, sets)
+            launch(stage, settings, files, done)
     reached = verl_checkpoint.last_step(checkpoints)
     folder = verl_checkpoint.step_folder(checkpoints, reached)
     if reached == settings.steps:
@@ -161,7 +178,7 @@ def train(stage: Stage) -> None:
             shutil.copyfile(folder / "consensus.parquet", stage.partial / "consensus.parquet")
         write_rows(stage.partial / "accuracy.parquet", accuracy_rows(accuracy), ACCURACY)
     last = json.loads(metrics.read_text().splitlines()[-1])
-    stage.publish(metrics=last, planned=settings.steps, reached=reached)
+    stage.publish(metrics=last | {"temperature": settings.temperature}, planned=settings.steps, reached=reached)
 
 
 def accuracy_rows(log: Path) -> Iterator[dict[str, Any]]:
@@ -180,7 +197,7 @@ def write_prompts(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def print_overrides() -> None:
     """`--print-overrides --settings S`: what verl would be told, with stand-ins for the files."""
-    settings = read_section(RlTraining, sys.argv[sys.argv.index("--settings") + 1])
+    settings = at_temperature(read_section(RlTraining, sys.argv[sys.argv.index("--settings") + 1]), None)
     names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "ACCURACY", "RAY", "CONSENSUS"]
     print("\n".join(verl_config.rl_overrides(settings, verl_config.RlFiles(*map(Path, names)), on_cpu())))
 
@@ -189,8 +206,8 @@ def main() -> None:
     if "--print-overrides" in sys.argv:
         print_overrides()
         return
-    inputs = ("start", "data")
-    with Stage.from_command_line("small_rl.train_rl", RlTraining, inputs=inputs, optional=("consensus",)) as stage:
+    inputs, optional = ("start", "data"), ("consensus", "temperature")
+    with Stage.from_command_line("small_rl.train_rl", RlTraining, inputs=inputs, optional=optional) as stage:
         train(stage)
 
 

@@ -18,16 +18,22 @@ from small_rl.rl_step import Rollout
 PARTITION = "train"
 
 
-def put(step: int, uids_P: Sequence[str], groups_P: Sequence[Sequence[Rollout]]) -> None:
+def put(step: int, uids_P: Sequence[str], groups_P: Sequence[Sequence[Rollout]], masked_from: int | None) -> None:
     """All rows of a step, and the news that its prompts (by verl's ids) are done.
+
+    masked_from: responses of so many tokens were cut and carry no loss; None: all carry it
 
     A row belongs to the prompt in whose place it stands, so that copies of a group are GRPO groups of their own.
     """
+    if masked_from is not None and all(len(r.response.tokens_T) >= masked_from for group in groups_P for r in group):
+        raise RuntimeError(
+            f"step {step}: every response was cut at {masked_from} tokens and is masked; nothing is left"
+        )
     keys, rows, tags = [], [], []
     for uid, group in zip(uids_P, groups_P, strict=True):
         for sample, rollout in enumerate(group):
             keys.append(f"{uid}_{sample}_0")
-            rows.append(_row(uid, rollout))
+            rows.append(row(uid, rollout, masked_from))
             tags.append(_tag(step, rollout))
     transfer_queue.kv_batch_put(keys=keys, partition_id=PARTITION, fields=list_of_dict_to_tensordict(rows), tags=tags)
     done = {"is_prompt": True, "status": "finished", "global_steps": step}
@@ -51,13 +57,18 @@ def forget_other_policies(batch: KVBatchMeta) -> dict[str, float]:
     return calculate_debug_metrics(DataProto(batch=data.to_padded_tensor()))
 
 
-def _row(uid: str, rollout: Rollout) -> dict[str, Any]:
-    """One trajectory as verl's workers read it; the reward stands on the last token."""
+def row(uid: str, rollout: Rollout, masked_from: int | None) -> dict[str, Any]:
+    """One trajectory as verl's workers read it; the reward stands on the last token.
+
+    A masked one still counts in its group's mean: what it was worth is known, only nothing is learned from it.
+    """
     response = rollout.response
     prompt, tokens = torch.tensor(rollout.prompt), torch.tensor(response.tokens_T)
     whole = torch.cat([prompt, tokens])
     scores = torch.zeros(len(tokens))
     scores[-1] = rollout.reward
+    masked = masked_from is not None and len(tokens) >= masked_from
+    mask = torch.zeros_like(tokens) if masked else torch.ones_like(tokens)
     # NaN until `forget_other_policies`: a use before it must show.
     log_probs = [float("nan")] * len(tokens) if response.log_probs_T is None else response.log_probs_T
     return {
@@ -66,8 +77,8 @@ def _row(uid: str, rollout: Rollout) -> dict[str, Any]:
         "responses": tokens,
         "input_ids": whole,
         "position_ids": torch.arange(len(whole)),
-        "response_mask": torch.ones_like(tokens),
-        "loss_mask": torch.ones_like(tokens),
+        "response_mask": mask,
+        "loss_mask": mask.clone(),
         "rollout_log_probs": torch.tensor(log_probs),
         "rm_scores": scores,
         "num_turns": torch.tensor(2),

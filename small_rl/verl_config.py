@@ -16,6 +16,10 @@ GIB = 2**30
 # They reserve nothing; but Ray starts idle workers for them, so no more than needed.
 LOGICAL_CPUS_PER_RANK, LOGICAL_CPUS = 3, 4
 
+# Where a single node's Ray and TransferQueue are found. Ray takes 127.0.0.1 for the machine's outer address
+# (ray/_private/services.py, resolve_ip_for_localhost), on which TransferQueue would then serve anyone.
+LOOPBACK = "127.0.0.2"
+
 ON_CPU = {
     "+actor_rollout_ref.model.override_config.attn_implementation": "sdpa",  # no flash-attn
     "actor_rollout_ref.model.use_remove_padding": False,  # needs flash-attn
@@ -94,7 +98,10 @@ def hydra_overrides(folder: Path) -> list[str]:
 
 
 def rl_overrides(settings: RlTraining, files: RlFiles, cpu: bool) -> list[str]:
-    """Overrides of verl's `ppo_trainer` for one RL stage (GRPO: no KL, no entropy term, no critic)."""
+    """Overrides of verl's `ppo_trainer` for one RL stage (GRPO: no KL, no entropy term, no critic).
+
+    settings.temperature must be a number by now.
+    """
     values = _data(settings, files) | _actor(settings, files) | _rollout(settings) | _trainer(settings, files, cpu)
     values |= _ours(settings, files)
     if cpu:
@@ -123,6 +130,7 @@ def _data(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
 
 
 def _actor(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
+    normed = settings.loss_aggregation == "seq-mean-token-sum-norm"
     actor = {
         "strategy": "fsdp2",
         "ppo_mini_batch_size": settings.prompts_per_step // settings.updates_per_step,
@@ -130,7 +138,8 @@ def _actor(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
         "ppo_max_token_len_per_gpu": settings.micro_tokens,
         "clip_ratio_low": settings.clip_low,
         "clip_ratio_high": settings.clip_high,
-        "loss_agg_mode": "token-mean",
+        "loss_agg_mode": settings.loss_aggregation,
+        "loss_scale_factor": settings.max_response if normed else None,  # else verl takes each micro-batch's longest
         "use_kl_loss": False,
         "entropy_coeff": 0,
         "grad_clip": settings.grad_clip,
@@ -149,6 +158,8 @@ def _actor(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     values = {f"actor_rollout_ref.actor.{key}": value for key, value in actor.items()}
     values["+actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype"] = settings.precision
     values["actor_rollout_ref.model.path"] = files.model
+    if settings.precision == "fp16":
+        values["actor_rollout_ref.model.external_lib"] = "small_rl.verl_scaler"
     return values
 
 
@@ -175,7 +186,7 @@ def _rollout(settings: RlTraining) -> dict[str, Any]:
 def _trainer(settings: RlTraining, files: RlFiles, cpu: bool) -> dict[str, Any]:
     values = {
         "algorithm.adv_estimator": "grpo",
-        "algorithm.norm_adv_by_std_in_grpo": True,
+        "algorithm.norm_adv_by_std_in_grpo": settings.std_normalization,
         "algorithm.use_kl_in_reward": False,
         "trainer.v1.trainer_mode": "sync",
         "trainer.device": "cpu" if cpu else "cuda",
@@ -199,7 +210,7 @@ def _trainer(settings: RlTraining, files: RlFiles, cpu: bool) -> dict[str, Any]:
             "+ray_kwargs.ray_init.address": "local",
             "+ray_kwargs.ray_init.include_dashboard": False,
             "+ray_kwargs.ray_init._temp_dir": files.ray,
-            "+ray_kwargs.ray_init._node_ip_address": "127.0.0.1",
+            "+ray_kwargs.ray_init._node_ip_address": LOOPBACK,
         }
         if cpu:
             values["ray_kwargs.ray_init.num_cpus"] = logical_cpus(settings)
@@ -211,6 +222,7 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     """What our trainer and rollouts read; verl does not look at it, and needs no reward workers."""
     values = {"reward.num_workers": 0, "+polaris.metrics": files.metrics, "+polaris.accuracy": files.accuracy}
     values |= {"+polaris.rescue": settings.rescue, "+polaris.consensus": files.consensus}
+    values["+polaris.masked_from"] = settings.max_response if settings.truncation == "mask" else None
     for name, section in (
         ("grading", settings.grading),
         ("core", settings.core),

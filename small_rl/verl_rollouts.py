@@ -37,7 +37,7 @@ class Rollouts:
         finish: Callable[[list[list[Rollout]]], list[list[Rollout]]],
     ):
         self.rollout, self.grading = config.actor_rollout_ref.rollout, config.polaris.grading
-        self.core = config.polaris.core
+        self.core, self.masked_from = config.polaris.core, config.polaris.masked_from
         self.tokenizer, self.client, self.finish = tokenizer, client, finish
         self.pool = GradingPool(self.grading.timeout, self.grading.workers, self.grading.grader)
 
@@ -47,7 +47,7 @@ class Rollouts:
                    ("uid", "raw_prompt", "extra_info", "reward_model")]  # fmt: skip
         step = int(prompts["global_steps"])
         groups = asyncio.run(self._all(step, list(zip(*columns, strict=True))))
-        verl_batch.put(step, columns[0], self.finish(groups))
+        verl_batch.put(step, columns[0], self.finish(groups), self.masked_from)
 
     async def _all(self, step: int, prompts: list[tuple]) -> list[list[Rollout]]:
         return await asyncio.gather(*(self._group(step, *prompt) for prompt in prompts))

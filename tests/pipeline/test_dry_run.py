@@ -90,6 +90,22 @@ def test_an_unpinned_model_is_refused_when_it_is_needed(tmp_path):
     assert "Qwen/Qwen3-4B-Thinking-2507" in done.stdout and "polaris pin" in done.stdout
 
 
+@pytest.mark.parametrize("name", ["polaris_v1_4b", "polaris_v1_7b"])
+def test_v1_is_three_stages_and_their_evaluation(name):
+    done = snakemake(ROOT, "-n", "-p", configs=[f"configs/{name}.yaml"], env=OFFLINE)
+    assert done.returncode == 0, done.stdout[-4000:]
+    table = jobs(done.stdout)
+    # Nothing of the generalist, of the format SFT or of a merge.
+    assert {name for name in table if not name.endswith(":")} == {
+        "all", "base_small", "problems", "benchmarks", "clean", "difficulty", "rl_data", "stage1", "stage2", "stage3",
+        "stage2_drop_easy", "stage3_drop_easy", "responses_at_temperature", "temperature_first", "temperature_second",
+        "temperature_third", "responses", "scores", "report", "total",
+    }  # fmt: skip
+    assert table["responses"] == table["scores"] == 4 and table["benchmarks"] == 5
+    (line,) = [text for text in done.stdout.splitlines() if "--out runs/" + name + "/stage2/checkpoint.json" in text]
+    assert f"--start runs/{name}/stage1/checkpoint.json --data runs/{name}/stage2_drop_easy/data.json" in line
+
+
 SEARCHES = """
 small_rl:
   temperature_search:
@@ -105,7 +121,7 @@ small_rl:
       top_k: -1
       max_tokens: 96
       sampling_seed: 5
-      engine: {dtype: float32, max_model_len: 256, max_num_seqs: 256, tensor_parallel: 1, memory: 0.25}
+      engine: {dtype: float32, max_model_len: 256, max_num_seqs: 256, tensor_parallel: 1, memory: 0.25, yarn: null}
       grading: {grader: math_verify, format: think, timeout: 5.0, workers: 1, max_failures: 0.02}
       tolerance: 0.03
       collapse: 0.15
@@ -118,6 +134,8 @@ small_rl:
       after: first
       reset: {slight_fall: 0.2, fine_step: 0.05, wide_step: 0.1}
       grid: [1.4, 1.45]
+  rl:
+    core_filtered: {temperature: {search: second}}
 inputs:
   problems:
     held_out: {family: chain, count: 64, depth: [2, 5], slips: 0.0, pool: train, seed: 6}
@@ -132,4 +150,7 @@ def test_two_temperature_searches_are_a_graph(tmp_path):
     assert table["responses_at_temperature"] == 5 and table["temperature_first"] == table["temperature_second"] == 1
     assert "--model runs/laptop/core/checkpoint.json --problems runs/laptop/problems/held_out/data.json" in done.stdout
     reset = "--last runs/laptop/temperature/first/data.json --trained runs/laptop/core/checkpoint.json"
+    stage = "--start runs/laptop/core/checkpoint.json --data runs/laptop/core_filtered_data/data.json"
+    sets = "--consensus runs/laptop/core/checkpoint.json --temperature runs/laptop/temperature/second/data.json"
+    assert f"{stage} {sets} --out runs/laptop/core_filtered/checkpoint.json" in done.stdout
     assert f"temperature/second/T=1.45/data.json {reset} --out runs/laptop/temperature/second/data.json" in done.stdout

@@ -44,7 +44,7 @@ SETTINGS = {
     "k": {"chain": 40, "digits": 10},
     "instruction": " Underline key results.",
     "sampling": {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "max_tokens": 64, "seed": 11},
-    "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 64, "tensor_parallel": 1, "memory": 0.125},
+    "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 64, "tensor_parallel": 1, "memory": 0.125, "yarn": None},
 }
 COUNTS = {"chain": 24, "digits": 12}
 MINUTES = 10

@@ -10,7 +10,73 @@ from polaris.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 LAPTOP = ROOT / "configs/laptop.yaml"
-RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], [ROOT / "configs/polaris_v2.yaml"]]
+FULL = [[ROOT / f"configs/{name}.yaml"] for name in ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b")]
+RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], *FULL]
+# Overlays of the laptop recipe that leave parts out. A mapping of an overlay cannot drop keys of the one below it.
+NO_GENERALIST = {"large_sft": None, "merge": None, "small_rl": {"specialist": None}, "inputs": {"base_large": None}}
+NO_FORMAT = {"small_rl": {"format_data": None, "format_sft": None, "difficulty_model": "base_small"}}
+
+
+def without(tmp_path: Path, *overlays: dict, problems: list[str], **rl: dict) -> recipe.Recipe:
+    """The laptop recipe with overlays, only these problem sets, and changes to RL stages."""
+    values = yaml.safe_load(LAPTOP.read_text())
+    for overlay in [*overlays, {"small_rl": {"rl": rl}}]:
+        values = recipe._merged(values, overlay)
+    for section in (values["inputs"]["problems"], values["clean"]):
+        for name in section.keys() - set(problems):
+            del section[name]
+    (tmp_path / "less.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    return recipe.load([tmp_path / "less.yaml"])
+
+
+FROM_BASE = {name: {"start": "base_small"} for name in ("grpo", "core")}
+
+
+def test_a_recipe_without_a_generalist(tmp_path):
+    less = without(tmp_path, NO_GENERALIST, problems=["format", "rl"])
+    assert list(less.checkpoints) == less.specialists == ["base_small", "format_sft", "grpo", "core", "core_filtered"]
+    assert less.alphas == {} and less.generalists == [] and less.trained_on == ["format", "rl"]
+    with pytest.raises(
+        UserError, match="less.yaml: .*inputs.problems: must have exactly the keys format, rl, not format, rl, dis"
+    ):
+        without(tmp_path, NO_GENERALIST, problems=["format", "rl", "distill"])
+    for half in (
+        {"large_sft": None},
+        {"merge": None},
+        {"small_rl": {"specialist": None}},
+        {"inputs": {"base_large": None}},
+    ):
+        with pytest.raises(
+            UserError, match="less.yaml: .*: null, but .* is not; give inputs.base_large, small_rl.spec"
+        ):
+            without(tmp_path, half, problems=["format", "rl", "distill"])
+
+
+def test_a_recipe_without_format_sft(tmp_path):
+    less = without(tmp_path, NO_FORMAT, problems=["rl", "distill"], **FROM_BASE)
+    assert less.specialists == ["base_small", "grpo", "core", "core_filtered"] and less.trained_on == ["rl", "distill"]
+    with pytest.raises(UserError, match="rl.grpo.start: format_sft does not exist; possible: base_small"):
+        without(tmp_path, NO_FORMAT, problems=["rl", "distill"])
+    with pytest.raises(UserError, match="difficulty_model: format_sft, but there is none"):
+        without(tmp_path, NO_FORMAT, {"small_rl": {"difficulty_model": "format_sft"}}, problems=["rl"], **FROM_BASE)
+    with pytest.raises(UserError, match="format_data and format_sft: give both, or null for both"):
+        without(tmp_path, {"small_rl": {"format_sft": None}}, problems=["rl", "distill"])
+
+
+@pytest.mark.parametrize("name", ["polaris_v1_4b", "polaris_v1_7b"])
+def test_v1_grows_length_and_temperature_from_stage_to_stage(name):
+    lengths = {"polaris_v1_4b": [39936, 48128, 52224], "polaris_v1_7b": [15360, 23552, 31744]}[name]
+    temperatures = {"polaris_v1_4b": [1.4, 1.45, 1.5], "polaris_v1_7b": [0.7, 1.0, 1.1]}[name]
+    v1 = recipe.load([ROOT / f"configs/{name}.yaml"])
+    stages = list(v1.small_rl.rl.values())
+    assert [stage.max_response for stage in stages] == lengths
+    assert [stage.temperature for stage in stages] == temperatures
+    assert [stage.start for stage in stages] == ["base_small", "stage1", "stage2"]
+    assert [stage.drop_easy and stage.drop_easy.log for stage in stages] == [None, "stage1", "stage2"]
+    assert all(stage.rescue and stage.substitution and stage.prompts_per_step == 128 for stage in stages)
+    # Each temperature is one that the search before the stage looks at, so that `{search: ...}` could choose it.
+    for stage, search in zip(stages, v1.small_rl.temperature_search.values(), strict=True):
+        assert stage.temperature in search.grid and search.model == stage.start
 
 
 @pytest.mark.parametrize("files", RECIPES, ids=lambda files: files[-1].stem)
@@ -40,7 +106,7 @@ def search(change: str) -> str:
     values = {
         "model": "format_sft", "problems": "rl", "after": None, "reset": None, "grid": [0.5, 1.0], "k": 4, "instruction": "",
         "top_p": 1.0, "top_k": -1, "max_tokens": 96, "sampling_seed": 5,
-        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1, "memory": 0.25},
+        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1, "memory": 0.25, "yarn": None},
         "grading": {"grader": "math_verify", "format": "think", "timeout": 5.0, "workers": 1, "max_failures": 0.02},
         "tolerance": 0.03, "collapse": 0.15, "confidence": 0.95, "resamples": 200, "seed": 0,
     }  # fmt: skip
@@ -66,6 +132,13 @@ def search(change: str) -> str:
         (search("tolerance: 0.5"), r"collapse \(0.15\) must not be below tolerance \(0.5\)"),
         (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: some, limit: null}}}",
          "inputs.problems.held.gold: some, but temperature_search or probe grades all of them"),
+        ("small_rl: {rl: {grpo: {temperature: {search: one}}}}",
+         "rl.grpo.temperature.search: one is no search of temperature_search .*possible: none"),
+        (search("model: core")[:-1] + "\n  rl: {core: {temperature: {search: one}}}", "before this stage; possible: none"),
+        ("small_rl: {rl: {grpo: {temperature: {serch: one}}}}", "small_rl.rl.grpo.temperature.search: this key is missing"),
+        ("small_rl: {rl: {grpo: {temperature: 9}}}", "small_rl.rl.grpo.temperature: .*less than or equal to 5"),
+        ("small_rl: {rl: {grpo: {context: 200}}}", r"context \(200\) must hold engine.max_model_len \(256\)"),
+        ("small_rl: {rl: {grpo: {truncation: drop}}}", "small_rl.rl.grpo.truncation: .*'none' or 'mask'"),
         (search("problems: other"), "inputs.problems: must have exactly the keys format, rl, distill, other"),
         ("small_rl: {rl: {core: {core: {consensus: grpo}}}}", "core.consensus: grpo has no consensus sets"),
         ("small_rl: {rl: {core: {drop_easy: {log: core, rule: mean, above: 0.9}}}}", "drop_easy.log: core is no earlier RL stage"),
@@ -117,7 +190,10 @@ def test_unpinned_hub_ids_are_told():
     ("overlay", "message"),
     [
         ("inputs: {problems: {rl: {gold: none}}}", "inputs.problems.rl.gold: none, but these problems are graded"),
-        ("large_sft: {sft_data: {verify: gold}}", "problems.distill.gold: none, but with large_sft.sft_data.verify: gold"),
+        (
+            "large_sft: {sft_data: {verify: gold}}",
+            "problems.distill.gold: none, but with large_sft.sft_data.verify: gold",
+        ),
         ("clean: {distill: {unsuitable: [no_gold]}}", "clean.distill.unsuitable: no_gold drops every problem"),
         ("clean: {rl: {unsuitable: [proof]}}", "clean.rl.unsuitable: no_gold is missing"),
         ("inputs: {benchmarks: {aime25: {gold: some}}}", "inputs.benchmarks.aime25.gold: must be every"),

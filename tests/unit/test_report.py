@@ -212,6 +212,19 @@ def test_one_benchmark_has_no_mean_on_the_page(tmp_path: Path):
     Page((run.folder / "report" / "index.html").read_text())
 
 
+def test_a_run_without_a_generalist(tmp_path: Path, capsys):
+    """No part of the page, of results.json or of the tables speaks of one."""
+    run = Run(tmp_path / "small")
+    ladder(run)
+    found = make(run, generalists=[], alphas={})
+    assert found["alphas"] == [] and {row["name"] for row in found["models"]} == set(LADDER)
+    text = (run.folder / "report" / "index.html").read_text()
+    assert "eneralist" not in text and "large" not in text and "The specialist" in text
+    show.main(["--run", str(run.folder)])
+    printed = capsys.readouterr().out
+    assert "Specialist" in printed and "Generalist" not in printed
+
+
 def test_show_prints_both_tables(run: Run, capsys):
     show.main(["--run", str(run.folder)])
     out = capsys.readouterr().out

@@ -1,18 +1,21 @@
 """What the two training verbs decide before verl starts: examples, prompts, and errors that name the row."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from polaris.errors import UserError
 from polaris.records import CONSENSUS, read_rows, write_rows
 from polaris.sections import Grading
+from polaris.stage import Stage
 from polaris.tiny_tokenizer import build_tokenizer
 from small_rl import train_format, train_rl
-from small_rl.settings import Core
+from small_rl.settings import Core, RlTraining
 from small_rl.step_metrics import Trajectory, step_metrics
 from tests.unit import tables
 
+ROOT = Path(__file__).resolve().parents[2]
 GRADING = Grading(**tables.GRADING)
 PROBLEM = {"id": "p1", "problem": "a=6,b=a*4. Find (b).", "answers": ["4"], "source": "chain", "solution": None}
 
@@ -86,3 +89,23 @@ def test_step_metrics():
     assert numbers["process_reward"] == pytest.approx(0.1)
     assert numbers["zero_variance"] == 0.5 and numbers["grading_failures"] == 0.25
     assert numbers["response_steps"] == 0.25 and numbers["response_tokens"] == 10
+
+
+def test_the_temperature_of_a_search(tmp_path):
+    """Its number, from the file that the search publishes; a stage of the command line must name it."""
+    import yaml
+
+    from polaris import manifest
+
+    stage = yaml.safe_load((ROOT / "configs/laptop.yaml").read_text())["small_rl"]["rl"]["grpo"]
+    values = {key: value for key, value in stage.items() if key not in ("start", "drop_easy", "overlap")}
+    settings = RlTraining.model_validate(values | {"temperature": {"search": "first"}})
+    with Stage("small_rl.search_temperature", GRADING, {}, tmp_path / "first" / "data.json", "by hand") as search:
+        (search.partial / "temperature.json").write_text('{"temperature": 1.45}')
+        search.publish()
+    found = manifest.read(tmp_path / "first" / "data.json")
+    assert train_rl.at_temperature(settings, found) == settings.model_copy(update={"temperature": 1.45})
+    with pytest.raises(UserError, match="{search: first} needs --temperature"):
+        train_rl.at_temperature(settings, None)
+    number = settings.model_copy(update={"temperature": 0.7})
+    assert train_rl.at_temperature(number, None) is number

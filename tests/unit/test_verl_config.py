@@ -1,6 +1,7 @@
 """Our overrides are keys that verl 0.9.1 knows: composed with verl's own YAML files, of a laptop and of a cluster."""
 
 import importlib.util
+import ipaddress
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs import recipe
 from polaris.settings import validated
 from small_rl import verl_config
 from small_rl.settings import FormatSft, RlStage, RlTraining, Substitution
@@ -15,7 +17,9 @@ from small_rl.settings import FormatSft, RlStage, RlTraining, Substitution
 hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
 CONFIGS = Path(__file__).parents[2] / "configs"
-FILES = verl_config.RlFiles(*(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "ray", "c")))
+FILES = verl_config.RlFiles(
+    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "ray", "c"))
+)
 
 
 def compose(name, overrides):
@@ -25,10 +29,54 @@ def compose(name, overrides):
         return hydra.compose(name, overrides=overrides)
 
 
+def files(name):
+    """A recipe's file, after what it is an overlay of."""
+    return [CONFIGS / "laptop.yaml", CONFIGS / "test.yaml"] if name == "test" else [CONFIGS / f"{name}.yaml"]
+
+
+STAGES = [
+    (path.stem, name)
+    for path in sorted(CONFIGS.glob("*.yaml"))
+    for name in recipe.load(files(path.stem)).small_rl.rl
+]  # fmt: skip
+
+
 def rl_stage(recipe, name):
     values = yaml.safe_load((CONFIGS / f"{recipe}.yaml").read_text())["small_rl"]["rl"][name]
     stage = validated(RlStage, values, recipe)
     return RlTraining.model_validate(stage.model_dump(exclude={"start", "drop_easy", "overlap"}))
+
+
+@pytest.mark.parametrize("cpu", [True, False], ids=["cpu", "gpu"])
+@pytest.mark.parametrize(("name", "stage"), STAGES, ids=lambda part: part)
+def test_every_rl_stage_of_every_recipe(name, stage, cpu):
+    """Each key is verl's (an unknown one raises), and verl's dataclasses take the values."""
+    from verl.utils.config import omega_conf_to_dataclass
+
+    asked = recipe.load(files(name)).small_rl.rl[stage]
+    settings = RlTraining.model_validate(asked.model_dump(exclude={"start", "drop_easy", "overlap"}))
+    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES, cpu))
+    actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
+    rollout = omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
+    assert actor.loss_agg_mode == settings.loss_aggregation
+    assert config.algorithm.norm_adv_by_std_in_grpo == settings.std_normalization
+    assert not actor.use_kl_loss and not config.algorithm.use_kl_in_reward and actor.entropy_coeff == 0
+    assert rollout.temperature == settings.temperature
+    assert rollout.prompt_length + rollout.response_length <= rollout.max_model_len == settings.engine.max_model_len
+    assert config.actor_rollout_ref.model.external_lib == (
+        "small_rl.verl_scaler" if settings.precision == "fp16" else None
+    )
+
+
+def test_options_of_the_loss():
+    changes = {"loss_aggregation": "seq-mean-token-sum-norm", "std_normalization": False, "truncation": "mask"}
+    settings = rl_stage("laptop", "grpo").model_copy(update=changes)
+    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES, cpu=True))
+    actor = config.actor_rollout_ref.actor
+    assert (actor.loss_agg_mode, actor.loss_scale_factor) == ("seq-mean-token-sum-norm", settings.max_response)
+    assert not config.algorithm.norm_adv_by_std_in_grpo and config.polaris.masked_from == settings.max_response
+    plain = compose("ppo_trainer", verl_config.rl_overrides(rl_stage("laptop", "grpo"), FILES, cpu=True))
+    assert plain.actor_rollout_ref.actor.loss_scale_factor is None and plain.polaris.masked_from is None
 
 
 pytestmark = pytest.mark.skipif(VERL is None, reason="verl is not installed")
@@ -44,7 +92,11 @@ def test_laptop_rl():
     assert actor.fsdp_config.mixed_precision.param_dtype == "fp32" and rollout.dtype == "float32"
     assert rollout.log_prob_max_token_len_per_gpu == actor.ppo_max_token_len_per_gpu == settings.micro_tokens
     assert config.trainer.device == "cpu" and config.ray_kwargs.ray_init.num_gpus == settings.ranks
-    assert config.ray_kwargs.ray_init.address == "local"
+    from ray._private.services import resolve_ip_for_localhost
+
+    ray = config.ray_kwargs.ray_init
+    assert ray.address == "local" and not ray.include_dashboard
+    assert ipaddress.ip_address(resolve_ip_for_localhost(ray._node_ip_address)).is_loopback
     assert config.trainer.default_local_dir == "/a folder/checkpoints"
     assert dict(config.polaris.core) == settings.core.model_dump(exclude={"consensus"})
 
