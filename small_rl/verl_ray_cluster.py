@@ -20,17 +20,18 @@ from polaris.nodes import free_port, on_every_node, this_node
 def ray_cluster(
     nodes: int, gpus: int, cpus: int | None, folder: Path, log: Path, env: dict[str, str]
 ) -> Iterator[dict]:
-    """Environment with which a driver finds the cluster; on one node nothing is started, the driver has a Ray of its own.
+    """Environment with which a driver finds the cluster; on one node only a token for the Ray that the driver starts.
 
     gpus: per node, logical ones on a CPU; cpus: logical ones per node, None as many as the machine has;
     folder: for sockets, of a short path that is free on every node; log: of all nodes
     """
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     if nodes == 1:
-        yield {}
+        yield token
         return
     head = this_node()
     port = str(free_port(head))
-    env = env | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    env = env | token
     start = [sys.executable, "-m", "small_rl.verl_ray_cluster", head, port, str(gpus), str(cpus or "-"), str(folder)]
     with child.background(on_every_node(nodes, start), log, env):
         yield env | {"RAY_ADDRESS": f"{head}:{port}"}

@@ -1,10 +1,11 @@
 """The test recipe runs once in a session; the tests of the pipeline and of the cluster look at its results."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.pipeline.conftest import kill_in_the_middle, snakemake
+from tests.pipeline.conftest import SECRETS, kill_in_the_middle, snakemake
 
 
 @pytest.fixture(scope="session")
@@ -12,7 +13,7 @@ def finished(tmp_path_factory) -> Path:
     """A folder in which configs/test.yaml has run to its report, with one kill -9 in the CORE stage."""
     folder = tmp_path_factory.mktemp("finished")
     kill_in_the_middle(folder, folder / "killed.log")
-    done = snakemake(folder)
+    done = snakemake(folder, env={**os.environ, **SECRETS})
     (folder / "continued.log").write_text(done.stdout)
     assert done.returncode == 0, done.stdout[-8000:]
     return folder / "runs" / "test"

@@ -1,5 +1,7 @@
 """How the tests start the project's Snakefile, and kill it."""
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -7,10 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = [str(ROOT / "configs/laptop.yaml"), str(ROOT / "configs/test.yaml")]
 KILLED_STAGE = "core"
 MINUTES = 25
+# A run must not write these down (test_security.py).
+SECRETS = {"HF_TOKEN": "hf_not4anyones7eyes", "AWS_SECRET_ACCESS_KEY": "aws+not4anyones7eyes"}
 
 
 def command(*arguments: str, configs: list[str] = CONFIGS) -> list[str]:
@@ -32,17 +38,28 @@ def snakemake(folder: Path, *arguments: str, configs: list[str] = CONFIGS, **kwa
     )
 
 
+def listening(process: psutil.Process) -> list[tuple[str, str]]:
+    """Names and addresses of the sockets on which a process or its descendants wait for others."""
+    found = []
+    for one in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += [(one.name(), c.laddr.ip) for c in one.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    return sorted(set(found))
+
+
 def kill_in_the_middle(folder: Path, log: Path) -> None:
     """Start the run and SIGKILL everything of it once the RL stage has done two of its steps."""
     metrics = folder / f"runs/test/{KILLED_STAGE}/log/metrics.jsonl"
     with log.open("w") as out:
-        run = subprocess.Popen(command(), cwd=folder, stdout=out, stderr=out, start_new_session=True)
+        environment = {**os.environ, **SECRETS}
+        run = subprocess.Popen(command(), cwd=folder, stdout=out, stderr=out, start_new_session=True, env=environment)
         deadline = time.monotonic() + MINUTES * 60
         while run.poll() is None and time.monotonic() < deadline:
             if metrics.exists() and metrics.read_text().count("\n") >= 2:
                 break  # step 2 has its line, so step 1 has its checkpoint
             time.sleep(0.2)
         assert run.poll() is None, f"the run ended before the kill:\n{log.read_text()[-6000:]}"
+        (folder / "sockets.json").write_text(json.dumps(listening(psutil.Process(run.pid))))
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
     assert not (folder / f"runs/test/{KILLED_STAGE}/checkpoint.json").exists()
