@@ -1,103 +1,29 @@
 """Verb: traces worth teaching, as tokens of the generalist's own chat template.
 
-The response's tokens follow the prompt's just as they would in generation, and not through the template's rendering of an
-assistant message: templates move or remove the think block. Every example is decoded again and must give the response,
-to the letter, and the end-of-turn token.
+`tokens.parquet` are the examples, `card.html` what was dropped and why, and one example with its loss mask. What a
+template does to a trace is `large_sft.template`'s.
 """
 
 import collections
 import dataclasses
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
+from large_sft.repetition import repeated_share
 from large_sft.settings import SftData
+from large_sft.template import Example, Prompt, decoded, example_of, prompt_of, rendered, student_tokenizer
+from large_sft.traces_card import traces_card
 from polaris.answers import END_OF_THOUGHT, NO_THINK, TRUNCATED
+from polaris.contamination import Held, HeldOut, leaks
 from polaris.errors import UserError
 from polaris.grade import grade_responses
-from polaris.prompts import load_tokenizer, messages
 from polaris.records import RESPONSES, TOKENS, read_problems, read_rows, write_rows
 from polaris.stage import Stage, run_verb
 
-THINK = "<think>\n"
-DUPLICATE, TOO_LONG, NOT_REPRODUCED, SPECIAL = "duplicate", "too_long", "not_reproduced", "special_token"
-
-
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """Tokens [0, prompt_tokens) are the prompt and carry no loss; the others are the response and the end of the turn."""
-
-    problem_id: str
-    input_ids: list[int]
-    prompt_tokens: int
-
-
-def student_tokenizer(model: Path) -> Any:
-    """The generalist's tokenizer.
-
-    Raises UserError when it cannot teach: there is no chat template, or it ends a turn with another token than eos_token.
-    """
-    tokenizer = load_tokenizer(model)
-    mark = "the answer"
-    turn = [{"role": "user", "content": "?"}, {"role": "assistant", "content": mark}]
-    end = tokenizer.apply_chat_template(turn, tokenize=False).rpartition(mark)[2].strip()
-    if tokenizer.eos_token is None or not end.startswith(tokenizer.eos_token):
-        raise UserError(
-            f"{model}: the chat template ends a response with {end!r}, the tokenizer's eos_token is "
-            f"{tokenizer.eos_token!r}: the student would not learn to stop; set eos_token in tokenizer_config.json"
-        )
-    return tokenizer
-
-
-def prompt_of(tokenizer: Any, problem: str, instruction: str) -> tuple[list[int], bool]:
-    """The prompt's tokens as in generation, and whether they end inside an open think block."""
-    question = messages(problem, instruction)
-    text = tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
-    ids = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_dict=False)
-    return list(ids), text.rstrip().endswith("<think>")
-
-
-def example_of(
-    tokenizer: Any, problem_id: str, prompt: tuple[list[int], bool], response: str, max_tokens: int
-) -> Example | str:
-    """The example, or the reason why this response makes none.
-
-    Where the template opens the think block the response begins inside it, elsewhere with `<think>`.
-    """
-    prompt_ids, thinking = prompt
-    response = response.removeprefix(THINK)
-    text = response if thinking else THINK + response
-    ids = tokenizer.encode(text, add_special_tokens=False)
-    if set(ids) & _controls(tokenizer):
-        return SPECIAL
-    ids.append(tokenizer.eos_token_id)
-    if len(prompt_ids) + len(ids) > max_tokens:
-        return TOO_LONG
-    example = Example(problem_id, prompt_ids + ids, len(prompt_ids))
-    taught = example.input_ids[example.prompt_tokens :]
-    return example if _decoded(tokenizer, taught) == text + tokenizer.eos_token else NOT_REPRODUCED
-
-
-def _controls(tokenizer: Any) -> set[int]:
-    """Special tokens that end or begin turns; some tokenizers count the think tags among them."""
-    return set(tokenizer.all_special_ids) - {
-        tokenizer.convert_tokens_to_ids(tag) for tag in ("<think>", END_OF_THOUGHT)
-    }
-
-
-def _decoded(tokenizer: Any, ids: list[int]) -> str:
-    return tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-
-
-def shown(tokenizer: Any, example: Example) -> str:
-    """One example for people: what carries loss stands after the line that says so."""
-    prompt, taught = example.input_ids[: example.prompt_tokens], example.input_ids[example.prompt_tokens :]
-    return (
-        f"problem {example.problem_id}\n"
-        f"=== {len(prompt)} tokens without loss ===\n{_decoded(tokenizer, prompt)}\n"
-        f"=== {len(taught)} tokens with loss ===\n{_decoded(tokenizer, taught)}\n"
-        f"=== the border, token by token ===\n"
-        f"{[_decoded(tokenizer, [t]) for t in prompt[-4:]]} | {[_decoded(tokenizer, [t]) for t in taught[:4]]}\n"
-    )
+DUPLICATE, CONTAMINATED, REPETITIVE = "duplicate", "contaminated", "repetitive"
+BORDER = 4  # tokens on each side of it that the card shows one by one
+Problems = dict[str, dict[str, Any]]  # rows of records.PROBLEMS by id
+Responses = list[dict[str, Any]]  # rows of records.RESPONSES
 
 
 def lengths(examples: list[Example]) -> dict[str, int]:
@@ -119,13 +45,24 @@ def unfit(response: dict[str, Any], seen: set[tuple[str, str]]) -> str | None:
     return None
 
 
+def contaminated(responses: Responses, problems: Problems, held: Sequence[Held], settings: SftData) -> set[str]:
+    """Problems of which the text or a response holds a benchmark's problem; one text each, whatever the responses."""
+    texts = {response["problem_id"]: problems[response["problem_id"]]["problem"] for response in responses}
+    for response in responses:
+        texts[response["problem_id"]] += "\n\n" + response["response"]
+    ids = list(texts)
+    found = leaks(list(texts.values()), HeldOut(held, settings.leak_ngram), settings.leak_template)
+    return {ids[number] for number in found}
+
+
 def select(
-    responses: list[dict[str, Any]],
-    problems: dict[str, dict[str, Any]],
+    responses: Responses,
+    problems: Problems,
+    held: Sequence[Held],
     settings: SftData,
-    dropped: collections.Counter,
-) -> list[dict[str, Any]]:
-    """The responses that are taught, as far as text and gold answers say; counts the others in `dropped`."""
+    dropped: collections.Counter[str],
+) -> Responses:
+    """The responses that are taught, as far as texts and gold answers say; counts the others in `dropped`."""
     seen: set[tuple[str, str]] = set()
     finished = []
     for response in responses:
@@ -137,45 +74,91 @@ def select(
         raise UserError(
             f"problem {unknown}: there is a response to it, but it is not among the problems; generate anew"
         )
+    leaking = contaminated(finished, problems, held, settings)
+    clean = [response for response in finished if response["problem_id"] not in leaking]
+    if leaking:
+        dropped[CONTAMINATED] = len(finished) - len(clean)
     if settings.verify == "none":
-        return finished
-    graded = grade_responses(finished, problems, settings.grading)
+        return clean
+    graded = grade_responses(clean, problems, settings.grading)
     dropped.update(grade["reason"] for grade in graded if not grade["correct"])
-    return [response for response, grade in zip(finished, graded, strict=True) if grade["correct"]]
+    return [response for response, grade in zip(clean, graded, strict=True) if grade["correct"]]
+
+
+def shown(tokenizer: Any, example: Example) -> list[tuple[str, int, str]]:
+    """One example for people: (loss or not, tokens, text), then the tokens at the border."""
+    prompt, taught = example.input_ids[: example.prompt_tokens], example.taught
+    parts = [("no", prompt), ("yes", taught)]
+    border = [("no", [token]) for token in prompt[-BORDER:]] + [("yes", [token]) for token in taught[:BORDER]]
+    return [(loss, len(ids), decoded(tokenizer, ids)) for loss, ids in parts] + [
+        (loss, 1, repr(decoded(tokenizer, ids))) for loss, ids in border
+    ]
+
+
+class Examples:
+    """The traces that became examples, one by one; counts the others in `dropped`.
+
+    repeated: shares of repeated runs, of every trace that was measured; rewritten: examples whose text the template itself
+    would write otherwise
+    """
+
+    def __init__(self, tokenizer: Any, settings: SftData, dropped: collections.Counter[str]):
+        self.tokenizer, self.settings, self.dropped = tokenizer, settings, dropped
+        self.kept: list[Example] = []
+        self.repeated: list[float] = []
+        self.rewritten = 0
+
+    def add(self, problem_id: str, problem: str, response: str) -> None:
+        prompt = prompt_of(self.tokenizer, problem, self.settings.instruction)
+        made = example_of(self.tokenizer, problem_id, prompt, response, self.settings.max_tokens)
+        if isinstance(made, Example):
+            self.repeated.append(repeated_share(made.taught, self.settings.repeated_ngram))
+            if self.repeated[-1] > self.settings.max_repeated:
+                made = REPETITIVE
+        if isinstance(made, str):
+            self.dropped[made] += 1
+            return
+        self.kept.append(made)
+        self.rewritten += not self._as_the_template_writes_it(prompt, response)
+
+    def _as_the_template_writes_it(self, prompt: Prompt, response: str) -> bool:
+        ours = prompt.text + prompt.turn(response) + self.tokenizer.eos_token
+        return rendered(self.tokenizer, prompt, response).startswith(ours)
 
 
 def main() -> None:
-    with Stage.from_command_line(
-        "large_sft.build_sft_data", SftData, inputs=("problems", "responses", "base")
-    ) as stage:
-        settings = stage.settings
+    flags = {"inputs": ("problems", "responses", "base"), "repeated": ("benchmarks",)}
+    with Stage.from_command_line("large_sft.build_sft_data", SftData, **flags) as stage:
         tokenizer = student_tokenizer(stage.inputs["base"].model)
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
         responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)
+        benchmarks = {one.stage: read_problems(one.file("problems.parquet")) for one in stage.inputs["benchmarks"]}
+        held = [Held(name, row["id"], row["problem"]) for name, rows in benchmarks.items() for row in rows.values()]
         dropped: collections.Counter[str] = collections.Counter()
-        examples = []
-        for response in select(responses, problems, settings, dropped):
+        examples = Examples(tokenizer, stage.settings, dropped)
+        for response in select(responses, problems, held, stage.settings, dropped):
             problem_id = response["problem_id"]
-            prompt = prompt_of(tokenizer, problems[problem_id]["problem"], settings.instruction)
-            made = example_of(tokenizer, problem_id, prompt, response["response"], settings.max_tokens)
-            if isinstance(made, Example):
-                examples.append(made)
-            else:
-                dropped[made] += 1
-        counts = dict(dropped.most_common())
-        if not examples:
+            examples.add(problem_id, problems[problem_id]["problem"], response["response"])
+        counts, kept = dict(dropped.most_common()), examples.kept
+        if not kept:
             raise UserError(f"{stage.name}: no trace of {len(responses)} is left; dropped: {counts}")
-        write_rows(stage.partial / "tokens.parquet", map(dataclasses.asdict, examples), TOKENS)
-        (stage.partial / "example.txt").write_text(shown(tokenizer, examples[0]))
-        taught = sum(len(e.input_ids) - e.prompt_tokens for e in examples)
-        stage.say(f"{len(examples)} of {len(responses)} traces, {taught} tokens with loss; dropped: {counts or 'none'}")
+        write_rows(stage.partial / "tokens.parquet", map(dataclasses.asdict, kept), TOKENS)
+        note = (
+            f"Of {len(kept):,} examples the template itself would write {examples.rewritten:,} otherwise than they were "
+            "generated (blanks around the think block); taught is what was generated."
+        )
+        page = traces_card(len(responses), counts, lengths(kept), examples.repeated, shown(tokenizer, kept[0]), note)
+        (stage.partial / "card.html").write_text(page)
+        taught = sum(len(example.taught) for example in kept)
+        stage.say(f"{len(kept)} of {len(responses)} traces, {taught} tokens with loss; dropped: {counts or 'none'}")
         stage.publish(
             metrics={
-                "examples": len(examples),
+                "examples": len(kept),
                 "dropped": counts,
-                "tokens": sum(len(e.input_ids) for e in examples),
+                "tokens": sum(len(example.input_ids) for example in kept),
                 "tokens_with_loss": taught,
-                "lengths": lengths(examples),
+                "lengths": lengths(kept),
+                "rewritten": examples.rewritten,
             }
         )
 

@@ -14,6 +14,12 @@ class SftData(Section):
     verify: Annotated[Literal["gold", "none"], Field(description="gold: only traces whose final answer is right")]
     instruction: Annotated[str, Field(description="appended to the problem's text in the training prompt")]
     max_tokens: Annotated[Count, Field(description="tokens of prompt + trace; longer ones are dropped and counted")]
+    repeated_ngram: Annotated[Count, Field(description="tokens of the runs by which repetition is measured")]
+    max_repeated: Annotated[Fraction, Field(description="share of a trace's runs that may have stood in it before")]
+    leak_ngram: Annotated[Count, Field(description="words in a row that no trace and benchmark problem may share")]
+    leak_template: Annotated[
+        int, Field(ge=2, description="a run in the traces of so many prompts is a template, no leak")
+    ]
     grading: Grading
 
 

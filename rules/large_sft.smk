@@ -27,6 +27,7 @@ rule sft_data:
         problems=data_of("clean/distill"),
         responses=data_of("traces"),
         base=checkpoint_of("base_large"),
+        benchmarks=[data_of(f"benchmarks/{name}") for name in RECIPE.inputs.benchmarks],
     output:
         data_of("sft_data"),
     params:
@@ -37,7 +38,8 @@ rule sft_data:
         f"{RUN}/sft_data/benchmark.tsv"
     shell:
         "{PY[megatron]} -m large_sft.build_sft_data --settings {params.settings:q} --code {params.code} "
-        "--problems {input.problems} --responses {input.responses} --base {input.base} --out {output}"
+        "--problems {input.problems} --responses {input.responses} --base {input.base} "
+        "--benchmarks {input.benchmarks} --out {output}"
 
 
 rule distilled:

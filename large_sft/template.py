@@ -1,0 +1,116 @@
+"""A trace as tokens of the generalist's own chat template, and the proof that it survives there.
+
+The response's tokens follow the prompt's just as they would in generation, and not through the template's rendering of an
+assistant message: templates rewrite the blanks around the think block, or lose the block. Two proofs: the template renders
+a conversation of ours to the same tokens (`student_tokenizer`), and every example is decoded again and must give the
+response, to the letter, and the end of the turn (`example_of`).
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from polaris.answers import END_OF_THOUGHT
+from polaris.errors import UserError
+from polaris.prompts import load_tokenizer, messages
+
+THINK = "<think>\n"
+# A think block with a span in it and the blanks that the reasoning models write themselves.
+PROBE = "Let x = 2.\n\\underline{x + 1 = 3}\n</think>\n\nSo it is \\boxed{3}."
+TOO_LONG, NOT_REPRODUCED, SPECIAL = "too_long", "not_reproduced", "special_token"
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+    """What precedes a response in generation."""
+
+    question: list[dict[str, str]]
+    ids: list[int]
+    text: str
+
+    def turn(self, response: str) -> str:
+        """The response as it follows this prompt: the think block is opened by the one or by the other."""
+        body = response.removeprefix(THINK)
+        return body if self.text.rstrip().endswith("<think>") else THINK + body
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """Tokens [0, prompt_tokens) are the prompt and carry no loss; the others are the response and the end of the turn."""
+
+    problem_id: str
+    input_ids: list[int]
+    prompt_tokens: int
+
+    @property
+    def taught(self) -> list[int]:
+        return self.input_ids[self.prompt_tokens :]
+
+
+def prompt_of(tokenizer: Any, problem: str, instruction: str) -> Prompt:
+    """The prompt as in generation."""
+    question = messages(problem, instruction)
+    text = tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
+    ids = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_dict=False)
+    return Prompt(question, list(ids), text)
+
+
+def rendered(tokenizer: Any, prompt: Prompt, response: str) -> str:
+    """The whole conversation as the template itself writes it."""
+    answer = {"role": "assistant", "content": THINK + response.removeprefix(THINK)}
+    return tokenizer.apply_chat_template([*prompt.question, answer], tokenize=False)
+
+
+def student_tokenizer(model: Path) -> Any:
+    """The generalist's tokenizer.
+
+    Raises UserError when it cannot teach: there is no chat template, the template does not give back a trace, another token
+    than eos_token ends the turn, or the border of the loss falls elsewhere when the whole text is read at once.
+    """
+    tokenizer = load_tokenizer(model)
+    prompt = prompt_of(tokenizer, "What is 2 + 1?", "")
+    whole, expected = rendered(tokenizer, prompt, PROBE), prompt.text + prompt.turn(PROBE)
+    if not whole.startswith(expected):
+        raise UserError(
+            f"{model}: the chat template loses or moves the think block or a span of a response: it writes {whole!r} and "
+            f"not {expected!r}; the student would be asked in another form than it was taught"
+        )
+    end = whole.removeprefix(expected).strip()
+    if tokenizer.eos_token is None or not end.startswith(tokenizer.eos_token):
+        raise UserError(
+            f"{model}: the chat template ends a response with {end!r}, the tokenizer's eos_token is "
+            f"{tokenizer.eos_token!r}: the student would not learn to stop; set eos_token in tokenizer_config.json"
+        )
+    ids = tokenizer.encode(whole, add_special_tokens=False)
+    example = example_of(tokenizer, "", prompt, PROBE, len(ids))
+    if not isinstance(example, Example) or example.input_ids != ids[: len(example.input_ids)]:
+        raise UserError(
+            f"{model}: the loss would not cover exactly the response's tokens: prompt and response read as one text give "
+            f"other tokens than one after the other ({example if isinstance(example, str) else 'at their border'})"
+        )
+    return tokenizer
+
+
+def example_of(tokenizer: Any, problem_id: str, prompt: Prompt, response: str, max_tokens: int) -> Example | str:
+    """The example, or the reason why this response makes none."""
+    text = prompt.turn(response)
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    if set(ids) & _controls(tokenizer):
+        return SPECIAL
+    ids.append(tokenizer.eos_token_id)
+    if len(prompt.ids) + len(ids) > max_tokens:
+        return TOO_LONG
+    example = Example(problem_id, prompt.ids + ids, len(prompt.ids))
+    return example if decoded(tokenizer, example.taught) == text + tokenizer.eos_token else NOT_REPRODUCED
+
+
+def _controls(tokenizer: Any) -> set[int]:
+    """Special tokens that end or begin turns; some tokenizers count the think tags among them."""
+    return set(tokenizer.all_special_ids) - {
+        tokenizer.convert_tokens_to_ids(tag) for tag in ("<think>", END_OF_THOUGHT)
+    }
+
+
+def decoded(tokenizer: Any, ids: list[int]) -> str:
+    """Every token's text, special ones too."""
+    return tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
