@@ -209,8 +209,11 @@ def load(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Re
     except ValidationError as error:
         lines = []
         for line in describe(error, "\0").splitlines():
-            key = line.removeprefix("\0: ").partition(":")[0]
-            lines.append(line.replace("\0", _holder(read, key), 1))
+            key, _, message = line.removeprefix("\0: ").partition(": ")
+            # Where sections disagree, the key that is to blame begins the message.
+            blamed = message.removeprefix("Value error, ").partition(":")[0]
+            section = "" if key == "(section)" else key + "."
+            lines.append(line.replace("\0", _holder(read, section + blamed), 1))
         raise UserError("\n".join(lines)) from None
 
 

@@ -106,7 +106,7 @@ def search(change: str) -> str:
     values = {
         "model": "format_sft", "problems": "rl", "after": None, "reset": None, "grid": [0.5, 1.0], "k": 4, "instruction": "",
         "top_p": 1.0, "top_k": -1, "max_tokens": 96, "sampling_seed": 5,
-        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1, "memory": 0.25, "yarn": None},
+        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1, "replicas": 1, "memory": 0.25, "yarn": None},
         "grading": {"grader": "math_verify", "format": "think", "timeout": 5.0, "workers": 1, "max_failures": 0.02},
         "tolerance": 0.03, "collapse": 0.15, "confidence": 0.95, "resamples": 200, "seed": 0,
     }  # fmt: skip
@@ -161,6 +161,15 @@ def search(change: str) -> str:
 def test_a_wrong_value_names_file_and_key(tmp_path, overlay, message):
     with pytest.raises(UserError, match=message):
         overlaid(tmp_path, overlay)
+
+
+def test_where_sections_disagree_the_file_of_the_blamed_key_is_named(tmp_path):
+    (tmp_path / "first.yaml").write_text("large_sft: null\nmerge: null\nsmall_rl: {specialist: null}")
+    (tmp_path / "second.yaml").write_text("small_rl: {rl: {core: {start: nobody}}}")
+    with pytest.raises(UserError, match="/first.yaml: .*small_rl.specialist: null, but inputs.base_large is not"):
+        recipe.load([LAPTOP, tmp_path / "first.yaml"])
+    with pytest.raises(UserError, match="/second.yaml: small_rl: .*rl.core.start: nobody does not exist"):
+        recipe.load([LAPTOP, tmp_path / "second.yaml", tmp_path / "first.yaml"])
 
 
 def test_a_missing_key_is_named(tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from polaris.model_context import with_context
 from small_rl import verl_checkpoint
 
 torch = pytest.importorskip("torch")
@@ -42,6 +43,15 @@ def test_export_casts_to_the_training_precision(tmp_path, start, precision, dtyp
     assert json.loads((tmp_path / "out" / "config.json").read_text()) == {"hidden_size": 3, "dtype": dtype}
     assert (tmp_path / "out" / "chat_template.jinja").read_text() == "{{ messages }}"
     assert not (tmp_path / "out" / "model.safetensors.index.json").exists()
+
+
+def test_export_keeps_the_context_that_the_stage_was_trained_with(tmp_path, start):
+    copy = with_context(start, 49152, None, tmp_path / "copy")
+    values = {"a.weight": torch.ones(2, 3), "b.weight": torch.ones(4)}
+    verl_checkpoint.export(trained(tmp_path, {"model.safetensors": values}), copy, "fp32", tmp_path / "out")
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config == {"hidden_size": 3, "max_position_embeddings": 49152, "dtype": "float32"}
+    assert not [path for path in (tmp_path / "out").iterdir() if path.is_symlink()]
 
 
 def test_export_keeps_shards(tmp_path, start):
