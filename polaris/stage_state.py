@@ -24,13 +24,13 @@ BRINGS = {"verl": {"vllm", "ray"}}
 class State:
     """One line of `polaris status`.
 
-    running: its lock is held; partial: resumable work lies there; stale: settings, inputs, code or files are no longer
+    running: its lock is held; partial: resumable work lies there; cleared: missing, and nothing needs it; stale: settings, inputs, code or files are no longer
     those of the recipe; drifted: only code or engine versions are, and the recipe lets them be
     progress: steps or responses; seconds: of the last attempt; size: bytes of the folder
     """
 
     job: Job
-    state: Literal["done", "running", "partial", "missing", "stale", "drifted"]
+    state: Literal["done", "running", "partial", "missing", "cleared", "stale", "drifted"]
     why: Sequence[str]
     progress: str
     seconds: float | None
@@ -38,7 +38,7 @@ class State:
 
     @property
     def finished(self) -> bool:
-        return self.state in ("done", "drifted")
+        return self.state in ("done", "drifted", "cleared")
 
 
 def state_of(job: Job, sources: Mapping[Path, State], tools: Mapping[str, str]) -> State:
@@ -102,9 +102,14 @@ def _inputs_changed(
         names = [path.parent.name for path in waits]
         return ["follows " + ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")]
     none = stage.content([])  # what a repeated flag that is not given is recorded as
-    now = {name: "gone" if None in values else stage.content(values) for name, values in inputs.items()}
+    now = {name: stage.content(values) for name, values in inputs.items() if None not in values}
     then = {name: value["content"] for name, value in made.inputs.items() if value["content"] != none}
-    return [f"input {name}" for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
+    cleared = inputs.keys() - now.keys()  # nobody can tell what they held
+    return [
+        f"input {name}"
+        for name in dict.fromkeys([*then, *now])
+        if then.get(name) != now.get(name) and name not in cleared
+    ]
 
 
 def _upgrades(made: Mapping[str, str], now: Mapping[str, str], module: str) -> list[str]:

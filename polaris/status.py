@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from polaris.progress import duration
@@ -21,8 +22,8 @@ from polaris.stage_state import State, state_of
 WIDTH = 80  # characters of a reason
 
 
-def states(jobs: Sequence[Job]) -> list[State]:
-    """The state of every job, each after those that it needs."""
+def states(jobs: Sequence[Job], upcoming: set[Path]) -> list[State]:
+    """The state of every job, each after those that it needs. upcoming: targets that the next run makes."""
     found: dict[Path, State] = {}
     waiting = {job.out: job for job in jobs}
     tools = {python: versions_of(python) for python in {job.python for job in jobs}}
@@ -32,7 +33,8 @@ def states(jobs: Sequence[Job]) -> list[State]:
         for path in (path for paths in job.inputs.values() for path in paths):
             if path in waiting:
                 visit(path)
-        found[out] = state_of(job, found, tools[job.python])
+        one = state_of(job, found, tools[job.python])
+        found[out] = replace(one, state="cleared") if one.state == "missing" and out not in upcoming else one
 
     while waiting:
         visit(next(iter(waiting)))
@@ -62,8 +64,7 @@ def lines(found: Sequence[State], upcoming: set[Path], run: Path) -> list[str]:
         text.append(f"snakemake would now run {len(upcoming)} of {len(found)} jobs")
     else:
         text.append("snakemake has nothing to do")
-    unseen = [one for one in found if not one.finished and one.state != "running" and one.job.out not in upcoming]
-    if unseen:
+    if unseen := [one for one in found if one.state == "stale" and one.job.out not in upcoming]:
         text += ["stale, but snakemake has no record here of how they were made; make them again with", _forced(unseen)]
     if drifted := [one for one in found if one.state == "drifted"]:
         text += ["drifted stages are left as they are; make them again with", _forced(drifted)]
@@ -90,6 +91,6 @@ def _size(count: float) -> str:
 def show(configs: Sequence[str], run: str) -> None:
     """Print the state of a recipe's run in this folder. Raises UserError for a recipe that cannot run."""
     with ThreadPoolExecutor() as pool:
-        upcoming = pool.submit(next_jobs, configs)
-        found = states(all_jobs(configs))
-        print("\n".join(lines(found, upcoming.result(), Path("runs") / run)))
+        asked, jobs = pool.submit(next_jobs, configs), all_jobs(configs)
+        upcoming = asked.result()
+    print("\n".join(lines(states(jobs, upcoming), upcoming, Path("runs") / run)))

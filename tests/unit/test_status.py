@@ -1,5 +1,6 @@
 """What `polaris status` says of a stage, on stages that were really published."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -42,6 +43,16 @@ def make(wanted: Job, text: str = "x", **inputs) -> None:
         one.publish(planned=9, reached=9)
 
 
+def publish_again(wanted: Job) -> Path:
+    make(wanted)
+    return wanted.out
+
+
+def here(wanted: Job) -> Job:
+    """With this interpreter, whose versions `states` asks for."""
+    return dataclasses.replace(wanted, python=sys.executable)
+
+
 def look(wanted: Job, *sources: State, tools: dict | None = None) -> State:
     return state_of(wanted, {one.job.out: one for one in sources}, tools or tool_versions())
 
@@ -68,6 +79,11 @@ def test_stale_says_which_setting_input_or_code(tmp_path):
     assert look(second, look(first)).why == ["input data"]
     first.out.unlink()
     assert look(second, look(first)).why == ["follows a"]
+    make(second, data=manifest.read(publish_again(first)))
+    first.out.unlink()
+    # A stage that was cleared away and is not made again says nothing about those that came from it.
+    assert [one.state for one in status.states([here(second), here(first)], set())] == ["cleared", "done"]
+    assert [one.state for one in status.states([here(second), here(first)], {first.out})] == ["missing", "stale"]
     assert look(job(tmp_path / "b"), done).why == ["input data"]
 
 
