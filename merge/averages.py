@@ -18,24 +18,22 @@ if TYPE_CHECKING:
     import torch
 
 CHUNK = 1 << 20  # bytes of one input, read and written at once
+BLOCK = 1 << 16  # values averaged at once: their wide forms stay in a core's cache
 TORCH_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 
 @dataclasses.dataclass
-class Tally:
-    """What the merge did to the weights.
-
-    from_base, from_distilled: weights whose stored value differs
-    """
+class Distance:
+    """How far the inputs are from each other: how many of the weights differ, and max |base - distilled|."""
 
     weights: int = 0
-    from_base: int = 0
-    from_distilled: int = 0
+    differing: int = 0
+    largest: float = 0.0
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "Distance") -> None:
         self.weights += other.weights
-        self.from_base += other.from_base
-        self.from_distilled += other.from_distilled
+        self.differing += other.differing
+        self.largest = max(self.largest, other.largest)
 
 
 class NotFiniteError(Exception):
@@ -64,55 +62,48 @@ class Averages:
         self._inputs = [torch.frombuffer(buffer, dtype=narrow) for buffer in (self.base, self.distilled)]
         self._outputs = [torch.frombuffer(buffer, dtype=out) for buffer in self.merged]
         self._recast = narrow != out
-        # The inputs as the result would store them, to be compared with it bit for bit.
-        self._stored = [torch.empty(count, dtype=out) for _ in range(2)] if self._recast else self._inputs
-        self._wide = [torch.empty(count, dtype=wide) for _ in range(4)]
-        self._differs = np.empty(count, dtype=bool)
-        self._input_bits, self._output_bits = (
-            [tensor.view(torch.uint8).numpy().view(f"u{out.itemsize}") for tensor in tensors]
-            for tensors in (self._stored, self._outputs)
-        )
+        self._wide = [torch.empty(BLOCK, dtype=wide) for _ in range(4)]
+        self._bits = [np.frombuffer(buffer, dtype=f"u{narrow.itemsize}") for buffer in (self.base, self.distilled)]
+        self._differs = np.empty(BLOCK, dtype=bool)
 
-    def average(self, size: int) -> tuple[list[Tally], float]:
-        """Average the first `size` bytes of base and distilled: a tally per alpha, and max |base - distilled|.
+    def average(self, size: int) -> Distance:
+        """Average the first `size` bytes of base and distilled. Raises NotFiniteError."""
+        count, distance = size // self.itemsize, Distance()
+        for first in range(0, count, BLOCK):
+            part = slice(first, min(first + BLOCK, count))
+            largest = self._average_block(part)
+            base, distilled = (bits[part] for bits in self._bits)
+            differs = np.not_equal(base, distilled, out=self._differs[: len(base)])
+            distance.add(Distance(len(base), int(np.count_nonzero(differs)), largest))
+        return distance
 
-        Raises NotFiniteError.
-        """
+    def _average_block(self, part: slice) -> float:
+        """Fill this part of every output; max |base - distilled| in it. Raises NotFiniteError."""
         import torch
 
-        count = size // self.itemsize
-        base, distilled, change, merged = (tensor[:count] for tensor in self._wide)
-        base.copy_(self._inputs[0][:count])
-        distilled.copy_(self._inputs[1][:count])
+        base, distilled, change, merged = (tensor[: part.stop - part.start] for tensor in self._wide)
+        base.copy_(self._inputs[0][part])
+        distilled.copy_(self._inputs[1][part])
         torch.sub(base, distilled, out=change)
         # A NaN or infinity of either input survives the difference and aminmax: one look is enough for both.
         lowest, highest = (float(end) for end in torch.aminmax(change))
         if not (math.isfinite(lowest) and math.isfinite(highest)):
-            self._refuse(change)
-        if self._recast:
-            for stored, wide in zip(self._stored, (base, distilled), strict=True):
-                stored[:count].copy_(wide)
+            self._refuse(part, change)
         for alpha, output in zip(self.alphas, self._outputs, strict=True):
             if alpha < 0.5:
                 torch.add(distilled, change, alpha=alpha, out=merged)
             else:
                 torch.sub(base, change, alpha=1 - alpha, out=merged)
-            output[:count].copy_(merged)
+            output[part].copy_(merged)
             # An average lies between its terms: only a narrower range can be too small for it.
-            if self._recast and not bool(output[:count].isfinite().all()):
-                self._refuse(output[:count])
-        tallies = [
-            Tally(count, *(self._count_differing(bits[:count], stored[:count]) for stored in self._input_bits))
-            for bits in self._output_bits
-        ]
-        return tallies, max(-lowest, highest)
+            if self._recast and not bool(output[part].isfinite().all()):
+                self._refuse(part, output[part])
+        return max(-lowest, highest)
 
-    def _count_differing(self, a: np.ndarray, b: np.ndarray) -> int:
-        return int(np.count_nonzero(np.not_equal(a, b, out=self._differs[: len(a)])))
-
-    def _refuse(self, merged: "torch.Tensor") -> None:
+    def _refuse(self, part: slice, merged: "torch.Tensor") -> None:
         """Raise NotFiniteError for the first value of the inputs, or else of `merged`, that is not finite."""
-        for which, tensor in zip(("base", "distilled", "merged"), (*self._inputs, merged), strict=True):
-            wrong = (~tensor[: len(merged)].isfinite()).nonzero()
+        inputs = [tensor[part] for tensor in self._inputs]
+        for which, tensor in zip(("base", "distilled", "merged"), (*inputs, merged), strict=True):
+            wrong = (~tensor.isfinite()).nonzero()
             if len(wrong):
-                raise NotFiniteError(which, int(wrong[0]))
+                raise NotFiniteError(which, part.start + int(wrong[0]))

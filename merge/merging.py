@@ -10,14 +10,13 @@ from merge import estimate, gate, mergekit_backend, stream
 from merge.averages import TORCH_NAMES
 from merge.checkpoint import Checkpoint, copy_companions
 from merge.settings import MergeOne, Merging
+from merge.stream import Digests
 from polaris import manifest
 from polaris.errors import UserError
 from polaris.progress import Progress
 
 MEGABYTE = 1_000_000
 HEADER_NAMES = {name: short for short, name in TORCH_NAMES.items()}
-
-Digests = dict[str, dict[str, str]]  # file -> {"xxh3": ...}
 
 
 def needed_bytes(settings: Merging, base: Checkpoint, results: int) -> int:
@@ -72,7 +71,7 @@ def write(
 def _by_stream(
     settings: Merging, base: Checkpoint, distilled: Checkpoint, outs: Mapping[float, Path], label: str
 ) -> dict[float, tuple[dict[str, Any], Digests]]:
-    """Our merger; measures how far each result is from both."""
+    """Our merger; measures how far the inputs are from each other."""
     progress = Progress(label, -(-base.size // MEGABYTE), unit="megabyte")
     lock, done = threading.Lock(), 0
 
@@ -84,19 +83,13 @@ def _by_stream(
 
     dtype = HEADER_NAMES.get(settings.dtype)
     writing = stream.Writing(dtype, settings.threads, settings.direct, settings.sha256)
-    results = stream.merge(base, distilled, outs, writing, advanced)
+    distance, digests = stream.merge(base, distilled, outs, writing, advanced)
     progress.update(progress.total)
-    return {
-        alpha: (
-            {
-                "share_differing_from_base": one.tally.from_base / max(1, one.tally.weights),
-                "share_differing_from_distilled": one.tally.from_distilled / max(1, one.tally.weights),
-                "largest_difference_of_inputs": one.largest,
-            },
-            one.digests,
-        )
-        for alpha, one in results.items()
+    measured = {
+        "share_differing_in_inputs": distance.differing / max(1, distance.weights),
+        "largest_difference_of_inputs": distance.largest,
     }
+    return {alpha: (measured, digests[alpha]) for alpha in outs}
 
 
 def _by_mergekit(

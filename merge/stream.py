@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import BinaryIO
 
-from merge.averages import CHUNK, TORCH_NAMES, Averages, NotFiniteError, Tally
+from merge.averages import CHUNK, TORCH_NAMES, Averages, Distance, NotFiniteError
 from merge.checkpoint import INDEX, Checkpoint, Shard
 from merge.safetensors_header import ITEM_BYTES, recast
 from merge.shard_writer import ShardWriter
@@ -42,13 +42,7 @@ class Writing:
     sha256: bool
 
 
-@dataclasses.dataclass
-class Merged:
-    """One result. digests: file -> {"xxh3": ...}; largest: max |base - distilled| over all weights"""
-
-    tally: Tally = dataclasses.field(default_factory=Tally)
-    digests: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
-    largest: float = 0.0
+Digests = dict[str, dict[str, str]]  # file -> {"xxh3": ...}
 
 
 def merge(
@@ -57,9 +51,10 @@ def merge(
     outs: Mapping[float, Path],
     writing: Writing,
     advanced: Callable[[int], None] = lambda size: None,
-) -> dict[float, Merged]:
+) -> tuple[Distance, dict[float, Digests]]:
     """Write the merged shards and their index, named and laid out as the base's, into a folder for each alpha.
 
+    Returns how far the inputs are from each other, and each alpha's digests.
     The two must have passed `merge.gate.check_pair`. advanced: called with the bytes read of the base since its last
     call, from any thread. Raises UserError for weights that are not finite, a file that shrinks and a full disk.
     """
@@ -67,21 +62,21 @@ def merge(
 
     torch.set_num_threads(1)  # the shards are the parallel part
     stopped = threading.Event()
-    results = {alpha: Merged() for alpha in outs}
+    distance, digests = Distance(), {alpha: {} for alpha in outs}
     with ThreadPoolExecutor(writing.threads) as pool:
         jobs = [pool.submit(_merge_shard, shard, distilled, outs, writing, advanced, stopped) for shard in base.shards]
         try:
             for job in as_completed(jobs):
-                for alpha, one in job.result().items():
-                    results[alpha].tally.add(one.tally)
-                    results[alpha].digests |= one.digests
-                    results[alpha].largest = max(results[alpha].largest, one.largest)
+                of_shard, written = job.result()
+                distance.add(of_shard)
+                for alpha, digest in written.items():
+                    digests[alpha] |= digest
         except BaseException:
             stopped.set()
             raise
     for out in outs.values():
         _write_index(base, out, writing.dtype)
-    return results
+    return distance, digests
 
 
 def written_bytes(base: Checkpoint, dtype: str | None) -> int:
@@ -125,9 +120,9 @@ def _merge_shard(
     writing: Writing,
     advanced: Callable[[int], None],
     stopped: threading.Event,
-) -> dict[float, Merged]:
-    """One shard of the base, from its header to its last chunk; gives up between two tensors' chunks when `stopped`."""
-    results = {alpha: Merged() for alpha in outs}
+) -> tuple[Distance, dict[float, Digests]]:
+    """One shard of the base, from its header to its last chunk; gives up between two chunks when `stopped`."""
+    distance = Distance()
     room_for = functools.cache(lambda dtype: Averages(dtype, writing.dtype or dtype, list(outs)))
     header = recast(shard.header, writing.dtype) if writing.dtype else shard.header
     with contextlib.ExitStack() as files:
@@ -142,25 +137,22 @@ def _merge_shard(
             room, other = room_for(tensor.dtype), distilled.shard_of[name]
             for done in range(0, tensor.end - tensor.begin, CHUNK):
                 if stopped.is_set():
-                    return results
+                    return distance, {}
                 size = min(CHUNK, tensor.end - tensor.begin - done)
                 read(opened(shard.path), tensor.begin + done, room.base[:size])
                 read(opened(other.path), other.tensors[name].begin + done, room.distilled[:size])
                 try:
-                    tallies, largest = room.average(size)
+                    distance.add(room.average(size))
                 except NotFiniteError as error:
                     path = {"base": shard.path, "distilled": other.path, "merged": writers[0].path}[error.which]
                     first = done // room.itemsize + error.element
                     raise UserError(NOT_FINITE.format(path=path, name=name, element=first)) from None
                 for writer, part in zip(writers, room.merged, strict=True):
                     writer.write(part[: size // room.itemsize * room.written_itemsize])
-                for result, tally in zip(results.values(), tallies, strict=True):
-                    result.tally.add(tally)
-                    result.largest = max(result.largest, largest)
                 advanced(size)
-        for result, writer in zip(results.values(), writers, strict=True):
-            result.digests[shard.path.name] = writer.finish()
-    return results
+        return distance, {
+            alpha: {shard.path.name: writer.finish()} for alpha, writer in zip(outs, writers, strict=True)
+        }
 
 
 def _write_index(base: Checkpoint, out: Path, dtype: str | None) -> None:

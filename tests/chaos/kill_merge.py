@@ -2,6 +2,7 @@
 
     python tests/chaos/kill_merge.py FOLDER [--kills 20] [--megabytes 400]
 
+Every fourth moment is any after the start (most of it is Python's own), the others lie after the first file was begun.
 By hand; tests/unit/test_merge_faults.py is the short form. Every second target is rerun after one kill, the others are
 killed again first. Prints a line for each kill and ends with status 1 at the first broken promise.
 """
@@ -32,19 +33,35 @@ def command(folder: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "merge.merge_models", "--settings", values, *inputs, "--out", str(out)]
 
 
-def merge(folder: Path, out: Path, killed_after: float | None) -> bool:
-    """Whether it came to its end. Raises CalledProcessError when it failed by itself."""
+def started(folder: Path, out: Path) -> subprocess.Popen:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command(folder, out), env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
-    if killed_after is not None:
-        try:
-            process.wait(killed_after)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+    return subprocess.Popen(command(folder, out), env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
+
+
+def until_first_file(process: subprocess.Popen, out: Path) -> None:
+    begun = out.parent / "new.partial/model"
+    while process.poll() is None and not begun.exists():
+        time.sleep(0.001)
+
+
+def succeeded(process: subprocess.Popen) -> bool:
+    """Whether it came to its end; False when it was killed. Raises CalledProcessError when it failed by itself."""
     code = process.wait()
     if code not in (0, -signal.SIGKILL):
         raise subprocess.CalledProcessError(code, process.args)
     return code == 0
+
+
+def killed(folder: Path, out: Path, anywhere: bool, seconds: float) -> bool:
+    """Whether the kill came before the merge's end: at most `seconds` after its start, or after its first file."""
+    process = started(folder, out)
+    if not anywhere:
+        until_first_file(process, out)
+    try:
+        process.wait(random.uniform(0, seconds))
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+    return not succeeded(process)
 
 
 def where(folder: Path) -> str:
@@ -68,20 +85,23 @@ def main() -> None:
     save(folder / "distilled/model", near(large, 2), shards=3)
     for name in ("base", "distilled"):
         publish(folder / name)
-    started = time.monotonic()
-    merge(folder, folder / "reference/checkpoint.json", None)
-    whole = time.monotonic() - started
-    reference = manifest.read(folder / "reference/checkpoint.json").files
-    kills, generator, out = 0, random.Random(), folder / "merged/checkpoint.json"
+    out, at = folder / "reference/checkpoint.json", time.monotonic
+    begin, process = at(), started(folder, out)
+    until_first_file(process, out)
+    first = at()
+    assert succeeded(process)
+    whole, writing = at() - begin, at() - first
+    reference, kills, out = manifest.read(out).files, 0, folder / "merged/checkpoint.json"
     while kills < args.kills:
-        if merge(folder, out, generator.uniform(0, whole)):
+        anywhere = kills % 4 == 0
+        if not killed(folder, out, anywhere, whole if anywhere else writing):
             shutil.rmtree(out.parent)  # over before its moment came
             continue
         kills += 1
         assert not out.exists(), "a manifest after a kill"
         print(f"kill {kills}: {where(out.parent)}", flush=True)
         if kills % 2 == 0:
-            assert merge(folder, out, None)
+            assert succeeded(started(folder, out))
             assert manifest.read(out).files == reference, "other digests after a rerun"
             for name, file in reference.items():
                 assert manifest.file_digest(out.parent / name) == file["xxh3"], name

@@ -92,7 +92,6 @@ def test_another_dtype_is_written_as_if_averaged_at_once(tmp_path, monkeypatch, 
     if dtype != "bfloat16":
         assert index["metadata"]["total_size"] == size
     assert index["weight_map"].keys() == BASE.keys()
-    assert 0.3 < result.metrics["share_differing_from_base"] <= 1
 
 
 def test_value_beyond_the_new_dtypes_range_is_refused(tmp_path, monkeypatch, pair):
