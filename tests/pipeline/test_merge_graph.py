@@ -1,0 +1,87 @@
+"""The sweep as Snakemake sees it: one alpha more is one job more, a batch is found done, removed weights rebuild nothing."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs import recipe
+from merge.settings import Merging
+from polaris import manifest
+from tests.unit.merge_checkpoints import near, publish, save, weights
+from tests.unit.report_run import Run
+
+from .conftest import CONFIGS, ROOT, snakemake
+
+BASE = weights(1)
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    """A run up to its merge, and the scores of two alphas, as if they had been merged and evaluated."""
+    folder = tmp_path / "runs/test"
+    for name, tensors in (("base_large", BASE), ("distilled", near(BASE, 2))):
+        save(folder / name / "model", tensors)
+        publish(folder / name)
+    return folder
+
+
+def sweep(run: Path, overlay: dict, *targets: str) -> str:
+    """Snakemake with the rules of this card alone: everything else is taken as it lies there."""
+    path = run.parents[1] / "mine.yaml"
+    path.write_text(json.dumps({"merge": overlay}))
+    wanted = [f"runs/test/merged/{target}" for target in targets]
+    done = snakemake(
+        run.parents[1], *wanted, "--allowed-rules", "merged", "merged_weights", configs=[*CONFIGS, str(path)]
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def jobs(text: str) -> dict[str, int]:
+    """Rule -> how many of its jobs ran."""
+    return {
+        name: len(re.findall(rf"^(?:local)?rule {name}:", text, re.MULTILINE)) for name in ("merged", "merged_weights")
+    }
+
+
+def dates(run: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in run.rglob("checkpoint.json")}
+
+
+def test_one_more_alpha_is_one_more_job_and_a_batch_is_found_done(run):
+    settings = {name: getattr(recipe.load(CONFIGS).merge, name) for name in Merging.model_fields}
+    target = "runs/test/merged/alpha={alpha}/checkpoint.json"
+    flags = ["--settings", json.dumps(settings), "--alphas", "0.3", "0.5", "--out", target]
+    inputs = ["--base", "runs/test/base_large/checkpoint.json", "--distilled", "runs/test/distilled/checkpoint.json"]
+    command = [sys.executable, "-m", "merge.merge_models", *flags, *inputs]
+    subprocess.run(command, cwd=run.parents[1], check=True, env={"PYTHONPATH": str(ROOT)})
+    two = [f"alpha={alpha}/checkpoint.json" for alpha in ("0.30", "0.50")]
+    assert "Nothing to be done" in sweep(run, {"alphas": [0.3, 0.5]}, *two)
+    before = dates(run)
+    text = sweep(run, {"alphas": [0.3, 0.4, 0.5]}, *two, "alpha=0.40/checkpoint.json")
+    assert jobs(text) == {"merged": 1, "merged_weights": 0}
+    assert before.items() <= dates(run).items()
+    assert len(dates(run)) == len(before) + 1
+
+
+def test_removed_weights_rebuild_nothing_until_they_are_selected(run):
+    scores = Run(run)
+    for name in ("alpha=0.30", "alpha=0.50"):
+        scores.scores(name, {"chain": {"p0": "10", "p1": "11"}})
+    targets = [f"alpha={alpha}/weights.json" for alpha in ("0.30", "0.50")]
+    recipe_of = {"alphas": [0.3, 0.5], "keep": "selected"}
+    assert jobs(sweep(run, recipe_of, *targets)) == {"merged": 2, "merged_weights": 2}
+    assert not list(run.glob("merged/*/model/*.safetensors"))
+    before, done = dates(run), manifest.read(run / "merged/alpha=0.30/checkpoint.json")
+    assert "Nothing to be done" in sweep(run, recipe_of, *targets)
+    text = sweep(run, recipe_of | {"selected": 0.3}, *targets)
+    assert jobs(text) == {"merged": 0, "merged_weights": 1}
+    assert "alpha=0.30: its weights were removed after their evaluation and are needed" in text
+    assert [path.parts[-3] for path in run.glob("merged/*/model/*.safetensors")] == ["alpha=0.30"]
+    (weights_file,) = (name for name in done.files if name.endswith(".safetensors"))
+    assert manifest.file_digest(done.folder / weights_file) == done.files[weights_file]["xxh3"]
+    assert dates(run) == before
