@@ -171,7 +171,7 @@ class Planner:
 
     def _generate(self, name: str, rule: str, shape: Shape, section: Generate, problems: float) -> Planned:
         longest = section.sampling.max_tokens
-        decoding, parts, wrong = self._engine(shape, section.engine, 1)
+        decoding, parts, wrong = self._engine(shape, section.engine, section.engine.replicas)
         stage = {"responses (small)": "responses/base_small", "responses (large)": "responses/base_large"}.get(
             name, name
         )
@@ -182,7 +182,7 @@ class Planner:
         seconds = decoding.seconds(responses, mean, longest)
         text, made = 4.0 * tokens[1], self._made(stage)  # bytes
         return Planned(
-            name, rule, section.engine.tensor_parallel, parts, tokens, flops, seconds, text, text, 0.0, wrong=wrong,
+            name, rule, section.engine.tensor_parallel * section.engine.replicas, parts, tokens, flops, seconds, text, text, 0.0, wrong=wrong,
             measured=made.seconds if made else None,
         )  # fmt: skip
 

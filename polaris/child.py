@@ -22,21 +22,24 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _stop(group: int, grace: float) -> None:
-    """SIGTERM for the whole process group, SIGKILL after `grace` seconds for what is left of it."""
+def _stop(child: subprocess.Popen, grace: float) -> None:
+    """SIGTERM for the child's whole process group, SIGKILL after `grace` seconds for what is left of it."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + grace
         try:
-            os.killpg(group, sign)
+            os.killpg(child.pid, sign)
             while time.monotonic() < deadline:
-                os.killpg(group, 0)
+                child.poll()  # reaped: a zombie would count as one of the group
+                os.killpg(child.pid, 0)
                 time.sleep(0.05)
         except ProcessLookupError:
             return
 
 
 @contextlib.contextmanager
-def background(command: Sequence[str], log: Path, env: Mapping[str, str], grace: float = 20.0) -> Iterator[None]:
+def background(
+    command: Sequence[str], log: Path, env: Mapping[str, str], grace: float = 20.0
+) -> Iterator[subprocess.Popen]:
     """`command` runs beside the block, its output appended to `log`, and is stopped with its process group at the end."""
     with log.open("ab") as out:
         child = subprocess.Popen(
@@ -48,10 +51,37 @@ def background(command: Sequence[str], log: Path, env: Mapping[str, str], grace:
             preexec_fn=_die_with_parent,
         )
     try:
-        yield
+        yield child
     finally:
-        _stop(child.pid, grace)
+        _stop(child, grace)
         child.wait()
+
+
+def run_together(
+    commands: Sequence[Sequence[str]],
+    logs: Sequence[Path],
+    envs: Sequence[Mapping[str, str]],
+    look: Callable[[], None],
+    every: float,
+) -> None:
+    """Run all commands side by side, each with its own log and environment; call `look` every so many seconds.
+
+    Raises UserError with the end of the log of the first that fails; all others are stopped then.
+    """
+    with contextlib.ExitStack() as running:
+        children = [
+            running.enter_context(background(command, log, env))
+            for command, log, env in zip(commands, logs, envs, strict=True)
+        ]
+        while True:
+            statuses = [child.poll() for child in children]
+            for command, status, log in zip(commands, statuses, logs, strict=True):
+                if status:
+                    raise UserError(f"{' '.join(command)}: exited with status {status}; {log}:\n{tail(log)}")
+            if None not in statuses:
+                return
+            look()
+            time.sleep(every)
 
 
 def _watch(child: subprocess.Popen, limit: float, grace: float, timed_out: threading.Event) -> None:
@@ -60,7 +90,7 @@ def _watch(child: subprocess.Popen, limit: float, grace: float, timed_out: threa
         child.wait(limit)
     except subprocess.TimeoutExpired:
         timed_out.set()
-    _stop(child.pid, grace)
+    _stop(child, grace)
     child.wait()
 
 
@@ -108,7 +138,7 @@ def run(
                 out.flush()
                 on_line(line)
     except BaseException:
-        _stop(child.pid, grace)
+        _stop(child, grace)
         raise
     finally:
         watcher.join()

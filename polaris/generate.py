@@ -11,14 +11,12 @@ Finished responses are kept in shards in `stage.state`; a killed stage generates
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from polaris import vllm_engine
+from polaris.answering import Shards, answer
 from polaris.errors import UserError
 from polaris.manifest import Manifest
 from polaris.model_context import check_context, with_context
@@ -26,21 +24,9 @@ from polaris.progress import Progress
 from polaris.prompts import load_tokenizer, messages
 from polaris.records import RESPONSES, read_problems, write_rows
 from polaris.sections import Generate
+from polaris.replicas import side_by_side
 from polaris.seeds import response_seed
 from polaris.stage import Stage, run_verb
-
-SHARD_RESPONSES = 512
-SHARD_SECONDS = 20.0  # what a kill may cost, besides the responses in flight
-SHARD = pa.schema(
-    [
-        pa.field("key", pa.int64(), nullable=False),
-        pa.field("response", pa.string(), nullable=False),
-        pa.field("tokens", pa.int32(), nullable=False),
-        pa.field("finish_reason", pa.string(), nullable=False),
-    ]
-)
-# Kept in the text although some tokenizers count them among the special tokens: grading reads them.
-KEPT_SPECIAL = ("<think>", "</think>")
 
 
 def problem_sets(manifests: list[Manifest], k: dict[str, int]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -89,52 +75,6 @@ def plan(sets: dict[str, dict[str, dict[str, Any]]], settings: Generate) -> list
     return wanted
 
 
-class Decoder:
-    """Token ids to text: special tokens and the token that ended the response go, think tags stay."""
-
-    def __init__(self, tokenizer: Any):
-        self._tokenizer = tokenizer
-        kept = {tokenizer.convert_tokens_to_ids(tag) for tag in KEPT_SPECIAL}
-        self._dropped = set(tokenizer.all_special_ids) - kept
-
-    def text(self, answer: vllm_engine.Completion) -> str:
-        # A response that ended by itself ends with the token that said so, special or not.
-        said = answer.token_ids[:-1] if answer.finish_reason == "stop" else answer.token_ids
-        shown = [token for token in said if token not in self._dropped]
-        return self._tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-
-
-class Shards:
-    """Finished responses on disk, by key. A shard is written beside and renamed, so that it is whole or not there."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.rows: dict[int, dict[str, Any]] = {}
-        self._new: list[dict[str, Any]] = []
-        self._written = time.monotonic()
-        self._count = 0
-        for path in sorted(folder.glob("shard-*.parquet")):
-            self.rows |= {row["key"]: row for row in pq.read_table(path).to_pylist()}
-            self._count = int(path.stem.removeprefix("shard-")) + 1
-
-    def add(self, row: dict[str, Any]) -> None:
-        self.rows[row["key"]] = row
-        self._new.append(row)
-        if len(self._new) >= SHARD_RESPONSES or time.monotonic() - self._written > SHARD_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        self._written = time.monotonic()
-        if not self._new:
-            return
-        path = self.folder / f"shard-{self._count:06d}.parquet"
-        partial = path.with_name(path.name + ".partial")
-        write_rows(partial, self._new, SHARD)
-        partial.rename(path)
-        self._count += 1
-        self._new = []
-
-
 def requests(wanted: list[dict[str, Any]], prompts: list[list[int]], done: set[int]) -> Iterator[vllm_engine.Request]:
     """What is still to be generated, in order."""
     for key, entry in enumerate(wanted):
@@ -143,7 +83,7 @@ def requests(wanted: list[dict[str, Any]], prompts: list[list[int]], done: set[i
 
 
 def generate(
-    stage: Stage, model: Path, wanted: list[dict[str, Any]], prompts: list[list[int]], tokenizer: Any
+    stage: Stage, model: Path, wanted: list[dict[str, Any]], prompts: list[list[int]]
 ) -> tuple[dict[int, dict[str, Any]], float | None]:
     """Every wanted response by key, the missing ones generated now, and tokens per second (None: none was missing)."""
     shards = Shards(stage.state)
@@ -151,27 +91,29 @@ def generate(
         return shards.rows, None
     if shards.rows:
         stage.say(f"{len(shards.rows)} of {len(wanted)} responses were already generated; going on")
-    decoder = Decoder(tokenizer)
-    settings = stage.settings
+    settings, started, before = stage.settings, time.monotonic(), shards.tokens
+
+    def speed() -> float:
+        return (shards.tokens - before) / (time.monotonic() - started)
+
     todo = requests(wanted, prompts, set(shards.rows))
-    with vllm_engine.VllmEngine(model, settings.engine, settings.sampling, stage.log / "vllm.log") as engine:
-        progress = Progress(stage.name, len(wanted), unit="response", out=engine.terminal)
-        progress.update(len(shards.rows))
-        started, tokens = time.monotonic(), 0
-        for answer in engine.generate(todo):
-            tokens += len(answer.token_ids)
-            shards.add(
-                {
-                    "key": answer.key,
-                    "response": decoder.text(answer),
-                    "tokens": len(answer.token_ids),
-                    "finish_reason": answer.finish_reason,
-                }
-            )
-            progress.update(len(shards.rows), f"{tokens / (time.monotonic() - started):.0f} tokens/s")
-        shards.flush()
-        seconds = time.monotonic() - started
-    return shards.rows, round(tokens / seconds, 1)
+    how = (model, settings.engine, settings.sampling, shards, stage.log / "vllm.log")
+    if settings.engine.replicas > 1:
+        progress = Progress(stage.name, len(wanted), unit="response")
+        report = lambda: progress.update(len(shards.rows), f"{speed():.0f} tokens/s")  # noqa: E731
+        side_by_side(list(todo), *how, report)
+        report()
+    else:
+
+        def begin(terminal: Any) -> Callable[[int], None]:
+            nonlocal started
+            started = time.monotonic()
+            progress = Progress(stage.name, len(wanted), unit="response", out=terminal)
+            progress.update(len(shards.rows))
+            return lambda tokens: progress.update(len(shards.rows), f"{speed():.0f} tokens/s")
+
+        answer(todo, *how, begin)
+    return shards.rows, round(speed(), 1)
 
 
 def metrics(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -199,7 +141,7 @@ def main() -> None:
         tokenizer = load_tokenizer(model)
         prompts = render_prompts(tokenizer, sets, settings)
         wanted = plan(sets, settings)
-        responses, speed = generate(stage, model, wanted, prompts, tokenizer)
+        responses, speed = generate(stage, model, wanted, prompts)
         rows = []
         for key, entry in enumerate(wanted):
             answer = {name: value for name, value in responses[key].items() if name != "key"}

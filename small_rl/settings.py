@@ -181,6 +181,8 @@ class RlTraining(Section):
                 f"context ({self.context}) must hold engine.max_model_len ({self.engine.max_model_len}), and be null "
                 "with engine.yarn, whose factor * original it is then"
             )
+        if self.engine.replicas != 1:
+            raise ValueError("engine.replicas must be 1 here: RL has an engine for each tensor_parallel ranks")
         if self.engine.dtype != ROLLOUT_DTYPE[self.precision]:
             raise ValueError(
                 f"engine.dtype ({self.engine.dtype}) must be {ROLLOUT_DTYPE[self.precision]} for precision "
@@ -288,7 +290,7 @@ class SmallRl(Section):
 
 
 RESERVED = {
-    "base_small", "base_large", "teacher_model", "format_data", "format_sft", "difficulty", "rl_data", "traces", "sft_data",
+    "base_small", "base_large", "teacher_model", "format_data", "format_sft", "difficulty", "rl_data", "traces", "sft_data", "conversion",
     "distilled", "merged", "report", "responses", "scores", "problems", "clean", "benchmarks", "teacher", "teacher_rl",
     "temperature", "probe", "probe_rollouts",
 }  # fmt: skip

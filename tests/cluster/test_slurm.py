@@ -101,6 +101,18 @@ def test_ray_ran_on_both_nodes(run):
     assert made["steps"] == {"planned": 1, "reached": 1}
 
 
+def test_two_ranks_do_what_one_does(run, finished):
+    """Same seeds, same rollouts, same rewards. Each rank has its own half of every mini-batch, so that these hold other
+    rollouts than with one rank, and the second update of the step differs a little."""
+    folder, _ = run
+    logs = [place / "grpo/log/metrics.jsonl" for place in (folder / "runs/test", finished)]
+    two, one = (json.loads(log.read_text().splitlines()[0]) for log in logs)
+    for name in ("accuracy", "reward", "zero_variance", "response_tokens"):
+        assert two[name] == one[name], name
+    assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-2)
+    assert two["entropy"] == pytest.approx(one["entropy"], rel=1e-3)
+
+
 def test_the_cancelled_sft_went_on(run):
     folder, said = run
     assert "Trying to restart job" in said

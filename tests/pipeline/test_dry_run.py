@@ -11,7 +11,7 @@ from .conftest import CONFIGS, ROOT, snakemake
 
 OFFLINE = {**os.environ, "HF_HUB_OFFLINE": "1", "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 STAGES = ["base_small", "base_large", "format_data", "format_sft", "difficulty", "rl_data", "grpo", "core",
-          "core_filtered_rollouts", "core_filtered_data", "core_filtered", "traces", "sft_data", "distilled", "merged",
+          "core_filtered_rollouts", "core_filtered_data", "core_filtered", "traces", "sft_data", "conversion", "distilled", "merged",
           "responses", "scores", "report"]  # fmt: skip
 
 
@@ -121,7 +121,7 @@ small_rl:
       top_k: -1
       max_tokens: 96
       sampling_seed: 5
-      engine: {dtype: float32, max_model_len: 256, max_num_seqs: 256, tensor_parallel: 1, memory: 0.25, yarn: null}
+      engine: {dtype: float32, max_model_len: 256, max_num_seqs: 256, tensor_parallel: 1, replicas: 1, memory: 0.25, yarn: null}
       grading: {grader: math_verify, format: think, timeout: 5.0, workers: 1, max_failures: 0.02}
       tolerance: 0.03
       collapse: 0.15

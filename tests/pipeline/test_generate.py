@@ -9,9 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from polaris import generate, make_model, make_problems, manifest
+from polaris import answering, generate, make_model, make_problems, manifest
 from polaris.errors import UserError
 from polaris.records import PROBLEMS, RESPONSES, read_rows, write_rows
 
@@ -44,7 +45,15 @@ SETTINGS = {
     "k": {"chain": 40, "digits": 10},
     "instruction": " Underline key results.",
     "sampling": {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "max_tokens": 64, "seed": 11},
-    "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 64, "tensor_parallel": 1, "memory": 0.125, "yarn": None},
+    "engine": {
+        "dtype": "float32",
+        "max_model_len": 256,
+        "max_num_seqs": 64,
+        "tensor_parallel": 1,
+        "replicas": 1,
+        "memory": 0.125,
+        "yarn": None,
+    },
 }
 COUNTS = {"chain": 24, "digits": 12}
 MINUTES = 10
@@ -127,7 +136,7 @@ def test_killed_and_continued_equals_uninterrupted(inputs, uninterrupted, tmp_pa
     assert process.poll() is None, f"it ended before the kill: {process.communicate()}"
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    kept = sum(len(read_rows(path, generate.SHARD)) for path in tmp_path.glob("state/*/shard-*.parquet"))
+    kept = sum(len(read_rows(path, answering.SHARD)) for path in tmp_path.glob("state/*/shard-*.parquet"))
     assert 0 < kept < 1080 and not out.exists()
 
     said = finish(start(inputs, SETTINGS, out))
@@ -143,6 +152,25 @@ def test_a_response_does_not_depend_on_its_company(inputs, uninterrupted, tmp_pa
     finish(start(inputs, settings, out, ("digits",)))
     before = [row for row in rows_of(uninterrupted[0]) if row["set"] == "digits" and row["sample"] < 3]
     assert rows_of(manifest.read(out)) == before
+
+
+def test_engines_side_by_side_give_the_same_and_fail_together(inputs, uninterrupted, tmp_path):
+    """One of two engines is killed: the stage fails and leaves no process; the same command goes on."""
+    settings = SETTINGS | {"k": {"digits": 10}, "engine": SETTINGS["engine"] | {"replicas": 2}}
+    out = tmp_path / "data.json"
+    process = start(inputs, settings, out, ("digits",))
+    deadline, engines = time.monotonic() + MINUTES * 60, []
+    while len(engines) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+        engines = [one for one in psutil.Process(process.pid).children() if "polaris.replicas" in one.cmdline()]
+    engines[1].kill()
+    _, said = process.communicate(timeout=MINUTES * 60)
+    assert process.returncode == 1 and "exited with status -9" in said and "vllm-1.log" in said
+    assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in engines) and not out.exists()
+
+    finish(start(inputs, settings, out, ("digits",)))
+    assert rows_of(manifest.read(out)) == [row for row in rows_of(uninterrupted[0]) if row["set"] == "digits"]
 
 
 # --- what is refused before an engine starts -----------------------------------------------------------------------

@@ -66,3 +66,20 @@ def test_the_child_dies_with_a_killed_parent(tmp_path):
     os.waitpid(pid, 0)
     time.sleep(0.5)
     assert not alive(int((tmp_path / "pid").read_text()))
+
+
+def test_commands_side_by_side(tmp_path):
+    logs = [tmp_path / "a.log", tmp_path / "b.log"]
+    looks = []
+    commands = [["sh", "-c", f"sleep 0.3; echo $NAME {n}"] for n in range(2)]
+    child.run_together(commands, logs, [{"NAME": "x"}, {"NAME": "y"}], lambda: looks.append(1), 0.05)
+    assert [log.read_text() for log in logs] == ["x 0\n", "y 1\n"] and looks
+
+
+def test_the_first_failure_stops_the_others(tmp_path):
+    logs = [tmp_path / "a.log", tmp_path / "b.log"]
+    commands = [["sh", "-c", "echo oh dear; exit 3"], ["sleep", "60"]]
+    started = time.monotonic()
+    with pytest.raises(UserError, match=r"(?s)status 3; .*a\.log:\noh dear"):
+        child.run_together(commands, logs, [{}, {}], lambda: None, 0.05)
+    assert time.monotonic() - started < 10

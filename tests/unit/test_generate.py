@@ -4,7 +4,8 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from polaris.generate import Decoder, Shards, metrics, plan
+from polaris.answering import Decoder, Shards
+from polaris.generate import metrics, plan
 from polaris.prompts import user_message
 from polaris.sections import Generate
 from polaris.seeds import response_seed
@@ -15,7 +16,15 @@ SETTINGS = Generate.model_validate(
         "k": {"a": 2, "b": 1},
         "instruction": "",
         "sampling": {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "max_tokens": 8, "seed": 7},
-        "engine": {"dtype": "float32", "max_model_len": 64, "max_num_seqs": 4, "tensor_parallel": 1, "memory": 0.1, "yarn": None},
+        "engine": {
+            "dtype": "float32",
+            "max_model_len": 64,
+            "max_num_seqs": 4,
+            "tensor_parallel": 1,
+            "replicas": 1,
+            "memory": 0.1,
+            "yarn": None,
+        },
     }
 )
 
@@ -64,7 +73,7 @@ def test_think_tags_stay_and_the_end_of_turn_goes(think_is_special):
 
 
 def test_shards_come_back_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("polaris.generate.SHARD_RESPONSES", 2)
+    monkeypatch.setattr("polaris.answering.SHARD_RESPONSES", 2)
     rows = [{"key": i, "response": "x" * i, "tokens": i, "finish_reason": "stop"} for i in (4, 0, 3)]
     shards = Shards(tmp_path)
     for row in rows:

@@ -1,0 +1,120 @@
+"""Requests in, finished responses on disk: the part of generation that one engine does.
+
+Several engines may work on one folder, each with a number of its own (polaris/replicas.py).
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polaris import vllm_engine
+from polaris.records import write_rows
+from polaris.settings import Engine, Sampling
+
+SHARD_RESPONSES = 512
+SHARD_SECONDS = 20.0  # what a kill may cost, besides the responses in flight
+SHARD = pa.schema(
+    [
+        pa.field("key", pa.int64(), nullable=False),
+        pa.field("response", pa.string(), nullable=False),
+        pa.field("tokens", pa.int32(), nullable=False),
+        pa.field("finish_reason", pa.string(), nullable=False),
+    ]
+)
+# Kept in the text although some tokenizers count them among the special tokens: grading reads them.
+KEPT_SPECIAL = ("<think>", "</think>")
+
+
+class Decoder:
+    """Token ids to text: special tokens and the token that ended the response go, think tags stay."""
+
+    def __init__(self, tokenizer: Any):
+        self._tokenizer = tokenizer
+        kept = {tokenizer.convert_tokens_to_ids(tag) for tag in KEPT_SPECIAL}
+        self._dropped = set(tokenizer.all_special_ids) - kept
+
+    def text(self, answer: vllm_engine.Completion) -> str:
+        # A response that ended by itself ends with the token that said so, special or not.
+        said = answer.token_ids[:-1] if answer.finish_reason == "stop" else answer.token_ids
+        shown = [token for token in said if token not in self._dropped]
+        return self._tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+class Shards:
+    """Finished responses on disk, by key. A shard is written beside and renamed, so that it is whole or not there.
+
+    writer: number of the engine that adds to them; all engines' shards are read
+    """
+
+    def __init__(self, folder: Path, writer: int = 0):
+        self.folder, self.writer = folder, writer
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.tokens = 0  # of all rows
+        self._read: set[Path] = set()
+        self._new: list[dict[str, Any]] = []
+        self._written = time.monotonic()
+        self.look()
+
+    def look(self) -> None:
+        """Read the shards that are new since the last look."""
+        for path in sorted(set(self.folder.glob("shard-*.parquet")) - self._read):
+            for row in pq.read_table(path).to_pylist():
+                self._count(row)
+            self._read.add(path)
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._count(row)
+        self._new.append(row)
+        if len(self._new) >= SHARD_RESPONSES or time.monotonic() - self._written > SHARD_SECONDS:
+            self.flush()
+
+    def _count(self, row: dict[str, Any]) -> None:
+        self.tokens += 0 if row["key"] in self.rows else row["tokens"]
+        self.rows[row["key"]] = row
+
+    def flush(self) -> None:
+        self._written = time.monotonic()
+        if not self._new:
+            return
+        mine = [int(path.stem.rpartition("-")[2]) for path in self.folder.glob(f"shard-{self.writer}-*.parquet")]
+        path = self.folder / f"shard-{self.writer}-{max(mine, default=-1) + 1:06d}.parquet"
+        partial = path.with_name(path.name + ".partial")
+        write_rows(partial, self._new, SHARD)
+        partial.rename(path)
+        self._read.add(path)
+        self._new = []
+
+
+def answer(
+    todo: Iterable[vllm_engine.Request],
+    model: Path,
+    engine: Engine,
+    sampling: Sampling,
+    shards: Shards,
+    log: Path,
+    started: Callable[[Any], Callable[[int], None]],
+) -> None:
+    """Generate every response of `todo` into `shards`.
+
+    started: called with the terminal once the engine runs; what it returns is called with each response's tokens
+    """
+    from polaris.prompts import load_tokenizer
+
+    decoder = Decoder(load_tokenizer(model))
+    with vllm_engine.VllmEngine(model, engine, sampling, log) as running:
+        done = started(running.terminal)
+        for completion in running.generate(todo):
+            shards.add(
+                {
+                    "key": completion.key,
+                    "response": decoder.text(completion),
+                    "tokens": len(completion.token_ids),
+                    "finish_reason": completion.finish_reason,
+                }
+            )
+            done(len(completion.token_ids))
+        shards.flush()
