@@ -1,7 +1,7 @@
 """Whether a model, a batch and a layout of processes fit each other."""
 
 from large_sft.qwen3 import Qwen3
-from large_sft.settings import Layout, Sft
+from large_sft.settings import Layout, Placed, Sft
 from polaris.errors import UserError
 
 
@@ -21,7 +21,13 @@ def packs_per_batch(settings: Sft) -> int:
 
 
 def check(model: Qwen3, settings: Sft) -> None:
-    """Raises UserError naming the numbers that do not fit."""
+    """Model, layout and batch fit. Raises UserError naming the numbers that do not."""
+    check_model(model, settings)
+    packs_per_batch(settings)
+
+
+def check_model(model: Qwen3, settings: Placed) -> None:
+    """Model and layout fit. Raises UserError naming the numbers that do not."""
     layout = settings.layout
     for name, parts, what, whole in (
         ("expert", layout.expert, "experts", model.experts),
@@ -38,4 +44,3 @@ def check(model: Qwen3, settings: Sft) -> None:
         raise UserError(f"layout.expert: {layout.expert}, but the model is dense; use 1")
     if layout.context > 1:
         raise UserError(f"layout.context: {layout.context}: context parallelism is not supported yet; use 1")
-    packs_per_batch(settings)

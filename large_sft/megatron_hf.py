@@ -164,6 +164,17 @@ def _owned(model: GPTModel) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 @torch.no_grad()
+def returned(model: GPTModel, base: Weights) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors that this process has to write, one by one, in host memory and the base's types."""
+    for owned, tensor in _owned(model):
+        names = [owned]
+        if owned == "model.embed_tokens.weight" and model.share_embeddings_and_output_weights:
+            names += base.names & {"lm_head.weight"}
+        for name in names:
+            yield name, tensor.to("cpu", DTYPES[base.dtype(name)], copy=True).contiguous()
+
+
+@torch.no_grad()
 def export(model: GPTModel, out: Path, base: Weights, shard_bytes: float) -> None:
     """Write the model to `out` in the base's layout and types: configuration files, shards, the index last.
 
@@ -189,15 +200,10 @@ def export(model: GPTModel, out: Path, base: Weights, shard_bytes: float) -> Non
             shard.clear()
             size, parts = 0, parts + 1
 
-    for name, tensor in _owned(model):
-        names = [name]
-        if name == "model.embed_tokens.weight" and model.share_embeddings_and_output_weights:
-            names += base.names & {"lm_head.weight"}
-        for name in names:
-            copy = tensor.to("cpu", DTYPES[base.dtype(name)], copy=True).contiguous()
-            if size + copy.nbytes > shard_bytes:
-                flush()
-            shard[name], size = copy, size + copy.nbytes
+    for name, tensor in returned(model, base):
+        if size + tensor.nbytes > shard_bytes:
+            flush()
+        shard[name], size = tensor, size + tensor.nbytes
     flush()
     _write_index(out, base, written)
 

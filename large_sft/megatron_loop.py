@@ -31,7 +31,7 @@ from large_sft import megatron_checkpoint, megatron_hf, megatron_model
 from large_sft.layout import packs_per_batch
 from large_sft.megatron_train import Job
 from large_sft.packing import Pack, plan
-from large_sft.settings import Sft
+from large_sft.settings import Placed, Sft
 from large_sft.tokens import Traces, read_traces
 from large_sft.weights import Weights, architecture
 from polaris.errors import UserError
@@ -41,7 +41,7 @@ from polaris.manifest import digest_of, replace_file
 def run(job: Job) -> None:
     """Train to the last step, resuming where a checkpoint is, and write the model."""
     settings = Sft.model_validate(job.settings)
-    _start_processes(settings)
+    start_processes(settings)
     trainer = Trainer(job, settings)
     reached = trainer.resume()
     for step in range(reached + 1, len(trainer.packs_SK) + 1):
@@ -52,7 +52,7 @@ def run(job: Job) -> None:
     dist.destroy_process_group()
 
 
-def _start_processes(settings: Sft) -> None:
+def start_processes(settings: Placed) -> None:
     """Process groups and random number generators."""
     layout = settings.layout
     if torch.cuda.is_available():

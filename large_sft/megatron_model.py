@@ -16,7 +16,7 @@ from megatron.core.transformer.transformer_block import TransformerBlockSubmodul
 
 from large_sft.megatron_local import local_spec
 from large_sft.qwen3 import Qwen3
-from large_sft.settings import Sft
+from large_sft.settings import Placed
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 RECOMPUTE = {
@@ -34,7 +34,7 @@ ON_CPU = {
 ON_GPU = {"moe_grouped_gemm": True, "moe_permute_fusion": True, "apply_rope_fusion": True}
 
 
-def transformer_config(model: Qwen3, settings: Sft) -> TransformerConfig:
+def transformer_config(model: Qwen3, settings: Placed) -> TransformerConfig:
     """The model's sizes and the layout as megatron-core wants them."""
     layout, dtype = settings.layout, DTYPES[settings.precision]
     return TransformerConfig(
@@ -72,7 +72,7 @@ def transformer_config(model: Qwen3, settings: Sft) -> TransformerConfig:
     )
 
 
-def _mixture(model: Qwen3, settings: Sft) -> dict[str, Any]:
+def _mixture(model: Qwen3, settings: Placed) -> dict[str, Any]:
     """The keys of a mixture of experts.
 
     The coefficient: with calculate_per_token_loss megatron-core 0.16.1 weights the load-balancing loss by the rank's own
@@ -105,7 +105,7 @@ def layer_spec(config: TransformerConfig) -> TransformerBlockSubmodules:
     return local_spec(config)
 
 
-def build(model: Qwen3, settings: Sft) -> GPTModel:
+def build(model: Qwen3, settings: Placed) -> GPTModel:
     """The part of the model that lies on this process, its weights still to be read.
 
     parallel_state and the random number trackers must be initialised.

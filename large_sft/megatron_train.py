@@ -8,6 +8,7 @@ import ctypes
 import json
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ class Job:
     metrics: str
 
 
-def main() -> None:
+def run_process(work: Callable[[], None]) -> None:
+    """Do a rank's work, megatron-core fit for this machine before; a UserError becomes its message and exit status 1."""
     # Die with torchrun, even where it was killed: two trainings must never write into one folder.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     import torch
@@ -41,12 +43,20 @@ def main() -> None:
         from large_sft import megatron_cpu
 
         megatron_cpu.install()
-    from large_sft import megatron_loop
-
     try:
-        megatron_loop.run(Job(**json.loads(Path(sys.argv[1]).read_text())))
+        work()
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+def _train() -> None:
+    from large_sft import megatron_loop
+
+    megatron_loop.run(Job(**json.loads(Path(sys.argv[1]).read_text())))
+
+
+def main() -> None:
+    run_process(_train)
 
 
 if __name__ == "__main__":

@@ -49,26 +49,49 @@ class Layout(Section):
         return self
 
 
-class Sft(Section):
+class Placed(Section):
+    """A model in Megatron's processes, whatever is done with it."""
+
+    pack_tokens: Annotated[Count, Field(description="tokens of one packed sequence (context length)")]
+    aux_loss: Annotated[float, Field(ge=0, description="coefficient of the router's load-balancing loss")]
+    precision: Literal["fp32", "bf16"]
+    recompute: Literal["none", "selective", "full"]
+    layout: Layout
+    limit: Annotated[float, Field(gt=0, description="seconds for one launch; a hang becomes an error")]
+    seed: Seed
+
+
+class Sft(Placed):
     """Megatron SFT of the mixture of experts (large_sft.train_sft)."""
 
     epochs: Annotated[float, Field(gt=0)]
     batch_tokens: Annotated[Count, Field(description="tokens of a global batch, packed and padded")]
-    pack_tokens: Annotated[Count, Field(description="tokens of one packed sequence (context length)")]
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     min_learning_rate: Annotated[float, Field(ge=0, lt=1)]
     warmup: Annotated[Fraction, Field(description="share of the steps")]
     weight_decay: Annotated[float, Field(ge=0)]
     betas: tuple[Fraction, Fraction]
     grad_clip: Annotated[float, Field(gt=0)]
-    aux_loss: Annotated[float, Field(ge=0, description="coefficient of the router's load-balancing loss")]
-    precision: Literal["fp32", "bf16"]
-    recompute: Literal["none", "selective", "full"]
-    layout: Layout
     save_every: Annotated[Count, Field(description="steps between resumable checkpoints")]
     shard_gb: Annotated[float, Field(gt=0, le=50, description="largest exported shard, GB")]
-    limit: Annotated[float, Field(gt=0, description="seconds for one launch; a hang becomes an error")]
-    seed: Seed
+
+
+class Gate(Section):
+    """What must hold before the training starts (large_sft.check_conversion)."""
+
+    prompts: Annotated[
+        list[Annotated[str, Field(min_length=1)]], Field(min_length=1, description="texts for the logits")
+    ]
+    tolerance: Annotated[
+        float | None,
+        Field(gt=0, lt=1, description="difference to transformers as a share of its largest logit; null: not compared"),
+    ]
+
+
+class ConversionCheck(Placed):
+    """The gate, in the training's own layout and precision."""
+
+    gate: Gate
 
 
 class LargeSft(Section):
@@ -76,4 +99,10 @@ class LargeSft(Section):
 
     traces: Generate
     sft_data: SftData
+    gate: Gate
     sft: Sft
+
+    @property
+    def conversion(self) -> ConversionCheck:
+        """The gate's settings: what of the training the conversion depends on, and no learning rate."""
+        return ConversionCheck(gate=self.gate, **{name: getattr(self.sft, name) for name in Placed.model_fields})

@@ -6,9 +6,6 @@ launch, the progress and the publication. The same command continues after a kil
 
 import dataclasses
 import json
-import os
-import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +14,11 @@ from large_sft import layout, megatron_train
 from large_sft.packing import Pack, filled, plan
 from large_sft.settings import Sft
 from large_sft.tokens import Traces, read_traces
+from large_sft.torchrun import launch
 from large_sft.weights import Weights, architecture, check
-from polaris import child
 from polaris.errors import UserError
-from polaris.nodes import free_port, on_every_node, this_node
 from polaris.progress import Progress
 from polaris.stage import Stage, run_verb
-
-CAUSE = re.compile(r"error: (.+)|(?:\[rank\d+\]: )?((?:\w+\.)*\w*(?:Error|Exception): .+)")
 
 
 def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
@@ -47,42 +41,22 @@ def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
     )
 
 
-def launch(job: Path, settings: Sft, log: Path, progress: Progress) -> None:
-    """Run the training under torchrun and follow its steps. Raises UserError when it fails."""
-    nodes, processes = settings.layout.nodes, settings.layout.processes
-    head = "127.0.0.1" if nodes == 1 else this_node()
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run"),
-        *("--nnodes", str(nodes), "--nproc-per-node", str(processes)),
-        *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{head}:{free_port(head)}", "--rdzv-id", job.parent.name),
-        *("-m", megatron_train.__name__, str(job)),
-    ]
-    environment = {
-        **({"GLOO_SOCKET_IFNAME": "lo"} if nodes == 1 else {}),
-        # Transformer Engine under sequence parallelism needs kernels in the order of their launch.
-        "CUDA_DEVICE_MAX_CONNECTIONS": "1",
-        "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // processes)),
-    }
-
-    causes: list[str] = []
-
-    def follow(line: str) -> None:
-        if line.startswith('{"step"'):
-            values = json.loads(line)
-            progress.update(values["step"], f"loss {values['loss']:.4f}")
-        elif match := CAUSE.match(line):
-            causes.append(match[match.lastindex])
-
-    try:
-        child.run(on_every_node(nodes, command), log, environment, settings.limit, follow)
-    except UserError as error:
-        # The first process to fail tells why; the log ends with what the others and torchrun say about that.
-        raise UserError(f"{causes[0]} (all of it: {log})" if causes else str(error)) from None
+def check_gate(stage: Stage) -> None:
+    """Raises UserError when the conversion gate was passed by another start model or in another layout."""
+    if (gate := stage.inputs.get("conversion")) is None:
+        return
+    same = gate.settings["layout"] == stage.settings.layout.model_dump(mode="json")
+    if not same or gate.inputs["start"]["content"] != stage.inputs["start"].content:
+        what = "layout" if not same else "start model"
+        raise UserError(f"{gate.path}: this gate was passed with another {what}; run large_sft.check_conversion again")
 
 
 def main() -> None:
-    with Stage.from_command_line("large_sft.train_sft", Sft, inputs=("start", "data")) as stage:
+    with Stage.from_command_line(
+        "large_sft.train_sft", Sft, inputs=("start", "data"), optional=("conversion",)
+    ) as stage:
         settings: Sft = stage.settings
+        check_gate(stage)
         start, tokens = stage.inputs["start"].model, stage.inputs["data"].file("tokens.parquet")
         traces = read_traces(tokens)
         packs_SK = checked(start, traces, settings)
@@ -101,7 +75,14 @@ def main() -> None:
             metrics=str(metrics),
         )
         job.write_text(json.dumps(dataclasses.asdict(asked)))
-        launch(job, settings, stage.log / "torchrun.log", Progress(stage.name, len(packs_SK)))
+        progress = Progress(stage.name, len(packs_SK))
+
+        def follow(line: str) -> None:
+            if line.startswith('{"step"'):
+                values = json.loads(line)
+                progress.update(values["step"], f"loss {values['loss']:.4f}")
+
+        launch(megatron_train.__name__, job, settings, stage.log / "torchrun.log", follow)
         steps = [json.loads(line) for line in metrics.read_text().splitlines()]
         stage.publish(
             metrics={

@@ -42,11 +42,29 @@ rule sft_data:
         "--benchmarks {input.benchmarks} --out {output}"
 
 
+rule conversion:
+    "The gate: the generalist goes into Megatron and out again unchanged, and answers as in transformers."
+    input:
+        start=checkpoint_of("base_large"),
+    output:
+        data_of("conversion"),
+    params:
+        settings=lambda w: settings(LARGE.conversion),  # a prompt may hold {braces}
+        code=code("large_sft.check_conversion"),
+    threads: 2
+    benchmark:
+        f"{RUN}/conversion/benchmark.tsv"
+    shell:
+        "{PY[megatron]} -m large_sft.check_conversion --settings {params.settings:q} --code {params.code} "
+        "--start {input.start} --out {output}"
+
+
 rule distilled:
     "Megatron SFT of the generalist (V2 blog, 2. 235B training)."
     input:
         start=checkpoint_of("base_large"),
         data=data_of("sft_data"),
+        conversion=data_of("conversion"),
     output:
         checkpoint_of("distilled"),
     params:
@@ -57,4 +75,4 @@ rule distilled:
         f"{RUN}/distilled/benchmark.tsv"
     shell:
         "{PY[megatron]} -m large_sft.train_sft --settings {params.settings:q} --code {params.code} "
-        "--start {input.start} --data {input.data} --out {output}"
+        "--start {input.start} --data {input.data} --conversion {input.conversion} --out {output}"

@@ -61,7 +61,7 @@ def inspect(folder: Path, settings: Sft) -> None:
 def main() -> None:
     job, steps = Job(**json.loads(Path(sys.argv[1]).read_text())), int(sys.argv[2])
     settings = Sft.model_validate(job.settings)
-    megatron_loop._start_processes(settings)
+    megatron_loop.start_processes(settings)
     trainer = megatron_loop.Trainer(job, settings)
     megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
     for step in range(1, steps + 1):

@@ -22,6 +22,7 @@ from large_sft.megatron_train import Job
 from large_sft.weights import Weights
 from polaris import child, manifest
 from polaris.records import TOKENS, write_rows
+from polaris.tiny_tokenizer import build_tokenizer
 
 STEPS = 5
 VOCABULARY = 512
@@ -215,6 +216,32 @@ def command(inputs: Path, name: str) -> list[str]:
         "--out",
         str(inputs / name / "checkpoint.json"),
     ]
+
+
+def gate(inputs: Path, name: str, layout: dict, **settings) -> list[str]:
+    """The command of the conversion gate."""
+    placed = {key: SETTINGS[key] for key in ("pack_tokens", "aux_loss", "precision", "recompute", "limit", "seed")}
+    asked = {"prompts": ["a=6. Find (a).", "<think>\nWhy?\n</think>\n\n6"], "tolerance": 1e-5}
+    section = {**placed, "layout": layout, "gate": asked, **settings}
+    flags = ["--settings", json.dumps(section), "--start", str(inputs / "base" / "checkpoint.json")]
+    return [sys.executable, "-m", "large_sft.check_conversion", *flags, "--out", str(inputs / name / "data.json")]
+
+
+def test_the_gate_lets_an_unchanged_model_through(inputs):
+    build_tokenizer().save_pretrained(inputs / "base" / "model")
+    subprocess.run(gate(inputs, "gate", {**EP2, "tensor": 2}), check=True)
+    done = manifest.read(inputs / "gate" / "data.json")
+    base = Weights(inputs / "base" / "model", "pt")
+    tensors = json.loads(done.file("tensors.json").read_text())
+    assert set(tensors) == base.names and done.metrics["tensors"] == len(base.names)
+    assert 0 < done.metrics["logit_difference"] <= 1e-5 and done.metrics["largest_logit"] > 1
+
+
+def test_the_gate_stops_a_model_that_the_precision_cannot_hold(inputs):
+    build_tokenizer().save_pretrained(inputs / "base" / "model")
+    out = subprocess.run(gate(inputs, "narrow", EP2, precision="bf16"), capture_output=True, text=True, check=False)
+    assert out.returncode == 1 and "tensors come back from Megatron with other bytes than they went in" in out.stderr
+    assert not (inputs / "narrow" / "data.json").exists()
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(inputs, two):

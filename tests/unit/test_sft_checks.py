@@ -10,7 +10,8 @@ from safetensors.numpy import save_file
 from large_sft.qwen3 import read_config
 from large_sft.settings import Sft
 from large_sft.tokens import read_traces
-from large_sft.train_sft import CAUSE, checked
+from large_sft.torchrun import CAUSE
+from large_sft.train_sft import checked
 from polaris.errors import UserError
 from polaris.records import TOKENS, write_rows
 

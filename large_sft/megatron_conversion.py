@@ -1,0 +1,127 @@
+"""The process of one rank of the conversion gate: `python -m large_sft.megatron_conversion job.json`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from large_sft.megatron_train import run_process
+from large_sft.settings import ConversionCheck
+
+LOGITS = "logits.safetensors"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the verb asks for.
+
+    settings: ConversionCheck as plain values; start: model directory; prompts: their tokens, empty where no logits are
+    asked; out: folder for tensors-<rank>.json (name -> Returned) and logits.safetensors ([tokens, vocabulary])
+    """
+
+    settings: dict[str, Any]
+    start: str
+    prompts: list[list[int]]
+    out: str
+
+
+@dataclass(frozen=True)
+class Returned:
+    """A tensor after Hugging Face -> Megatron -> Hugging Face. xxh3: of its bytes; start: of the start model's."""
+
+    dtype: str
+    shape: list[int]
+    xxh3: str
+    start: str
+
+
+def run(job: Job) -> None:
+    """Read the model into the layout, give its tensors back, and ask it for the prompts' logits."""
+    import torch
+    import torch.distributed as dist
+
+    from large_sft import megatron_hf, megatron_loop, megatron_model
+    from large_sft.weights import Weights, architecture
+
+    settings = ConversionCheck.model_validate(job.settings)
+    megatron_loop.start_processes(settings)
+    weights = Weights(Path(job.start), "pt")
+    model = megatron_model.build(architecture(weights.folder), settings)
+    megatron_hf.load(model, weights)
+    tensors = {
+        name: asdict(
+            Returned(weights.dtype(name), list(tensor.shape), _digest(tensor), _digest(weights.slice(name)[:]))
+        )
+        for name, tensor in megatron_hf.returned(model, weights)
+    }
+    (Path(job.out) / f"tensors-{dist.get_rank()}.json").write_text(json.dumps(tensors))
+    if job.prompts:
+        with torch.no_grad():
+            _write_logits(model, settings, job)
+    dist.destroy_process_group()
+
+
+def _digest(tensor: Any) -> str:
+    import torch
+    import xxhash
+
+    return xxhash.xxh3_64_hexdigest(tensor.contiguous().view(torch.uint8).numpy())
+
+
+def _write_logits(model: Any, settings: ConversionCheck, job: Job) -> None:
+    """All prompts as one pack, through the layout's pipeline; the first replica of the last stage writes."""
+    import numpy as np
+    import torch
+    import torch.distributed as dist
+    from megatron.core import parallel_state
+    from megatron.core.pipeline_parallel import get_forward_backward_func
+    from safetensors.torch import save_file
+
+    from large_sft.megatron_loop import Batch
+    from large_sft.tokens import Traces
+
+    offsets = np.cumsum([0, *map(len, job.prompts)])
+    ids = np.concatenate([np.array(prompt, np.int32) for prompt in job.prompts])
+    traces = Traces(Path(job.start), ids, offsets, np.ones(len(job.prompts), np.int32))
+    used, parts = len(ids), settings.layout.tensor
+    capacity = -(-used // parts) * parts  # sequence parallelism cuts it into equal parts
+    batch = Batch(tuple(range(len(job.prompts))), traces, capacity)
+
+    def forward(batches: Iterator[Batch], model: Any) -> tuple[Any, Any]:
+        one = next(batches)
+        output = model(
+            input_ids=one.ids,
+            position_ids=one.positions,
+            attention_mask=None,
+            packed_seq_params=one.packed,
+            padding_mask=one.padding,
+        )
+        return output, lambda logits, non_loss_data: logits
+
+    seen = get_forward_backward_func()(
+        forward_step_func=forward,
+        data_iterator=iter([batch]),
+        model=model,
+        num_microbatches=1,
+        seq_length=capacity,
+        micro_batch_size=1,
+        forward_only=True,
+        collect_non_loss_data=True,
+    )
+    if parallel_state.is_pipeline_last_stage():
+        group = parallel_state.get_tensor_model_parallel_group()
+        columns = [torch.empty_like(seen[0]) for _ in range(group.size())]
+        dist.all_gather(columns, seen[0].contiguous(), group=group)
+        if group.rank() == 0 and parallel_state.get_data_parallel_rank() == 0:
+            logits = torch.cat(columns, dim=-1)[0, :used].float().cpu().contiguous()
+            save_file({"logits": logits}, Path(job.out) / LOGITS)
+
+
+def main() -> None:
+    run_process(lambda: run(Job(**json.loads(Path(sys.argv[1]).read_text()))))
+
+
+if __name__ == "__main__":
+    main()

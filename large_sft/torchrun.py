@@ -1,0 +1,45 @@
+"""The processes of Megatron: torchrun on every node of the layout, followed until it ends."""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from large_sft.settings import Placed
+from polaris import child
+from polaris.errors import UserError
+from polaris.nodes import free_port, on_every_node, this_node
+
+CAUSE = re.compile(r"error: (.+)|(?:\[rank\d+\]: )?((?:\w+\.)*\w*(?:Error|Exception): .+)")
+
+
+def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable[[str], None]) -> None:
+    """Run `module` with `job` as its word in the layout's processes; `follow` gets their lines. Raises UserError."""
+    nodes, processes = settings.layout.nodes, settings.layout.processes
+    head = "127.0.0.1" if nodes == 1 else this_node()
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run"),
+        *("--nnodes", str(nodes), "--nproc-per-node", str(processes)),
+        *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{head}:{free_port(head)}", "--rdzv-id", job.parent.name),
+        *("-m", module, str(job)),
+    ]
+    environment = {
+        **({"GLOO_SOCKET_IFNAME": "lo"} if nodes == 1 else {}),
+        # Transformer Engine under sequence parallelism needs kernels in the order of their launch.
+        "CUDA_DEVICE_MAX_CONNECTIONS": "1",
+        "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // processes)),
+    }
+    causes: list[str] = []
+
+    def heard(line: str) -> None:
+        if match := CAUSE.match(line):
+            causes.append(match[match.lastindex])
+        else:
+            follow(line)
+
+    try:
+        child.run(on_every_node(nodes, command), log, environment, settings.limit, heard)
+    except UserError as error:
+        # The first process to fail tells why; the log ends with what the others and torchrun say about that.
+        raise UserError(f"{causes[0]} (all of it: {log})" if causes else str(error)) from None
