@@ -145,7 +145,7 @@ def test_measured_lengths_and_times_take_the_place_of_guesses(v2, tmp_path):
 def test_the_profile_is_held_against_the_plan(v2):
     profile = Profile(ROOT / "cluster/config.yaml")
     assert profile.reserved("grpo").gpus == 32 and profile.reserved("traces").gpus == 8
-    assert profile.reserved("distilled").nodes == 8 and profile.reserved("rl_data").gpus == 0
+    assert profile.reserved("distilled").nodes == 16 and profile.reserved("rl_data").gpus == 0
     (grpo,) = (one for one in v2.stages() if one.name == "grpo")
     wide = plan.scheduled(planned_stages.replace(grpo, gpus=64), profile, {})
     assert "works on 64 GPUs, the profile reserves 32" in wide.wrong
