@@ -179,29 +179,29 @@ class Stage:
             raise RuntimeError(f"{self.module} published nothing")
         files = {str(p.relative_to(self.partial)): p for p in sorted(self.partial.rglob("*")) if p.is_file()}
         described = {name: _described(path, digests.get(name)) for name, path in files.items()}
+        logs = [p for p in sorted(self.log.rglob("*")) if p.is_file()]
+        described |= {str(p.relative_to(self.folder)): _described(p) for p in logs}
+        # All that takes time comes before the renames: a kill between them and the manifest is then a matter of luck.
+        made = Manifest(
+            path=self.out,
+            stage=self.name,
+            module=self.module,
+            files=described,
+            settings=self.settings.model_dump(mode="json"),
+            inputs={k: {"path": _paths(v), "content": content(v)} for k, v in self.inputs.items()},
+            code=code.digest(self.module),
+            tools=tool_versions(),
+            steps={} if planned is None else {"planned": planned, "reached": reached},
+            metrics=json.loads(json.dumps(metrics or {})),
+            seconds=round(time.monotonic() - self.started, 2),
+        )
         for entry in entries:
             final = self.folder / entry.name
             shutil.rmtree(final) if final.is_dir() else final.unlink(missing_ok=True)
             entry.rename(final)
         self.partial.rmdir()
-        logs = [p for p in sorted(self.log.rglob("*")) if p.is_file()]
-        described |= {str(p.relative_to(self.folder)): _described(p) for p in logs}
         manifest.sync_folder(self.folder)
-        manifest.write(
-            Manifest(
-                path=self.out,
-                stage=self.name,
-                module=self.module,
-                files=described,
-                settings=self.settings.model_dump(mode="json"),
-                inputs={k: {"path": _paths(v), "content": content(v)} for k, v in self.inputs.items()},
-                code=code.digest(self.module),
-                tools=tool_versions(),
-                steps={} if planned is None else {"planned": planned, "reached": reached},
-                metrics=json.loads(json.dumps(metrics or {})),
-                seconds=round(time.monotonic() - self.started, 2),
-            )
-        )
+        manifest.write(made)
         self._published = True
         shutil.rmtree(self.state, ignore_errors=True)
 
