@@ -253,7 +253,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(inputs, two):
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert found[0].parent.name == "step-000002"
+    assert "step-000002" in {path.parent.name for path in found}  # on a slow machine a later one may be there, too
     assert not (broken / "checkpoint.json").exists()
     subprocess.run(command(inputs, "broken"), check=True)
 
