@@ -3,9 +3,14 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.pipeline.conftest import SECRETS, kill_in_the_middle, snakemake
+
+# A first call imports or compiles; how long a call takes is no property of the code.
+hypothesis.settings.register_profile("polaris", deadline=None)
+hypothesis.settings.load_profile("polaris")
 
 
 @pytest.fixture(scope="session")
