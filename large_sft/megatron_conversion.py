@@ -90,15 +90,7 @@ def _write_logits(model: Any, settings: ConversionCheck, job: Job) -> None:
     batch = Batch(tuple(range(len(job.prompts))), traces, capacity)
 
     def forward(batches: Iterator[Batch], model: Any) -> tuple[Any, Any]:
-        one = next(batches)
-        output = model(
-            input_ids=one.ids,
-            position_ids=one.positions,
-            attention_mask=None,
-            packed_seq_params=one.packed,
-            padding_mask=one.padding,
-        )
-        return output, lambda logits, non_loss_data: logits
+        return model(**next(batches).inputs()), lambda logits, non_loss_data: logits
 
     seen = get_forward_backward_func()(
         forward_step_func=forward,

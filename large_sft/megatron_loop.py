@@ -153,14 +153,7 @@ class Trainer:
     def _forward(self, batches: Iterator["Batch"], model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
         """megatron-core's forward step: the output, and what makes of it (loss sum, loss tokens, values to report)."""
         batch = next(batches)
-        output = model(
-            input_ids=batch.ids,
-            position_ids=batch.positions,
-            attention_mask=None,
-            labels=batch.labels,
-            packed_seq_params=batch.packed,
-            padding_mask=batch.padding,
-        )
+        output = model(**batch.inputs(), labels=batch.labels)
 
         def loss(output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             total, count = (output.float() * batch.mask).sum(), batch.mask.sum()
@@ -211,6 +204,16 @@ class Batch:
         # (megatron/core/models/common/embeddings/rope_utils.py, case 1).
         longest = max(lengths)
         self.packed = PackedSeqParams("thd", edges, edges, max_seqlen_q=longest, max_seqlen_kv=longest)
+
+    def inputs(self) -> dict[str, Any]:
+        """Arguments of GPTModel: it gives logits, or with `labels` the loss of each token."""
+        return {
+            "input_ids": self.ids,
+            "position_ids": self.positions,
+            "attention_mask": None,
+            "packed_seq_params": self.packed,
+            "padding_mask": self.padding,
+        }
 
 
 def _optimizer_config(settings: Sft) -> OptimizerConfig:

@@ -57,6 +57,8 @@ class Shards:
         self._read: set[Path] = set()
         self._new: list[dict[str, Any]] = []
         self._written = time.monotonic()
+        mine = [int(path.stem.rpartition("-")[2]) for path in folder.glob(f"shard-{writer}-*.parquet")]
+        self._number = max(mine, default=-1) + 1  # of the next shard
         self.look()
 
     def look(self) -> None:
@@ -80,12 +82,12 @@ class Shards:
         self._written = time.monotonic()
         if not self._new:
             return
-        mine = [int(path.stem.rpartition("-")[2]) for path in self.folder.glob(f"shard-{self.writer}-*.parquet")]
-        path = self.folder / f"shard-{self.writer}-{max(mine, default=-1) + 1:06d}.parquet"
+        path = self.folder / f"shard-{self.writer}-{self._number:06d}.parquet"
         partial = path.with_name(path.name + ".partial")
         write_rows(partial, self._new, SHARD)
         partial.rename(path)
         self._read.add(path)
+        self._number += 1
         self._new = []
 
 
@@ -96,15 +98,14 @@ def answer(
     sampling: Sampling,
     shards: Shards,
     log: Path,
-    started: Callable[[Any], Callable[[int], None]],
+    tokenizer: Any,
+    started: Callable[[Any], Callable[[], None]],
 ) -> None:
     """Generate every response of `todo` into `shards`.
 
-    started: called with the terminal once the engine runs; what it returns is called with each response's tokens
+    started: called with the terminal once the engine runs; what it returns is called after each response
     """
-    from polaris.prompts import load_tokenizer
-
-    decoder = Decoder(load_tokenizer(model))
+    decoder = Decoder(tokenizer)
     with vllm_engine.VllmEngine(model, engine, sampling, log) as running:
         done = started(running.terminal)
         for completion in running.generate(todo):
@@ -116,5 +117,5 @@ def answer(
                     "finish_reason": completion.finish_reason,
                 }
             )
-            done(len(completion.token_ids))
+            done()
         shards.flush()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from polaris.errors import UserError
 
@@ -36,20 +37,25 @@ def _stop(child: subprocess.Popen, grace: float) -> None:
             return
 
 
+def _started(command: Sequence[str], env: Mapping[str, str], **more: Any) -> subprocess.Popen:
+    """A child in a process group of its own that ends with this process; stdout and stderr go to one place."""
+    return subprocess.Popen(
+        list(command),
+        env={**os.environ, **env},
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=_die_with_parent,
+        **more,
+    )
+
+
 @contextlib.contextmanager
 def background(
     command: Sequence[str], log: Path, env: Mapping[str, str], grace: float = 20.0
 ) -> Iterator[subprocess.Popen]:
     """`command` runs beside the block, its output appended to `log`, and is stopped with its process group at the end."""
     with log.open("ab") as out:
-        child = subprocess.Popen(
-            list(command),
-            env={**os.environ, **env},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,
-        )
+        child = _started(command, env, stdout=out)
     try:
         yield child
     finally:
@@ -117,16 +123,7 @@ def run(
         hangs (verl waits for ever for a failed weight transfer) thus becomes an error that a retry can resume from.
     Raises UserError with the end of the log when the child fails or is stopped.
     """
-    child = subprocess.Popen(
-        list(command),
-        env={**os.environ, **env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        errors="replace",
-        preexec_fn=_die_with_parent,
-    )
+    child = _started(command, env, stdout=subprocess.PIPE, text=True, errors="replace")
     timed_out = threading.Event()
     # A thread watches the end, because a grandchild that outlives the child would hold its output open.
     watcher = threading.Thread(target=_watch, args=(child, limit, grace, timed_out), daemon=True)

@@ -13,7 +13,7 @@ Finished responses are kept in shards in `stage.state`; a killed stage generates
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from polaris import vllm_engine
 from polaris.answering import Shards, answer
@@ -83,7 +83,7 @@ def requests(wanted: list[dict[str, Any]], prompts: list[list[int]], done: set[i
 
 
 def generate(
-    stage: Stage, model: Path, wanted: list[dict[str, Any]], prompts: list[list[int]]
+    stage: Stage, model: Path, wanted: list[dict[str, Any]], prompts: list[list[int]], tokenizer: Any
 ) -> tuple[dict[int, dict[str, Any]], float | None]:
     """Every wanted response by key, the missing ones generated now, and tokens per second (None: none was missing)."""
     shards = Shards(stage.state)
@@ -96,23 +96,22 @@ def generate(
     def speed() -> float:
         return (shards.tokens - before) / (time.monotonic() - started)
 
+    def begin(terminal: TextIO | None = None) -> Callable[[], None]:
+        """From now on: the clock of the speed, and what tells the progress."""
+        nonlocal started
+        started = time.monotonic()
+        progress = Progress(stage.name, len(wanted), unit="response", out=terminal)
+        progress.update(len(shards.rows))
+        return lambda: progress.update(len(shards.rows), f"{speed():.0f} tokens/s")
+
     todo = requests(wanted, prompts, set(shards.rows))
     how = (model, settings.engine, settings.sampling, shards, stage.log / "vllm.log")
     if settings.engine.replicas > 1:
-        progress = Progress(stage.name, len(wanted), unit="response")
-        report = lambda: progress.update(len(shards.rows), f"{speed():.0f} tokens/s")  # noqa: E731
+        report = begin()
         side_by_side(list(todo), *how, report)
         report()
     else:
-
-        def begin(terminal: Any) -> Callable[[int], None]:
-            nonlocal started
-            started = time.monotonic()
-            progress = Progress(stage.name, len(wanted), unit="response", out=terminal)
-            progress.update(len(shards.rows))
-            return lambda tokens: progress.update(len(shards.rows), f"{speed():.0f} tokens/s")
-
-        answer(todo, *how, begin)
+        answer(todo, *how, tokenizer, begin)
     return shards.rows, round(speed(), 1)
 
 
@@ -141,7 +140,7 @@ def main() -> None:
         tokenizer = load_tokenizer(model)
         prompts = render_prompts(tokenizer, sets, settings)
         wanted = plan(sets, settings)
-        responses, speed = generate(stage, model, wanted, prompts)
+        responses, speed = generate(stage, model, wanted, prompts, tokenizer)
         rows = []
         for key, entry in enumerate(wanted):
             answer = {name: value for name, value in responses[key].items() if name != "key"}

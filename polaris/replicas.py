@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from polaris import child, vllm_engine
 from polaris.answering import Shards, answer
+from polaris.prompts import load_tokenizer
 from polaris.settings import Engine, Sampling
 
 LOOK = 2.0  # seconds between looks at the shards
@@ -72,12 +73,12 @@ def main() -> None:
     vllm_engine.work_offline()
     job, number = Path(sys.argv[1]), int(sys.argv[2])
     asked = json.loads(job.read_text())
-    engine, sampling = Engine(**asked["engine"]), Sampling(**asked["sampling"])
+    model, engine, sampling = Path(asked["model"]), Engine(**asked["engine"]), Sampling(**asked["sampling"])
     rows = pq.read_table(job.with_name("todo.parquet")).to_pylist()[number :: engine.replicas]
     requests = (vllm_engine.Request(row["key"], row["prompt"], row["seed"]) for row in rows)
     shards = Shards(job.parent, writer=number)
     log = own_log(Path(asked["log"]), number)
-    answer(requests, Path(asked["model"]), engine, sampling, shards, log, lambda terminal: lambda tokens: None)
+    answer(requests, model, engine, sampling, shards, log, load_tokenizer(model), lambda terminal: lambda: None)
 
 
 if __name__ == "__main__":
