@@ -71,7 +71,7 @@ def write(
 def _by_stream(
     settings: Merging, base: Checkpoint, distilled: Checkpoint, outs: Mapping[float, Path], label: str
 ) -> dict[float, tuple[dict[str, Any], Digests]]:
-    """Our merger; measures how far the inputs are from each other."""
+    """Our merger; counts the tensors that are the same in both inputs."""
     progress = Progress(label, -(-base.size // MEGABYTE), unit="megabyte")
     lock, done = threading.Lock(), 0
 
@@ -83,13 +83,9 @@ def _by_stream(
 
     dtype = HEADER_NAMES.get(settings.dtype)
     writing = stream.Writing(dtype, settings.threads, settings.direct, settings.sha256)
-    distance, digests = stream.merge(base, distilled, outs, writing, advanced)
+    same, digests = stream.merge(base, distilled, outs, writing, advanced)
     progress.update(progress.total)
-    measured = {
-        "share_differing_in_inputs": distance.differing / max(1, distance.weights),
-        "largest_difference_of_inputs": distance.largest,
-    }
-    return {alpha: (measured, digests[alpha]) for alpha in outs}
+    return {alpha: ({"same_in_inputs": same}, digests[alpha]) for alpha in outs}
 
 
 def _by_mergekit(

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import BinaryIO
 
-from merge.averages import CHUNK, TORCH_NAMES, Averages, Distance, NotFiniteError
+from merge.averages import CHUNK, TORCH_NAMES, Averages, NotFiniteError
 from merge.checkpoint import INDEX, Checkpoint, Shard
 from merge.safetensors_header import ITEM_BYTES, recast
 from merge.shard_writer import ShardWriter
@@ -51,10 +51,10 @@ def merge(
     outs: Mapping[float, Path],
     writing: Writing,
     advanced: Callable[[int], None] = lambda size: None,
-) -> tuple[Distance, dict[float, Digests]]:
+) -> tuple[int, dict[float, Digests]]:
     """Write the merged shards and their index, named and laid out as the base's, into a folder for each alpha.
 
-    Returns how far the inputs are from each other, and each alpha's digests.
+    Returns how many tensors are the same in both inputs, and each alpha's digests.
     The two must have passed `merge.gate.check_pair`. advanced: called with the bytes read of the base since its last
     call, from any thread. Raises UserError for weights that are not finite, a file that shrinks and a full disk.
     """
@@ -62,13 +62,13 @@ def merge(
 
     torch.set_num_threads(1)  # the shards are the parallel part
     stopped = threading.Event()
-    distance, digests = Distance(), {alpha: {} for alpha in outs}
+    same, digests = 0, {alpha: {} for alpha in outs}
     with ThreadPoolExecutor(writing.threads) as pool:
         jobs = [pool.submit(_merge_shard, shard, distilled, outs, writing, advanced, stopped) for shard in base.shards]
         try:
             for job in as_completed(jobs):
                 of_shard, written = job.result()
-                distance.add(of_shard)
+                same += of_shard
                 for alpha, digest in written.items():
                     digests[alpha] |= digest
         except BaseException:
@@ -76,7 +76,7 @@ def merge(
             raise
     for out in outs.values():
         _write_index(base, out, writing.dtype)
-    return distance, digests
+    return same, digests
 
 
 def written_bytes(base: Checkpoint, dtype: str | None) -> int:
@@ -120,9 +120,9 @@ def _merge_shard(
     writing: Writing,
     advanced: Callable[[int], None],
     stopped: threading.Event,
-) -> tuple[Distance, dict[float, Digests]]:
+) -> tuple[int, dict[float, Digests]]:
     """One shard of the base, from its header to its last chunk; gives up between two chunks when `stopped`."""
-    distance = Distance()
+    same = 0
     room_for = functools.cache(lambda dtype: Averages(dtype, writing.dtype or dtype, list(outs)))
     header = recast(shard.header, writing.dtype) if writing.dtype else shard.header
     with contextlib.ExitStack() as files:
@@ -135,14 +135,17 @@ def _merge_shard(
             writers.append(writer)
         for name, tensor in shard.tensors.items():
             room, other = room_for(tensor.dtype), distilled.shard_of[name]
+            inputs = (opened(shard.path), tensor.begin), (opened(other.path), other.tensors[name].begin)
+            equal = True
             for done in range(0, tensor.end - tensor.begin, CHUNK):
                 if stopped.is_set():
-                    return distance, {}
+                    return same, {}
                 size = min(CHUNK, tensor.end - tensor.begin - done)
-                read(opened(shard.path), tensor.begin + done, room.base[:size])
-                read(opened(other.path), other.tensors[name].begin + done, room.distilled[:size])
+                for (file, begin), buffer in zip(inputs, (room.base, room.distilled), strict=True):
+                    read(file, begin + done, buffer[:size])
+                equal = equal and room.same(size)
                 try:
-                    distance.add(room.average(size))
+                    room.average(size)
                 except NotFiniteError as error:
                     path = {"base": shard.path, "distilled": other.path, "merged": writers[0].path}[error.which]
                     first = done // room.itemsize + error.element
@@ -150,9 +153,8 @@ def _merge_shard(
                 for writer, part in zip(writers, room.merged, strict=True):
                     writer.write(part[: size // room.itemsize * room.written_itemsize])
                 advanced(size)
-        return distance, {
-            alpha: {shard.path.name: writer.finish()} for alpha, writer in zip(outs, writers, strict=True)
-        }
+            same += equal
+        return same, {alpha: {shard.path.name: writer.finish()} for alpha, writer in zip(outs, writers, strict=True)}
 
 
 def _write_index(base: Checkpoint, out: Path, dtype: str | None) -> None:
