@@ -83,6 +83,33 @@ class Recipe(Section):
         for name, stage in self.small_rl.rl.items():
             if stage.overlap:
                 _same_keys(f"small_rl.rl.{name}.overlap.generate.k", stage.overlap.generate.k, ["rl_data"])
+            if stage.validation and stage.validation.benchmark not in self.inputs.benchmarks:
+                raise ValueError(
+                    f"small_rl.rl.{name}.validate.benchmark: {stage.validation.benchmark} is none of inputs.benchmarks; "
+                    f"possible: {' '.join(self.inputs.benchmarks)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _selection_is_apart(self) -> "Recipe":
+        benchmarks = self.inputs.benchmarks
+        for name in self.select_on:
+            if name not in benchmarks:
+                raise ValueError(f"merge.select_on: {name} is none of inputs.benchmarks ({', '.join(benchmarks)})")
+            if alike := [one for one in self.headline if benchmarks[one] == benchmarks[name]]:
+                raise ValueError(f"merge.select_on: {name} has the problems of {alike[0]}, which is reported")
+        if not self.headline:
+            raise ValueError("merge.select_on: it names every benchmark, so that none is left to be reported")
+        return self
+
+    @model_validator(mode="after")
+    def _passes_are_sampled(self) -> "Recipe":
+        samples = self.evaluate.generate.k
+        for k in self.report.pass_k:
+            if few := [name for name in samples if samples[name] < k]:
+                raise ValueError(
+                    f"report.pass_k: pass@{k} needs as many samples; evaluate.generate.k.{few[0]} is {samples[few[0]]}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -134,6 +161,21 @@ class Recipe(Section):
         ends = {"0.00": "distilled", "1.00": "base_large"}
         names = sorted((spelled(alpha) for alpha in self.merge.alphas), key=float) if self.merge else []
         return {name: ends.get(name, f"alpha={name}") for name in names}
+
+    @property
+    def select_on(self) -> list[str]:
+        """Benchmarks on which alpha is selected."""
+        return self.merge.select_on if self.merge else []
+
+    @property
+    def headline(self) -> list[str]:
+        """Benchmarks that are reported: nothing is selected on them."""
+        return [name for name in self.inputs.benchmarks if name not in self.select_on]
+
+    @property
+    def selected(self) -> str | None:
+        """The selected alpha as spelled in paths."""
+        return spelled(self.merge.selected) if self.merge and self.merge.selected is not None else None
 
     def unpinned(self) -> list[str]:
         """Hub ids without a fixed revision, as dotted keys."""

@@ -1,9 +1,10 @@
-"""Look closer around the best alpha: read the scores of a sweep on a selection split, write an overlay of the recipe.
+"""Look closer around the best alpha: read the scores of a sweep on the selection split, write an overlay of the recipe.
 
-    python -m merge.refine --results runs/x/report/results.json --select-on beyondaime --out finer.yaml
+    python -m merge.refine --results runs/x/report/results.json --out finer.yaml
     snakemake --configfile configs/x.yaml finer.yaml          runs the new alphas, and nothing that was run before
 
-The split must not be what is reported afterwards: the best of several scores is too good on the problems that chose it.
+The split is the recipe's merge.select_on. It is not what is reported: the best of several scores is too good on the
+problems that chose it.
 """
 
 import argparse
@@ -24,37 +25,37 @@ from polaris.stage import run_verb
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m merge.refine")
     parser.add_argument("--results", required=True, type=Path, help="results.json of the report")
-    parser.add_argument("--select-on", required=True, nargs="+", metavar="BENCHMARK", help="the selection split")
     parser.add_argument("--parts", type=int, default=4, help="into how many the gaps beside the best alpha are cut")
     parser.add_argument("--out", required=True, type=Path, help="the overlay")
     args = parser.parse_args()
     if args.parts < 2:
         raise UserError(f"--parts {args.parts}: a gap is cut into two or more")
-    rows = read_rows(args.results)
-    scores = mean_scores(rows, args.select_on, args.results)
+    rows, select_on = read_results(args.results)
+    scores = mean_scores(rows, select_on, args.results)
     best = max(scores, key=lambda alpha: scores[alpha])
     new = further(list(scores), best, args.parts)
-    replace_file(args.out, overlay(args.results, args.select_on, scores, best, new))
-    reported = sorted({row["benchmark"] for row in rows} - {"average", *args.select_on})
-    if not reported:
-        _say(
-            "warning: this chooses on every benchmark that is reported, and the best of several scores is too good there"
-        )
-    _say(f"best on {', '.join(args.select_on)}: {spelled(best)} with {scores[best]:.4f}")
+    replace_file(args.out, overlay(args.results, select_on, scores, best, new))
+    _say(f"best on {', '.join(select_on)}: {spelled(best)} with {scores[best]:.4f}")
     _say(f"{args.out}: {len(new)} more alphas: {' '.join(map(spelled, new)) or 'none'}")
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of the alpha curve. Raises UserError."""
+def read_results(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of the alpha curve, and the benchmarks on which alpha is selected. Raises UserError."""
     try:
-        rows = json.loads(path.read_text())["alphas"]
+        found = json.loads(path.read_text())
+        rows, select_on = found["alphas"], found["choice"]["select_on"]
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; the report writes it (snakemake)") from None
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: this is no results.json of a report: it has no alphas") from None
+        raise UserError(f"{path}: this is no results.json of a report: it has no alphas and no choice") from None
     if not rows:
         raise UserError(f"{path}: no alpha was evaluated; merge.alphas of the recipe lists them")
-    return rows
+    if not select_on:
+        raise UserError(
+            f"{path}: merge.select_on of the recipe is empty; name benchmarks there to select alpha on, which are then no "
+            "longer among the reported ones: the best of several scores is too good on the problems that chose it"
+        )
+    return rows, select_on
 
 
 def mean_scores(rows: list[dict[str, Any]], benchmarks: list[str], path: Path) -> dict[float, float]:

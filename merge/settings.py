@@ -44,6 +44,9 @@ class Merge(Merging):
     """The sweep: which alphas, and what stays of them (merge.merge_models, merge.merged_weights)."""
 
     alphas: Annotated[list[Alpha], Field(min_length=1)]
+    select_on: Annotated[
+        list[str], Field(description="benchmarks on which alpha is selected; they are no headline sets. Empty: none is")
+    ]
     keep: Annotated[
         Literal["all", "selected"],
         Field(description="selected: the others' weights are removed once they are evaluated; results stay"),

@@ -116,24 +116,33 @@ def bar_chart(rows: Sequence[Row], title: str) -> str:
 
 
 def column_chart(
-    labels: Sequence[str], groups: Sequence[tuple[str, int, Sequence[int]]], title: str, x_label: str
+    labels: Sequence[str],
+    groups: Sequence[tuple[str, int, Sequence[float]]],
+    title: str,
+    x_label: str,
+    share: Word | None = None,
 ) -> str:
-    """Counts as columns, side by side per label; groups: (name, tone, a count per label)."""
+    """Counts as columns, side by side per label; groups: (name, tone, a count per label).
+
+    share: how a share is written, where they are no counts but shares of 1
+    """
     top = TOP + 20
     height = top + 150 + BOTTOM
-    y_ticks = [mark for mark in ticks(0, max(1, *(n for _, _, counts in groups for n in counts))) if mark == int(mark)]
+    highest = max(1, *(n for _, _, counts in groups for n in counts))
+    y_ticks = [mark for mark in ticks(0, highest) if share or mark == int(mark)]
     y_at = _scale(0, y_ticks[-1], top + 150, top)
-    left = _left(y_ticks, plain)
+    word = share or plain
+    left = _left(y_ticks, word)
     slot = (WIDTH - left - RIGHT) / len(labels)
     width = 0.8 * slot / len(groups)
     parts = _legend([Line(name, (), (), tone=tone) for name, tone, _ in groups], left)
-    parts += _y_axis(y_ticks, y_at, plain, left)
+    parts += _y_axis(y_ticks, y_at, word, left)
     for number, (_, tone, counts) in enumerate(groups):
         for place, count in enumerate(counts):
             x, y = left + slot * (place + 0.1) + width * number, y_at(count)
             parts.append(
                 f'<rect class="bar tone{tone}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{top + 150 - y:.1f}">'
-                f"<title>{escape(labels[place])}: {count}</title></rect>"
+                f"<title>{escape(labels[place])}: {word(count)}</title></rect>"
             )
     middle = [(left + slot * (place + 0.5), name) for place, name in enumerate(labels)]
     parts += _x_labels(middle, lambda x: x, top + 150)

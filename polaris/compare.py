@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
-from polaris import manifest, results, significance
+from polaris import manifest, results, significance, verdicts
 from polaris.errors import UserError
 from polaris.report import read_verdicts
-from polaris.results import Numbers, Verdicts
+from polaris.results import POWER, Numbers
 from polaris.show import table
+from polaris.verdicts import AVERAGE, Verdicts
 
-CONFIDENCE, RESAMPLES, PERMUTATIONS, POWER, SEED = 0.95, 10_000, 20_000, 0.8, 0
+CONFIDENCE, RESAMPLES, SEED = 0.95, 20_000, 0
 
 
 def scores_of(name: str, run: str) -> Path:
@@ -28,20 +27,21 @@ def scores_of(name: str, run: str) -> Path:
 
 def lines(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> list[str]:
     """The comparison as lines of text. Raises UserError for benchmarks or problems that only one of them has."""
-    results.check_tables(tables, [a, b])
+    verdicts.check_tables(tables, [a, b])
     numbers = Numbers(tables, CONFIDENCE, RESAMPLES, SEED)
     rows = [["benchmark", "questions", a, b, "difference", "p", "80 % power from"]]
-    for name in numbers.benchmarks:
-        both = [tables[model][name] for model in (a, b)]
-        difference_P = significance.differences(both[0].correct_PG, both[1].correct_PG)
-        p = significance.permutation_p(difference_P, PERMUTATIONS, np.random.default_rng(SEED))
-        smallest = significance.detectable(difference_P, CONFIDENCE, POWER)
-        size = f"{len(both[0].problems)} x {both[0].correct_PG.shape[1]}"
+    for name in [*numbers.benchmarks, AVERAGE] if len(numbers.benchmarks) > 1 else numbers.benchmarks:
+        smallest = significance.detectable(numbers.differences(a, b, name), CONFIDENCE, POWER)
+        one = tables[a].get(name)
         rows.append(
-            [name, size, *_numbers(numbers, a, b, name), f"{p:.3g}", f"±{100 * smallest:.1f}" if smallest else "–"]
+            [
+                "their mean" if one is None else name,
+                "" if one is None else f"{len(one.problems)} x {one.samples}",
+                *_numbers(numbers, a, b, name),
+                results.p_word(numbers.p_value(a, b, name)),
+                f"±{results.percent(smallest)}" if smallest else "–",
+            ]
         )
-    if len(numbers.benchmarks) > 1:
-        rows.append(["their mean", "", *_numbers(numbers, a, b, results.AVERAGE), "", ""])
     return [
         f"{a} against {b}: avg@k in % with {100 * CONFIDENCE:g} % interval, paired by question",
         *table(rows),

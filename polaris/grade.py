@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from polaris.answers import FAILURES, Grader, golds_from
+from polaris.diversity import distinct_share
 from polaris.errors import UserError
 from polaris.grading_pool import GradingPool, Verdict
 from polaris.manifest import Manifest
 from polaris.progress import Progress
-from polaris.records import GRADED, RESPONSES, read_problems, read_rows, write_rows
+from polaris.records import DIVERSITY, GRADED, RESPONSES, read_problems, read_rows, write_rows
 from polaris.sections import Grading
 from polaris.stage import Stage, run_verb
 
@@ -87,6 +88,17 @@ def summary(graded: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def diversity_rows(responses: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of records.DIVERSITY, one per set and problem, in the order of the responses."""
+    texts: dict[tuple[str, str], list[str]] = collections.defaultdict(list)
+    for row in responses:
+        texts[row["set"], row["problem_id"]].append(row["response"])
+    return [
+        {"set": name, "problem_id": problem, "distinct": distinct_share(group)}
+        for (name, problem), group in texts.items()
+    ]
+
+
 def _sets(manifests: list[Manifest]) -> dict[str, dict[str, dict[str, Any]]]:
     """Problems by set and id."""
     sets: dict[str, dict[str, dict[str, Any]]] = {}
@@ -97,15 +109,21 @@ def _sets(manifests: list[Manifest]) -> dict[str, dict[str, dict[str, Any]]]:
     return sets
 
 
+def grade_sets(responses: list[dict[str, Any]], problems: list[Manifest], grading: Grading) -> list[dict[str, Any]]:
+    """Rows of records.GRADED for responses to the problems of several sets. Raises UserError as `grade_responses`."""
+    sets = _sets(problems)
+    if unknown := sorted({row["set"] for row in responses} - set(sets)):
+        raise UserError(f"--problems: set {unknown[0]} has responses, but was not given (given: {' '.join(sets)})")
+    return _graded(responses, [_golds(row, sets[row["set"]]) for row in responses], grading)
+
+
 def grade_stage() -> None:
     """The stage of the graph."""
     with Stage.from_command_line("polaris.grade", Grading, inputs=("responses",), repeated=("problems",)) as stage:
-        sets = _sets(stage.inputs["problems"])
         responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)
-        if unknown := sorted({row["set"] for row in responses} - set(sets)):
-            raise UserError(f"--problems: set {unknown[0]} has responses, but was not given (given: {' '.join(sets)})")
-        graded = _graded(responses, [_golds(row, sets[row["set"]]) for row in responses], stage.settings)
+        graded = grade_sets(responses, stage.inputs["problems"], stage.settings)
         write_rows(stage.partial / "graded.parquet", graded, GRADED)
+        write_rows(stage.partial / "diversity.parquet", diversity_rows(responses), DIVERSITY)
         metrics = summary(graded)
         stage.say(" ".join(f"{name} {value:.1%}" for name, value in metrics["accuracy"].items()) + " right")
         stage.publish(metrics=metrics)

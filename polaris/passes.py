@@ -4,7 +4,6 @@ Legend: _P problem, _G response of a problem's group.
 """
 
 import collections
-from collections.abc import Sequence
 from math import comb
 
 import numpy as np
@@ -23,17 +22,17 @@ def pass_at(correct_PG: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
     return 1 - all_wrong[correct_PG.sum(axis=1)]
 
 
-def majority(answers_PG: Sequence[Sequence[str | None]], correct_PG: NDArray[np.bool_]) -> NDArray[np.float64]:
+def majority(vote_PG: NDArray[np.int64], correct_PG: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Per question, whether the answer that most responses gave is right: 1 or 0, a share where several are most frequent.
 
-    answers_PG: the responses' answers in normal form; None votes for nothing. An answer counts as right when any of its
+    vote_PG: a number per answer (in normal form), -1 votes for nothing. An answer counts as right when any of its
     responses was called right; a question without any answer scores 0.
     """
     scores = []
-    for answers, correct in zip(answers_PG, correct_PG, strict=True):
-        votes = collections.Counter(answer for answer in answers if answer is not None)
+    for given, correct in zip(vote_PG.tolist(), correct_PG.tolist(), strict=True):
+        votes = collections.Counter(vote for vote in given if vote >= 0)
         most = max(votes.values(), default=0)
-        right = {answer for answer, ok in zip(answers, correct, strict=True) if ok}
-        winners = [answer for answer, count in votes.items() if count == most]
-        scores.append(sum(answer in right for answer in winners) / len(winners) if winners else 0.0)
+        right = {vote for vote, ok in zip(given, correct, strict=True) if ok}
+        winners = [vote for vote, count in votes.items() if count == most]
+        scores.append(sum(vote in right for vote in winners) / len(winners) if winners else 0.0)
     return np.array(scores)

@@ -53,6 +53,16 @@ GRADED = pa.schema(
     ]
 )
 
+# diversity.parquet, beside graded.parquet: distinct 4-grams of words / 4-grams of all responses to a problem together
+# (polaris/diversity.py), null where none has four words.
+DIVERSITY = pa.schema(
+    [
+        pa.field("set", pa.string(), nullable=False),
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("distinct", pa.float64()),
+    ]
+)
+
 # messages.parquet: supervised examples as chat messages, the last one the assistant's (format SFT).
 MESSAGES = pa.schema(
     [
@@ -145,5 +155,6 @@ def read_problems(path: Path) -> dict[str, dict[str, Any]]:
         raise UserError(f"{path}: there is no problem in it")
     problems = {row["id"]: row for row in rows}
     if len(problems) < len(rows):
-        raise UserError(f"{path}: {len(rows) - len(problems)} problem ids occur more than once")
+        twice = next(row["id"] for place, row in enumerate(rows) if problems[row["id"]] is not rows[place])
+        raise UserError(f"{path}: {len(rows) - len(problems)} problem ids occur more than once, the first is {twice}")
     return problems

@@ -1,7 +1,8 @@
-"""Verb: the page and results.json, the same numbers twice: for people and for programs.
+"""Verb: index.html, report.md and results.json, the same numbers for a browser, for a text and for programs.
 
-results.json: `models pairs alphas timings lineage` as `polaris.results` and `polaris.lineage` describe them row by row,
-and `checkpoints curves difficulty data`, which the page also shows. Scores are shares in [0, 1].
+results.json: `models pairs alphas choice` as `polaris.results`, `measures lengths budgets hardest` as
+`polaris.response_rows` and `timings lineage` as `polaris.lineage` describe them row by row, and `checkpoints curves
+difficulty data`, which the page also shows. Scores are shares in [0, 1].
 """
 
 import json
@@ -9,16 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from polaris import lineage, results
+from polaris import lineage, response_rows, results, verdicts
 from polaris.errors import UserError
 from polaris.manifest import Manifest
+from polaris.markdown import markdown
 from polaris.page import page
-from polaris.records import GRADED, read_table
-from polaris.results import Verdicts
+from polaris.records import DIVERSITY, GRADED, read_rows, read_table
 from polaris.sections import ReportPage
 from polaris.stage import Stage, run_verb
+from polaris.verdicts import Verdicts
 
 
 def main() -> None:
@@ -27,6 +27,7 @@ def main() -> None:
         found = collect(stage.settings, *(stage.inputs[flag] for flag in flags), stage.folder.parent)
         (stage.partial / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
         (stage.partial / "index.html").write_text(page(found))
+        (stage.partial / "report.md").write_text(markdown(found))
         stage.say(f"{stage.folder / 'index.html'}")
         stage.publish(metrics={"models": len(found["checkpoints"]), "comparisons": len(found["pairs"])})
 
@@ -41,14 +42,16 @@ def collect(
     """Everything that results.json holds. Raises UserError for missing models, benchmarks, problems or samples."""
     wanted = list(dict.fromkeys([*settings.ladder, *settings.generalists, *settings.alphas.values()]))
     tables = {one.stage: read_verdicts(one) for one in scores}
-    results.check_tables(tables, wanted)
+    verdicts.check_tables(tables, wanted)
     trained = {row["name"]: row for row in lineage.checkpoint_rows(checkpoints)}
     if missing := [name for name in wanted if name not in trained]:
         raise UserError(f"--checkpoints: there is none of {', '.join(missing)}, which the report's settings name")
+    if apart := [name for name in settings.select_on if name not in tables[wanted[0]]]:
+        raise UserError(f"--scores: there are none on {apart[0]}, on which alpha is selected (merge.select_on)")
 
-    numbers = results.Numbers(
-        {name: tables[name] for name in wanted}, settings.confidence, settings.resamples, settings.seed
-    )
+    how = (settings.confidence, settings.resamples, settings.seed, settings.select_on)
+    numbers = results.Numbers({name: tables[name] for name in wanted}, *how)
+    response_rows.check_samples(numbers, settings.pass_k)
     start = {name: row["start"] for name, row in trained.items()}
     pairs = results.compared(settings.ladder, settings.generalists, settings.alphas, start)
     stages, run = lineage.with_ancestors([*checkpoints, *data, *scores]), run.resolve()
@@ -56,9 +59,13 @@ def collect(
         "run": run.name,
         "settings": settings.model_dump(mode="json"),
         "benchmarks": numbers.benchmarks,
+        "headline": numbers.headline,
         "models": results.model_rows(numbers, trained),
         "pairs": results.pair_rows(numbers, pairs),
         "alphas": results.alpha_rows(numbers, settings.alphas),
+        "choice": results.choice(numbers, settings.alphas, settings.select_on, settings.selected),
+        **response_rows.response_rows(numbers, settings.pass_k, settings.length_groups),
+        "hardest": hardest(settings, numbers),
         "checkpoints": list(trained.values()),
         "curves": lineage.curve_rows(checkpoints),
         "difficulty": lineage.difficulty_rows(data),
@@ -68,23 +75,31 @@ def collect(
     }
 
 
+def hardest(settings: ReportPage, numbers: results.Numbers) -> list[dict[str, Any]]:
+    """`hardest` of results.json: where the large base model fails; empty without a generalist."""
+    if not settings.generalists:
+        return []
+    base, *others = settings.generalists
+    merged = [model for _, model in results.by_alpha(settings.alphas) if model not in settings.generalists]
+    return response_rows.hardest_pools(numbers, base, [*others, *merged], settings.worst_k)
+
+
 def read_verdicts(scores: Manifest) -> dict[str, Verdicts]:
     """Benchmark -> verdicts, from one model's graded.parquet, in the order of the file."""
-    table = read_table(scores.file("graded.parquet"), GRADED)
-    column = {name: table[name].to_numpy() for name in ("set", "problem_id", "sample", "correct", "finish_reason")}
+    path = scores.file("graded.parquet")
+    table = read_table(path, GRADED)
     if not len(table):
-        raise UserError(f"{scores.file('graded.parquet')}: there is no verdict in it")
-    verdicts = {}
+        raise UserError(f"{path}: there is no verdict in it")
+    column = {name: table[name].to_numpy() for name in table.column_names}
+    distinct: dict[str, dict[str, float | None]] = {}
+    if "diversity.parquet" in scores.files:  # scores from before there was such a table are good without it
+        for row in read_rows(scores.file("diversity.parquet"), DIVERSITY):
+            distinct.setdefault(row["set"], {})[row["problem_id"]] = row["distinct"]
+    found = {}
     for name in dict.fromkeys(column["set"]):
-        mine = column["set"] == name
-        verdicts[name] = results.tabulate(
-            f"{scores.file('graded.parquet')}: benchmark {name}",
-            column["problem_id"][mine].astype(str),
-            column["sample"][mine],
-            column["correct"][mine].astype(np.bool_),
-            column["finish_reason"][mine] == "length",
-        )
-    return verdicts
+        mine = {key: values[column["set"] == name] for key, values in column.items()}
+        found[name] = verdicts.tabulate(f"{path}: benchmark {name}", mine, distinct.get(name, {}))
+    return found
 
 
 if __name__ == "__main__":

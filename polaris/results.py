@@ -1,111 +1,63 @@
-"""The numbers of the report: from verdicts to scores, paired differences and the alpha curve, and their words.
+"""The numbers of the report: from verdicts to scores, paired differences and the alpha curve, and their words."""
 
-Legend: _P problem, _G response of a problem's group.
-"""
-
-import dataclasses
 import functools
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris import statistics
-from polaris.errors import UserError
+from polaris import significance, statistics
 from polaris.statistics import Estimate
+from polaris.verdicts import AVERAGE, Tables, Verdicts
 
-# Stands for the unweighted mean over the benchmarks wherever a benchmark is named.
-AVERAGE = "average"
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdicts:
-    """One model's verdicts on one benchmark.
-
-    problems: ids, sorted; correct_PG: bool [problems, samples] in that order; truncated: share of the responses
-    """
-
-    problems: tuple[str, ...]
-    correct_PG: NDArray[np.bool_]
-    truncated: float
-
-
-Tables = Mapping[str, Mapping[str, Verdicts]]  # model -> benchmark -> verdicts
-
-
-def tabulate(
-    where: str,
-    problem: NDArray[np.str_],
-    sample: NDArray[np.int32],
-    correct: NDArray[np.bool_],
-    truncated: NDArray[np.bool_],
-) -> Verdicts:
-    """Verdicts of one benchmark from columns in any order, one entry per response.
-
-    Raises UserError when a sample is missing or there twice: an average over what happens to be there is no avg@k.
-    """
-    problems, row = np.unique(problem, return_inverse=True)
-    found_P = np.bincount(row)
-    samples = int(found_P.max())
-    for index in np.flatnonzero(found_P != samples):
-        raise UserError(
-            f"{where}: problem {problems[index]} has {found_P[index]} samples, others have {samples}; grade it again"
-        )
-    if len(problems) < 2:
-        raise UserError(f"{where}: it has {len(problems)} problem; two are needed to tell how certain a score is")
-    order = np.lexsort((sample, row))
-    wrong_PG = sample[order].reshape(-1, samples) != np.arange(samples)
-    for index in np.flatnonzero(wrong_PG.any(axis=1)):
-        raise UserError(f"{where}: problem {problems[index]}: its samples are not 0 to {samples - 1}; grade it again")
-    return Verdicts(tuple(problems.tolist()), correct[order].reshape(-1, samples), float(truncated.mean()))
-
-
-def check_tables(tables: Tables, wanted: Sequence[str]) -> None:
-    """Every wanted model, and no other, was asked the same questions. Raises UserError."""
-    if missing := [name for name in wanted if name not in tables]:
-        raise UserError(f"--scores: there are none of {', '.join(missing)}, which the report's settings name")
-    if extra := [name for name in tables if name not in wanted]:
-        raise UserError(f"--scores: {', '.join(extra)} is named by neither ladder, generalists nor alphas")
-    first = wanted[0]
-    if AVERAGE in tables[first]:
-        raise UserError(f"a benchmark must not be called {AVERAGE}: that is the mean over the benchmarks")
-    for name in wanted[1:]:
-        if odd := sorted(set(tables[first]) ^ set(tables[name])):
-            lacking = name if odd[0] in tables[first] else first
-            raise UserError(f"scores of {lacking}: benchmark {odd[0]} is missing, which other models have")
-        for benchmark, verdicts in tables[first].items():
-            if odd := sorted(set(verdicts.problems) ^ set(tables[name][benchmark].problems)):
-                lacking = name if odd[0] in verdicts.problems else first
-                raise UserError(f"scores of {lacking}: benchmark {benchmark} lacks problem {odd[0]}, which others have")
+POWER = 0.8  # with which `detectable` differences are seen
+# Shares of responses that stand beside every score, and the table each is the mean of.
+ENDINGS = {"truncated": "cut_PG", "no_answer": "silent_PG", "undecided": "undecided_PG", "tokens": "tokens_PG"}
+# Which comparisons are looked at together, so that p-values are corrected for all of them.
+LADDER, GENERALISTS, SWEEP = "ladder", "generalists", "sweep"
 
 
 class Numbers:
-    """Estimates by name, each with a generator of its own: another model in the table changes no other's interval."""
+    """Estimates by name, each with a generator of its own: another model in the table changes no other's interval.
 
-    def __init__(self, tables: Tables, confidence: float, resamples: int, seed: int):
+    select_on: benchmarks on which an alpha is chosen; they are no part of the average
+    """
+
+    def __init__(self, tables: Tables, confidence: float, resamples: int, seed: int, select_on: Sequence[str] = ()):
         self.tables, self.confidence, self.resamples, self.seed = tables, confidence, resamples, seed
         self.benchmarks = list(next(iter(tables.values())))
+        self.headline = [name for name in self.benchmarks if name not in select_on]
 
-    def _rng(self, *names: str) -> np.random.Generator:
+    def rng(self, *names: str) -> np.random.Generator:
         return np.random.default_rng([self.seed, zlib.crc32("\0".join(names).encode())])
 
     @functools.cache  # noqa: B019 (lives as long as the report)
     def score(self, model: str, benchmark: str) -> Estimate:
         """avg@k of a model on a benchmark, or on their average."""
         if benchmark == AVERAGE:
-            return statistics.mean([self.score(model, name) for name in self.benchmarks])
-        rng = self._rng(model, benchmark)
+            return statistics.mean([self.score(model, name) for name in self.headline])
+        rng = self.rng(model, benchmark)
         return statistics.average(self.tables[model][benchmark].correct_PG, self.resamples, rng)
 
     @functools.cache  # noqa: B019 (lives as long as the report)
     def difference(self, a: str, b: str, benchmark: str) -> Estimate:
         """avg@k of a minus that of b, paired by question."""
         if benchmark == AVERAGE:
-            return statistics.mean([self.difference(a, b, name) for name in self.benchmarks])
+            return statistics.mean([self.difference(a, b, name) for name in self.headline])
         both = [self.tables[name][benchmark].correct_PG for name in (a, b)]
-        return statistics.difference(*both, self.resamples, self._rng(a, b, benchmark))
+        return statistics.difference(*both, self.resamples, self.rng(a, b, benchmark))
+
+    def differences(self, a: str, b: str, benchmark: str) -> list[NDArray[np.float64]]:
+        """The paired differences of each question, of one benchmark or of each in the average."""
+        names = self.headline if benchmark == AVERAGE else [benchmark]
+        return [significance.differences(*(self.tables[m][name].correct_PG for m in (a, b))) for name in names]
+
+    def p_value(self, a: str, b: str, benchmark: str) -> float:
+        """Of the paired permutation test, alone; for the average every benchmark counts the same."""
+        weighted_P = np.concatenate([one_P / len(one_P) for one_P in self.differences(a, b, benchmark)])
+        return significance.permutation_p(weighted_P, self.resamples, self.rng("p", a, b, benchmark))
 
     def interval(self, estimate: Estimate) -> list[float]:
         """[low, high] for JSON."""
@@ -120,7 +72,7 @@ def model_rows(numbers: Numbers, trained: Mapping[str, Mapping[str, Any]]) -> li
     rows = []
     for model, by_benchmark in numbers.tables.items():
         for benchmark in [*numbers.benchmarks, AVERAGE]:
-            over = list(by_benchmark.values()) if benchmark == AVERAGE else [by_benchmark[benchmark]]
+            over = [by_benchmark[name] for name in (numbers.headline if benchmark == AVERAGE else [benchmark])]
             estimate = numbers.score(model, benchmark)
             rows.append(
                 {
@@ -128,41 +80,58 @@ def model_rows(numbers: Numbers, trained: Mapping[str, Mapping[str, Any]]) -> li
                     "start": trained.get(model, {}).get("start"),
                     "steps": trained.get(model, {}).get("steps"),
                     "benchmark": benchmark,
-                    "k": None if benchmark == AVERAGE else over[0].correct_PG.shape[1],
+                    "k": None if benchmark == AVERAGE else over[0].samples,
                     "n": sum(len(verdicts.problems) for verdicts in over),
                     "avg": round(estimate.value, 6),
                     "interval": numbers.interval(estimate),
-                    "truncated": round(float(np.mean([verdicts.truncated for verdicts in over])), 6),
                 }
+                | {ending: _mean(over, table) for ending, table in ENDINGS.items()}
             )
     return rows
 
 
+def _mean(over: Iterable[Verdicts], table: str) -> float:
+    """The mean over the benchmarks of a table's mean."""
+    return round(float(np.mean([getattr(verdicts, table).mean() for verdicts in over])), 6)
+
+
 def compared(
     ladder: Sequence[str], generalists: Sequence[str], alphas: Mapping[str, str], start: Mapping[str, str | None]
-) -> list[tuple[str, str]]:
-    """Which pairs (a, b) are compared, a against b.
+) -> list[tuple[str, str, str]]:
+    """Which pairs are compared, as (family, a, b): a against b, a family being what is looked at together.
 
     Each ladder model against the one it started from, and against earlier ones with the same start; each generalist
     against those before it; each merged model against both generalists.
     """
-    pairs = [(name, start[name]) for name in ladder if start.get(name) in ladder]
+    pairs = [(LADDER, name, start[name]) for name in ladder if start.get(name) in ladder]
     for position, name in enumerate(ladder):
-        pairs += [(name, other) for other in ladder[:position] if start.get(name) and start[name] == start.get(other)]
+        same = [other for other in ladder[:position] if start.get(name) and start[name] == start.get(other)]
+        pairs += [(LADDER, name, other) for other in same]
     for position, name in enumerate(generalists):
-        pairs += [(name, other) for other in generalists[:position]]
+        pairs += [(GENERALISTS, name, other) for other in generalists[:position]]
     merged = [model for _, model in by_alpha(alphas) if model not in generalists]
-    return pairs + [(name, other) for name in merged for other in generalists]
+    return pairs + [(SWEEP, name, other) for name in merged for other in generalists]
 
 
-def pair_rows(numbers: Numbers, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """`pairs` of results.json: `difference` is avg of a minus avg of b."""
+def pair_rows(numbers: Numbers, pairs: Sequence[tuple[str, str, str]]) -> list[dict[str, Any]]:
+    """`pairs` of results.json: `difference` is avg of a minus avg of b.
+
+    p: of this comparison alone; p_holm: corrected for all comparisons of the family on this benchmark
+    detectable: the smallest true difference that is seen with probability POWER; 0 where all questions differ equally
+    """
     rows = []
-    for a, b in pairs:
-        for benchmark in [*numbers.benchmarks, AVERAGE]:
-            estimate = numbers.difference(a, b, benchmark)
-            row = {"a": a, "b": b, "benchmark": benchmark, "difference": round(estimate.value, 6)}
-            rows.append(row | {"interval": numbers.interval(estimate)})
+    for benchmark in [*numbers.benchmarks, AVERAGE]:
+        p = {pair: numbers.p_value(*pair[1:], benchmark) for pair in pairs}
+        for family in dict.fromkeys(family for family, _, _ in pairs):
+            mine = [pair for pair in pairs if pair[0] == family]
+            for (_, a, b), holm in zip(mine, significance.holm([p[pair] for pair in mine]), strict=True):
+                estimate = numbers.difference(a, b, benchmark)
+                seen = significance.detectable(numbers.differences(a, b, benchmark), numbers.confidence, POWER)
+                rows.append(
+                    {"family": family, "a": a, "b": b, "benchmark": benchmark}
+                    | {"difference": round(estimate.value, 6), "interval": numbers.interval(estimate)}
+                    | {"p": p[family, a, b], "p_holm": holm, "detectable": round(seen, 6)}
+                )
     return rows
 
 
@@ -182,6 +151,28 @@ def alpha_rows(numbers: Numbers, alphas: Mapping[str, str]) -> list[dict[str, An
     return rows
 
 
+def choice(
+    numbers: Numbers, alphas: Mapping[str, str], select_on: Sequence[str], selected: str | None
+) -> dict[str, Any]:
+    """`choice` of results.json: which alpha was chosen, and on what.
+
+    best: the alpha with the highest mean on the selection split, null without a split; selected: the recipe's, or null
+    on_reported: an alpha is selected although no benchmark was kept apart to select it on
+    """
+    best = None
+    if select_on and alphas:
+        mean = lambda name: float(np.mean([numbers.score(alphas[name], one).value for one in select_on]))
+        best = max((name for name, _ in by_alpha(alphas)), key=mean)
+    chosen = selected or best
+    return {
+        "select_on": list(select_on),
+        "best": best,
+        "selected": selected,
+        "model": alphas[chosen] if chosen else None,
+        "on_reported": selected is not None and not select_on,
+    }
+
+
 # --- words ------------------------------------------------------------------------------------------------------
 def percent(value: float) -> str:
     """0.5891 -> 58.9"""
@@ -199,8 +190,18 @@ def span(interval: Sequence[float], word=percent) -> str:
     return f"[{word(interval[0])}, {word(interval[1])}]"
 
 
-def verdict(interval: Sequence[float]) -> str:
-    """What a paired interval allows to say: higher, lower, or that no difference was shown."""
-    if interval[0] <= 0 <= interval[1]:
+def p_word(p: float) -> str:
+    """0.0123 -> 0.012, 0.00004 -> < 0.001"""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def verdict(row: Mapping[str, Any], confidence: float) -> str:
+    """What a paired comparison allows to say: higher, lower, or that no difference was shown.
+
+    A difference is shown where the interval excludes 0 and the corrected p-value is small enough.
+    row: of `pairs`
+    """
+    low, high = row["interval"]
+    if low <= 0 <= high or row["p_holm"] > 1 - confidence:
         return "no difference shown"
-    return "higher" if interval[0] > 0 else "lower"
+    return "higher" if low > 0 else "lower"

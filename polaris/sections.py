@@ -1,9 +1,9 @@
 """The recipe's shared sections: inputs, generation, evaluation and the report."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from polaris.answers import Grader
 from polaris.problem_layouts import Gold
@@ -169,12 +169,28 @@ class Evaluate(Section):
     grading: Grading
 
 
-class Report(Section):
-    """The page and results.json."""
+class Resampling(Section):
+    """How uncertain a number is."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    resamples: Annotated[int, Field(ge=200, description="bootstrap draws of questions")]
+    resamples: Annotated[int, Field(ge=200, description="bootstrap draws of questions, and permutations of a test")]
     seed: Seed
+
+
+class Report(Resampling):
+    """The page, its Markdown and results.json."""
+
+    pass_k: Annotated[list[Count], Field(description="k of pass@k, at most the samples of any benchmark")]
+    length_groups: Annotated[
+        list[Count], Field(min_length=1, description="tokens at which a group of longer responses begins, rising")
+    ]
+    worst_k: Annotated[int, Field(ge=2, description="problems on which the large base model does worst, per pool")]
+
+    @model_validator(mode="after")
+    def _lengths_rise(self) -> Self:
+        if self.length_groups != sorted(set(self.length_groups)):
+            raise ValueError(f"length_groups: must rise, not {self.length_groups}")
+        return self
 
 
 class ReportPage(Report):
@@ -185,3 +201,7 @@ class ReportPage(Report):
     ]
     generalists: Annotated[list[str], Field(description="the large base model and the distilled one; empty: none")]
     alphas: Annotated[dict[str, str], Field(description="alpha as spelled in paths -> the model at that alpha")]
+    select_on: Annotated[
+        list[str], Field(description="benchmarks on which alpha is chosen; all others are headline sets")
+    ]
+    selected: Annotated[str | None, Field(description="alpha that the recipe selects, as spelled in paths")]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from polaris import manifest, results
-from polaris.page import columns
+from polaris.page_charts import columns
 
 NONE = "–"
 
@@ -28,7 +28,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     generalists = settings["generalists"]
     merged = [model for _, model in results.by_alpha(settings["alphas"]) if model not in generalists]
     start = {row["name"]: row["start"] for row in found["models"]}
-    level = f"{100 * settings['confidence']:g} %"
+    confidence = settings["confidence"]
+    level = f"{100 * confidence:g} %"
 
     text = [f"Specialist: avg@k in % with {level} interval, paired difference to the start in points"]
     against = {name: [start[name]] for name in settings["ladder"]}
@@ -38,12 +39,12 @@ def lines(found: dict[str, Any]) -> list[str]:
         text += ["", "Arms with the same start"]
     for a, b in dict.fromkeys(arms):
         by_benchmark = {row["benchmark"]: row for row in found["pairs"] if (row["a"], row["b"]) == (a, b)}
-        changes = [f"{name} {_change(by_benchmark[key]).rstrip()}" for key, name in columns(found)]
+        changes = [f"{name} {_change(by_benchmark[key], confidence).rstrip()}" for key, name in columns(found)]
         text.append(f"{a} against {b}: {', '.join(changes)}")
     if generalists:
         text += ["", f"Generalist: avg@k in % with {level} interval, paired differences to both ends in points"]
         text += _blocks(found, {name: generalists for name in generalists + merged}, [f"to {b}" for b in generalists])
-    return [*text, "", "* the interval excludes 0; without it no difference was shown. One training each."]
+    return [*text, "", "* higher or lower after correction; without it no difference was shown. One training each."]
 
 
 def _blocks(
@@ -55,14 +56,14 @@ def _blocks(
     """A table per benchmark. against: model -> what it is compared with; start: adds that column."""
     score = {(row["name"], row["benchmark"]): row for row in found["models"]}
     pair = {(row["a"], row["b"], row["benchmark"]): row for row in found["pairs"]}
-    text = []
+    text, confidence = [], found["settings"]["confidence"]
     for benchmark, name in columns(found):
         one = score[next(iter(against)), benchmark]
         size = f"{one['n']} questions x {one['k']}" if one["k"] else "over the benchmarks"
         rows = [["model", *(["start"] if start else []), "score", *head]]
         for model, others in against.items():
             cells = [model, *([start[model] or NONE] if start else []), _score(score[model, benchmark])]
-            rows.append(cells + [_change(pair.get((model, other, benchmark))) for other in others])
+            rows.append(cells + [_change(pair.get((model, other, benchmark)), confidence) for other in others])
         text += ["", f"{name}: {size}", *table(rows)]
     return text
 
@@ -71,10 +72,10 @@ def _score(row: dict[str, Any]) -> str:
     return f"{results.percent(row['avg'])} {results.span(row['interval'])}"
 
 
-def _change(row: dict[str, Any] | None) -> str:
+def _change(row: dict[str, Any] | None, confidence: float) -> str:
     if row is None:
         return NONE
-    mark = " " if results.verdict(row["interval"]) == "no difference shown" else "*"
+    mark = " " if results.verdict(row, confidence) == "no difference shown" else "*"
     return f"{results.points(row['difference'])} {results.span(row['interval'], results.points)}{mark}"
 
 

@@ -1,6 +1,6 @@
 """Is a difference more than chance, and how small a one could have been seen?
 
-Legend: _P problem, _G response of a problem's group, _R permutation.
+Legend: _P problem, _G response of a problem's group, _R permutation, _D size of a difference, _B benchmark.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-DRAWN = 1 << 22  # signs in memory at once: permutations times problems
+DECIMALS = 12  # up to which differences of the same size are equal
 
 
 def differences(a_PG: NDArray[np.bool_], b_PG: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -23,16 +23,16 @@ def differences(a_PG: NDArray[np.bool_], b_PG: NDArray[np.bool_]) -> NDArray[np.
 def permutation_p(difference_P: NDArray[np.float64], permutations: int, rng: np.random.Generator) -> float:
     """Two-sided p-value of the paired permutation test: under no difference the sign of each question's is a coin.
 
-    difference_P: as of `differences`. Fisher's test with random signs; the observed signs count as one draw, so that
-    the p-value is never 0 and the test is exact (Phipson and Smyth 2010, Permutation P-values Should Never Be Zero).
+    difference_P: as of `differences`, or those of several benchmarks, each divided by its number of questions. Fisher's
+    test with random signs; the observed signs count as one draw, so that the p-value is never 0 and the test is exact
+    (Phipson and Smyth 2010, Permutation P-values Should Never Be Zero).
+
+    Drawn without a sign for every question: of m questions with a difference of the same size, Binomial(m, 1/2) go up.
     """
-    moved_P = np.abs(difference_P[difference_P != 0])
-    observed = abs(difference_P.sum())
-    extreme = 0
-    for start in range(0, permutations, max(1, DRAWN // max(1, len(moved_P)))):
-        count = min(permutations - start, max(1, DRAWN // max(1, len(moved_P))))
-        signs_RP = rng.integers(0, 2, size=(count, len(moved_P)), dtype=np.int8) * 2 - 1
-        extreme += int((np.abs(signs_RP @ moved_P) >= observed - 1e-9).sum())
+    size_D, questions_D = np.unique(np.round(np.abs(difference_P), DECIMALS), return_counts=True)
+    up_RD = rng.binomial(questions_D, 0.5, size=(permutations, len(size_D)))
+    sum_R = (2 * up_RD - questions_D) @ size_D
+    extreme = int((np.abs(sum_R) >= abs(difference_P.sum()) - 1e-9).sum())
     return (extreme + 1) / (permutations + 1)
 
 
@@ -45,12 +45,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def detectable(difference_P: NDArray[np.float64], confidence: float, power: float) -> float:
-    """The smallest true difference that so many questions and samples show with probability `power`.
+def detectable(differences_BP: Sequence[NDArray[np.float64]], confidence: float, power: float) -> float:
+    """The smallest true difference, of the mean over benchmarks (_B), that so many questions and samples show.
 
-    (z(1 - (1 - confidence)/2) + z(power)) * sd / sqrt(questions), with sd of the paired differences as found here
-    (Miller 2024, Adding Error Bars to Evals, section 5: the variance of the questions and of the samples is in it).
+    Shown: with probability `power`. (z(1 - (1 - confidence)/2) + z(power)) times the standard error of the paired
+    differences as found here, sqrt(sum of sd^2 / questions) / benchmarks (Miller 2024, Adding Error Bars to Evals,
+    section 5: the variance of the questions and of the samples is in it).
     """
     normal = statistics.NormalDist()
     z = normal.inv_cdf(1 - (1 - confidence) / 2) + normal.inv_cdf(power)
-    return float(z * difference_P.std(ddof=1) / math.sqrt(len(difference_P)))
+    variance = sum(float(one_P.var(ddof=1)) / len(one_P) for one_P in differences_BP)
+    return z * math.sqrt(variance) / len(differences_BP)

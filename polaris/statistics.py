@@ -83,13 +83,33 @@ def weighted_mean(
     """
     if value_P.shape != weight_P.shape or value_P.ndim != 1 or len(value_P) < 2 or not (weight_P > 0).all():
         raise ValueError(f"expected two values with weights > 0 at least, got {value_P.shape} and {weight_P.shape}")
-    problems = len(value_P)
-    both_PX = np.stack([weight_P * value_P, weight_P], axis=1)
+    (estimate,) = weighted_means(value_P[:, None], weight_P[:, None], resamples, rng)
+    return estimate
+
+
+def weighted_means(
+    value_PX: NDArray[np.float64], weight_PX: NDArray[np.float64], resamples: int, rng: np.random.Generator
+) -> list[Estimate]:
+    """`weighted_mean` of every column (_X) over the same draws of problems, which is much faster than one by one.
+
+    A weight may be 0 (a problem without long responses), but not a column's sum. Draws in which all of a column's weight
+    is missing are left out of its estimate, so that it may have fewer than `resamples`.
+    """
+    if value_PX.shape != weight_PX.shape or (weight_PX < 0).any() or not (weight_PX.sum(axis=0) > 0).all():
+        raise ValueError(f"expected weights >= 0, and > 0 in sum, for {value_PX.shape} values, got {weight_PX.shape}")
+    problems, columns = value_PX.shape
+    both_PX = np.concatenate([weight_PX * value_PX, weight_PX], axis=1)
     share = np.full(problems, 1 / problems)
     block = max(1, DRAWN // problems)
     sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
     sums_RX = np.concatenate([rng.multinomial(problems, share, size=size) @ both_PX for size in sizes])
-    return Estimate(float(both_PX[:, 0].sum() / weight_P.sum()), sums_RX[:, 0] / sums_RX[:, 1])
+    total_X = both_PX.sum(axis=0)
+    estimates = []
+    for column in range(columns):
+        top_R, below_R = sums_RX[:, column], sums_RX[:, columns + column]
+        draws_R = top_R[below_R > 0] / below_R[below_R > 0]
+        estimates.append(Estimate(float(total_X[column] / total_X[columns + column]), draws_R))
+    return estimates
 
 
 def mean(estimates: Sequence[Estimate]) -> Estimate:

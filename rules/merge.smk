@@ -4,12 +4,11 @@ One job is one alpha, so that another alpha runs nothing else. `python -m merge.
 one reading of the inputs, beforehand: the jobs then have nothing to do.
 """
 
-from merge.alpha import spelled
 from merge.settings import MergeOne
 
 
 def merge_settings(alpha: str) -> str:
-    one = RECIPE.merge.model_dump(exclude={"alphas", "keep", "selected"})
+    one = RECIPE.merge.model_dump(exclude={"alphas", "select_on", "keep", "selected"})
     return settings(MergeOne(alpha=float(alpha), **one))
 
 
@@ -40,7 +39,6 @@ PRESENT = "{PY[merge]} -m merge.merged_weights present --checkpoint {input.model
 WEIGHTS = [f"{RUN}/{folder}/weights.json" for folder in MERGED]
 
 if REMOVING:
-    SELECTED = None if RECIPE.merge.selected is None else spelled(RECIPE.merge.selected)
 
     rule merged_weights:
         "Weights of an alpha that was evaluated: kept if it is the selected one."
@@ -50,6 +48,6 @@ if REMOVING:
         output:
             update(f"{RUN}/merged/alpha={{alpha}}/weights.json"), # what is removed must be known at any moment
         params:
-            state=lambda w: "present" if w.alpha == SELECTED else "removed",
+            state=lambda w: "present" if w.alpha == RECIPE.selected else "removed",
         shell:
             "{PY[merge]} -m merge.merged_weights {params.state} --checkpoint {input.model}"

@@ -1,4 +1,4 @@
-"""The page and results.json, from every finished stage of the run."""
+"""The page, its Markdown and results.json, from every finished stage of the run."""
 
 from polaris.sections import ReportPage
 
@@ -21,6 +21,8 @@ PAGE = ReportPage(
     ladder=RECIPE.specialists,
     generalists=RECIPE.generalists,
     alphas=RECIPE.alphas,
+    select_on=RECIPE.select_on,
+    selected=RECIPE.selected,
 )
 
 

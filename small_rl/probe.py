@@ -29,7 +29,7 @@ from polaris.grade import grade_responses, summary
 from polaris.grading_pool import GradingPool
 from polaris.manifest import replace_file
 from polaris.records import RESPONSES, read_problems, read_rows
-from polaris.sections import Report
+from polaris.sections import Resampling
 from polaris.settings import read_section
 from polaris.stage import Stage, run_verb
 from small_rl import judge
@@ -58,7 +58,9 @@ def problem_groups(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(groups.values())
 
 
-def judged(groups: list[dict[str, Any]], settings: Judge, report: Report, rng: np.random.Generator) -> dict[str, Any]:
+def judged(
+    groups: list[dict[str, Any]], settings: Judge, report: Resampling, rng: np.random.Generator
+) -> dict[str, Any]:
     """`judge` of probe.json: the rows of `class_rows` for the scores (1 to 10), and what became of the questions.
 
     Asked are at most settings.pairs pairs of a problem and class, drawn at random, with the final answer left out.
@@ -93,7 +95,7 @@ def _reasons(scores: Sequence[judge.Score]) -> dict[str, int]:
     return dict(collections.Counter(score.problem for score in scores if score.problem))
 
 
-def probe(rows: Sequence[dict[str, Any]], report: Report, asks: Judge | None) -> dict[str, Any]:
+def probe(rows: Sequence[dict[str, Any]], report: Resampling, asks: Judge | None) -> dict[str, Any]:
     """Everything that probe.json holds. Raises UserError where no problem has two trajectories."""
     groups = problem_groups(rows)
     if all(len(group["correct"]) < 2 for group in groups):
@@ -227,8 +229,8 @@ def probe_file() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--judge", help="a judge's section (docs/probe.md): YAML or JSON file, or JSON itself")
     args = parser.parse_args()
-    report = json.dumps({name: getattr(args, name) for name in Report.model_fields})
-    report, asks = read_section(Report, report), read_section(Judge, args.judge) if args.judge else None
+    report = json.dumps({name: getattr(args, name) for name in Resampling.model_fields})
+    report, asks = read_section(Resampling, report), read_section(Judge, args.judge) if args.judge else None
     rows = read_rollouts(args.rollouts)
     reasons = None
     if "correct" not in rows[0]:

@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 from polaris import charts, statistics
 from polaris.charts import Line
 from polaris.errors import UserError
+from polaris.diversity import WORDS, distinct_share
 from polaris.figure_page import figure_page
 from polaris.grade import grade_responses
 from polaris.groups import by_problem
 from polaris.manifest import Manifest
-from polaris.page import axis_percent
+from polaris.page_charts import axis_percent
 from polaris.records import RESPONSES, read_problems, read_rows
 from polaris.results import percent, points, span
 from polaris.sections import Generate
 from polaris.settings import validated
 from polaris.stage import Stage, run_verb
 from small_rl import temperature
-from small_rl.diversity import WORDS, distinct_share
 from small_rl.study_settings import TemperatureChoice
 from small_rl.temperature import Point
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from polaris.sections import Generate, Grading, Report
+from polaris.sections import Generate, Grading, Resampling
 from polaris.settings import Count, Engine, Fraction, Sampling, Section, Seed, Temperature
 
 
@@ -17,7 +17,7 @@ class Reset(Section):
     wide_step: Temperature
 
 
-class TemperatureChoice(Report):
+class TemperatureChoice(Resampling):
     """From responses at several temperatures to one of them (small_rl.search_temperature)."""
 
     grading: Grading
@@ -84,7 +84,7 @@ class Judge(Section):
     limit: Annotated[float, Field(gt=0, description="seconds in all; what is left then is not asked")]
 
 
-class ProbeChoice(Report):
+class ProbeChoice(Resampling):
     """Similarity of right and wrong trajectories (small_rl.probe)."""
 
     grading: Grading

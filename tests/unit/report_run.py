@@ -8,8 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pydantic import Field
+
 from polaris import manifest
-from polaris.records import GRADED, PROBLEMS, write_rows
+from polaris.records import DIVERSITY, GRADED, PROBLEMS, write_rows
 from polaris.settings import Section
 from polaris.stage import Stage
 
@@ -21,6 +23,12 @@ class Nothing(Section):
     """Settings of a stage that has none."""
 
 
+class Validated(Section):
+    """Settings of an RL stage, as far as the report reads them."""
+
+    validation: dict[str, Any] = Field(alias="validate")
+
+
 class Run:
     """Folders of a run: `model`, `scores` and `difficulty` add a stage each."""
 
@@ -28,9 +36,9 @@ class Run:
         self.folder = folder
         self.paths: dict[str, list[Path]] = {"scores": [], "checkpoints": [], "data": []}
 
-    def _stage(self, out: str, inputs: dict[str, Path]) -> Stage:
+    def _stage(self, out: str, inputs: dict[str, Path], settings: Section | None = None) -> Stage:
         read = {name: manifest.read(path) for name, path in inputs.items()}
-        return Stage("polaris.manifest", Nothing(), read, self.folder / out, "by hand")
+        return Stage("polaris.manifest", settings or Nothing(), read, self.folder / out, "by hand")
 
     def model(
         self,
@@ -39,32 +47,41 @@ class Run:
         curve: Sequence[dict[str, Any]] = (),
         steps: int | None = None,
         folder: str = "",
+        validated: Sequence[dict[str, Any]] = (),
         **inputs: str,
     ) -> None:
-        """A checkpoint whose weight file holds `weights`; inputs: flag -> folder of an earlier checkpoint."""
+        """A checkpoint whose weight file holds `weights`; inputs: flag -> folder of an earlier checkpoint.
+
+        validated: lines of an evaluation during the training, 4 responses each on chain
+        """
+        settings = Validated(validate={"benchmark": "chain", "k": 4, "every": 1}) if validated else None
         read = {flag: self.folder / name / "checkpoint.json" for flag, name in inputs.items()}
-        with self._stage(f"{folder or name}/checkpoint.json", read) as stage:
+        with self._stage(f"{folder or name}/checkpoint.json", read, settings) as stage:
             (stage.partial / "model").mkdir()
             (stage.partial / "model" / "config.json").write_text("{}")
             (stage.partial / "model" / "model.safetensors").write_text(weights)
-            if curve:
-                text = "".join(json.dumps(line) + "\n" for line in curve)
-                (stage.log / "metrics.jsonl").write_text(text)
+            for log, lines in (("metrics", curve), ("validation", validated)):
+                if lines:
+                    (stage.log / f"{log}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
             stage.publish(planned=steps, reached=steps)
         self.paths["checkpoints"].append(stage.out)
 
-    def scores(self, name: str, benchmarks: dict[str, Marks], cut: Sequence[str] = ()) -> None:
-        """Verdicts of a model; cut: problems whose responses all reached the length limit."""
+    def scores(self, name: str, benchmarks: dict[str, Marks], cut: Sequence[str] = (), distinct: Any = None) -> None:
+        """Verdicts of a model; cut: problems whose responses all reached the length limit.
+
+        Of marks, 1 is right, 0 wrong, - silent, ? undecided; a response's length is 10 tokens and 10 more per sample.
+        distinct: problem -> share of distinct 4-grams, where such a table is to be there
+        """
         rows = [
             {
                 "set": benchmark,
                 "problem_id": problem,
                 "sample": sample,
-                "tokens": 10,
+                "tokens": 10 * (1 + sample),
                 "finish_reason": "length" if problem in cut else "stop",
                 "correct": mark == "1",
-                "reason": "equal" if mark == "1" else "different",
-                "answer": mark,
+                "reason": {"1": "exact", "0": "different", "-": "no_answer", "?": "timeout"}[mark],
+                "answer": None if mark == "-" else mark,
             }
             for benchmark, problems in benchmarks.items()
             for problem, marks in problems.items()
@@ -73,6 +90,11 @@ class Run:
         ]
         with self._stage(f"scores/{name}/data.json", {}) as stage:
             write_rows(stage.partial / "graded.parquet", rows, GRADED)
+            if distinct:
+                table = [
+                    {"set": s, "problem_id": p, "distinct": distinct.get(p)} for s in benchmarks for p in benchmarks[s]
+                ]
+                write_rows(stage.partial / "diversity.parquet", table, DIVERSITY)
             stage.publish()
         self.paths["scores"].append(stage.out)
 
@@ -93,7 +115,8 @@ class Run:
 
     def arguments(self, **settings: Any) -> list[str]:
         """The command line of the report."""
-        given = {"confidence": 0.95, "resamples": 400, "seed": 0, "generalists": [], "alphas": {}} | settings
+        given = {"confidence": 0.95, "resamples": 400, "seed": 0, "generalists": [], "alphas": {}, "pass_k": [2]}
+        given |= {"length_groups": [15, 35], "worst_k": 2, "select_on": [], "selected": None} | settings
         flags = [[f"--{flag}", *map(str, paths)] for flag, paths in self.paths.items() if paths]
         out = ["--settings", json.dumps(given), "--out", str(self.folder / "report" / "data.json")]
         return out + [word for flag in flags for word in flag]

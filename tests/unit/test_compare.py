@@ -5,14 +5,16 @@ import pytest
 
 from polaris import compare
 from polaris.errors import UserError
-from polaris.results import Verdicts
+from polaris.verdicts import Verdicts
 
 
 def verdicts(share: float, problems: int = 40, k: int = 8) -> Verdicts:
     """Half of the questions solved with `share`, the others never."""
     correct_PG = np.zeros((problems, k), dtype=bool)
     correct_PG[::2, : round(share * k)] = True
-    return Verdicts(tuple(f"p{i:02}" for i in range(problems)), correct_PG, 0.0)
+    never_PG, zero_PG = np.zeros_like(correct_PG), np.zeros(correct_PG.shape, dtype=int)
+    names = tuple(f"p{i:02}" for i in range(problems))
+    return Verdicts(names, correct_PG, zero_PG, never_PG, never_PG, never_PG, zero_PG, np.zeros(problems))
 
 
 def test_the_table():
@@ -21,8 +23,8 @@ def test_the_table():
     assert text[0].startswith("a against b: avg@k")
     head, _, x, y, both = text[1:6]
     assert head.split()[:4] == ["benchmark", "questions", "a", "b"]
-    assert x.startswith("x") and "50.0 [" in x and "+25.0 [+" in x and "5e-05" in x
-    assert "0.0 [0.0, 0.0]" in y and y.split()[-2:] == ["1", "–"]
+    assert x.startswith("x") and "50.0 [" in x and "+25.0 [+" in x and "< 0.001" in x
+    assert "0.0 [0.0, 0.0]" in y and y.split()[-2:] == ["1.00", "–"]
     assert both.startswith("their mean") and "+12.5 [" in both
 
 

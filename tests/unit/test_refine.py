@@ -34,14 +34,14 @@ def test_best_must_be_one_of_them():
         further([0, 1], 0.4, 2)
 
 
-def results(path, curves):
+def results(path, curves, select_on):
     """curves: benchmark -> {alpha: score}"""
     rows = [
         {"alpha": alpha, "benchmark": name, "avg": avg}
         for name, curve in curves.items()
         for alpha, avg in curve.items()
     ]
-    path.write_text(json.dumps({"alphas": rows}))
+    path.write_text(json.dumps({"alphas": rows, "choice": {"select_on": select_on}}))
     return path
 
 
@@ -54,31 +54,34 @@ def test_overlay_extends_the_recipe_by_what_the_selection_split_likes(tmp_path, 
     alphas = [0.0, 0.3, 0.4, 0.5, 0.7, 1.0]
     held_out = dict(zip(alphas, [0.5, 0.6, 0.61, 0.7, 0.6, 0.4], strict=True))
     reported = dict(zip(alphas, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4], strict=True))
-    path = results(tmp_path / "results.json", {"held_out": held_out, "reported": reported, "average": reported})
+    curves = {"held_out": held_out, "reported": reported, "average": reported}
+    path = results(tmp_path / "results.json", curves, ["held_out"])
     overlay = tmp_path / "finer.yaml"
-    run(monkeypatch, "--results", path, "--select-on", "held_out", "--parts", 2, "--out", overlay)
-    assert "best on held_out: 0.50 with 0.7000" in (said := capsys.readouterr().err)
-    assert "warning" not in said
+    run(monkeypatch, "--results", path, "--parts", 2, "--out", overlay)
+    assert "best on held_out: 0.50 with 0.7000" in capsys.readouterr().err
     before, after = recipe.load([LAPTOP]), recipe.load([LAPTOP, overlay])
     assert after.merge.alphas == [0.0, 0.3, 0.4, 0.45, 0.5, 0.6, 0.7, 1.0]
     assert after.merge.selected == 0.5
     assert set(after.checkpoints) - set(before.checkpoints) == {"alpha=0.45", "alpha=0.60"}
     assert yaml.safe_load(overlay.read_text()).keys() == {"merge"}
-    run(monkeypatch, "--results", path, "--select-on", "held_out", "reported", "--out", overlay)
-    assert "best on held_out, reported: 0.00" in (said := capsys.readouterr().err)
-    assert "warning: this chooses on every benchmark that is reported" in said
+    results(path, curves, ["held_out", "reported"])
+    run(monkeypatch, "--results", path, "--out", overlay)
+    assert "best on held_out, reported: 0.00" in capsys.readouterr().err
 
 
 def test_bad_results_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "results.json"
-    for text, message in (
+    one = {"alpha": 0.3, "benchmark": "chain", "avg": 1}
+    for found, message in (
         (None, "there is no such file"),
-        ("[]", "no results.json of a report"),
-        ('{"alphas": []}', "no alpha was evaluated"),
-        ('{"alphas": [{"alpha": 0.3, "benchmark": "chain", "avg": 1}]}', "alpha 0.30 has no score on x .it has chain"),
+        ([], "no results.json of a report"),
+        ({"alphas": [one]}, "no results.json of a report"),
+        ({"alphas": [], "choice": {"select_on": ["x"]}}, "no alpha was evaluated"),
+        ({"alphas": [one], "choice": {"select_on": []}}, "merge.select_on of the recipe is empty"),
+        ({"alphas": [one], "choice": {"select_on": ["x"]}}, "alpha 0.30 has no score on x .it has chain"),
     ):
-        if text is not None:
-            path.write_text(text)
+        if found is not None:
+            path.write_text(json.dumps(found))
         with pytest.raises(UserError, match=message):
-            run(monkeypatch, "--results", path, "--select-on", "x", "--out", tmp_path / "o.yaml")
+            run(monkeypatch, "--results", path, "--out", tmp_path / "o.yaml")
     assert not (tmp_path / "o.yaml").exists()

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polaris import report, results, show
+from polaris import report, results, show, significance, verdicts
 from polaris.errors import UserError
+from polaris.markdown import markdown
 from tests.unit.report_run import Run
 
 LADDER = ["base_small", "format_sft", "grpo", "core"]
@@ -30,7 +31,8 @@ def ladder(run: Run) -> None:
     run.model("base_small", "weights a", [{"step": 1, "loss": 2.0}, {"step": 2, "loss": float("nan")}])
     run.model("format_sft", "weights b", [{"step": 1, "loss": 1.5}], steps=12, start="base_small")
     run.model("grpo", "weights b", curve, steps=30, start="format_sft")
-    run.model("core", "weights c", curve, steps=30, start="format_sft")
+    validated = [{"step": 0, "avg": 0.25, "seconds": 1.5}, {"step": 30, "avg": 0.5, "seconds": 1.5}]
+    run.model("core", "weights c", curve, steps=30, validated=validated, start="format_sft")
     run.scores("base_small", {"chain": CHAIN, "digits": DIGITS}, cut=["p0"])
     run.scores("format_sft", {"chain": BETTER, "digits": DIGITS})
     run.scores("grpo", {"chain": BETTER, "digits": DIGITS})
@@ -93,12 +95,14 @@ def test_models_by_hand(found: dict):
 
 def test_pairs_by_hand(found: dict):
     pairs = list(dict.fromkeys((row["a"], row["b"]) for row in found["pairs"]))
-    assert pairs == [
+    assert set(pairs) == {
         ("format_sft", "base_small"), ("grpo", "format_sft"), ("core", "format_sft"), ("core", "grpo"),
         ("distilled", "base_large"), ("alpha=0.50", "base_large"), ("alpha=0.50", "distilled"),
-    ]  # fmt: skip
+    }  # fmt: skip
     row = only(found["pairs"], a="format_sft", b="base_small", benchmark="chain")
     assert row["difference"] == 0.5 and row["interval"] == [0.5, 0.5]  # + 2/4 on both questions
+    assert row["family"] == "ladder" and row["p"] == pytest.approx(0.5, abs=0.1) and row["p_holm"] == 1.0
+    assert row["detectable"] == 0.0  # no spread
     row = only(found["pairs"], a="core", b="grpo", benchmark="average")
     assert row["difference"] == -0.25 and row["interval"] == [-0.25, -0.25]
     # The same verdicts in another order of the file: paired by id, not by row.
@@ -111,6 +115,145 @@ def test_alphas_by_hand(found: dict):
     assert [row["avg"] for row in rows] == [0.3125] * 3
     end = only(found["models"], name="distilled", benchmark="chain")
     assert only(found["alphas"], alpha=0, benchmark="chain")["interval"] == end["interval"]
+
+
+def test_p_values_are_corrected_within_their_family(found: dict):
+    """The sweep has one alpha against two ends: the smaller p counts twice."""
+    for benchmark in ("chain", "digits", "average"):
+        rows = [row for row in found["pairs"] if (row["family"], row["benchmark"]) == ("sweep", benchmark)]
+        assert [row["p_holm"] for row in rows] == significance.holm([row["p"] for row in rows]) and len(rows) == 2
+        row = only(found["pairs"], family="generalists", benchmark=benchmark)
+        assert row["p"] == row["p_holm"]
+
+
+def measures(found: dict, name: str, benchmark: str) -> dict[str, float]:
+    rows = [row for row in found["measures"] if (row["name"], row["benchmark"]) == (name, benchmark)]
+    assert all(row["interval"][0] <= row["value"] <= row["interval"][1] for row in rows)
+    return {row["measure"]: row["value"] for row in rows}
+
+
+def test_measures_by_hand(tmp_path: Path):
+    """p0: one of four right, one silent, one undecided; p1: two right. The vote of p1 is tied."""
+    run = Run(tmp_path / "one")
+    run.model("base_small", "a")
+    run.scores("base_small", {"chain": {"p0": "1-?0", "p1": "1100"}}, cut=["p1"], distinct={"p0": 0.25})
+    found = make(run, ladder=["base_small"], generalists=[], alphas={}, pass_k=[1, 2, 4])
+    assert measures(found, "base_small", "chain") == pytest.approx({
+        "truncated": 1 / 2, "no_answer": 1 / 8, "undecided": 1 / 8, "tokens": 25.0,
+        "pass@1": 3 / 8, "pass@2": (1 / 2 + 5 / 6) / 2, "pass@4": 1.0,
+        "majority@4": (1 / 3 + 1 / 2) / 2, "distinct 4-grams": 0.25,
+    }, abs=1e-6)  # fmt: skip
+    assert only(found["measures"], measure="distinct 4-grams")["n"] == 1
+    text = (run.folder / "report" / "index.html").read_text()
+    assert "of 1 problems" in text
+    row = only(found["models"], benchmark="chain")
+    assert (row["no_answer"], row["undecided"], row["tokens"]) == (0.125, 0.125, 25.0)
+    # A response has 10, 20, 30, 40 tokens; groups begin at 15 and 35.
+    groups = {row["group"]: (row["share"], row["value"]) for row in found["lengths"]}
+    assert groups == {"below 15": (0.25, 1.0), "15 to 34": (0.5, 0.25), "from 35": (0.25, 0.0)}
+    assert [(row["budget"], row["value"]) for row in found["budgets"]] == [
+        (5, 0.0), (10, 0.25), (15, 0.25), (20, 0.375), (25, 0.375), (30, 0.375), (35, 0.375), (40, 0.375),
+    ]  # fmt: skip
+
+
+def test_a_length_without_responses_has_no_accuracy(tmp_path: Path):
+    run = Run(tmp_path / "one")
+    run.model("base_small", "a")
+    run.scores("base_small", {"chain": CHAIN})
+    found = make(run, ladder=["base_small"], generalists=[], alphas={}, length_groups=[100])
+    assert [(row["share"], row["value"]) for row in found["lengths"]] == [(1.0, 0.375), (0.0, None)]
+    assert only(found["lengths"], group="from 100")["interval"] is None
+
+
+def test_the_hardest_problems_are_not_scored_on_what_chose_them(tmp_path: Path):
+    """Samples 0 and 2 choose p1 and p2; the base's samples 1 and 3 are right there, as are all of distilled's."""
+    run = Run(tmp_path / "run")
+    verdicts = {
+        "base_large": {"p0": "1010", "p1": "0101", "p2": "0100", "p3": "1111"},
+        "distilled": {"p0": "0000", "p1": "1111", "p2": "1111", "p3": "0000"},
+    }
+    for name, chain in verdicts.items():
+        run.model(name, name)
+        run.scores(name, {"chain": chain})
+    found = make(run, ladder=["base_large"], generalists=["base_large", "distilled"], alphas={})
+    (pool,) = found["hardest"]
+    assert (pool["pool"], pool["of"], set(pool["problems"])) == ("chain", 4, {"chain/p1", "chain/p2"})
+    chose, others, distilled = pool["rows"]
+    assert (chose["samples"], chose["value"], others["samples"], others["value"]) == (
+        "those that chose",
+        0,
+        "the others",
+        0.75,
+    )
+    assert (distilled["value"], distilled["difference"]) == (1.0, 0.25) and 0 < distilled["p"] <= 1
+
+
+def test_one_sample_cannot_choose_the_hardest(tmp_path: Path):
+    run = Run(tmp_path / "run")
+    for name in ("base_large", "distilled"):
+        run.model(name, name)
+        run.scores(name, {"chain": {"p0": "1", "p1": "0", "p2": "0"}})
+    settings = {"ladder": ["base_large"], "generalists": ["base_large", "distilled"], "alphas": {}, "pass_k": []}
+    assert make(run, **settings)["hardest"] == []
+    Page((run.folder / "report" / "index.html").read_text())
+
+
+def chosen(tmp_path: Path, **settings: object) -> tuple[dict, str]:
+    """Two alphas: 0.30 is best on digits, 0.50 on chain."""
+    run = Run(tmp_path / "run")
+    ladder(run)
+    scores = {
+        "base_large": (CHAIN, DIGITS),
+        "distilled": (CHAIN, DIGITS),
+        "alpha=0.30": (CHAIN, dict.fromkeys(DIGITS, "11")),
+    }
+    for name, (chain, digits) in (scores | {"alpha=0.50": (BETTER, DIGITS)}).items():
+        run.model(name, name, folder=f"merged/{name}" if "=" in name else "")
+        run.scores(name, {"chain": chain, "digits": digits})
+    alphas = {"0.00": "distilled", "0.30": "alpha=0.30", "0.50": "alpha=0.50", "1.00": "base_large"}
+    found = make(run, alphas=alphas, **settings)
+    assert (run.folder / "report" / "report.md").read_text() == markdown(found)
+    page = Page((run.folder / "report" / "index.html").read_text())
+    return found, " ".join(page.text.split())
+
+
+def test_alpha_is_chosen_on_what_is_not_reported(tmp_path: Path):
+    found, text = chosen(tmp_path, select_on=["digits"])
+    assert found["choice"] == {
+        "select_on": ["digits"], "best": "0.30", "selected": None, "model": "alpha=0.30", "on_reported": False,
+    }  # fmt: skip
+    assert found["headline"] == ["chain"] and found["benchmarks"] == ["chain", "digits"]
+    row = only(found["models"], name="alpha=0.30", benchmark="average")
+    assert row["avg"] == 0.375 and row["n"] == 2  # of chain alone
+    assert "Alpha 0.30 was chosen on digits" in text and "alpha is chosen here" in text
+    assert {pool["pool"] for pool in found["hardest"]} == {"chain"}
+
+
+def test_a_choice_on_a_reported_set_is_marked(tmp_path: Path):
+    found, text = chosen(tmp_path, selected="0.50")
+    assert found["choice"]["on_reported"] and found["choice"]["model"] == "alpha=0.50"
+    assert "Alpha 0.50 was chosen on a reported set" in text and "chosen on a reported set" in markdown(found)
+
+
+def test_a_pass_at_k_above_the_samples_is_refused(tmp_path: Path):
+    ladder(run := Run(tmp_path / "run"))
+    message = r"report.pass_k: pass@3 needs as many samples of each problem; base_small has 2 on digits"
+    with pytest.raises(UserError, match=message):
+        make(run, generalists=[], alphas={}, pass_k=[2, 3])
+    with pytest.raises(UserError, match="there are none on odd, on which alpha is selected"):
+        make(run, generalists=[], alphas={}, select_on=["odd"])
+
+
+def test_markdown_has_the_numbers_of_the_page(run: Run, found: dict):
+    text = (run.folder / "report" / "report.md").read_text()
+    assert "| format_sft | base_small | chain | 2 x 4 | 87.5 [" in text
+    assert re.search(
+        r"\| ladder \| format_sft − base_small \| chain \| \+50\.0 \[\+50\.0, \+50\.0\] \| 0\.\d+ \| 1\.00 \|", text
+    )
+    for line in text.splitlines():
+        assert not line.startswith("|") or line.endswith("|")
+    rows = [line for line in text.splitlines() if line.startswith("| base_small |")]
+    assert len({row.count("|") for row in rows}) <= 3  # one width per table
 
 
 def test_what_the_manifests_tell(found: dict):
@@ -135,6 +278,14 @@ def test_what_the_manifests_tell(found: dict):
     row = only(found["curves"], stage="core", metric="reward")
     assert (row["steps"], row["values"]) == ([1, 2], [0.6, 0.7])
     assert only(found["curves"], stage="base_small", metric="loss")["steps"] == [1]
+
+
+def test_evaluations_during_the_training(run: Run, found: dict):
+    assert [row for row in found["curves"] if row["metric"] == "avg"] == [
+        {"stage": "core", "metric": "avg", "steps": [0, 30], "values": [0.25, 0.5], "benchmark": "chain", "k": 4}
+    ]
+    page = (run.folder / "report" / "index.html").read_text()
+    assert page.count("core: avg@4 on chain") >= 1 and "never picks a reported checkpoint" in page
 
 
 def test_ancestors_are_found_through_the_manifests(tmp_path: Path):
@@ -195,12 +346,12 @@ def test_the_page_needs_nothing_else(run: Run):
     assert "Run small <&>" in text and "small <&>" not in source  # escaped
     for name in [*LADDER, "base_large", "distilled", "alpha=0.50", "chain", "digits", "rl_data"]:
         assert name in text
-    assert (
-        "format_sft against base_small: chain higher by 50.0 points [+50.0, +50.0]; digits no difference shown" in text
-    )
+    assert "format_sft against base_small: chain no difference shown (+50.0 [+50.0, +50.0], p 1.00); digits" in text
     assert "The weights of grpo are those of a model that it was made from." in text
     assert "improved" not in text
-    assert source.count("<svg") == 3 + 3 + 3 + 2 + 2 + 1 + 1  # scores, differences, alphas, rewards, losses, data, time
+    # Scores, differences, alphas; budgets, hardest; rewards, validation, losses, data, time.
+    assert source.count("<svg") == 3 + 3 + 3 + 4 + 3 + 2 + 1 + 2 + 1 + 1
+    assert "Regression to the mean" in text and "not to be compared" in text
 
 
 def test_one_benchmark_has_no_mean_on_the_page(tmp_path: Path):
@@ -229,8 +380,8 @@ def test_show_prints_both_tables(run: Run, capsys):
     show.main(["--run", str(run.folder)])
     out = capsys.readouterr().out
     assert re.search(r"^chain: 2 questions x 4\nmodel ", out, re.MULTILINE)
-    assert re.search(r"^format_sft +base_small +87\.5 \[.*\] +\+50\.0 \[\+50\.0, \+50\.0\]\*$", out, re.MULTILINE)
-    assert "core against grpo: chain −50.0 [−50.0, −50.0]*, digits 0.0 [0.0, 0.0], mean −25.0 [−25.0, −25.0]*" in out
+    assert re.search(r"^format_sft +base_small +87\.5 \[.*\] +\+50\.0 \[\+50\.0, \+50\.0\]$", out, re.MULTILINE)
+    assert "core against grpo: chain −50.0 [−50.0, −50.0], digits 0.0 [0.0, 0.0], mean −25.0 [−25.0, −25.0]" in out
     assert re.search(r"^alpha=0\.50 +37\.5 \[.*\] +0\.0 \[0\.0, 0\.0\] +0\.0 \[0\.0, 0\.0\]$", out, re.MULTILINE)
     assert out.rstrip().endswith(str(run.folder / "report" / "index.html"))
     assert max(map(len, out.splitlines()[:-1])) <= 100
@@ -292,12 +443,12 @@ def test_a_broken_curve_names_its_line(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "interval, words",
-    [((0.1, 0.2), "higher"), ((-0.2, -0.1), "lower"), ((-0.1, 0.1), "no difference shown"),
-     ((0.0, 0.1), "no difference shown"), ((-0.1, 0.0), "no difference shown")],
+    "interval, p, words",
+    [((0.1, 0.2), 0.01, "higher"), ((-0.2, -0.1), 0.05, "lower"), ((-0.1, 0.1), 0.01, "no difference shown"),
+     ((0.0, 0.1), 0.01, "no difference shown"), ((0.1, 0.2), 0.06, "no difference shown")],
 )  # fmt: skip
-def test_verdict(interval: tuple[float, float], words: str):
-    assert results.verdict(interval) == words
+def test_verdict(interval: tuple[float, float], p: float, words: str):
+    assert results.verdict({"interval": interval, "p_holm": p}, 0.95) == words
 
 
 def test_spelling_of_numbers():
@@ -306,9 +457,21 @@ def test_spelling_of_numbers():
     assert results.span([0.561, 0.627]) == "[56.1, 62.7]"
 
 
+def columns(**changed: list) -> dict[str, np.ndarray]:
+    """Columns of two problems, b and a, with two samples each, out of order."""
+    given = {"problem_id": ["b", "a", "b", "a"], "sample": [1, 0, 0, 1], "correct": [True, False, False, True]}
+    given |= {"tokens": [9, 8, 7, 6], "finish_reason": ["length", "stop", "stop", "stop"]}
+    given |= {"reason": ["exact", "no_answer", "timeout", "exact"], "answer": ["5.0", None, "7", "7."]} | changed
+    return {name: np.array(values, dtype=object if name == "answer" else None) for name, values in given.items()}
+
+
 def test_rows_in_any_order_give_the_same_table():
-    problem, sample = np.array(["b", "a", "b", "a"]), np.array([1, 0, 0, 1])
-    correct, cut = np.array([True, False, False, True]), np.array([True, False, False, False])
-    table = results.tabulate("here", problem, sample, correct, cut)
-    assert table.problems == ("a", "b") and table.truncated == 0.25
+    table = verdicts.tabulate("here", columns(), {"a": 0.5, "b": None})
+    assert table.problems == ("a", "b") and table.samples == 2
     assert table.correct_PG.tolist() == [[False, True], [False, True]]
+    assert table.tokens_PG.tolist() == [[8, 6], [7, 9]]
+    assert table.cut_PG.tolist() == [[False, False], [False, True]]
+    assert table.silent_PG.tolist() == [[True, False], [False, False]]
+    assert table.undecided_PG.tolist() == [[False, False], [True, False]]
+    assert table.vote_PG[0, 0] == -1 and table.vote_PG[0, 1] == table.vote_PG[1, 0] != table.vote_PG[1, 1]  # 7. is 7
+    assert table.distinct_P[0] == 0.5 and np.isnan(table.distinct_P[1])

@@ -67,7 +67,7 @@ def test_the_detectable_difference_is_detected_as_often_as_promised():
     for _ in range(300):
         skill_P = rng.uniform(0.1, 0.9, size=(n, 1))
         difference_P = differences(rng.random((n, k)) < skill_P + gain, rng.random((n, k)) < skill_P)
-        sizes.append(detectable(difference_P, 0.95, 0.8))
+        sizes.append(detectable([difference_P], 0.95, 0.8))
         found.append(abs(difference_P.mean()) / (difference_P.std(ddof=1) / np.sqrt(n)) > 1.96)
     ratio = gain / np.mean(sizes)  # in units of what 80 % power asks for
     from statistics import NormalDist
@@ -86,5 +86,19 @@ def test_pass_at_k_is_the_share_of_subsets_with_a_right_one():
 
 
 def test_majority():
-    answers = [["5", "5", "6"], ["5", "6", "6"], ["5", "6", None], [None, None, None], ["1/2", "1/2", "0.5"]]
-    assert majority(answers, table("110", "100", "100", "000", "111")).tolist() == [1.0, 0.0, 0.5, 0.0, 1.0]
+    votes = np.array([[5, 5, 6], [5, 6, 6], [5, 6, -1], [-1, -1, -1], [1, 1, 2]])
+    assert majority(votes, table("110", "100", "100", "000", "111")).tolist() == [1.0, 0.0, 0.5, 0.0, 1.0]
+
+
+def test_the_permutation_test_of_a_mean_over_benchmarks_weighs_them_equally():
+    """100 questions without a difference do not drown four with one."""
+    small_P, large_P = np.full(4, 0.5), np.zeros(100)
+    together = np.concatenate([small_P / 4, large_P / 100])
+    assert permutation_p(together, 40_000, np.random.default_rng(3)) == pytest.approx(2 / 16, abs=0.01)
+
+
+def test_detectable_differences_of_a_mean_over_benchmarks():
+    one_P = np.array([0.0, 0.5, 1.0, 0.5])
+    alone = detectable([one_P], 0.95, 0.8)
+    assert alone == pytest.approx((1.95996 + 0.84162) * one_P.std(ddof=1) / 2, rel=1e-4)
+    assert detectable([one_P, one_P], 0.95, 0.8) == pytest.approx(alone / np.sqrt(2))

@@ -139,3 +139,18 @@ def test_coverage_of_the_difference_and_its_false_positives():
         false_positives += not low <= 0 <= high
     assert 0.90 <= hits / 600 <= 0.98
     assert 0.02 <= false_positives / 600 <= 0.10
+
+
+def test_weighted_means_of_columns_are_those_of_each_alone():
+    """Same draws for every column; problems without weight count nowhere, draws without any weight are left out."""
+    rng = np.random.default_rng(8)
+    value_PX = rng.random((5, 3))
+    weight_PX = np.array([[1, 2, 0], [1, 0, 0], [1, 3, 0], [1, 1, 0], [1, 1, 4]], dtype=float)
+    together = statistics.weighted_means(value_PX, weight_PX, 500, np.random.default_rng(9))
+    alone = statistics.weighted_mean(value_PX[:, 0], weight_PX[:, 0], 500, np.random.default_rng(9))
+    assert (together[0].draws_R == alone.draws_R).all() and together[0].value == pytest.approx(value_PX[:, 0].mean())
+    assert together[1].value == pytest.approx(np.average(value_PX[:, 1], weights=weight_PX[:, 1]))
+    assert together[2].value == pytest.approx(value_PX[4, 2]) and np.allclose(together[2].draws_R, value_PX[4, 2])
+    assert len(together[2].draws_R) == pytest.approx(500 * (1 - 0.8**5), abs=50)
+    with pytest.raises(ValueError, match="in sum"):
+        statistics.weighted_means(value_PX, 0 * weight_PX, 500, rng)

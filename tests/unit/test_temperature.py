@@ -2,7 +2,7 @@
 
 import pytest
 
-from small_rl.diversity import distinct_share
+from polaris.diversity import distinct_share
 from small_rl.temperature import (
     BELOW,
     COLLAPSE,
