@@ -3,16 +3,17 @@
 Several engines may work on one folder, each with a number of its own (polaris/replicas.py).
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from polaris import vllm_engine
-from polaris.records import write_rows
+from polaris.errors import UserError
+from polaris.records import read_rows, write_rows
 from polaris.settings import Engine, Sampling
 
 SHARD_RESPONSES = 512
@@ -47,6 +48,8 @@ class Decoder:
 class Shards:
     """Finished responses on disk, by key. A shard is written beside and renamed, so that it is whole or not there.
 
+    One that cannot be read all the same (a disk that filled up or lost power) is set aside, and its responses are
+    generated again, the same ones as before.
     writer: number of the engine that adds to them; all engines' shards are read
     """
 
@@ -64,7 +67,13 @@ class Shards:
     def look(self) -> None:
         """Read the shards that are new since the last look."""
         for path in sorted(set(self.folder.glob("shard-*.parquet")) - self._read):
-            for row in pq.read_table(path).to_pylist():
+            try:
+                rows = read_rows(path, SHARD)
+            except UserError as error:
+                aside = path.rename(path.with_name(f"unreadable-{path.name}"))
+                print(f"{error}; it is {aside.name} now, and its responses are generated again", file=sys.stderr)
+                continue
+            for row in rows:
                 self._count(row)
             self._read.add(path)
 

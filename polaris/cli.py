@@ -48,6 +48,23 @@ def compare(argv: list[str]) -> None:
     comparison.main(args.model, args.other, recipe.load(args.configfile).run)
 
 
+def regrade(argv: list[str]) -> None:
+    """Stored generations graded again: which verdicts flipped. Exit status 1 where any verdict or reason did."""
+    from typing import get_args
+
+    from configs import recipe
+    from polaris import regrade as again
+    from polaris.answers import Grader
+
+    parser = argparse.ArgumentParser(prog="polaris regrade")
+    parser.add_argument("model", help="a name in the run, or a folder like runs/other/scores/core")
+    parser.add_argument("--grader", choices=get_args(Grader), help="instead of the one that the scores were made with")
+    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    args = parser.parse_args(argv)
+    if not again.main(args.model, recipe.load(args.configfile).run, args.grader):
+        sys.exit(1)
+
+
 def plan(argv: list[str]) -> None:
     """What a recipe asks of a cluster: memory, tokens, hours, disk, price; refuses what cannot work."""
     from configs import plan as planning
@@ -62,7 +79,15 @@ def preflight(argv: list[str]) -> None:
     checks.main(argv)
 
 
-COMMANDS = {"show": show, "pin": pin, "status": status, "compare": compare, "plan": plan, "preflight": preflight}
+COMMANDS = {
+    "show": show,
+    "pin": pin,
+    "status": status,
+    "compare": compare,
+    "regrade": regrade,
+    "plan": plan,
+    "preflight": preflight,
+}
 
 
 def main() -> None:
@@ -75,3 +100,7 @@ def main() -> None:
         COMMANDS[args.command](sys.argv[2:])
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

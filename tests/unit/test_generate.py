@@ -1,5 +1,7 @@
 """The pure parts of generation: seeds, order, text, shards."""
 
+import random
+
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -87,6 +89,29 @@ def test_shards_come_back_whole(tmp_path, monkeypatch):
     again.add(rows[0] | {"key": 9})
     again.flush()
     assert set(Shards(tmp_path).rows) == {0, 3, 4, 9}
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeroed"])
+def test_a_damaged_shard_is_set_aside_and_the_others_stay(tmp_path, capsys, damage):
+    """Cut in the middle of its row group, or whole in length with a hole in it: its responses are asked for again."""
+    texts = ["".join(random.Random(i).choices("abcdefgh ", k=2000)) for i in range(4)]
+    rows = [{"key": i, "response": text, "tokens": 9, "finish_reason": "stop"} for i, text in enumerate(texts)]
+    shards = Shards(tmp_path)
+    for pair in (rows[:2], rows[2:]):
+        for row in pair:
+            shards.add(row)
+        shards.flush()
+    path = tmp_path / "shard-0-000000.parquet"
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    path.write_bytes(whole[:half] if damage == "cut" else whole[:4] + bytes(half) + whole[half + 4 :])
+    again = Shards(tmp_path)
+    assert again.rows == {2: rows[2], 3: rows[3]} and again.tokens == 18
+    said = capsys.readouterr().err
+    assert "this is not a readable parquet file" in said and "its responses are generated again" in said
+    again.add(rows[0])
+    again.flush()
+    assert set(Shards(tmp_path).rows) == {0, 2, 3} and (tmp_path / f"unreadable-{path.name}").exists()
 
 
 def test_metrics_count_empty_and_cut_responses():

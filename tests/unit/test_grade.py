@@ -73,6 +73,35 @@ def test_what_does_not_fit_is_named(flags, tmp_path):
     assert not flags["--out"].exists()
 
 
+def test_a_damaged_generation_is_named(flags):
+    """Cut in the middle of a row group; then of the right length, with a hole."""
+    path = flags["--responses"].parent / "responses.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        UserError, match=r"its file responses.parquet has \d+ bytes, not \d+: it was changed or cut; make it"
+    ):
+        run(flags)
+    path.write_bytes(whole[:4] + bytes(400) + whole[404:])
+    with pytest.raises(UserError, match="responses.parquet: this is not a readable parquet file"):
+        run(flags)
+    assert not flags["--out"].exists()
+
+
+def test_repeated_and_missing_problems_are_named(flags, tmp_path):
+    twice = tables.problems(tmp_path / "twice" / "rl", [{"id": "1"}, {"id": "2"}, {"id": "2"}])
+    with pytest.raises(UserError, match="1 problem ids occur more than once, the first is 2"):
+        run(flags | {"--problems": twice})
+
+
+def test_empty_responses_are_wrong_and_have_no_diversity(flags, tmp_path):
+    texts = [("1", ""), ("1", " \n"), ("2", "a b c d e a b c d"), ("2", "")]
+    run(flags | {"--responses": tables.responses(tmp_path / "empty", texts)}, format="none")
+    assert {row["reason"] for row in tables.read(flags["--out"], "graded.parquet")} == {"no_answer"}
+    rows = tables.read(flags["--out"], "diversity.parquet")
+    assert [(row["problem_id"], row["distinct"]) for row in rows] == [("1", None), ("2", pytest.approx(5 / 6))]
+
+
 def test_too_many_failures_stop_the_stage():
     rows = [
         {"set": "rl", "problem_id": "1", "response": text, "sample": 0, "tokens": 1, "finish_reason": "stop"}
