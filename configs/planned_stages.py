@@ -16,7 +16,8 @@ from polaris.plan_model import Shape
 from polaris.plan_time import DENSE_TRAINING, MIXTURE_TRAINING, Decoding, Gpu, Range, training_seconds
 from polaris.sections import Generate, HubModel, LocalModel, Model, TinyModel
 from polaris.settings import Engine
-from small_rl.settings import FormatSft, RlStage
+from small_rl.format_settings import FormatSft
+from small_rl.settings import RlStage
 
 # Mean length of a response as a share of max_tokens, where the run has not measured it: a guess.
 MEAN_LENGTH: Range = (0.25, 0.5)
@@ -209,6 +210,12 @@ class Planner:
         low, high = decoding.seconds(responses, mean, stage.max_response)
         update = training_seconds(flops, gpus, self.gpu, DENSE_TRAINING)
         seconds = stage.steps * low + update[0], stage.steps * high + update[1]
+        if stage.validation:
+            evaluations = len({*range(0, stage.steps, stage.validation.every), stage.steps})
+            asked = stage.validation.k * self._count(self.recipe.inputs.benchmarks[stage.validation.benchmark])
+            low, high = decoding.seconds(asked, mean, stage.max_response)
+            seconds = seconds[0] + evaluations * low, seconds[1] + evaluations * high
+            tokens = tuple(t + evaluations * asked * m for t, m in zip(tokens, mean, strict=True))
         size = self.small.parameters
         # verl keeps two checkpoints, of weights and both moments in fp32 and a Hugging Face copy.
         planned = self._trained(name, gpus, parts, tokens, flops, seconds, 2.0 * size, 2 * 16.0 * size, 4.0 * size)

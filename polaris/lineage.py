@@ -14,8 +14,8 @@ from polaris.errors import UserError
 from polaris.manifest import Manifest
 from polaris.records import read_problems
 
-# Curves of log/metrics.jsonl that the report draws.
-CURVES = ("accuracy", "reward", "loss")
+# Curves that the report draws: file of a training -> its columns.
+CURVES = {"log/metrics.jsonl": ("accuracy", "reward", "loss"), "log/validation.jsonl": ("avg",)}
 
 
 def with_ancestors(manifests: Iterable[Manifest]) -> list[Manifest]:
@@ -87,27 +87,34 @@ def _weights(one: Manifest) -> set[str]:
 
 
 def curve_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:
-    """`curves` of results.json: {stage, metric, steps, values} from each training's log/metrics.jsonl.
+    """`curves` of results.json: {stage, metric, steps, values} from each training's logs; `avg` with its benchmark and k.
 
-    A step that was done again after a crash counts as it was last done; what is no finite number is left out. Raises UserError for a line that is no JSON.
+    What is no finite number is left out. Raises UserError for a line that is no JSON.
     """
     rows = []
     for one in checkpoints:
-        if "log/metrics.jsonl" not in one.files:
-            continue
-        by_step: dict[int, dict[str, Any]] = {}
-        for number, line in enumerate(one.file("log/metrics.jsonl").read_text().splitlines(), 1):
-            try:
-                entry = json.loads(line)
-                by_step[int(entry["step"])] = entry
-            except (ValueError, KeyError, TypeError):
-                raise UserError(f"{one.file('log/metrics.jsonl')}: line {number} is no metrics of a step") from None
-        for metric in CURVES:
-            points = [(step, entry[metric]) for step, entry in sorted(by_step.items()) if _finite(entry.get(metric))]
-            if points:
-                steps, values = zip(*points, strict=True)
-                rows.append({"stage": one.stage, "metric": metric, "steps": steps, "values": values})
+        for log, metrics in CURVES.items():
+            by_step = _by_step(one.file(log)) if log in one.files else {}
+            for metric in metrics:
+                points = [(step, entry[metric]) for step, entry in by_step.items() if _finite(entry.get(metric))]
+                if points:
+                    steps, values = zip(*points, strict=True)
+                    row = {"stage": one.stage, "metric": metric, "steps": steps, "values": values}
+                    asked = one.settings["validate"] if metric == "avg" else {}
+                    rows.append(row | {name: asked[name] for name in ("benchmark", "k") if asked})
     return rows
+
+
+def _by_step(log: Path) -> dict[int, dict[str, Any]]:
+    """A log's lines by their steps, which rise; a step that was done again after a crash counts as it was last done."""
+    found: dict[int, dict[str, Any]] = {}
+    for number, line in enumerate(log.read_text().splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            found[int(entry["step"])] = entry
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{log}: line {number} is no metrics of a step") from None
+    return dict(sorted(found.items()))
 
 
 def _finite(value: Any) -> bool:

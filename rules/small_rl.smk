@@ -173,6 +173,7 @@ for NAME, STAGE in SMALL.rl.items():
     DATA[NAME] = f"{NAME}_data" if STAGE.overlap else PROBLEMS
     # {search: name} is a file at run time, a number is a setting.
     SEARCHED = None if isinstance(STAGE.temperature, float) else data_of(f"temperature/{STAGE.temperature.search}")
+    ASKED = data_of(f"benchmarks/{STAGE.validation.benchmark}") if STAGE.validation else None
     SETS = STAGE.core and (data_of if STAGE.core.consensus == "rl_data" else checkpoint_of)(STAGE.core.consensus)
 
     rule:
@@ -183,6 +184,7 @@ for NAME, STAGE in SMALL.rl.items():
             data=data_of(DATA[NAME]),
             consensus=SETS or [],
             temperature=SEARCHED or [],
+            benchmark=ASKED or [],
         output:
             checkpoint_of(NAME),
         params:
@@ -190,9 +192,11 @@ for NAME, STAGE in SMALL.rl.items():
             code=code("small_rl.train_rl"),
             consensus=f"--consensus {SETS}" if SETS else "",
             temperature=f"--temperature {SEARCHED}" if SEARCHED else "",
+            benchmark=f"--benchmark {ASKED}" if ASKED else "",
         threads: 2
         benchmark:
             f"{RUN}/{NAME}/benchmark.tsv"
         shell:
             "{PY[rl]} -m small_rl.train_rl --settings {params.settings:q} --code {params.code} "
-            "--start {input.start} --data {input.data} {params.consensus} {params.temperature} --out {output}"
+            "--start {input.start} --data {input.data} {params.consensus} {params.temperature} {params.benchmark} "
+            "--out {output}"

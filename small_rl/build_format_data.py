@@ -14,7 +14,7 @@ from polaris.grade import grade_responses
 from polaris.prompts import messages
 from polaris.records import MESSAGES, RESPONSES, read_problems, read_rows, write_rows
 from polaris.stage import Stage, run_verb
-from small_rl.settings import FormatData
+from small_rl.format_settings import FormatData
 from small_rl.solutions import from_solutions
 from small_rl.steps import parse_steps
 

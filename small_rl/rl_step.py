@@ -1,7 +1,7 @@
 """One RL step between grading and training: what is remembered, rewarded, replaced and told.
 
-The order is the meaning: accuracy by the outcome alone, then CORE's rewards and the growth of its sets, then rescue, then
-substitution. So a rescued or copied rollout is never counted as the model's own success, and never feeds the sets.
+The order is the meaning: accuracy by the outcome alone, then CORE's rewards and the growth of its sets, then what length
+costs, then rescue, then substitution. So a rescued or copied rollout is never counted as the model's own success, and never feeds the sets.
 Legend: _P group of the step's batch, _G rollout of a group, _T token.
 """
 
@@ -11,8 +11,9 @@ from random import Random
 from statistics import fmean
 from typing import Protocol
 
-from small_rl import core
+from small_rl import core, overlong
 from small_rl.core import ConsensusSets, core_rewards
+from small_rl.overlong import length_penalty
 from small_rl.rescue import Kept, Sink, rescues, worth_keeping
 from small_rl.step_metrics import Trajectory, step_metrics
 from small_rl.substitution import informative, substitutes
@@ -27,6 +28,8 @@ class Settings(Protocol):
 
     core: core.Settings | None
     substitution: Substitution | None
+    overlong: overlong.Settings | None
+    max_response: int
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,12 @@ def finished(
     """The groups to train on, rewarded, and the step's numbers. Changes `memory`, once per step.
 
     A returned group is a group of the batch, at most one of its rollouts swapped; it may stand in several places.
-    Numbers as of small_rl.step_metrics, and shares of the step's groups: `rescued` (with rescue), `substituted`
-    (with substitution), and `zero_variance_after` both.
+    Numbers as of small_rl.step_metrics, `length_penalty` (with overlong: its mean over the rollouts), and shares of the
+    step's groups: `rescued` (with rescue), `substituted` (with substitution), and `zero_variance_after` both.
     """
     numbers, groups = _rewarded(groups_P, settings, memory)
     if memory.sink is not None:
-        before, groups = groups, _rescued(groups, step, memory.sink, random)
+        before, groups = groups, _rescued(groups, step, settings, memory.sink, random)
         numbers["rescued"] = fmean(old != new for old, new in zip(before, groups, strict=True))
     if settings.substitution is not None:
         source_P = substitutes(_rewards(groups), settings.substitution.min_informative, random)
@@ -115,19 +118,29 @@ def _rewarded(
             "consensus_size": fmean(sizes),
             "consensus_empty": fmean(size == 0 for size in sizes),
         }
-    left = iter(rewards)
+    penalties = [_penalty(t.tokens, settings) for t in trajectories]
+    about_length = {} if settings.overlong is None else {"length_penalty": fmean(penalties)}
+    left = iter([reward - penalty for reward, penalty in zip(rewards, penalties, strict=True)])
     groups = [[replace(rollout, reward=next(left)) for rollout in group] for group in groups_P]
-    return step_metrics(trajectories, rewards) | about_sets, groups
+    return step_metrics(trajectories, rewards, penalties) | about_sets | about_length, groups
 
 
-def _rescued(groups_P: list[list[Rollout]], step: int, sink: Sink, random: Random) -> list[list[Rollout]]:
+def _penalty(tokens: int, settings: Settings) -> float:
+    return 0.0 if settings.overlong is None else length_penalty(tokens, settings.max_response, settings.overlong)
+
+
+def _rescued(
+    groups_P: list[list[Rollout]], step: int, settings: Settings, sink: Sink, random: Random
+) -> list[list[Rollout]]:
     """The groups after rescue; then the sink keeps what they solved themselves."""
     problem_P = [group[0].trajectory.problem for group in groups_P]
     correct_PG = [[rollout.trajectory.correct for rollout in group] for group in groups_P]
     rescued = [list(group) for group in groups_P]
     for (group, place), kept in rescues(problem_P, correct_PG, sink, step, random).items():
         response = Response(kept.tokens_T, None, kept.weights)
-        rescued[group][place] = replace(groups_P[group][place], response=response, reward=1.0)
+        rescued[group][place] = replace(
+            groups_P[group][place], response=response, reward=1.0 - _penalty(len(kept.tokens_T), settings)
+        )
     for group, place in enumerate(worth_keeping(correct_PG, random)):
         if place is not None:
             response = groups_P[group][place].response

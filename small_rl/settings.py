@@ -6,42 +6,10 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from polaris.sections import Generate, Grading
 from polaris.settings import Count, Engine, Fraction, Section, Seed, Temperature
+from small_rl.format_settings import FormatData, FormatSft, LearningRate
 from small_rl.study_settings import Probe, TemperatureSearch
 
-LearningRate = Annotated[float, Field(gt=0, lt=1)]
 ROLLOUT_DTYPE = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-
-
-class FormatData(Section):
-    """Which worked answers teach the format (small_rl.build_format_data)."""
-
-    instruction: Annotated[str, Field(description="appended to the problem's text in the training prompt")]
-    keep: Annotated[Literal["correct", "all"], Field(description="by the final answer")]
-    underlined_only: Annotated[bool, Field(description="drop answers without an underlined result")]
-    grading: Grading
-
-
-class FormatSft(Section):
-    """verl's SFT trainer (small_rl.train_format)."""
-
-    epochs: Count
-    batch: Annotated[Count, Field(description="examples per step, over all ranks")]
-    micro_batch: Annotated[Count, Field(description="examples per forward pass of a rank")]
-    max_tokens: Annotated[Count, Field(description="tokens of prompt + answer; longer ones are an error")]
-    learning_rate: LearningRate
-    warmup: Annotated[Fraction, Field(description="share of the steps")]
-    precision: Literal["fp32", "bf16"]
-    ranks: Annotated[Count, Field(description="processes (GPUs) of one node")]
-    limit: Annotated[float, Field(gt=0, description="seconds for one launch; a hang becomes an error")]
-    seed: Seed
-
-    @model_validator(mode="after")
-    def _whole_batches(self) -> "FormatSft":
-        if self.batch % (self.ranks * self.micro_batch):
-            raise ValueError(
-                f"batch ({self.batch}) must be a multiple of ranks * micro_batch ({self.ranks} * {self.micro_batch})"
-            )
-        return self
 
 
 class RlData(Section):
@@ -115,6 +83,21 @@ class SearchedTemperature(Section):
     search: Annotated[str, Field(description="a key of temperature_search")]
 
 
+class Overlong(Section):
+    """What long responses pay (small_rl.overlong)."""
+
+    penalty: Annotated[float, Field(gt=0, le=1, description="off the reward of a response that reaches max_response")]
+    buffer: Annotated[int, Field(ge=0, description="tokens before max_response over which it rises from 0; 0: at once")]
+
+
+class Validation(Section):
+    """The actor's answers to a benchmark while it is trained: a curve, and nothing else depends on it."""
+
+    benchmark: Annotated[str, Field(description="one of inputs.benchmarks")]
+    k: Annotated[Count, Field(description="responses to each of its problems")]
+    every: Annotated[Count, Field(description="steps; before the first and after the last one, too")]
+
+
 class RlTraining(Section):
     """GRPO on verl (small_rl.train_rl). All lengths in tokens."""
 
@@ -133,7 +116,15 @@ class RlTraining(Section):
     std_normalization: Annotated[
         bool, Field(description="advantages by their group's standard deviation; Dr. GRPO: no")
     ]
-    truncation: Annotated[Literal["none", "mask"], Field(description="mask: responses that were cut carry no loss")]
+    truncation: Annotated[
+        Annotated[Literal["none", "mask"], Tag("<word>")] | Annotated[Overlong, Tag("<penalty>")],
+        Discriminator(lambda value: "<penalty>" if isinstance(value, dict | Overlong) else "<word>"),
+        Field(description="mask: responses that were cut carry no loss; or a penalty"),
+    ]
+    # An alias, since pydantic's models have a method `validate`.
+    validation: Annotated[
+        Validation | None, Field(alias="validate", description="evaluations during the training; null: none")
+    ]
     instruction: str
     temperature: Annotated[
         Annotated[Temperature, Tag("<number>")] | Annotated[SearchedTemperature, Tag("<search>")],
@@ -175,6 +166,10 @@ class RlTraining(Section):
             raise ValueError(
                 f"max_prompt + max_response ({self.max_prompt} + {self.max_response}) must fit into "
                 f"engine.max_model_len ({self.engine.max_model_len})"
+            )
+        if isinstance(self.truncation, Overlong) and self.truncation.buffer > self.max_response:
+            raise ValueError(
+                f"truncation.buffer ({self.truncation.buffer}) must not exceed max_response ({self.max_response})"
             )
         if self.context is not None and (self.engine.yarn or self.context < self.engine.max_model_len):
             raise ValueError(

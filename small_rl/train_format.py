@@ -14,7 +14,7 @@ from polaris.prompts import load_tokenizer
 from polaris.records import MESSAGES, TOKENS, read_rows, write_rows
 from polaris.stage import Stage, run_verb
 from small_rl import verl_checkpoint, verl_config
-from small_rl.settings import FormatSft
+from small_rl.format_settings import FormatSft
 
 if TYPE_CHECKING:  # they run in the child; named here because the digest of this verb's code follows imports
     from small_rl import verl_chat_data, verl_cpu  # noqa: F401

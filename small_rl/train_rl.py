@@ -117,11 +117,9 @@ def at_temperature(settings: RlTraining, search: Manifest | None) -> RlTraining:
     return settings.model_copy(update={"temperature": chosen})
 
 
-def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, done: int) -> None:
+def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, evaluate: bool) -> None:
     """Run verl until all steps are done; a line of progress for each line of metrics.jsonl."""
     cpu = on_cpu()
-    for log in (files.metrics, files.accuracy):
-        verl_checkpoint.keep_curve(log, done)
     progress = Progress(stage.name, settings.steps)
     seen = files.metrics.stat().st_size
 
@@ -135,13 +133,28 @@ def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, done:
             last = json.loads(lines[-1])
             progress.update(last["step"], f"accuracy {last['accuracy']:.2f}")
 
-    overrides = verl_config.rl_overrides(settings, files, cpu) + verl_config.hydra_overrides(stage.state)
+    overrides = verl_config.rl_overrides(settings, files, cpu, evaluate) + verl_config.hydra_overrides(stage.state)
     command = [sys.executable, "-m", "small_rl.verl_main", *overrides]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
     env = verl_config.environment(cpu)
     cpus = verl_config.logical_cpus(settings) if cpu else None
     with ray_cluster(settings.nodes, settings.ranks, cpus, files.ray, stage.log / "ray.log", env) as found:
         child.run(command, stage.log / "verl.log", env | found, settings.limit, follow)
+
+
+def evaluation_due(settings: RlTraining, log: Path, done: int) -> bool:
+    """Whether the actor of step `done` should have been evaluated and was not: at the start, or a kill came between."""
+    if settings.validation is None or (done % settings.validation.every and done < settings.steps):
+        return False
+    return done not in [json.loads(line)["step"] for line in log.read_text().splitlines()]
+
+
+def prompts_file(out: Path, problems: dict[str, dict[str, Any]], settings: RlTraining, model: Path) -> Path:
+    """Write verl's data set of some problems. Raises UserError for a prompt that is too long."""
+    rows = prompts(problems, settings.instruction)
+    check_lengths(rows, model, settings.max_prompt)
+    write_prompts(out, rows)
+    return out
 
 
 def train(stage: Stage) -> None:
@@ -158,18 +171,28 @@ def train(stage: Stage) -> None:
     sets = stage.state / "start_sets.parquet" if settings.core else None
     if sets:
         write_start_sets(settings.core, settings.grading, problems, given.file("consensus.parquet"), sets)
-    rows = prompts(problems, settings.instruction)
-    check_lengths(rows, start, settings.max_prompt)
-    data_file = stage.state / "prompts.parquet"
-    write_prompts(data_file, rows)
+    data_file = prompts_file(stage.state / "prompts.parquet", problems, settings, start)
+    benchmark = None
+    if settings.validation:
+        if "benchmark" not in stage.inputs:
+            raise UserError("validate needs --benchmark, the manifest of the problems that it names")
+        asked = read_problems(stage.inputs["benchmark"].file("problems.parquet"))
+        benchmark = prompts_file(stage.state / "benchmark.parquet", asked, settings, start)
     checkpoints = stage.state / "checkpoints"
-    metrics, accuracy = stage.log / "metrics.jsonl", stage.log / "accuracy.jsonl"
+    logs = metrics, accuracy, validation = [
+        stage.log / f"{name}.jsonl" for name in ("metrics", "accuracy", "validation")
+    ]
     if done := verl_checkpoint.last_step(checkpoints):
         stage.say(f"goes on after step {done}")
-    if done < settings.steps:
+    for log in logs if settings.validation else logs[:2]:
+        verl_checkpoint.keep_curve(log, done)
+    evaluate = evaluation_due(settings, validation, done)
+    if done < settings.steps or evaluate:
         with ray_folder(stage.state) as ray:
-            files = verl_config.RlFiles(start, data_file, checkpoints, metrics, accuracy, ray, sets)
-            launch(stage, settings, files, done)
+            files = verl_config.RlFiles(
+                start, data_file, checkpoints, metrics, accuracy, ray, sets, benchmark, validation
+            )
+            launch(stage, settings, files, evaluate)
     reached = verl_checkpoint.last_step(checkpoints)
     folder = verl_checkpoint.step_folder(checkpoints, reached)
     if reached == settings.steps:
@@ -198,7 +221,7 @@ def write_prompts(path: Path, rows: list[dict[str, Any]]) -> None:
 def print_overrides() -> None:
     """`--print-overrides --settings S`: what verl would be told, with stand-ins for the files."""
     settings = at_temperature(read_section(RlTraining, sys.argv[sys.argv.index("--settings") + 1]), None)
-    names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "ACCURACY", "RAY", "CONSENSUS"]
+    names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "ACCURACY", "RAY", "CONSENSUS", "BENCHMARK", "VALIDATION"]
     print("\n".join(verl_config.rl_overrides(settings, verl_config.RlFiles(*map(Path, names)), on_cpu())))
 
 
@@ -206,7 +229,7 @@ def main() -> None:
     if "--print-overrides" in sys.argv:
         print_overrides()
         return
-    inputs, optional = ("start", "data"), ("consensus", "temperature")
+    inputs, optional = ("start", "data"), ("consensus", "temperature", "benchmark")
     with Stage.from_command_line("small_rl.train_rl", RlTraining, inputs=inputs, optional=optional) as stage:
         train(stage)
 

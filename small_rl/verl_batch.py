@@ -34,7 +34,7 @@ def put(step: int, uids_P: Sequence[str], groups_P: Sequence[Sequence[Rollout]],
         for sample, rollout in enumerate(group):
             keys.append(f"{uid}_{sample}_0")
             rows.append(row(uid, rollout, masked_from))
-            tags.append(_tag(step, rollout))
+            tags.append(_tag(step, rollout) | {"masked": not rows[-1]["loss_mask"].any().item()})
     transfer_queue.kv_batch_put(keys=keys, partition_id=PARTITION, fields=list_of_dict_to_tensordict(rows), tags=tags)
     done = {"is_prompt": True, "status": "finished", "global_steps": step}
     transfer_queue.kv_batch_put(keys=list(uids_P), partition_id=PARTITION, tags=[dict(done) for _ in uids_P])
@@ -55,6 +55,23 @@ def forget_other_policies(batch: KVBatchMeta) -> dict[str, float]:
     fields = ["responses", "response_mask", "rollout_log_probs", "old_log_probs"]
     data = transfer_queue.kv_batch_get(keys=batch.keys, partition_id=PARTITION, select_fields=fields)
     return calculate_debug_metrics(DataProto(batch=data.to_padded_tensor()))
+
+
+def with_loss(batch: KVBatchMeta, updates: int, ranks: int) -> tuple[KVBatchMeta, int]:
+    """The rows of those of a step's updates in which a row carries loss, and how many updates are left out.
+
+    verl gives each rank an equal run of the rows, and each update an equal run of every rank's (its
+    KVBatchMeta.chunk and make_iterator, without shuffling).
+    """
+    share = len(batch) // (ranks * updates)
+    runs = [
+        [batch.keys[start : start + share] for start in range(update * share, len(batch), updates * share)]
+        for update in range(updates)
+    ]
+    masked = {key for key, tag in zip(batch.keys, batch.tags, strict=True) if tag.get("masked")}
+    left_out = {key for run in runs if (keys := set().union(*run)) <= masked for key in keys}
+    kept = batch.select_keys([key for key in batch.keys if key not in left_out])
+    return kept, len(left_out) // (ranks * share)
 
 
 def row(uid: str, rollout: Rollout, masked_from: int | None) -> dict[str, Any]:

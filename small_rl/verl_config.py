@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from small_rl.settings import FormatSft, RlTraining
+from small_rl.format_settings import FormatSft
+from small_rl.settings import Overlong, RlTraining
 
 GIB = 2**30
 
@@ -50,7 +51,8 @@ class RlFiles:
     """Where an RL stage reads and writes.
 
     model: Hugging Face folder; data: verl's parquet; checkpoints, metrics, accuracy: written and resumed;
-    consensus: consensus.parquet to start from, for reward: core
+    consensus: consensus.parquet to start from, for reward: core; benchmark: verl's parquet, for validate; validation: its
+    log, written and resumed as metrics
     """
 
     model: Path
@@ -60,6 +62,8 @@ class RlFiles:
     accuracy: Path
     ray: Path
     consensus: Path | None = None
+    benchmark: Path | None = None
+    validation: Path | None = None
 
 
 def logical_cpus(settings: RlTraining) -> int:
@@ -97,13 +101,13 @@ def hydra_overrides(folder: Path) -> list[str]:
     return _overrides({"hydra.run.dir": folder / "hydra", "hydra.output_subdir": None})
 
 
-def rl_overrides(settings: RlTraining, files: RlFiles, cpu: bool) -> list[str]:
+def rl_overrides(settings: RlTraining, files: RlFiles, cpu: bool, evaluate: bool = True) -> list[str]:
     """Overrides of verl's `ppo_trainer` for one RL stage (GRPO: no KL, no entropy term, no critic).
 
-    settings.temperature must be a number by now.
+    settings.temperature must be a number by now; evaluate: with validate, before the first step of this launch
     """
     values = _data(settings, files) | _actor(settings, files) | _rollout(settings) | _trainer(settings, files, cpu)
-    values |= _ours(settings, files)
+    values |= _ours(settings, files) | {"trainer.val_before_train": evaluate and settings.validation is not None}
     if cpu:
         values |= ON_CPU
         # On a CPU `memory` is GiB of KV cache, on a GPU the share of its memory.
@@ -117,8 +121,8 @@ def rl_overrides(settings: RlTraining, files: RlFiles, cpu: bool) -> list[str]:
 def _data(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     return {
         "data.train_files": files.data,
-        "data.val_files": files.data,  # verl insists on one; validation is off
-        "data.val_max_samples": 1,
+        "data.val_files": files.benchmark if settings.validation else files.data,  # verl insists on one
+        "data.val_max_samples": -1 if settings.validation else 1,
         "data.train_batch_size": settings.prompts_per_step,
         "data.max_prompt_length": settings.max_prompt,
         "data.max_response_length": settings.max_response,
@@ -180,6 +184,9 @@ def _rollout(settings: RlTraining) -> dict[str, Any]:
         "max_num_batched_tokens": max(8192, engine.max_model_len, engine.max_num_seqs),
         "calculate_log_probs": True,
     }
+    if settings.validation:
+        rollout |= {"val_kwargs.n": settings.validation.k, "val_kwargs.do_sample": True}
+        rollout |= {f"val_kwargs.{name}": rollout[name] for name in ("temperature", "top_p", "top_k")}
     return {f"actor_rollout_ref.rollout.{key}": value for key, value in rollout.items()}
 
 
@@ -199,8 +206,7 @@ def _trainer(settings: RlTraining, files: RlFiles, cpu: bool) -> dict[str, Any]:
         "trainer.total_training_steps": settings.steps,
         "trainer.save_freq": settings.save_every,
         "trainer.max_actor_ckpt_to_keep": 2,  # with 1, verl deletes the last one before it writes the next
-        "trainer.test_freq": -1,
-        "trainer.val_before_train": False,
+        "trainer.test_freq": settings.validation.every if settings.validation else -1,
         "trainer.resume_mode": "auto",
         "trainer.default_local_dir": files.checkpoints,
     }
@@ -222,11 +228,14 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     """What our trainer and rollouts read; verl does not look at it, and needs no reward workers."""
     values = {"reward.num_workers": 0, "+polaris.metrics": files.metrics, "+polaris.accuracy": files.accuracy}
     values |= {"+polaris.rescue": settings.rescue, "+polaris.consensus": files.consensus}
+    values["+polaris.max_response"] = settings.max_response
     values["+polaris.masked_from"] = settings.max_response if settings.truncation == "mask" else None
+    values["+polaris.validation"] = files.validation
     for name, section in (
         ("grading", settings.grading),
         ("core", settings.core),
         ("substitution", settings.substitution),
+        ("overlong", settings.truncation if isinstance(settings.truncation, Overlong) else None),
     ):
         given = section.model_dump(exclude={"consensus"}) if section else {}
         values |= {f"+polaris.{name}.{key}": value for key, value in given.items()} or {f"+polaris.{name}": None}

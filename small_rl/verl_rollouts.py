@@ -7,20 +7,29 @@ depend on is known before the rows reach TransferQueue, and every response has i
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 from omegaconf import DictConfig
 from tensordict import TensorDict
 
-from polaris.grading_pool import GradingPool
+from polaris.grading_pool import GradingPool, Verdict
 from polaris.seeds import response_seed
 from small_rl import verl_batch
 from small_rl.core import scored_steps
 from small_rl.rl_step import Response, Rollout
 from small_rl.step_metrics import Trajectory
 from small_rl.steps import parse_steps
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A prompt, as tokens, and the responses to it."""
+
+    prompt: list[int]
+    responses: list[Response]
 
 
 class Rollouts:
@@ -46,30 +55,57 @@ class Rollouts:
         columns = [[getattr(item, "data", item) for item in prompts[name]] for name in
                    ("uid", "raw_prompt", "extra_info", "reward_model")]  # fmt: skip
         step = int(prompts["global_steps"])
-        groups = asyncio.run(self._all(step, list(zip(*columns, strict=True))))
+        groups = asyncio.run(_all(self._group(step, *prompt) for prompt in zip(*columns, strict=True)))
         verl_batch.put(step, columns[0], self.finish(groups), self.masked_from)
 
-    async def _all(self, step: int, prompts: list[tuple]) -> list[list[Rollout]]:
-        return await asyncio.gather(*(self._group(step, *prompt) for prompt in prompts))
+    def validate(self, step: int, prompts: Iterable[dict[str, Any]]) -> list[Trajectory]:
+        """Graded responses to a benchmark, rows of verl's data set; nothing of them reaches the training.
+
+        Their seeds are of their own, and no </think> is demanded, as in the evaluation of V1.
+        """
+        groups = asyncio.run(_all(self._validated(step, prompt) for prompt in prompts))
+        return [trajectory for group in groups for trajectory in group]
 
     async def _group(self, step: int, uid: str, messages: list[dict], info: dict, gold: dict) -> list[Rollout]:
         """All responses to one prompt, graded as soon as they are there."""
+        problem = str(info["index"])
+        asked = await self._asked(f"step {step}", self.rollout, problem, messages)
+        graded = await self._graded(asked, gold, self.grading.format)
+        steps = [await self._steps(text, verdict.answer) for _, text, verdict in graded]
+        return [
+            Rollout(self._trajectory(uid, problem, response, verdict, found), asked.prompt, response)
+            for (response, _, verdict), found in zip(graded, steps, strict=True)
+        ]
+
+    async def _validated(self, step: int, row: dict[str, Any]) -> list[Trajectory]:
+        problem = str(row["extra_info"]["index"])
+        asked = await self._asked(f"validation, step {step}", self.rollout.val_kwargs, problem, row["raw_prompt"])
+        graded = await self._graded(asked, row["reward_model"], "none")
+        return [self._trajectory(problem, problem, response, verdict, ()) for response, _, verdict in graded]
+
+    async def _asked(self, purpose: str, sampling: DictConfig, problem: str, messages: list[dict]) -> Asked:
+        """sampling.n responses; purpose: what their seeds are of."""
         text = self.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
         prompt = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        problem = str(info["index"])
-        seeds = [response_seed(self.rollout.seed, f"step {step}", problem, i) for i in range(self.rollout.n)]
-        responses = await asyncio.gather(*(self._response(prompt, seed) for seed in seeds))
+        seeds = [response_seed(self.rollout.seed, purpose, problem, i) for i in range(sampling.n)]
+        return Asked(prompt, await asyncio.gather(*(self._response(prompt, sampling, seed) for seed in seeds)))
+
+    async def _graded(self, asked: Asked, gold: dict, format: str) -> list[tuple[Response, str, Verdict]]:
         # Special tokens stay in the text: some tokenizers count </think> among them.
-        texts = [self.tokenizer.decode(response.tokens_T) for response in responses]
-        cut = [len(response.tokens_T) >= self.rollout.response_length for response in responses]
+        texts = [self.tokenizer.decode(response.tokens_T) for response in asked.responses]
         pairs = [(json.loads(gold["ground_truth"]), text) for text in texts]
-        verdicts = await asyncio.to_thread(self.pool.grade, pairs, self.grading.format, cut)
-        steps = [await self._steps(text, v.answer) for text, v in zip(texts, verdicts, strict=True)]
-        trajectories = [
-            Trajectory(uid, problem, v.correct, v.reason, found, len(response.tokens_T))
-            for v, found, response in zip(verdicts, steps, responses, strict=True)
-        ]
-        return [Rollout(t, prompt, response) for t, response in zip(trajectories, responses, strict=True)]
+        cut = [self._cut(response) for response in asked.responses]
+        verdicts = await asyncio.to_thread(self.pool.grade, pairs, format, cut)
+        return list(zip(asked.responses, texts, verdicts, strict=True))
+
+    def _cut(self, response: Response) -> bool:
+        return len(response.tokens_T) >= self.rollout.response_length
+
+    def _trajectory(
+        self, group: str, problem: str, response: Response, verdict: Verdict, steps: tuple[str, ...]
+    ) -> Trajectory:
+        tokens, cut = len(response.tokens_T), self._cut(response)
+        return Trajectory(group, problem, verdict.correct, verdict.reason, steps, tokens, cut)
 
     async def _steps(self, text: str, answer: str | None) -> tuple[str, ...]:
         """The underlined results of a response, as the consensus sets have them."""
@@ -78,16 +114,20 @@ class Rollouts:
         steps = scored_steps(text, answer, self.core)
         return tuple(await asyncio.to_thread(self.pool.keys, steps)) if self.core.key == "structure" else steps
 
-    async def _response(self, prompt: list[int], seed: int) -> Response:
-        sampling = {
-            "temperature": self.rollout.temperature,
-            "top_p": self.rollout.top_p,
-            "top_k": self.rollout.top_k,
+    async def _response(self, prompt: list[int], sampling: DictConfig, seed: int) -> Response:
+        asked = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
             "max_tokens": self.rollout.response_length,
             "logprobs": True,
             "seed": seed,
         }
-        output = await self.client.generate(uuid4().hex, prompt_ids=prompt, sampling_params=sampling)
+        output = await self.client.generate(uuid4().hex, prompt_ids=prompt, sampling_params=asked)
         if not output.token_ids or len(output.log_probs) != len(output.token_ids):
             raise RuntimeError(f"vLLM gave no whole response: {len(output.token_ids)} tokens ({output.stop_reason})")
         return Response(list(output.token_ids), list(output.log_probs), output.extra_fields["global_steps"])
+
+
+async def _all(coroutines: Iterable[Coroutine]) -> list[Any]:
+    return await asyncio.gather(*coroutines)

@@ -18,6 +18,7 @@ from small_rl import verl_batch
 from small_rl.core import ConsensusSets
 from small_rl.rescue import Sink
 from small_rl.rl_step import Memory, Rollout, accuracies, finished
+from small_rl.step_metrics import outcome_metrics
 
 POLL = 0.05  # seconds between looks at finished rollouts; verl's 2.0 would double a laptop's step
 
@@ -77,6 +78,20 @@ class PolarisTrainer(PPOTrainerSync):
         metrics.update(verl_batch.forget_other_policies(batch))
         return batch
 
+    def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        """As verl, without the updates whose rows are all masked: of those, verl would make NaN or a step of momentum."""
+        if self.settings.masked_from is not None:
+            actor, ranks = (
+                self.config.actor_rollout_ref.actor,
+                self.config.trainer.nnodes * self.config.trainer.n_gpus_per_node,
+            )
+            updates = self.config.data.train_batch_size // actor.ppo_mini_batch_size
+            learned, skipped = verl_batch.with_loss(batch, updates, ranks)
+            self.numbers["skipped_updates"] = skipped
+            super()._update_actor(learned, metrics)
+            return batch
+        return super()._update_actor(batch, metrics)
+
     def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
         """verl's step, then its line in metrics.jsonl: written before the checkpoint that contains the step."""
         batch = super().step(metrics, timing_raw)
@@ -87,6 +102,17 @@ class PolarisTrainer(PPOTrainerSync):
         self.clock = now
         _append(Path(self.settings.metrics), {key: round(value, 6) for key, value in line.items()})
         return batch
+
+    def _validate(self) -> dict[str, float]:
+        """In the place of verl's: the actor answers the benchmark. It is told, and nothing of it is remembered."""
+        started = time.monotonic()
+        rows = [self.val_dataset[index] for index in range(len(self.val_dataset))]
+        found = outcome_metrics(self.agent_loop_manager.validate(self.global_steps, rows))
+        line = {"step": self.global_steps, "avg": found.pop("accuracy")} | found
+        line["seconds"] = time.monotonic() - started
+        self.clock += line["seconds"]  # they are no part of a training step
+        _append(Path(self.settings.validation), {key: round(value, 6) for key, value in line.items()})
+        return {f"validation/{name}": value for name, value in line.items()}
 
     def _read_sets(self, path: Path) -> ConsensusSets:
         return ConsensusSets.from_rows(read_rows(path, CONSENSUS), self.settings.core.min_support)

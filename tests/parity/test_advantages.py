@@ -30,13 +30,16 @@ LENGTHS = (3, 5, 2, 4)
 class Settings:
     core = Core(**LITERAL)
     substitution = Substitution(min_informative=0.25)
+    overlong = None
 
 
 def group(problem: str, correct: str, steps: tuple[str, ...]) -> list[Rollout]:
     """Rollouts of LENGTHS tokens; correct: 1 or 0 for each, steps: the letters that each underlined."""
     return [
         Rollout(
-            Trajectory(problem, problem, ok == "1", "exact" if ok == "1" else "different", tuple(letters), length),
+            Trajectory(
+                problem, problem, ok == "1", "exact" if ok == "1" else "different", tuple(letters), length, False
+            ),
             [1, 2],
             Response([7] * length, [-0.5] * length, 9),
         )

@@ -42,9 +42,9 @@ def killed(finished) -> manifest.Manifest:
 
 @pytest.fixture(scope="module")
 def uninterrupted(finished, killed, tmp_path_factory) -> Run:
-    """The killed stage's training once more, from its own inputs, with a dump of verl's rows."""
+    """The killed stage's training once more, from its own inputs, without its evaluations and with a dump of verl's rows."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    settings = RlTraining.model_validate(killed.settings)
+    settings = RlTraining.model_validate(killed.settings).model_copy(update={"validation": None})
     start, data, consensus = (
         manifest.read(finished.parents[1] / killed.inputs[name]["path"]) for name in ("start", "data", "consensus")
     )
@@ -106,3 +106,21 @@ def test_the_log_is_published_as_a_table(killed, uninterrupted):
 def test_the_sink_has_what_was_solved(uninterrupted):
     solved = {p for log in uninterrupted.accuracy for p, a in zip(log["problems"], log["accuracy"], strict=True) if a}
     assert {row["problem_id"] for row in uninterrupted.last("sink.parquet", SINK)} == solved
+
+
+def test_evaluations_are_told_once_each_and_drawn(finished, killed):
+    """At the start, every third step and at the end, whatever was killed. That they change nothing the first test shows."""
+    asked = killed.settings["validate"]
+    assert asked == {"benchmark": "chain", "k": 2, "every": 3}
+    problems = read_problems(manifest.read(finished / "benchmarks/chain/data.json").file("problems.parquet"))
+    told = lines(killed.file("log/validation.jsonl"))
+    assert [line["step"] for line in told] == [0, 3, 6, killed.settings["steps"]]
+    for line in told:
+        right = line["avg"] * len(problems) * asked["k"]
+        assert right == pytest.approx(round(right), abs=1e-3)
+        assert 0 < line["response_tokens"] <= line["response_tokens_max"] <= killed.settings["max_response"]
+    results = json.loads((finished / "report/results.json").read_text())
+    (drawn,) = [row for row in results["curves"] if row["metric"] == "avg"]
+    assert (drawn["stage"], drawn["benchmark"], drawn["k"]) == (KILLED_STAGE, "chain", 2)
+    assert drawn["values"] == [line["avg"] for line in told]
+    assert "core: avg@2 on chain" in (finished / "report/index.html").read_text()

@@ -142,6 +142,17 @@ def test_measured_lengths_and_times_take_the_place_of_guesses(v2, tmp_path):
     assert known.tokens == (800_000, 800_000) and known.measured == 7.0 and guessed.tokens[0] > 1e8
 
 
+def test_evaluations_during_rl_are_paid_for(v2):
+    """V2's stage of 300 steps: 31 evaluations of 30 problems, 8 responses each; the update costs what it did."""
+    stage = v2.recipe.small_rl.rl["grpo"]
+    without, with_them = (
+        v2._rl("grpo", stage.model_copy(update={"validation": asked})) for asked in (None, stage.validation)
+    )
+    shortest = 0.25 * stage.max_response
+    assert with_them.tokens[0] - without.tokens[0] == pytest.approx(31 * 30 * 8 * shortest)
+    assert with_them.flops == without.flops and 1 < with_them.seconds[0] / without.seconds[0] < 1.1
+
+
 def test_the_profile_is_held_against_the_plan(v2):
     profile = Profile(ROOT / "cluster/config.yaml")
     assert profile.reserved("grpo").gpus == 32 and profile.reserved("traces").gpus == 8

@@ -15,13 +15,13 @@ from small_rl.rl_step import Memory, Response, Rollout, accuracies, finished
 from small_rl.step_metrics import Trajectory
 
 UID = itertools.count()
+LIMIT = 4  # tokens of a response
 CORE = SimpleNamespace(cap=0.5, min_support=1, update="online", denominator="current", guard="none")
 
 
-def settings(core=None, min_informative=None):
-    return SimpleNamespace(
-        core=core, substitution=None if min_informative is None else SimpleNamespace(min_informative=min_informative)
-    )
+def settings(core=None, min_informative=None, overlong=None):
+    substitution = None if min_informative is None else SimpleNamespace(min_informative=min_informative)
+    return SimpleNamespace(core=core, substitution=substitution, overlong=overlong, max_response=LIMIT)
 
 
 def group(problem: str, outcomes: str, steps: str = "") -> list[Rollout]:
@@ -29,7 +29,7 @@ def group(problem: str, outcomes: str, steps: str = "") -> list[Rollout]:
     uid = f"uid {next(UID)}"
     return [
         Rollout(
-            Trajectory(uid, problem, mark == "1", "exact" if mark == "1" else "different", tuple(steps), 2),
+            Trajectory(uid, problem, mark == "1", "exact" if mark == "1" else "different", tuple(steps), 2, False),
             [1, 2],
             Response([10 + i, 20 + i], [-0.5, -0.25], 3),
         )
@@ -53,7 +53,7 @@ def test_nothing_on_changes_nothing():
     assert rewards(groups) == [[1.0, 0.0], [0.0, 0.0]]
     assert [[r.response for r in found] for found in groups] == [[r.response for r in found] for found in batch]
     assert numbers["accuracy"] == 0.25 and numbers["zero_variance"] == 0.5
-    assert not {"rescued", "substituted", "zero_variance_after"} & set(numbers)
+    assert not {"rescued", "substituted", "zero_variance_after", "length_penalty"} & set(numbers)
 
 
 def test_a_rescued_rollout_has_reward_one_and_no_log_probs():
@@ -123,6 +123,23 @@ def test_wrong_groups_with_different_process_rewards_are_informative():
     assert numbers["consensus_size"] == 2.0 and numbers["consensus_empty"] == 0.5 and numbers["capped"] == 0.0
 
 
+def test_length_is_paid_for_after_cores_rewards_and_by_a_rescued_response_too():
+    sets = ConsensusSets(1)
+    sets.add("p", "ab")
+    memory = Memory(sets, sets.sizes(), sink_with("q", 1))  # the kept response has 3 tokens
+    batch = [group("p", "10", "ax"), group("q", "00")]
+    paying = settings(CORE, overlong=SimpleNamespace(penalty=0.4, buffer=4))
+    groups, numbers = finished(batch, 2, paying, memory, Random(0))
+    assert rewards(groups)[0] == [pytest.approx(0.8), pytest.approx(0.3)]  # 1 and 0.5, less 0.4 * 2 / 4
+    assert sorted(rewards(groups)[1]) == [
+        pytest.approx(-0.2),
+        pytest.approx(0.7),
+    ]  # 0, and the rescued 1 less 0.4 * 3 / 4
+    assert numbers["length_penalty"] == pytest.approx(0.2) and numbers["capped"] == pytest.approx(1 / 3)
+    assert numbers["process_reward"] == pytest.approx(0.5 / 3)  # of the steps alone
+    assert numbers["reward"] == pytest.approx((1 + 0.5) / 4 - 0.2) and numbers["accuracy"] == 0.25
+
+
 batches = st.lists(st.tuples(st.sampled_from("pqrs"), st.text("01", min_size=3, max_size=3)), min_size=1, max_size=6)
 
 
@@ -134,5 +151,5 @@ def test_shapes_and_log_stay(batch, min_informative, seed):
     assert [len(found) for found in made] == [3] * len(batch) and made == run()[0]
     assert numbers["zero_variance_after"] <= numbers["zero_variance"]
     assert all(len({r.trajectory.problem for r in found}) == 1 for found in made)
-    assert all(0 <= share <= 1 for share in numbers.values() if share != numbers["response_tokens"])
+    assert all(0 <= share <= 1 for name, share in numbers.items() if "tokens" not in name)
     assert accuracies(groups)["accuracy"] == [marks.count("1") / 3 for _, marks in batch]

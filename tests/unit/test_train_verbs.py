@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from polaris.errors import UserError
 from polaris.records import CONSENSUS, read_rows, write_rows
@@ -82,19 +83,37 @@ def test_start_sets(tmp_path):
 
 
 def test_step_metrics():
-    made = [("g1", True, "exact"), ("g1", False, "different"), ("g2", False, "timeout"), ("g2", False, "no_think")]
-    trajectories = [Trajectory(group, "p", ok, reason, ("x",) * ok, 10) for group, ok, reason in made]
-    numbers = step_metrics(trajectories, [1.0, 0.3, 0.0, 0.0])
+    made = [("g1", True, "exact"), ("g1", False, "different"), ("g2", False, "timeout"), ("g2", False, "crashed")]
+    trajectories = [
+        Trajectory(group, "p", ok, reason, ("x",) * ok, tokens, tokens == 22)
+        for (group, ok, reason), tokens in zip(made, (6, 8, 4, 22), strict=True)
+    ]
+    numbers = step_metrics(trajectories, [1.0, 0.3, 0.0, 0.0], [0.0] * 4)
     assert numbers["accuracy"] == 0.25 and numbers["reward"] == pytest.approx(0.325)
     assert numbers["process_reward"] == pytest.approx(0.1)
-    assert numbers["zero_variance"] == 0.5 and numbers["grading_failures"] == 0.25
-    assert numbers["response_steps"] == 0.25 and numbers["response_tokens"] == 10
+    assert numbers["zero_variance"] == 0.5 and numbers["grading_failures"] == 0.5 and numbers["timeouts"] == 0.25
+    assert numbers["response_steps"] == 0.25 and numbers["truncated"] == 0.25
+    assert numbers["response_tokens"] == 10 and numbers["response_tokens_max"] == 22
+    paid = step_metrics(trajectories, [1.0, 0.3, 0.0, 0.0], [0.0, 0.0, 0.0, 0.4])
+    assert paid["reward"] == pytest.approx(0.225) and paid["process_reward"] == pytest.approx(0.1)
+    assert paid["zero_variance"] == 0.0 and paid["accuracy"] == 0.25
+
+
+def test_an_evaluation_is_due_at_the_start_every_so_often_at_the_end_and_once(tmp_path):
+    log = tmp_path / "validation.jsonl"
+    log.write_text('{"step": 0}\n{"step": 4}\n')
+    stage = yaml.safe_load((ROOT / "configs/laptop.yaml").read_text())["small_rl"]["rl"]["grpo"]
+    values = {key: value for key, value in stage.items() if key not in ("start", "drop_easy", "overlap")}
+    asked = RlTraining.model_validate(values | {"steps": 10, "validate": {"benchmark": "chain", "k": 2, "every": 4}})
+    due = [step for step in range(11) if train_rl.evaluation_due(asked, log, step)]
+    assert due == [8, 10]  # after a kill between a checkpoint and its evaluation
+    log.write_text("")
+    assert train_rl.evaluation_due(asked, log, 0) and not train_rl.evaluation_due(asked, log, 1)
+    assert not train_rl.evaluation_due(RlTraining.model_validate(values), log, 0)
 
 
 def test_the_temperature_of_a_search(tmp_path):
     """Its number, from the file that the search publishes; a stage of the command line must name it."""
-    import yaml
-
     from polaris import manifest
 
     stage = yaml.safe_load((ROOT / "configs/laptop.yaml").read_text())["small_rl"]["rl"]["grpo"]

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from configs import recipe
 from polaris.settings import validated
 from small_rl import verl_config
-from small_rl.settings import FormatSft, RlStage, RlTraining, Substitution
+from small_rl.format_settings import FormatSft
+from small_rl.settings import Overlong, RlStage, RlTraining, Substitution, Validation
 
 hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILES = verl_config.RlFiles(
-    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "ray", "c"))
+    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "ray", "c", "b", "v"))
 )
 
 
@@ -77,6 +78,28 @@ def test_options_of_the_loss():
     assert not config.algorithm.norm_adv_by_std_in_grpo and config.polaris.masked_from == settings.max_response
     plain = compose("ppo_trainer", verl_config.rl_overrides(rl_stage("laptop", "grpo"), FILES, cpu=True))
     assert plain.actor_rollout_ref.actor.loss_scale_factor is None and plain.polaris.masked_from is None
+    assert plain.polaris.overlong is None
+    paid = settings.model_copy(update={"truncation": Overlong(penalty=0.5, buffer=16)})
+    config = compose("ppo_trainer", verl_config.rl_overrides(paid, FILES, cpu=True))
+    assert dict(config.polaris.overlong) == {"penalty": 0.5, "buffer": 16} and config.polaris.masked_from is None
+    assert config.polaris.max_response == settings.max_response
+
+
+def test_validation():
+    """verl calls it at these steps and asks as the training does; without `validate` nothing of it is on."""
+    off = rl_stage("laptop", "grpo")
+    on = off.model_copy(update={"validation": Validation(benchmark="chain", k=3, every=4)})
+    config = compose("ppo_trainer", verl_config.rl_overrides(on, FILES, cpu=True))
+    asked, rollout = config.actor_rollout_ref.rollout.val_kwargs, config.actor_rollout_ref.rollout
+    assert (asked.n, asked.do_sample) == (3, True) and rollout.n == on.rollouts
+    assert (asked.temperature, asked.top_p, asked.top_k) == (rollout.temperature, rollout.top_p, rollout.top_k)
+    assert (config.trainer.test_freq, config.trainer.val_before_train) == (4, True)
+    assert config.data.val_files == "/a folder/b" and config.data.val_max_samples == -1
+    assert config.polaris.validation == "/a folder/v"
+    later = compose("ppo_trainer", verl_config.rl_overrides(on, FILES, cpu=True, evaluate=False))
+    assert not later.trainer.val_before_train
+    config = compose("ppo_trainer", verl_config.rl_overrides(off, FILES, cpu=True))
+    assert (config.trainer.test_freq, config.trainer.val_before_train, config.data.val_max_samples) == (-1, False, 1)
 
 
 pytestmark = pytest.mark.skipif(VERL is None, reason="verl is not installed")
