@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test unit install clean
+.PHONY: run test unit parity install clean
 
 # --nolock: a killed run goes on with the same command; that no two processes work on one stage, the stages see to.
 run: $(VENV)/installed
@@ -23,6 +23,10 @@ test: $(VENV)/installed
 
 unit: $(VENV)/installed
 	python -m pytest tests/unit tests/parity tests/test_architecture.py
+
+# The generalist's trainer in every layout against one process: the table of docs/generalist.md.
+parity: $(VENV)/installed
+	python -m tests.parity.megatron_layouts
 
 install: $(VENV)/installed
 

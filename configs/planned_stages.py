@@ -33,6 +33,7 @@ ROWS = {
     "MathArena/aime_2025": 30,
     "MathArena/aime_2026": 30,
     "MathArena/hmmt_feb_2025": 30,
+    "ByteDance-Seed/BeyondAIME": 100,
 }
 
 
@@ -262,6 +263,9 @@ class Planner:
             need = total(plan_memory.megatron(self.large, ranks, settings.pack_tokens, settings.recompute))
             nodes = max(1, gpus // settings.layout.processes)
             place = {"nodes": nodes, "tensor": ranks.tensor, "pipeline": ranks.pipeline, "expert": ranks.expert}
+            stages = plan_memory.megatron_stages(self.large, ranks)
+            ends = (stages[0], stages[-1]) if len(set(stages)) > 1 else (None, None)
+            place |= {"virtual_pipeline": 1, "first_layers": ends[0], "last_layers": ends[1]}
             asked = {**settings.layout.model_dump(), **place, "expert_tensor": 1, "context": 1}
             try:
                 other = settings.model_copy(update={"layout": type(settings.layout).model_validate(asked)})

@@ -7,6 +7,7 @@ process has finished and `complete.json` is in it. Only the newest complete one 
 import json
 import random
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,10 @@ from megatron.core.optimizer import USING_PYTORCH_OPTIMIZER, MegatronOptimizer
 from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 from megatron.core.tensor_parallel.random import get_cuda_rng_tracker
 
-from polaris.errors import UserError
+from large_sft.layout import goes_on
+from large_sft.settings import Sft
 from polaris.manifest import replace_file, sync_folder
 
-# Without this the distributed optimizer hands out flattened ranges, which dist_checkpointing 0.16.1 refuses (mapping.py:134).
-METADATA = {
-    "distrib_optim_sharding_type": "dp_reshardable",
-    "singleton_local_shards": True,
-    "chained_optim_avoid_prefix": True,
-}
 COMPLETE = "complete.json"
 
 
@@ -36,10 +32,11 @@ COMPLETE = "complete.json"
 class Training:
     """What a checkpoint holds. `data`: digest of the plan of packs, so that no other data is continued with."""
 
-    model: torch.nn.Module
+    chunks: Sequence[torch.nn.Module]
     optimizer: MegatronOptimizer
     scheduler: OptimizerParamScheduler
     data: str
+    settings: Sft
 
 
 def newest(folder: Path) -> Path | None:
@@ -56,12 +53,15 @@ def save(folder: Path, step: int, training: Training) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
     dist.barrier()
-    state = _sharded(training, is_loading=False)
-    state |= {"step": step, "scheduler": training.scheduler.state_dict(), "data": training.data}
-    dist_checkpointing.save(state, str(partial), content_metadata=METADATA)
+    settings = training.settings
+    metadata = _metadata(settings.reshardable)
+    state = _sharded(training, metadata, is_loading=False)
+    state |= {"step": step, "scheduler": training.scheduler.state_dict(), "random": _random_object(_random_state())}
+    dist_checkpointing.save(state, str(partial), content_metadata=metadata)
     dist.barrier()
     if dist.get_rank() == 0:
-        replace_file(partial / COMPLETE, json.dumps({"step": step, "data": training.data}) + "\n")
+        about = {"data": training.data, "layout": settings.layout.model_dump(), "reshardable": settings.reshardable}
+        replace_file(partial / COMPLETE, json.dumps(about) + "\n")
         partial.rename(final)
         sync_folder(folder)
         for old in folder.glob("step-*"):
@@ -71,32 +71,58 @@ def save(folder: Path, step: int, training: Training) -> None:
 
 @torch.no_grad()
 def load(checkpoint: Path, training: Training) -> int:
-    """Restore everything in place; returns the step reached. Raises UserError for another plan of packs."""
-    if json.loads((checkpoint / COMPLETE).read_text())["data"] != training.data:
-        raise UserError(f"{checkpoint}: it belongs to other data or another batch size; remove it to start again")
+    """Restore everything in place; returns the step reached. Raises UserError where that cannot be (`layout.goes_on`).
+
+    In another layout everything but the random numbers, which the training uses for nothing.
+    """
+    about = json.loads((checkpoint / COMPLETE).read_text())
+    same = goes_on(about, training.data, training.settings.layout, checkpoint)
     if USING_PYTORCH_OPTIMIZER:
         _allocate_adam_state(training.optimizer)
-    state = dist_checkpointing.load(_sharded(training, is_loading=True), str(checkpoint))
-    result = training.model.load_state_dict(state["model"], strict=False)
-    # Only the unused extra state of Transformer Engine's modules may be absent.
-    absent = [key for key in (result.missing_keys + result.unexpected_keys if result else []) if "_extra" not in key]
-    if absent:
-        raise RuntimeError(f"{checkpoint}: weights do not match: {absent[:5]}")
+        _supply_adam_steps(training.optimizer)
+    wanted = _sharded(training, _metadata(about["reshardable"]), is_loading=True)
+    if same:
+        wanted["random"] = _random_object(None)
+    state = dist_checkpointing.load(wanted, str(checkpoint))
+    for number, chunk in enumerate(training.chunks):
+        result = chunk.load_state_dict(state[f"model{number}"], strict=False)
+        # Only the unused extra state of Transformer Engine's modules may be absent.
+        absent = [
+            key for key in (result.missing_keys + result.unexpected_keys if result else []) if "_extra" not in key
+        ]
+        if absent:
+            raise RuntimeError(f"{checkpoint}: weights do not match: {absent[:5]}")
     training.optimizer.load_state_dict(state["optimizer"])
     if USING_PYTORCH_OPTIMIZER:
         _restore_adam_steps(training.optimizer)
     training.scheduler.load_state_dict(state["scheduler"])
-    _set_random_state(state["random"])
+    if same:
+        _set_random_state(state["random"])
     return state["step"]
 
 
-def _sharded(training: Training, is_loading: bool) -> dict[str, Any]:
-    state: dict[str, Any] = {"model": training.model.sharded_state_dict(metadata=METADATA)}
-    # The optimizer reads the model's entries to find its own, and must not add to them.
-    state["optimizer"] = training.optimizer.sharded_state_dict(dict(state), is_loading=is_loading, metadata=METADATA)
-    random_state = None if is_loading else _random_state()
-    state["random"] = ShardedObject("random", random_state, (dist.get_world_size(),), (dist.get_rank(),))
-    return state
+def _metadata(reshardable: bool) -> dict[str, Any]:
+    """How the optimizer is written: each rank its own part, or tensors of the model that any layout can cut.
+
+    Without it the distributed optimizer hands out flattened ranges, which dist_checkpointing 0.16.1 refuses
+    (mapping.py:134).
+    """
+    return {
+        "distrib_optim_sharding_type": "fully_reshardable" if reshardable else "dp_reshardable",
+        "singleton_local_shards": True,
+        "chained_optim_avoid_prefix": True,
+    }
+
+
+def _sharded(training: Training, metadata: dict[str, Any], is_loading: bool) -> dict[str, Any]:
+    models = {f"model{i}": chunk.sharded_state_dict(metadata=metadata) for i, chunk in enumerate(training.chunks)}
+    # The optimizer reads the models' entries to find its own, and must not add to them.
+    optimizer = training.optimizer.sharded_state_dict(dict(models), is_loading=is_loading, metadata=metadata)
+    return {**models, "optimizer": optimizer}
+
+
+def _random_object(state: dict[str, Any] | None) -> ShardedObject:
+    return ShardedObject("random", state, (dist.get_world_size(),), (dist.get_rank(),))
 
 
 def _random_state() -> dict[str, Any]:
@@ -117,15 +143,15 @@ def _set_random_state(state: dict[str, Any]) -> None:
     get_cuda_rng_tracker().set_states(state["tracker"])
 
 
-def _torch_optimizers(optimizer: MegatronOptimizer) -> list[torch.optim.Optimizer]:
-    """The plain optimizers inside: a mixture with expert parallelism has a second one for the experts."""
+def _optimizers(optimizer: MegatronOptimizer) -> list[MegatronOptimizer]:
+    """The optimizers inside: a mixture with expert parallelism has a second one for the experts."""
     chained = getattr(optimizer, "chained_optimizers", [optimizer])
-    return [part.optimizer for part in chained if part.optimizer is not None]
+    return [part for part in chained if part.optimizer is not None]
 
 
 def _allocate_adam_state(optimizer: MegatronOptimizer) -> None:
     """torch's AdamW has no state before its first step; distrib_optimizer.py:642 of 0.16.1 asserts that it has."""
-    for plain in _torch_optimizers(optimizer):
+    for plain in (part.optimizer for part in _optimizers(optimizer)):
         for group in plain.param_groups:
             for parameter in group["params"]:
                 if not plain.state[parameter]:
@@ -136,10 +162,22 @@ def _allocate_adam_state(optimizer: MegatronOptimizer) -> None:
                     }
 
 
+def _supply_adam_steps(optimizer: MegatronOptimizer) -> None:
+    """Reshardable checkpoints of 0.16.1 hold no step, which torch's AdamW has (distrib_optimizer.py:940, KeyError).
+
+    A zero is put in its place, for `_restore_adam_steps` sets all of them after the load.
+    """
+    for part in _optimizers(optimizer):
+        put = part._set_main_param_and_optimizer_states
+        part._set_main_param_and_optimizer_states = lambda parameter, tensors, put=put: put(
+            parameter, {"step": torch.zeros(()), **tensors}
+        )
+
+
 def _restore_adam_steps(optimizer: MegatronOptimizer) -> None:
     """0.16.1 loses torch AdamW's step counters: they are loaded into the groups, while the state keeps zeros that all
     parameters share (distrib_optimizer.py:818-825), so that the bias correction would start again, silently."""
-    for plain in _torch_optimizers(optimizer):
+    for plain in (part.optimizer for part in _optimizers(optimizer)):
         for group in plain.param_groups:
             for parameter in group["params"]:
                 plain.state[parameter]["step"] = torch.tensor(float(group["step"]))

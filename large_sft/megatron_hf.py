@@ -8,7 +8,7 @@ Both the local spec's and Transformer Engine's parameter names are known.
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,9 +96,9 @@ def _tensor_ranks(of: Source) -> tuple[int, int, dist.ProcessGroup]:
 
 
 @torch.no_grad()
-def load(model: GPTModel, weights: Weights) -> None:
-    """Copy this process's slices of the Hugging Face weights into the model."""
-    for parameter, of in _sources(model):
+def load(chunks: Sequence[GPTModel], weights: Weights) -> None:
+    """Copy this process's slices of the Hugging Face weights into its chunks of the model."""
+    for model, (parameter, of) in ((chunk, pair) for chunk in chunks for pair in _sources(chunk)):
         rank, size, _ = _tensor_ranks(of)
         slices = [weights.slice(name) for name in of.names]
         if of.cut == WHOLE:
@@ -164,9 +164,9 @@ def _owned(model: GPTModel) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 @torch.no_grad()
-def returned(model: GPTModel, base: Weights) -> Iterator[tuple[str, torch.Tensor]]:
+def returned(chunks: Sequence[GPTModel], base: Weights) -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors that this process has to write, one by one, in host memory and the base's types."""
-    for owned, tensor in _owned(model):
+    for model, (owned, tensor) in ((chunk, pair) for chunk in chunks for pair in _owned(chunk)):
         names = [owned]
         if owned == "model.embed_tokens.weight" and model.share_embeddings_and_output_weights:
             names += base.names & {"lm_head.weight"}
@@ -175,7 +175,7 @@ def returned(model: GPTModel, base: Weights) -> Iterator[tuple[str, torch.Tensor
 
 
 @torch.no_grad()
-def export(model: GPTModel, out: Path, base: Weights, shard_bytes: float) -> None:
+def export(chunks: Sequence[GPTModel], out: Path, base: Weights, shard_bytes: float) -> None:
     """Write the model to `out` in the base's layout and types: configuration files, shards, the index last.
 
     Raises UserError when the written tensors are not exactly the base's.
@@ -200,7 +200,7 @@ def export(model: GPTModel, out: Path, base: Weights, shard_bytes: float) -> Non
             shard.clear()
             size, parts = 0, parts + 1
 
-    for name, tensor in returned(model, base):
+    for name, tensor in returned(chunks, base):
         if size + tensor.nbytes > shard_bytes:
             flush()
         shard[name], size = tensor, size + tensor.nbytes

@@ -5,9 +5,11 @@ load-balancing loss counts every token of a trace and no padding; since gradient
 weighs its coefficient times tokens / response tokens.
 """
 
+import itertools
 import json
 import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from megatron.core import parallel_state
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads
 from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer
@@ -28,8 +29,9 @@ from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
 from megatron.core.transformer.module import Float16Module
 
 from large_sft import megatron_checkpoint, megatron_hf, megatron_model
-from large_sft.layout import packs_per_batch
-from large_sft.megatron_train import Job
+from large_sft.context import own_tokens, room
+from large_sft.layout import packs_per_batch, rooms
+from large_sft.megatron_train import STOP, Job
 from large_sft.packing import Pack, plan
 from large_sft.settings import Placed, Sft
 from large_sft.tokens import Traces, read_traces
@@ -39,15 +41,18 @@ from polaris.manifest import digest_of, replace_file
 
 
 def run(job: Job) -> None:
-    """Train to the last step, resuming where a checkpoint is, and write the model."""
+    """Train to the last step, resuming where a checkpoint is, and write the model; or save and return where asked to."""
     settings = Sft.model_validate(job.settings)
     start_processes(settings)
     trainer = Trainer(job, settings)
+    signal.signal(signal.SIGUSR1, trainer.warned)
     reached = trainer.resume()
     for step in range(reached + 1, len(trainer.packs_SK) + 1):
         trainer.step(step)
-        if step % settings.save_every == 0:
+        if trainer.must_stop or step % settings.save_every == 0:
             megatron_checkpoint.save(Path(job.state), step, trainer.training)
+        if trainer.must_stop:
+            return dist.destroy_process_group()
     megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
     dist.destroy_process_group()
 
@@ -62,6 +67,7 @@ def start_processes(settings: Placed) -> None:
     parallel_state.initialize_model_parallel(
         tensor_model_parallel_size=layout.tensor,
         pipeline_model_parallel_size=layout.pipeline,
+        virtual_pipeline_model_parallel_size=megatron_model.chunks_of(settings),
         context_parallel_size=layout.context,
         expert_model_parallel_size=layout.expert,
         expert_tensor_parallel_size=layout.expert_tensor,
@@ -73,31 +79,36 @@ def start_processes(settings: Placed) -> None:
 
 
 class Trainer:
-    """Model, optimizer and data of one process."""
+    """Model, optimizer and data of one process.
+
+    bare, chunks: the pipeline stage's chunks of layers, as built and as trained; must_stop: somebody has asked the
+    training to end after this step, and every process knows it
+    """
 
     def __init__(self, job: Job, settings: Sft):
         self.job, self.settings = job, settings
         self.base = Weights(Path(job.start), "pt")
         self.traces = read_traces(Path(job.tokens))
         self.packs_SK = plan(
-            self.traces.lengths_R.tolist(),
+            rooms(self.traces.lengths_R.tolist(), settings.layout),
             settings.pack_tokens,
             packs_per_batch(settings),
             settings.epochs,
             np.random.default_rng(settings.seed),
         )
-        self.bare = megatron_model.build(architecture(Path(job.start)), settings)
+        self.must_stop = self._warned = False
+        self.bare = megatron_model.build(architecture(Path(job.start)), settings, settings.loss_chunk)
         megatron_hf.load(self.bare, self.base)
-        self.config = self.bare.config
+        self.config = self.bare[0].config
         ddp = DistributedDataParallelConfig(grad_reduce_in_fp32=True, use_distributed_optimizer=True)
-        wrapped = Float16Module(self.config, self.bare) if self.config.bf16 else self.bare
-        self.model = DistributedDataParallel(self.config, ddp, wrapped)
-        self.optimizer = get_megatron_optimizer(_optimizer_config(settings), [self.model])
+        wrapped = [Float16Module(self.config, chunk) for chunk in self.bare] if self.config.bf16 else self.bare
+        self.chunks = [DistributedDataParallel(self.config, ddp, chunk) for chunk in wrapped]
+        self.optimizer = get_megatron_optimizer(_optimizer_config(settings), self.chunks)
         self.config.finalize_model_grads_func = finalize_model_grads
         self.config.grad_scale_func = self.optimizer.scale_loss
         self.scheduler = _scheduler(self.optimizer, settings, steps=len(self.packs_SK))
         self.training = megatron_checkpoint.Training(
-            self.model, self.optimizer, self.scheduler, data=digest_of([self.packs_SK, settings.pack_tokens])
+            self.chunks, self.optimizer, self.scheduler, digest_of([self.packs_SK, settings.pack_tokens]), settings
         )
         self.forward_backward = get_forward_backward_func()
 
@@ -112,18 +123,24 @@ class Trainer:
         dist.barrier()
         return step
 
+    def warned(self, number: int, frame: Any) -> None:
+        """Signal handler: the training is to end after the step at hand."""
+        self._warned = True
+
     def step(self, step: int) -> None:
         """One optimizer step (counted from 1) on its planned packs. Raises UserError when the loss is not a number."""
         started = time.monotonic()
         packs = self.packs_SK[step - 1]
         replica, replicas = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
         mine = packs[replica::replicas]
-        self.model.zero_grad_buffer()
+        for chunk in self.chunks:
+            chunk.zero_grad_buffer()
         self.optimizer.zero_grad()
+        batches = [Batch(pack, self.traces, self.settings.pack_tokens) for pack in mine]
         losses = self.forward_backward(
             forward_step_func=self._forward,
-            data_iterator=iter([Batch(pack, self.traces, self.settings.pack_tokens) for pack in mine]),
-            model=self.model,
+            data_iterator=[iter(batches) for _ in self.chunks],
+            model=self.chunks,
             num_microbatches=len(mine),
             seq_length=self.settings.pack_tokens,
             micro_batch_size=1,
@@ -162,44 +179,48 @@ class Trainer:
         return output, loss
 
     def _over_processes(self, losses: list[torch.Tensor]) -> tuple[float, float]:
-        """Sum of the loss and of the loss tokens over the global batch, on every process."""
+        """Sum of the loss and of the loss tokens over the global batch, and whether to stop, on every process."""
         device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else "cpu"
-        sums = torch.zeros(2, dtype=torch.double, device=device)
+        sums = torch.zeros(3, dtype=torch.double, device=device)
         if losses and parallel_state.get_tensor_model_parallel_rank() == 0:
-            sums += torch.stack(losses).sum(0)
+            sums[:2] = torch.stack(losses).sum(0)
+        sums[2] = self._warned or (dist.get_rank() == 0 and (Path(self.job.state) / STOP).exists())
         dist.all_reduce(sums)
+        self.must_stop = bool(sums[2])
         return float(sums[0]), float(sums[1])
 
 
 class Batch:
-    """One pack as the model wants it; every tensor [1, pack_tokens].
+    """One pack as the model wants it; every tensor [1, pack_tokens / context]: this rank's own tokens.
 
     labels: the next token of the same trace; mask: 1 where that token belongs to the response; padding: true where no
-    trace is (an empty pack keeps one real position, for the load-balancing loss divides by their number)
+    trace is (an empty pack keeps one real position, for the load-balancing loss divides by their number); edges: of the
+    traces with what fills them up to their `room`, in the whole pack
     """
 
     def __init__(self, pack: Pack, traces: Traces, capacity: int):
         rows = [torch.from_numpy(traces.row(row)).long() for row in pack]
-        lengths = [len(row) for row in rows]
-        used = sum(lengths)
-        ids, labels, mask, positions = (torch.zeros(capacity, dtype=torch.long) for _ in range(4))
-        start = 0
-        for row, tokens in zip(pack, rows, strict=True):
+        ranks, rank = parallel_state.get_context_parallel_world_size(), parallel_state.get_context_parallel_rank()
+        lengths = [room(len(row), ranks) for row in rows]
+        if sum(lengths) < capacity:
+            lengths.append(capacity - sum(lengths))
+        self.edges = [0, *itertools.accumulate(lengths)]
+        ids, labels, mask = (torch.zeros(capacity, dtype=torch.long) for _ in range(3))
+        padding = torch.ones(capacity, dtype=torch.bool)
+        for row, tokens, start in zip(pack, rows, self.edges, strict=False):
             end = start + len(tokens)
             ids[start:end] = tokens
             labels[start : end - 1] = tokens[1:]
             mask[start + int(traces.prompt_tokens_R[row]) - 1 : end - 1] = 1
-            positions[start:end] = torch.arange(len(tokens))
-            start = end
-        if used < capacity:
-            lengths.append(capacity - used)
-            positions[used:] = torch.arange(capacity - used)
-        padding = torch.arange(capacity) >= max(1, used)
+            padding[start:end] = False
+        padding[0] = False
+        positions = torch.cat([torch.arange(length) for length in lengths])
+        own = torch.from_numpy(own_tokens(self.edges, ranks, rank))
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.ids, self.labels, self.mask, self.positions, self.padding = (
-            tensor[None].to(device) for tensor in (ids, labels, mask.float(), positions, padding)
+            tensor[own][None].to(device) for tensor in (ids, labels, mask.float(), positions, padding)
         )
-        edges = F.pad(torch.tensor(lengths).cumsum(0), (1, 0)).int().to(device)
+        edges = torch.tensor(self.edges, dtype=torch.int32, device=device)
         # The true longest length: with the pack's own, RoPE would take positions from the pack's start
         # (megatron/core/models/common/embeddings/rope_utils.py, case 1).
         longest = max(lengths)

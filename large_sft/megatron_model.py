@@ -4,6 +4,7 @@ The layer spec is chosen here and nowhere else: Transformer Engine where CUDA is
 with our packed attention. The Transformer Engine branch was written from megatron-core's code and has not been run.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from megatron.core.transformer import TransformerConfig
 from megatron.core.transformer.transformer_block import TransformerBlockSubmodules
 
 from large_sft.megatron_local import local_spec
+from large_sft.megatron_loss import ChunkedLossModel
 from large_sft.qwen3 import Qwen3
 from large_sft.settings import Placed
 
@@ -32,6 +34,11 @@ ON_CPU = {
     "moe_grouped_gemm": False,
 }
 ON_GPU = {"moe_grouped_gemm": True, "moe_permute_fusion": True, "apply_rope_fusion": True}
+
+
+def chunks_of(settings: Placed) -> int | None:
+    """Chunks of layers on a pipeline stage as megatron-core wants it: None for one."""
+    return settings.layout.virtual_pipeline if settings.layout.virtual_pipeline > 1 else None
 
 
 def transformer_config(model: Qwen3, settings: Placed) -> TransformerConfig:
@@ -64,6 +71,9 @@ def transformer_config(model: Qwen3, settings: Placed) -> TransformerConfig:
         tensor_model_parallel_size=layout.tensor,
         sequence_parallel=layout.tensor > 1,
         pipeline_model_parallel_size=layout.pipeline,
+        virtual_pipeline_model_parallel_size=chunks_of(settings),
+        num_layers_in_first_pipeline_stage=layout.first_layers,
+        num_layers_in_last_pipeline_stage=layout.last_layers,
         context_parallel_size=layout.context,
         calculate_per_token_loss=True,
         **(_mixture(model, settings) if model.experts else {}),
@@ -98,28 +108,34 @@ def _mixture(model: Qwen3, settings: Placed) -> dict[str, Any]:
     }
 
 
-def layer_spec(config: TransformerConfig) -> TransformerBlockSubmodules:
+def layer_spec(config: TransformerConfig, chunk: int | None) -> TransformerBlockSubmodules:
     """Transformer Engine's modules on a GPU, our local ones on a CPU."""
     if torch.cuda.is_available():
-        return get_gpt_decoder_block_spec(config, use_transformer_engine=True, normalization="RMSNorm")
-    return local_spec(config)
+        return get_gpt_decoder_block_spec(config, use_transformer_engine=True, normalization="RMSNorm", vp_stage=chunk)
+    return local_spec(config, chunk)
 
 
-def build(model: Qwen3, settings: Placed) -> GPTModel:
-    """The part of the model that lies on this process, its weights still to be read.
+def build(model: Qwen3, settings: Placed, loss_chunk: int | None = None) -> list[GPTModel]:
+    """The part of the model that lies on this process, its weights still to be read: one GPTModel per chunk of layers.
 
     parallel_state and the random number trackers must be initialised.
     """
     config = transformer_config(model, settings)
-    built = GPTModel(
-        config=config,
-        transformer_layer_spec=layer_spec(config),
-        vocab_size=model.vocabulary,
-        max_sequence_length=settings.pack_tokens,
-        pre_process=parallel_state.is_pipeline_first_stage(),
-        post_process=parallel_state.is_pipeline_last_stage(),
-        share_embeddings_and_output_weights=model.tied,
-        position_embedding_type="rope",
-        rotary_base=model.rope_base,
-    )
-    return built.cuda() if torch.cuda.is_available() else built
+    kind = partial(ChunkedLossModel, loss_chunk=loss_chunk) if loss_chunk else GPTModel
+    chunks = []
+    for chunk in range(settings.layout.virtual_pipeline):
+        stage = chunk if chunks_of(settings) else None
+        built = kind(
+            config=config,
+            transformer_layer_spec=layer_spec(config, stage),
+            vocab_size=model.vocabulary,
+            max_sequence_length=settings.pack_tokens,
+            pre_process=parallel_state.is_pipeline_first_stage(ignore_virtual=False, vp_stage=stage),
+            post_process=parallel_state.is_pipeline_last_stage(ignore_virtual=False, vp_stage=stage),
+            share_embeddings_and_output_weights=model.tied,
+            position_embedding_type="rope",
+            rotary_base=model.rope_base,
+            vp_stage=stage,
+        )
+        chunks.append(built.cuda() if torch.cuda.is_available() else built)
+    return chunks

@@ -16,13 +16,16 @@ from typing import Any
 from polaris.child import PR_SET_PDEATHSIG
 from polaris.errors import UserError
 
+STOP = "stop"  # file in Job.state: the training is to end after the step at hand
+
 
 @dataclass(frozen=True)
 class Job:
     """What the verb asks for.
 
     settings: the verb's section as plain values; start: model directory; tokens: tokens.parquet; state: folder of the
-    checkpoints; out: model directory to write; metrics: one JSON line per step
+    checkpoints and of the request
+    to stop; out: model directory to write; metrics: one JSON line per step
     """
 
     settings: dict[str, Any]

@@ -33,6 +33,9 @@ class Layout(Section):
     expert: Count
     expert_tensor: Count
     context: Count
+    virtual_pipeline: Annotated[Count, Field(description="chunks of layers on each pipeline stage, visited in turn")]
+    first_layers: Annotated[Count | None, Field(description="layers of the first pipeline stage; null: as the others")]
+    last_layers: Annotated[Count | None, Field(description="layers of the last pipeline stage; null: as the others")]
 
     @model_validator(mode="after")
     def _divides(self) -> "Layout":
@@ -46,6 +49,9 @@ class Layout(Section):
         # megatron-core 0.16.1 does not sum expert gradients over tensor ranks then: wrong gradients, silently.
         if self.expert == 1 and self.tensor != self.expert_tensor:
             raise ValueError(f"expert: 1 needs expert_tensor ({self.expert_tensor}) equal to tensor ({self.tensor})")
+        for name, off in (("virtual_pipeline", 1), ("first_layers", None), ("last_layers", None)):
+            if self.pipeline == 1 and getattr(self, name) != off:
+                raise ValueError(f"{name}: {getattr(self, name)} needs several pipeline stages")
         return self
 
 
@@ -72,7 +78,12 @@ class Sft(Placed):
     weight_decay: Annotated[float, Field(ge=0)]
     betas: tuple[Fraction, Fraction]
     grad_clip: Annotated[float, Field(gt=0)]
+    loss_chunk: Annotated[
+        Count | None,
+        Field(description="tokens whose logits exist at a time, computed twice; null: all of a pack, once"),
+    ]
     save_every: Annotated[Count, Field(description="steps between resumable checkpoints")]
+    reshardable: Annotated[bool, Field(description="checkpoints go on in another layout, for host memory when saving")]
     shard_gb: Annotated[float, Field(gt=0, le=50, description="largest exported shard, GB")]
 
 

@@ -11,6 +11,9 @@ from polaris import child
 from polaris.errors import UserError
 from polaris.nodes import free_port, on_every_node, this_node
 
+# Lines of torchrun's report on what has failed.
+RANK = re.compile(r"\s*rank\s*: (\d+) ")
+ENDED = re.compile(r"\s*traceback : Signal \d+ \((?!SIGTERM)(SIG\w+)\)")
 CAUSE = re.compile(r"error: (.+)|(?:\[rank\d+\]: )?((?:\w+\.)*\w*(?:Error|Exception): .+)")
 
 
@@ -19,6 +22,8 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
     nodes, processes = settings.layout.nodes, settings.layout.processes
     head = "127.0.0.1" if nodes == 1 else this_node()
     command = [
+        # Slurm's warning to all processes must not end torchrun; the ranks have a handler for it (megatron_loop.py).
+        *("env", "--ignore-signal=USR1"),
         *(sys.executable, "-m", "torch.distributed.run"),
         *("--nnodes", str(nodes), "--nproc-per-node", str(processes)),
         *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{head}:{free_port(head)}", "--rdzv-id", job.parent.name),
@@ -31,10 +36,17 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
         "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // processes)),
     }
     causes: list[str] = []
+    rank = ""
 
     def heard(line: str) -> None:
+        nonlocal rank
         if match := CAUSE.match(line):
             causes.append(match[match.lastindex])
+        elif match := RANK.match(line):
+            rank = match[1]
+        elif match := ENDED.match(line):
+            # It had no time to say why; what the others said about its absence is no cause.
+            causes.insert(0, f"rank {rank} was ended by {match[1]}: out of memory, or by somebody's hand")
         else:
             follow(line)
 

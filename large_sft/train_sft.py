@@ -4,9 +4,13 @@ The work is done by `large_sft.megatron_train` in torchrun's processes; here are
 launch, the progress and the publication. The same command continues after a kill.
 """
 
+import contextlib
 import dataclasses
 import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +37,7 @@ def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
     if settings.min_learning_rate > settings.learning_rate:
         raise UserError("min_learning_rate: it is above learning_rate")
     return plan(
-        traces.lengths_R.tolist(),
+        layout.rooms(traces.lengths_R.tolist(), settings.layout),
         settings.pack_tokens,
         layout.packs_per_batch(settings),
         settings.epochs,
@@ -49,6 +53,21 @@ def check_gate(stage: Stage) -> None:
     if not same or gate.inputs["start"]["content"] != stage.inputs["start"].content:
         what = "layout" if not same else "start model"
         raise UserError(f"{gate.path}: this gate was passed with another {what}; run large_sft.check_conversion again")
+
+
+@contextlib.contextmanager
+def asked_to_stop(request: Path) -> Iterator[None]:
+    """Within the block SIGTERM and SIGUSR1 (Slurm's warning) become the file `request`: a step ends, and is saved."""
+
+    def ask(number: int, frame: Any) -> None:
+        request.write_text(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main() -> None:
@@ -75,6 +94,8 @@ def main() -> None:
             metrics=str(metrics),
         )
         job.write_text(json.dumps(dataclasses.asdict(asked)))
+        stop = stage.state / megatron_train.STOP
+        stop.unlink(missing_ok=True)
         progress = Progress(stage.name, len(packs_SK))
 
         def follow(line: str) -> None:
@@ -82,8 +103,15 @@ def main() -> None:
                 values = json.loads(line)
                 progress.update(values["step"], f"loss {values['loss']:.4f}")
 
-        launch(megatron_train.__name__, job, settings, stage.log / "torchrun.log", follow)
+        with asked_to_stop(stop):
+            launch(megatron_train.__name__, job, settings, stage.log / "torchrun.log", follow)
         steps = [json.loads(line) for line in metrics.read_text().splitlines()]
+        if not any((stage.partial / "model").glob("*")):
+            by = stop.read_text() if stop.exists() else signal.SIGUSR1.name
+            raise UserError(
+                f"{by}: stopped after step {steps[-1]['step']} of {len(packs_SK)}, which is saved; "
+                f"the same command goes on from there"
+            )
         stage.publish(
             metrics={
                 "loss": steps[-1]["loss"],

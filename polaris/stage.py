@@ -16,7 +16,7 @@ Folders of a stage `runs/<run>/<stage>/`:
   model/ *.parquet ...           what it describes, moved here from `new.partial/` by rename
   log/                           engine output, training curves; in the manifest, but not in its content digest;
                                  emptied by a clean start
-  state/<fingerprint>/           resumable work; another fingerprint (settings, inputs, code) starts clean; removed
+  state/<fingerprint>/           resumable work; another fingerprint (settings but those of HOW, inputs, code) starts clean; removed
                                  when the stage has published
   state/lock                     held while a process works on the stage
 """
@@ -56,6 +56,9 @@ TOOLS = (
 )
 
 
+# Top-level keys that say how and for how long a stage works and not what comes of it: resumable work outlives their change.
+# A verb that cannot go on in another layout says so itself.
+HOW = frozenset({"layout", "limit", "reshardable"})
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -253,6 +256,7 @@ def _described(path: Path, digests: dict[str, str] | None = None) -> dict[str, A
 
 def fingerprint(settings: dict[str, Any], inputs: Mapping[str, Manifest | list[Manifest]], code: str) -> str:
     """What resumable work belongs to: it is gone on with only under the same settings, inputs and code."""
+    settings = {key: value for key, value in settings.items() if key not in HOW}
     return manifest.digest_of([settings, {name: content(value) for name, value in inputs.items()}, code])
 
 

@@ -1,7 +1,9 @@
-"""Run under torchrun by test_megatron.py: several checks in one start of megatron-core.
+"""Run under torchrun by megatron_layouts.py: several checks in one start of megatron-core.
 
-usage: megatron_checks.py JOB STEPS [MODEL ...]: with the layout of JOB, its model is read and written again to `out`, and
-STEPS steps are trained; each further MODEL (one process only) is read, written to MODEL/again, and asked for its logits.
+usage: megatron_checks.py JOB STEPS [MODEL ...]: with the layout of JOB, its model is read and written again to `out`, a pack's
+loss is compared with its traces', and STEPS steps are trained, from the checkpoint in `state` if there is one; otherwise a
+checkpoint before the last step is gone on with. Each further MODEL (one process only) is read, written to MODEL/again, and
+asked for its logits. What was seen is in seen.json of `state`.
 """
 
 import json
@@ -10,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
 from large_sft import megatron_cpu
 
 megatron_cpu.install()
 
-from large_sft import megatron_hf, megatron_loop, megatron_model
+from large_sft import megatron_checkpoint, megatron_hf, megatron_loop, megatron_model
 from large_sft.megatron_train import Job
 from large_sft.settings import Sft
 from large_sft.tokens import Traces
@@ -29,25 +32,19 @@ def traces(rows: list[list[int]], prompt_tokens: list[int]) -> Traces:
 
 
 def forward(model: torch.nn.Module, batch: megatron_loop.Batch, labels: bool) -> torch.Tensor:
-    return model(
-        input_ids=batch.ids,
-        position_ids=batch.positions,
-        attention_mask=None,
-        labels=batch.labels if labels else None,
-        packed_seq_params=batch.packed,
-    )
+    return model(**batch.inputs(), labels=batch.labels if labels else None)
 
 
 @torch.no_grad()
 def inspect(folder: Path, settings: Sft) -> None:
     """Round trip, logits of the first prompt, and the loss of a pack against the loss of its traces one by one."""
     weights = Weights(folder, "pt")
-    model = megatron_model.build(architecture(folder), settings)
-    megatron_hf.load(model, weights)
-    megatron_hf.export(model, folder / "again", weights, 2e5)
+    chunks = megatron_model.build(architecture(folder), settings)
+    megatron_hf.load(chunks, weights)
+    megatron_hf.export(chunks, folder / "again", weights, 2e5)
     rows = load_file(folder.parent / "prompts.safetensors")["ids"].tolist()
     lengths, prompts = [len(row) for row in rows], [3 + 5 * i for i in range(len(rows))]
-    few = traces(rows, prompts)
+    few, model = traces(rows, prompts), chunks[0]
     logits = forward(model, megatron_loop.Batch((0,), few, lengths[0]), labels=False)
     together = megatron_loop.Batch(tuple(range(len(rows))), few, sum(lengths) + 7)
     packed = (forward(model, together, labels=True) * together.mask).sum()
@@ -58,19 +55,61 @@ def inspect(folder: Path, settings: Sft) -> None:
     save_file({name: tensor.contiguous() for name, tensor in out.items()}, folder / "seen.safetensors")
 
 
+@torch.no_grad()
+def packed_and_single(trainer: megatron_loop.Trainer) -> list[float]:
+    """The mean loss of the first step's fullest pack, together and trace by trace, through the layout's own schedule."""
+    pack = max(trainer.packs_SK[0], key=len)
+    stages = trainer.settings.layout.pipeline
+    losses = []
+    for packs in ([pack], [(row,) for row in pack]):
+        packs += [()] * (-len(packs) % stages)  # chunks of layers want a multiple of the stages
+        batches = [megatron_loop.Batch(one, trainer.traces, trainer.settings.pack_tokens) for one in packs]
+        reported = trainer.forward_backward(
+            forward_step_func=trainer._forward,
+            data_iterator=[iter(batches) for _ in trainer.chunks],
+            model=trainer.chunks,
+            num_microbatches=len(batches),
+            seq_length=trainer.settings.pack_tokens,
+            micro_batch_size=1,
+            forward_only=True,
+        )
+        total, count = trainer._over_processes(reported)
+        losses.append(total / count)
+    return losses
+
+
+def goes_on_alike(job: Job, settings: Sft, trainer: megatron_loop.Trainer, last: int) -> bool:
+    """Whether another trainer, from the checkpoint, has the same weights after the last step, to the bit, on every rank."""
+    again = megatron_loop.Trainer(job, settings)
+    assert again.resume() == last - 1
+    again.step(last)
+    pairs = [zip(a.parameters(), b.parameters(), strict=True) for a, b in zip(trainer.bare, again.bare, strict=True)]
+    same = torch.tensor(float(all(torch.equal(a, b) for chunk in pairs for a, b in chunk)))
+    dist.all_reduce(same, op=dist.ReduceOp.MIN)
+    return bool(same)
+
+
 def main() -> None:
     job, steps = Job(**json.loads(Path(sys.argv[1]).read_text())), int(sys.argv[2])
     settings = Sft.model_validate(job.settings)
     megatron_loop.start_processes(settings)
     trainer = megatron_loop.Trainer(job, settings)
     megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
-    for step in range(1, steps + 1):
+    packed, single = packed_and_single(trainer)
+    reached = trainer.resume()
+    for step in range(reached + 1, steps + 1):
         trainer.step(step)
+        if step == steps - 1:
+            megatron_checkpoint.save(Path(job.state), step, trainer.training)
     decay = {group["weight_decay"] for group in trainer.optimizer.param_groups if group["wd_mult"] == 0}
     assert decay == {0.0}, f"weight decay of the norms: {decay}"
+    resumed = None if reached else goes_on_alike(job, settings, trainer, steps)
+    if dist.get_rank() == 0:
+        seen = {"packed": packed, "single": single, "resumed": resumed}
+        (Path(job.state) / "seen.json").write_text(json.dumps(seen))
     for folder in sys.argv[3:]:
         inspect(Path(folder), settings)
-    torch.distributed.destroy_process_group()
+    dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -3,156 +3,67 @@
 Tiny random models; every start of torchrun serves several checks.
 """
 
+import contextlib
 import itertools
 import json
-import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
+import psutil
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from large_sft import megatron_cpu
-from large_sft.megatron_train import Job
 from large_sft.weights import Weights
-from polaris import child, manifest
-from polaris.records import TOKENS, write_rows
+from polaris import manifest
 from polaris.tiny_tokenizer import build_tokenizer
-
-STEPS = 5
-VOCABULARY = 512
-SETTINGS = {
-    "epochs": 1.0,
-    "batch_tokens": 512,
-    "pack_tokens": 128,
-    "learning_rate": 1e-3,
-    "min_learning_rate": 1e-4,
-    "warmup": 0.25,
-    "weight_decay": 0.1,
-    "betas": [0.9, 0.95],
-    "grad_clip": 1.0,
-    "aux_loss": 0.001,
-    "precision": "fp32",
-    "recompute": "none",
-    "save_every": 2,
-    "shard_gb": 0.0003,
-    "limit": 300,
-    "seed": 1,
-}
-ONE = {"processes": 1, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 1, "expert_tensor": 1, "context": 1}
-EP2 = {**ONE, "processes": 2, "expert": 2}
-
-
-def tiny(folder: Path, experts: int, tied: bool) -> Path:
-    """A random Qwen3-MoE, or a dense Qwen3, far enough from its initial values that every weight matters."""
-    from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
-
-    torch.manual_seed(0)
-    sizes = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": 64,
-        "intermediate_size": 96,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 32,
-        "max_position_embeddings": 4096,
-        "tie_word_embeddings": tied,
-    }
-    if experts:
-        mixture = {
-            "moe_intermediate_size": 48,
-            "num_experts": experts,
-            "num_experts_per_tok": 2,
-            "norm_topk_prob": True,
-        }
-        model = Qwen3MoeForCausalLM(Qwen3MoeConfig(**sizes, **mixture))
-    else:
-        model = Qwen3ForCausalLM(Qwen3Config(**sizes))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1) if parameter.ndim == 1 else parameter.mul_(3)
-    model.save_pretrained(folder, max_shard_size="300KB")
-    return folder
-
-
-def published(folder: Path, name: str) -> Path:
-    files = {str(p.relative_to(folder)): {"size": p.stat().st_size, "xxh3": ""} for p in folder.rglob("*.*")}
-    path = folder / name
-    empty = {"settings": {}, "inputs": {}, "tools": {}, "steps": {}, "metrics": {}}
-    values = {"stage": folder.name, "module": "test", "files": files, "code": "", "seconds": 0.0, **empty}
-    manifest.write(manifest.Manifest(path=path, **values))
-    return path
+from tests.parity.megatron_layouts import (
+    CP2,
+    EP2,
+    ONE,
+    PP2_VPP2,
+    SETTINGS,
+    TP2_EP2,
+    checks,
+    differences,
+    make_inputs,
+    same_weights,
+)
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """Manifests of the start and the data."""
+    """The folder with the manifests of start and data; a layout's checks leave their results in a folder beside them."""
     folder = tmp_path_factory.mktemp("megatron")
-    tiny(folder / "base" / "model", experts=8, tied=False)
-    tiny(folder / "dense" / "model", experts=0, tied=True)
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(20, 100, 33)
-    rows = [
-        {
-            "problem_id": str(i),
-            "input_ids": rng.integers(0, VOCABULARY, n).tolist(),
-            "prompt_tokens": int(rng.integers(1, n - 5)),
-        }
-        for i, n in enumerate(lengths)
-    ]
-    (folder / "data").mkdir()
-    write_rows(folder / "data" / "tokens.parquet", rows, TOKENS)
-    ids = torch.from_numpy(rng.integers(0, VOCABULARY, (3, 40)))
-    for name in ("base", "dense"):
-        save_file({"ids": ids}, folder / name / "prompts.safetensors")
-    published(folder / "base", "checkpoint.json")
-    published(folder / "data", "data.json")
+    make_inputs(folder)
     return folder
-
-
-def checks(inputs: Path, name: str, layout: dict, *models: Path, **settings) -> list[dict]:
-    """Run megatron_checks.py in `layout`; the metrics of its steps."""
-    out = inputs / name
-    out.mkdir()
-    values = {
-        "settings": {**SETTINGS, **settings, "layout": layout},
-        "start": str(inputs / "base" / "model"),
-        "tokens": str(inputs / "data" / "tokens.parquet"),
-        "state": str(out),
-        "out": str(out / "model"),
-        "metrics": str(out / "metrics.jsonl"),
-    }
-    assert set(values) == set(Job.__dataclass_fields__)
-    job = out / "job.json"
-    job.write_text(json.dumps(values))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
-    command += ["--nproc-per-node", str(layout["processes"]), str(Path(__file__).with_name("megatron_checks.py"))]
-    environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    child.run([*command, str(job), "3", *map(str, models)], out / "log", environment, limit=300)
-    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
 def one(inputs):
     """One process: three steps, and a look at both models."""
-    return checks(inputs, "one", ONE, inputs / "base" / "model", inputs / "dense" / "model")
+    return checks(inputs, inputs / "one", ONE, inputs / "base" / "model", inputs / "dense" / "model")
+
+
+# The cheap half of megatron_layouts.ROWS: what the others are made of.
+LAYOUTS = {
+    "experts": (EP2, {"recompute": "full", "loss_chunk": 48, "reshardable": True}),
+    "context": (CP2, {}),
+    "chunks": (PP2_VPP2, {}),
+}
 
 
 @pytest.fixture(scope="module")
-def two(inputs):
-    """Experts on two processes, with everything recomputed in the backward pass."""
-    return checks(inputs, "two", EP2, recompute="full")
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    a, b = Weights(one, "pt"), Weights(other, "pt")
-    return a.names == b.names and all(torch.equal(a.slice(n)[:], b.slice(n)[:]) for n in a.names)
+def laid_out(inputs):
+    """The metrics of the layouts' steps."""
+    return {name: checks(inputs, inputs / name, layout, **more) for name, (layout, more) in LAYOUTS.items()}
 
 
 def test_every_patch_of_the_cpu_shim_is_still_needed():
@@ -179,27 +90,36 @@ def test_a_pack_has_the_loss_of_its_traces_one_by_one(inputs, one, name):
     assert seen["packed"].item() == pytest.approx(seen["single"].item(), rel=1e-6)
 
 
-def test_weights_survive_the_round_trip(inputs, one, two):
+def test_weights_survive_the_round_trip(inputs, one, laid_out):
     start = inputs / "base" / "model"
-    for again in (start / "again", inputs / "one" / "model", inputs / "two" / "model"):
+    for again in (start / "again", inputs / "one" / "model", *(inputs / name / "model" for name in LAYOUTS)):
         assert same_weights(start, again), again
         assert (again / "config.json").read_bytes() == (start / "config.json").read_bytes()
         assert max(shard.stat().st_size for shard in again.glob("*.safetensors")) < 0.32e6
     assert same_weights(inputs / "dense" / "model", inputs / "dense" / "model" / "again")
-    assert len(list((inputs / "two" / "model").glob("model-00001-*.safetensors"))) > 1
+    assert len(list((inputs / "experts" / "model").glob("model-00001-*.safetensors"))) > 1
 
 
-def test_experts_on_two_processes_train_as_on_one(one, two):
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_trains_as_one_process(inputs, one, laid_out, name):
+    assert max(differences(one, laid_out[name])) <= 1e-6
     assert [step["step"] for step in one] == [1, 2, 3]
-    for a, b in zip(one, two, strict=True):
-        assert a["loss"] == pytest.approx(b["loss"], rel=1e-6)
-        assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-6)
-        assert (a["learning_rate"], a["loss_tokens"]) == (b["learning_rate"], b["loss_tokens"])
     assert one[0]["learning_rate"] == SETTINGS["learning_rate"]
+    seen = json.loads((inputs / name / "seen.json").read_text())
+    assert seen["packed"] == pytest.approx(seen["single"], rel=1e-6)
+    assert seen["resumed"] is True, "from its checkpoint it has other weights"
+
+
+def test_a_reshardable_checkpoint_goes_on_in_another_layout(inputs, one, laid_out):
+    """Two steps with the experts on two processes, the third with every tensor on both."""
+    again = shutil.copytree(inputs / "experts", inputs / "resharded", ignore=shutil.ignore_patterns("model"))
+    found = checks(inputs, again, TP2_EP2, reshardable=True)
+    assert found[:2] == laid_out["experts"][:2]
+    assert max(differences(one, found)) <= 1e-6
 
 
 def command(inputs: Path, name: str) -> list[str]:
-    settings = json.dumps({**SETTINGS, "layout": EP2})
+    settings = json.dumps({**SETTINGS, "layout": EP2, "epochs": 3.0, "save_every": 5})
     flags = [
         "--settings",
         settings,
@@ -244,26 +164,67 @@ def test_the_gate_stops_a_model_that_the_precision_cannot_hold(inputs):
     assert not (inputs / "narrow" / "data.json").exists()
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(inputs, two):
+@contextlib.contextmanager
+def started(inputs: Path, name: str, lines: int) -> Iterator[subprocess.Popen]:
+    """The training under way, when its log of steps has so many lines."""
+    metrics = inputs / name / "log" / "metrics.jsonl"
+    process = subprocess.Popen(command(inputs, name), stderr=subprocess.PIPE, text=True)
+    try:
+        while not metrics.exists() or len(metrics.read_text().splitlines()) < lines:
+            assert process.poll() is None, f"it ended before step {lines}: {process.stderr.read()}"
+            time.sleep(0.01)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def ranks(process: subprocess.Popen) -> dict[int, psutil.Process]:
+    """The processes that torchrun, the verb's only child, has started."""
+    (torchrun,) = psutil.Process(process.pid).children()
+    return {int(rank.environ()["RANK"]): rank for rank in torchrun.children()}
+
+
+def saving(state: Path, since: float) -> bool:
+    """Whether a save has begun since then, and not ended."""
+    with contextlib.suppress(OSError):
+        return any(path.stat().st_ctime >= since for path in state.glob("step-*.partial"))
+    return False
+
+
+def test_a_training_stopped_in_every_way_goes_on_to_the_same_weights(inputs):
+    """Asked to stop; a rank killed; all killed while they save. Each time the same command goes on."""
     whole, broken = inputs / "whole", inputs / "broken"
     subprocess.run(command(inputs, "whole"), check=True)
-    process = subprocess.Popen(command(inputs, "broken"))
-    while not (found := list(broken.glob("state/*/step-*/complete.json"))):
-        assert process.poll() is None, "it ended before it could be killed"
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert "step-000002" in {path.parent.name for path in found}  # on a slow machine a later one may be there, too
+    planned = manifest.read(whole / "checkpoint.json").steps["planned"]
+
+    with started(inputs, "broken", lines=1) as process:
+        process.send_signal(signal.SIGTERM)
+        told = process.communicate(timeout=120)[1]
+    reached = int(re.search(rf"SIGTERM: stopped after step (\d+) of {planned}, which is saved", told)[1])
+    (state,) = (path.parent.parent for path in broken.glob(f"state/*/step-{reached:06d}/complete.json"))
+
+    with started(inputs, "broken", lines=reached + 1) as process:
+        alive = ranks(process)
+        alive[1].kill()
+        told = process.communicate(timeout=60)[1]
+        assert "error: rank 1 was ended by SIGKILL" in told
+        assert not any(rank.is_running() for rank in alive.values())
+
+    since = time.time()
+    with started(inputs, "broken", lines=reached) as process:
+        while not saving(state, since):
+            assert process.poll() is None, "it ended before it could be killed while saving"
+            time.sleep(0.001)
+    assert list(state.glob("step-*.partial"))
     assert not (broken / "checkpoint.json").exists()
     subprocess.run(command(inputs, "broken"), check=True)
 
     a, b = (manifest.read(folder / "checkpoint.json") for folder in (whole, broken))
-    assert a.steps == b.steps == {"planned": STEPS, "reached": STEPS}
+    assert a.steps == b.steps == {"planned": planned, "reached": planned}
     assert same_weights(a.model, b.model) and not same_weights(a.model, inputs / "base" / "model")
     assert a.content == b.content
     lines = [[json.loads(line) for line in m.file("log/metrics.jsonl").read_text().splitlines()] for m in (a, b)]
     for line in itertools.chain(*lines):
         del line["seconds"]
     assert lines[0] == lines[1]
-    log = (broken / "log" / "torchrun.log").read_text()
-    assert log.count('{"step": 1,') == 1 and log.count(f'{{"step": {STEPS},') == 1

@@ -118,7 +118,8 @@ def test_the_published_cost_of_v2_lies_in_the_range_of_its_rl_stages(v2):
 
 
 def test_a_layout_that_does_not_fit_is_refused_with_one_that_does(v2):
-    layout = {"processes": 8, "nodes": 8, "tensor": 2, "pipeline": 2, "expert": 8, "expert_tensor": 1, "context": 1}
+    layout = {"processes": 8, "nodes": 8, "tensor": 2, "pipeline": 2, "expert": 8, "expert_tensor": 1, "context": 1,
+              "virtual_pipeline": 1, "first_layers": None, "last_layers": None}  # fmt: skip
     sft = v2.recipe.large_sft.sft.model_copy(update={"layout": type(v2.recipe.large_sft.sft.layout)(**layout)})
     one = v2._sft(sft)
     assert "GiB per GPU, it has 79.6: weights" in one.wrong[0]

@@ -34,7 +34,8 @@ CONFIG = {
     "hidden_act": "silu",
     "tie_word_embeddings": False,
 }
-LAYOUT = {"processes": 2, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 2, "expert_tensor": 1, "context": 1}
+LAYOUT = {"processes": 2, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 2, "expert_tensor": 1, "context": 1,
+          "virtual_pipeline": 1, "first_layers": None, "last_layers": None}  # fmt: skip
 SETTINGS = {
     "epochs": 1.0,
     "batch_tokens": 64,
@@ -49,7 +50,9 @@ SETTINGS = {
     "precision": "fp32",
     "recompute": "none",
     "layout": LAYOUT,
+    "loss_chunk": None,
     "save_every": 5,
+    "reshardable": False,
     "shard_gb": 1.0,
     "limit": 60,
     "seed": 0,
@@ -109,7 +112,18 @@ def test_the_context_bounds_traces_too(tmp_path):
     ("changes", "message"),
     [
         ({"layout": {**LAYOUT, "processes": 3, "expert": 3}}, "layout.expert: 3 does not divide the model's 4 experts"),
-        ({"layout": {**LAYOUT, "context": 2, "expert": 1}}, "layout.context: 2: context parallelism is not supported"),
+        (
+            {"layout": {**LAYOUT, "context": 2}, "pack_tokens": 18},
+            "pack_tokens: 18 is not a multiple of 4, which .*layout.context 2",
+        ),
+        (
+            {"layout": {**LAYOUT, "pipeline": 2, "expert": 1, "first_layers": 2}},
+            "2 stages cannot share .* 2 layers .* first_layers 2",
+        ),
+        (
+            {"layout": {**LAYOUT, "pipeline": 2, "expert": 1, "virtual_pipeline": 2}},
+            "virtual_pipeline: 2 does not divide .* 1 layers",
+        ),
         ({"layout": {**LAYOUT, "tensor": 2}}, "layout.tensor: 2 does not divide the model's 1 key/value heads"),
         ({"batch_tokens": 48}, "batch_tokens: 48 is not a multiple of pack_tokens .16. times the 2"),
         ({"min_learning_rate": 0.01}, "min_learning_rate"),
