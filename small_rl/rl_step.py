@@ -1,7 +1,8 @@
 """One RL step between grading and training: what is remembered, rewarded, replaced and told.
 
 The order is the meaning: accuracy by the outcome alone, then CORE's rewards and the growth of its sets, then what length
-costs, then rescue, then substitution. So a rescued or copied rollout is never counted as the model's own success, and never feeds the sets.
+costs, then rescue, then substitution. So a rescued or copied rollout is never counted as the model's own success, and never
+feeds the sets.
 Legend: _P group of the step's batch, _G rollout of a group, _T token.
 """
 
@@ -11,6 +12,7 @@ from random import Random
 from statistics import fmean
 from typing import Protocol
 
+from polaris.answers import FAILURES
 from small_rl import core, overlong
 from small_rl.core import ConsensusSets, core_rewards
 from small_rl.overlong import length_penalty
@@ -73,6 +75,23 @@ def accuracies(groups_P: Sequence[Sequence[Rollout]]) -> dict[str, list]:
         "problems": [group[0].trajectory.problem for group in groups_P],
         "accuracy": [fmean(rollout.trajectory.correct for rollout in group) for group in groups_P],
     }
+
+
+def check_graded(groups_P: Sequence[Sequence[Rollout]], allowed: float, step: int) -> dict[str, float]:
+    """`ungraded`: share of the groups none of whose answers could be graded. They count as wrong, which is not known.
+
+    Raises RuntimeError when more of the step's answers than `allowed` could not be graded, naming such problems.
+    """
+    failed_PG = [[rollout.trajectory.reason in FAILURES for rollout in group] for group in groups_P]
+    lost = [group[0].trajectory.problem for group, failed_G in zip(groups_P, failed_PG, strict=True) if all(failed_G)]
+    share = fmean(failed for failed_G in failed_PG for failed in failed_G)
+    if share > allowed:
+        named = f", all of problem {' and '.join(lost[:5])}" if lost else ""
+        raise RuntimeError(
+            f"step {step}: {share:.1%} of the answers could not be graded (timeouts and crashes{named}); "
+            f"grading.max_failures is {allowed:.1%}"
+        )
+    return {"ungraded": len(lost) / len(groups_P)}
 
 
 def finished(

@@ -22,7 +22,7 @@ from polaris.records import ACCURACY, CONSENSUS, read_problems, read_rows, write
 from polaris.sections import Grading
 from polaris.settings import read_section
 from polaris.stage import Stage, run_verb
-from small_rl import verl_checkpoint, verl_config
+from small_rl import export_gate, verl_checkpoint, verl_config
 from small_rl.core import initial_sets
 from small_rl.settings import Core, RlTraining, SearchedTemperature
 from small_rl.verl_ray_cluster import ray_cluster
@@ -117,7 +117,7 @@ def at_temperature(settings: RlTraining, search: Manifest | None) -> RlTraining:
     return settings.model_copy(update={"temperature": chosen})
 
 
-def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, evaluate: bool) -> None:
+def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: Path, evaluate: bool) -> None:
     """Run verl until all steps are done; a line of progress for each line of metrics.jsonl."""
     cpu = on_cpu()
     progress = Progress(stage.name, settings.steps)
@@ -138,8 +138,8 @@ def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, evalu
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
     env = verl_config.environment(cpu)
     cpus = verl_config.logical_cpus(settings) if cpu else None
-    with ray_cluster(settings.nodes, settings.ranks, cpus, files.ray, stage.log / "ray.log", env) as found:
-        child.run(command, stage.log / "verl.log", env | found, settings.limit, follow)
+    with ray_cluster(settings.nodes, settings.ranks, cpus, ray, stage.log / "ray.log", env) as env:
+        child.run(command, stage.log / "verl.log", env, settings.limit, follow)
 
 
 def evaluation_due(settings: RlTraining, log: Path, done: int) -> bool:
@@ -189,14 +189,13 @@ def train(stage: Stage) -> None:
     evaluate = evaluation_due(settings, validation, done)
     if done < settings.steps or evaluate:
         with ray_folder(stage.state) as ray:
-            files = verl_config.RlFiles(
-                start, data_file, checkpoints, metrics, accuracy, ray, sets, benchmark, validation
-            )
-            launch(stage, settings, files, evaluate)
+            files = verl_config.RlFiles(start, data_file, checkpoints, metrics, accuracy, sets, benchmark, validation)
+            launch(stage, settings, files, ray, evaluate)
     reached = verl_checkpoint.last_step(checkpoints)
     folder = verl_checkpoint.step_folder(checkpoints, reached)
     if reached == settings.steps:
-        verl_checkpoint.export(folder / "actor" / "huggingface", start, settings.precision, stage.partial / "model")
+        deviation = export_gate.export(folder, start, settings.precision, stage.partial / "model")
+        stage.say(f"exported; its log-probabilities are within {deviation:.1e} of the actor's")
         if settings.core:
             shutil.copyfile(folder / "consensus.parquet", stage.partial / "consensus.parquet")
         write_rows(stage.partial / "accuracy.parquet", accuracy_rows(accuracy), ACCURACY)
@@ -221,7 +220,7 @@ def write_prompts(path: Path, rows: list[dict[str, Any]]) -> None:
 def print_overrides() -> None:
     """`--print-overrides --settings S`: what verl would be told, with stand-ins for the files."""
     settings = at_temperature(read_section(RlTraining, sys.argv[sys.argv.index("--settings") + 1]), None)
-    names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "ACCURACY", "RAY", "CONSENSUS", "BENCHMARK", "VALIDATION"]
+    names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "ACCURACY", "CONSENSUS", "BENCHMARK", "VALIDATION"]
     print("\n".join(verl_config.rl_overrides(settings, verl_config.RlFiles(*map(Path, names)), on_cpu())))
 
 

@@ -12,6 +12,7 @@ from transfer_queue import KVBatchMeta
 from verl import DataProto
 from verl.utils.debug.metrics import calculate_debug_metrics
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+from verl.workers.utils.padding import response_from_nested
 
 from small_rl.rl_step import Rollout
 
@@ -72,6 +73,26 @@ def with_loss(batch: KVBatchMeta, updates: int, ranks: int) -> tuple[KVBatchMeta
     left_out = {key for run in runs if (keys := set().union(*run)) <= masked for key in keys}
     kept = batch.select_keys([key for key in batch.keys if key not in left_out])
     return kept, len(left_out) // (ranks * share)
+
+
+def log_probs(actor: Any, batch: KVBatchMeta, rows: int) -> list[dict[str, list]]:
+    """The batch's shortest responses, so many or all: tokens of prompt and response, the response's log-probabilities now.
+
+    actor: verl's worker group, asked at temperature 1. `rows` is rounded up to one of each rank.
+    """
+    ranks = max(actor._query_dispatch_info("actor")) + 1
+    own = {key: tag for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding")}
+    keys = sorted(own, key=lambda key: own[key]["seq_len"])[: -(-rows // ranks) * ranks]
+    how = {"calculate_entropy": False, "compute_loss": False, "temperature": 1.0}
+    actor.compute_log_prob(KVBatchMeta(keys, [own[key] for key in keys], PARTITION, extra_info=how))
+    fields = ["prompts", "responses", "response_mask", "log_probs"]
+    data = transfer_queue.kv_batch_get(keys=keys, partition_id=PARTITION, select_fields=fields)
+    said = response_from_nested(data["log_probs"], data["response_mask"])
+    columns = [column.unbind() for column in (data["prompts"], data["responses"], said)]
+    return [
+        {"prompt": prompt.tolist(), "response": response.tolist(), "log_probs": log_probs_T.tolist()}
+        for prompt, response, log_probs_T in zip(*columns, strict=True)
+    ]
 
 
 def row(uid: str, rollout: Rollout, masked_from: int | None) -> dict[str, Any]:

@@ -13,13 +13,9 @@ from small_rl.settings import Overlong, RlTraining
 
 GIB = 2**30
 
-# Ray's logical CPUs of a single node: verl's pool asks for 3 per rank, TransferQueue for 1 + 1, and some are spare.
+# Ray's logical CPUs of a node without GPUs: verl's pool asks for 3 per rank, TransferQueue for 1 + 1, and some are spare.
 # They reserve nothing; but Ray starts idle workers for them, so no more than needed.
 LOGICAL_CPUS_PER_RANK, LOGICAL_CPUS = 3, 4
-
-# Where a single node's Ray and TransferQueue are found. Ray takes 127.0.0.1 for the machine's outer address
-# (ray/_private/services.py, resolve_ip_for_localhost), on which TransferQueue would then serve anyone.
-LOOPBACK = "127.0.0.2"
 
 ON_CPU = {
     "+actor_rollout_ref.model.override_config.attn_implementation": "sdpa",  # no flash-attn
@@ -60,7 +56,6 @@ class RlFiles:
     checkpoints: Path
     metrics: Path
     accuracy: Path
-    ray: Path
     consensus: Path | None = None
     benchmark: Path | None = None
     validation: Path | None = None
@@ -87,6 +82,7 @@ def environment(cpu: bool) -> dict[str, str]:
     return common | {
         "VERL_PLATFORM": "cpu",
         "OMP_NUM_THREADS": "1",  # more threads wait for each other by spinning: twice as slow beside other work
+        "MKL_NUM_THREADS": "1",  # MKL counts for itself; with more threads the last bits of a product change
         "VERL_ENGINE_DEVICE": "cuda",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         # vLLM's CPU backend turns "uni" into "mp", for the sake of its thread binding, unless told this; the engine
@@ -210,17 +206,6 @@ def _trainer(settings: RlTraining, files: RlFiles, cpu: bool) -> dict[str, Any]:
         "trainer.resume_mode": "auto",
         "trainer.default_local_dir": files.checkpoints,
     }
-    if settings.nodes == 1:
-        # "local": a cluster of our own, whatever RAY_ADDRESS says. More nodes: verl_ray_cluster.py's, by RAY_ADDRESS.
-        values |= {
-            "+ray_kwargs.ray_init.address": "local",
-            "+ray_kwargs.ray_init.include_dashboard": False,
-            "+ray_kwargs.ray_init._temp_dir": files.ray,
-            "+ray_kwargs.ray_init._node_ip_address": LOOPBACK,
-        }
-        if cpu:
-            values["ray_kwargs.ray_init.num_cpus"] = logical_cpus(settings)
-            values["+ray_kwargs.ray_init.num_gpus"] = settings.ranks
     return values
 
 

@@ -16,8 +16,9 @@ from verl.trainer.ppo.v1 import PPOTrainerSync
 from polaris.records import CONSENSUS, SINK, read_rows, write_rows
 from small_rl import verl_batch
 from small_rl.core import ConsensusSets
+from small_rl.export_gate import LOG_PROBS, ROWS
 from small_rl.rescue import Sink
-from small_rl.rl_step import Memory, Rollout, accuracies, finished
+from small_rl.rl_step import Memory, Rollout, accuracies, check_graded, finished
 from small_rl.step_metrics import outcome_metrics
 
 POLL = 0.05  # seconds between looks at finished rollouts; verl's 2.0 would double a laptop's step
@@ -61,15 +62,11 @@ class PolarisTrainer(PPOTrainerSync):
     def finish(self, groups: list[list[Rollout]]) -> list[list[Rollout]]:
         """The groups to train on, with their rewards; the accuracy log has what the rollouts achieved by themselves."""
         step = self.global_steps
+        graded = check_graded(groups, self.settings.grading.max_failures, step)
         _append(Path(self.settings.accuracy), {"step": step} | accuracies(groups))
         random = Random(f"seed {self.config.actor_rollout_ref.rollout.seed}, step {step}")
         groups, self.numbers = finished(groups, step, self.settings, self.memory, random)
-        failures, allowed = self.numbers["grading_failures"], self.settings.grading.max_failures
-        if failures > allowed:
-            raise RuntimeError(
-                f"step {step}: {failures:.1%} of the answers could not be graded (timeouts and crashes); "
-                f"grading.max_failures is {allowed:.1%}"
-            )
+        self.numbers |= graded
         return groups
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
@@ -101,7 +98,15 @@ class PolarisTrainer(PPOTrainerSync):
         line["seconds"] = now - self.clock  # since the last line: weight transfer and checkpoint included
         self.clock = now
         _append(Path(self.settings.metrics), {key: round(value, 6) for key, value in line.items()})
+        if self.global_steps == self.total_training_steps:
+            self._record_log_probs(batch)
         return batch
+
+    def _record_log_probs(self, batch: KVBatchMeta) -> None:
+        """What the trained actor says of some of its responses: the exported model must say the same (export_gate.py)."""
+        self._folder().mkdir(parents=True, exist_ok=True)
+        rows = verl_batch.log_probs(self.actor_rollout_wg, batch, ROWS)
+        (self._folder() / LOG_PROBS).write_text(json.dumps(rows))
 
     def _validate(self) -> dict[str, float]:
         """In the place of verl's: the actor answers the benchmark. It is told, and nothing of it is remembered."""

@@ -1,6 +1,8 @@
 """The test recipe runs once in a session; the tests of the pipeline and of the cluster look at its results."""
 
+import json
 import os
+import random
 from pathlib import Path
 
 import hypothesis
@@ -15,10 +17,13 @@ hypothesis.settings.load_profile("polaris")
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
-    """A folder in which configs/test.yaml has run to its report, with one kill -9 in the CORE stage."""
+    """A folder in which configs/test.yaml has run to its report, with two kills -9 at random steps of the CORE stage."""
     folder = tmp_path_factory.mktemp("finished")
-    kill_in_the_middle(folder, folder / "killed.log")
+    kills = sorted(random.sample(range(2, 6), 2))  # of 7 steps; the first has a checkpoint by then
+    (folder / "kills.json").write_text(json.dumps(kills))
+    for number, step in enumerate(kills):
+        kill_in_the_middle(folder, folder / f"killed_{number}.log", step)
     done = snakemake(folder, env={**os.environ, **SECRETS})
     (folder / "continued.log").write_text(done.stdout)
-    assert done.returncode == 0, done.stdout[-8000:]
+    assert done.returncode == 0, f"after kills in the steps that follow {kills}: {done.stdout[-8000:]}"
     return folder / "runs" / "test"

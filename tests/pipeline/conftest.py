@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -47,19 +48,23 @@ def listening(process: psutil.Process) -> list[tuple[str, str]]:
     return sorted(set(found))
 
 
-def kill_in_the_middle(folder: Path, log: Path) -> None:
-    """Start the run and SIGKILL everything of it once the RL stage has done two of its steps."""
+def kill_in_the_middle(folder: Path, log: Path, step: int) -> None:
+    """Start the run and SIGKILL it within the step of the RL stage that follows `step`; nothing of it may stay."""
     metrics = folder / f"runs/test/{KILLED_STAGE}/log/metrics.jsonl"
     with log.open("w") as out:
         environment = {**os.environ, **SECRETS}
         run = subprocess.Popen(command(), cwd=folder, stdout=out, stderr=out, start_new_session=True, env=environment)
         deadline = time.monotonic() + MINUTES * 60
         while run.poll() is None and time.monotonic() < deadline:
-            if metrics.exists() and metrics.read_text().count("\n") >= 2:
-                break  # step 2 has its line, so step 1 has its checkpoint
+            if metrics.exists() and metrics.read_text().count("\n") >= step:
+                break  # the step has its line, so the one before it has its checkpoint
             time.sleep(0.2)
+        time.sleep(random.uniform(0, 2))
         assert run.poll() is None, f"the run ended before the kill:\n{log.read_text()[-6000:]}"
         (folder / "sockets.json").write_text(json.dumps(listening(psutil.Process(run.pid))))
+        processes = psutil.Process(run.pid).children(recursive=True)
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
     assert not (folder / f"runs/test/{KILLED_STAGE}/checkpoint.json").exists()
+    _, left = psutil.wait_procs(processes, timeout=60)
+    assert not left, f"still there after the kill: {left}"

@@ -1,4 +1,4 @@
-"""An RL stage with rescue and substitution: what verl was given, and that a kill leaves no trace in the numbers."""
+"""An RL stage with rescue and substitution: what verl was given, and that kills leave no trace in numbers and weights."""
 
 import collections
 import json
@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from polaris import child, manifest
 from polaris.records import ACCURACY, CONSENSUS, SINK, read_problems, read_rows
 from small_rl import train_rl, verl_checkpoint, verl_config
 from small_rl.settings import RlTraining
+from small_rl.verl_ray_cluster import ray_cluster
 
 from .conftest import KILLED_STAGE
 
@@ -55,24 +58,42 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
     with train_rl.ray_folder(folder) as ray:
         logs = (folder / "metrics.jsonl", folder / "accuracy.jsonl")
         files = verl_config.RlFiles(
-            start.model, folder / "prompts.parquet", folder / "checkpoints", *logs, ray=ray, consensus=sets
+            start.model, folder / "prompts.parquet", folder / "checkpoints", *logs, consensus=sets
         )
         overrides = verl_config.rl_overrides(settings, files, cpu=True) + verl_config.hydra_overrides(folder)
         overrides.append(f"trainer.rollout_data_dir={folder / 'rows'}")
         command = [sys.executable, "-m", "small_rl.verl_main", *overrides]
-        child.run(command, folder / "verl.log", verl_config.environment(cpu=True), settings.limit)
+        own = (
+            settings.ranks,
+            verl_config.logical_cpus(settings),
+            ray,
+            folder / "ray.log",
+            verl_config.environment(cpu=True),
+        )
+        with ray_cluster(1, *own) as env:
+            child.run(command, folder / "verl.log", env, settings.limit)
     rows = {int(path.stem): lines(path) for path in (folder / "rows").glob("*.jsonl")}
     return Run(folder, problems, settings, *map(lines, logs), rows)
 
 
-def test_a_killed_training_has_the_numbers_of_an_uninterrupted_one(finished, killed, uninterrupted):
-    """What was drawn, graded, rescued and copied is the same; entropy and norms to what torch repeats on a busy CPU."""
-    timeless = lambda found: {k: v for k, v in found.items() if k != "seconds"}
+# By rollout engine and actor both: vLLM's last bits depend on which requests share a batch. Nothing is trained on them.
+ENGINE = {"mismatch": 1e-5, "mismatch_max": 1e-4}
+
+
+def test_a_killed_training_is_an_uninterrupted_one(finished, killed, uninterrupted):
+    """Killed twice at random: the same problems in the same order, rollouts, rewards, sets and, bit for bit, weights."""
+    where = f"kills in the steps that follow {json.loads((finished.parents[1] / 'kills.json').read_text())}"
+    exact = lambda found: {key: value for key, value in found.items() if key != "seconds" and key not in ENGINE}
     for ours, theirs in zip(lines(killed.file("log/metrics.jsonl")), uninterrupted.metrics, strict=True):
-        assert timeless(ours) == pytest.approx(timeless(theirs), rel=1e-4, abs=1e-5)
-    assert lines(killed.file("log/accuracy.jsonl")) == uninterrupted.accuracy
-    consensus = read_rows(killed.file("consensus.parquet"), CONSENSUS)
-    assert consensus == uninterrupted.last("consensus.parquet", CONSENSUS)
+        assert exact(ours) == exact(theirs), where
+        assert all(abs(ours[key] - theirs[key]) < allowed for key, allowed in ENGINE.items()), where
+    assert lines(killed.file("log/accuracy.jsonl")) == uninterrupted.accuracy, where
+    assert read_rows(killed.file("consensus.parquet"), CONSENSUS) == uninterrupted.last("consensus.parquet", CONSENSUS)
+    last = verl_checkpoint.step_folder(uninterrupted.folder / "checkpoints", uninterrupted.settings.steps)
+    theirs = load_file(last / "actor/huggingface/model.safetensors")
+    ours = load_file(killed.file("model/model.safetensors"))
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == [], where
 
 
 def test_a_rescued_row_has_reward_one(uninterrupted):

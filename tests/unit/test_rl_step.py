@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from small_rl.core import ConsensusSets
 from small_rl.rescue import Kept, Sink
-from small_rl.rl_step import Memory, Response, Rollout, accuracies, finished
+from small_rl.rl_step import Memory, Response, Rollout, accuracies, check_graded, finished
 from small_rl.step_metrics import Trajectory
 
 UID = itertools.count()
@@ -102,6 +102,32 @@ def test_too_few_informative_groups_are_told():
     groups, numbers = finished(batch, 4, settings(min_informative=0.334), Memory(), Random(0))
     assert [found[0].trajectory.problem for found in groups] == list("pqrs")
     assert numbers["substituted"] == 0.0 and numbers["zero_variance_after"] == 0.75
+
+
+@pytest.mark.parametrize("outcomes", ["00", "11"])
+def test_a_step_without_signal_is_told_and_changes_no_group(outcomes):
+    batch = [group("p", outcomes), group("q", outcomes)]
+    groups, numbers = finished(batch, 4, settings(min_informative=0.334), Memory(sink=Sink()), Random(0))
+    assert numbers["zero_variance"] == numbers["zero_variance_after"] == 1.0
+    assert numbers["substituted"] == numbers["rescued"] == 0.0
+    assert [[r.response for r in found] for found in groups] == [[r.response for r in found] for found in batch]
+
+
+def ungraded(found: list[Rollout], failures: int) -> list[Rollout]:
+    """A group whose first answers could not be graded."""
+    reasons = ["timeout", "crashed"] * failures
+    return [
+        replace(rollout, trajectory=replace(rollout.trajectory, reason=reason))
+        for rollout, reason in zip(found, reasons, strict=False)
+    ][:failures] + found[failures:]
+
+
+def test_a_problem_whose_answers_all_time_out_is_counted_or_stops_the_step():
+    batch = [ungraded(group("p", "0000"), 4), ungraded(group("q", "0001"), 1)]
+    assert check_graded(batch, 0.7, 4) == {"ungraded": 0.5}
+    assert check_graded([group("p", "00")], 0.0, 4) == {"ungraded": 0.0}
+    with pytest.raises(RuntimeError, match="step 4: 62.5% .*, all of problem p.*max_failures is 50.0%"):
+        check_graded(batch, 0.5, 4)
 
 
 def test_a_rescued_group_is_informative():

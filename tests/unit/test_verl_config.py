@@ -1,7 +1,6 @@
 """Our overrides are keys that verl 0.9.1 knows: composed with verl's own YAML files, of a laptop and of a cluster."""
 
 import importlib.util
-import ipaddress
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILES = verl_config.RlFiles(
-    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "ray", "c", "b", "v"))
+    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "c", "b", "v"))
 )
 
 
@@ -114,12 +113,7 @@ def test_laptop_rl():
     assert actor.optim.lr == settings.learning_rate and list(actor.optim.betas) == list(settings.betas)
     assert actor.fsdp_config.mixed_precision.param_dtype == "fp32" and rollout.dtype == "float32"
     assert rollout.log_prob_max_token_len_per_gpu == actor.ppo_max_token_len_per_gpu == settings.micro_tokens
-    assert config.trainer.device == "cpu" and config.ray_kwargs.ray_init.num_gpus == settings.ranks
-    from ray._private.services import resolve_ip_for_localhost
-
-    ray = config.ray_kwargs.ray_init
-    assert ray.address == "local" and not ray.include_dashboard
-    assert ipaddress.ip_address(resolve_ip_for_localhost(ray._node_ip_address)).is_loopback
+    assert config.trainer.device == "cpu" and "address" not in config.ray_kwargs.ray_init
     assert config.trainer.default_local_dir == "/a folder/checkpoints"
     assert dict(config.polaris.core) == settings.core.model_dump(exclude={"consensus"})
 
