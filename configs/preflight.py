@@ -1,6 +1,6 @@
 """`polaris preflight`: what would stop a run later, found in seconds: recipe, inputs, disk, file system, engines, GPUs.
 
-Run it where the stages will run (`srun ... polaris preflight`), for the file system and the GPUs are those of that node.
+The first job of a run, too. It belongs where the stages will run, for the file system and the GPUs are those of that node.
 """
 
 import argparse
@@ -225,7 +225,11 @@ def findings(of: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
     if isinstance(of.inputs.base_small, TinyModel):
         yield disk(run, LEAST)
         return
-    stages = list(Planner(of, gpu, run).stages())
+    try:
+        stages = list(Planner(of, gpu, run).stages())
+    except UserError as error:
+        yield Finding("wrong", "plan", str(error))
+        return
     yield disk(run, sum(one.jobs * one.published for one in stages) + max(one.scratch for one in stages))
     per_node = [stage.ranks for stage in (of.small_rl.format_sft, *of.small_rl.rl.values()) if stage]
     generating = [of.small_rl.difficulty, of.evaluate.generate]
@@ -240,10 +244,11 @@ def main(argv: Sequence[str]) -> None:
     """Command line of `polaris preflight`. Raises UserError when something would stop the run."""
     parser = argparse.ArgumentParser(prog="polaris preflight", description=__doc__)
     parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    parser.add_argument("--run", type=Path, help="folder of the run; without it the recipe's")
     parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="as for `polaris plan`")
     args = parser.parse_args(argv)
     asked = recipe.load(args.configfile)
-    found = [Finding("ok", "recipe", "valid"), *findings(asked, Path("runs") / asked.run, GPUS[args.gpu])]
+    found = [Finding("ok", "recipe", "valid"), *findings(asked, args.run or Path("runs") / asked.run, GPUS[args.gpu])]
     print("\n".join(table([["", "what", "found"], *map(list, found)])))
     if wrong := sum(one.level == "wrong" for one in found):
         raise UserError(f"{wrong} of {len(found)} checks would stop the run")

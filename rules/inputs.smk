@@ -2,6 +2,8 @@
 
 from polaris.sections import FileProblems, MadeProblems, TinyModel
 
+PREFLIGHT = f"{RUN}/preflight.txt"
+
 
 def model_verb(source) -> str:
     return "polaris.make_model" if isinstance(source, TinyModel) else "polaris.fetch_model"
@@ -16,6 +18,16 @@ def problems_file(source) -> list:
     return [source.file] if isinstance(source, FileProblems) else []
 
 
+rule preflight:
+    "The first job: what would stop a run later, found in seconds, before anything is fetched (docs/cluster.md)."
+    output:
+        PREFLIGHT,
+    threads: 1
+    shell:
+        "{PY[polaris]} -m polaris.cli preflight --run {RUN} --configfile {workflow.configfiles} | tee {output}.partial "
+        "&& mv {output}.partial {output}"
+
+
 MODELS = {
     "base_small": RECIPE.inputs.base_small,  # start of the specialist
     "base_large": RECIPE.inputs.base_large,  # the mixture of experts, start of the generalist
@@ -28,6 +40,8 @@ for NAME, SOURCE in MODELS.items():
         rule:
             name:
                 NAME
+            input:
+                preflight=ancient(PREFLIGHT),  # once: a later one makes nothing again
             output:
                 checkpoint_of(NAME),
             params:
@@ -45,6 +59,7 @@ rule problems:
     "Problems as they come, for the stages: `format` (format SFT), `rl`, `distill` (prompts of the traces)."
     input:
         lambda w: problems_file(RECIPE.inputs.problems[w.set]),
+        preflight=ancient(PREFLIGHT),
     output:
         data_of("problems/{set}"),
     params:
@@ -62,6 +77,7 @@ rule benchmarks:
     "Held-out problems of the evaluation."
     input:
         lambda w: problems_file(RECIPE.inputs.benchmarks[w.benchmark]),
+        preflight=ancient(PREFLIGHT),
     output:
         data_of("benchmarks/{benchmark}"),
     params:
