@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from megatron.core import dist_checkpointing
 from megatron.core.dist_checkpointing.mapping import ShardedObject
+from megatron.core.dist_checkpointing.strategies.async_utils import AsyncCallsQueue
 from megatron.core.optimizer import USING_PYTORCH_OPTIMIZER, MegatronOptimizer
 from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 from megatron.core.tensor_parallel.random import get_cuda_rng_tracker
@@ -45,26 +46,54 @@ def newest(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def save(folder: Path, step: int, training: Training) -> None:
-    """Write the checkpoint after `step` and remove what it replaces. All processes call this together."""
-    final = folder / f"step-{step:06d}"
-    partial = final.with_suffix(".partial")
-    if dist.get_rank() == 0:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-    dist.barrier()
-    settings = training.settings
-    metadata = _metadata(settings.reshardable)
-    state = _sharded(training, metadata, is_loading=False)
-    state |= {"step": step, "scheduler": training.scheduler.state_dict(), "random": _random_object(_random_state())}
-    dist_checkpointing.save(state, str(partial), content_metadata=metadata)
-    dist.barrier()
-    if dist.get_rank() == 0:
-        about = {"data": training.data, "layout": settings.layout.model_dump(), "reshardable": settings.reshardable}
+class Saver:
+    """Writes checkpoints while the training goes on. All processes call each method together.
+
+    A forked process of each rank writes what `save` has laid aside; the checkpoint gets its name once all have finished,
+    which `look` and `wait` find out.
+    """
+
+    def __init__(self, folder: Path, training: Training):
+        self.folder, self.training, self.queue = folder, training, AsyncCallsQueue()
+
+    def save(self, step: int) -> None:
+        """Begin the checkpoint after `step`, when the one before is whole."""
+        self.wait()
+        partial = self.folder / f"step-{step:06d}.partial"
+        if dist.get_rank() == 0:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+        dist.barrier()
+        metadata = _metadata(self.training.settings.reshardable)
+        state = _sharded(self.training, metadata, is_loading=False)
+        state |= {"step": step, "scheduler": self.training.scheduler.state_dict()}
+        state |= {"random": _random_object(_random_state())}
+        request = dist_checkpointing.save(state, str(partial), content_metadata=metadata, async_sharded_save=True)
+        request.add_finalize_fn(lambda: self._name(partial))
+        self.queue.schedule_async_request(request)
+
+    def look(self) -> None:
+        """Give a checkpoint its name if it is whole by now. Raises CheckpointingException where it could not be written."""
+        self.queue.maybe_finalize_async_calls(blocking=False)
+
+    def wait(self) -> None:
+        """`look` when it is whole."""
+        self.queue.maybe_finalize_async_calls(blocking=True)
+
+    def _name(self, partial: Path) -> None:
+        """Rename the complete checkpoint and remove what it replaces."""
+        if dist.get_rank():
+            return
+        settings, final = self.training.settings, partial.with_suffix("")
+        about = {
+            "data": self.training.data,
+            "layout": settings.layout.model_dump(),
+            "reshardable": settings.reshardable,
+        }
         replace_file(partial / COMPLETE, json.dumps(about) + "\n")
         partial.rename(final)
-        sync_folder(folder)
-        for old in folder.glob("step-*"):
+        sync_folder(self.folder)
+        for old in self.folder.glob("step-*"):
             if old != final:
                 shutil.rmtree(old)
 

@@ -46,14 +46,18 @@ def run(job: Job) -> None:
     start_processes(settings)
     trainer = Trainer(job, settings)
     signal.signal(signal.SIGUSR1, trainer.warned)
+    saver = megatron_checkpoint.Saver(Path(job.state), trainer.training)
     reached = trainer.resume()
     for step in range(reached + 1, len(trainer.packs_SK) + 1):
         trainer.step(step)
+        saver.look()
         if trainer.must_stop or step % settings.save_every == 0:
-            megatron_checkpoint.save(Path(job.state), step, trainer.training)
+            saver.save(step)
         if trainer.must_stop:
-            return dist.destroy_process_group()
-    megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
+            break
+    saver.wait()
+    if not trainer.must_stop:
+        megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
     dist.destroy_process_group()
 
 

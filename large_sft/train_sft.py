@@ -57,10 +57,14 @@ def check_gate(stage: Stage) -> None:
 
 @contextlib.contextmanager
 def asked_to_stop(request: Path) -> Iterator[None]:
-    """Within the block SIGTERM and SIGUSR1 (Slurm's warning) become the file `request`: a step ends, and is saved."""
+    """Within the block SIGTERM and SIGUSR1 (Slurm's warning) become the file `request`: a step ends, and is saved.
+
+    A second one ends this process, and with it the training.
+    """
 
     def ask(number: int, frame: Any) -> None:
         request.write_text(signal.Signals(number).name)
+        signal.signal(number, signal.SIG_DFL)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:

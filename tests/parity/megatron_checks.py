@@ -7,6 +7,8 @@ asked for its logits. What was seen is in seen.json of `state`.
 """
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -97,10 +99,16 @@ def main() -> None:
     megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
     packed, single = packed_and_single(trainer)
     reached = trainer.resume()
+    saver = megatron_checkpoint.Saver(Path(job.state), trainer.training)
+    signal.signal(signal.SIGUSR1, trainer.warned)
     for step in range(reached + 1, steps + 1):
+        if step == steps and dist.get_rank() == dist.get_world_size() - 1:
+            os.kill(os.getpid(), signal.SIGUSR1)
         trainer.step(step)
+        assert trainer.must_stop == (step == steps), "the warning of one rank is every rank's"
         if step == steps - 1:
-            megatron_checkpoint.save(Path(job.state), step, trainer.training)
+            saver.save(step)  # written while the last step changes the weights
+    saver.wait()
     decay = {group["weight_decay"] for group in trainer.optimizer.param_groups if group["wd_mult"] == 0}
     assert decay == {0.0}, f"weight decay of the norms: {decay}"
     resumed = None if reached else goes_on_alike(job, settings, trainer, steps)

@@ -147,10 +147,11 @@ def gate(inputs: Path, name: str, layout: dict, **settings) -> list[str]:
     return [sys.executable, "-m", "large_sft.check_conversion", *flags, "--out", str(inputs / name / "data.json")]
 
 
-def test_the_gate_lets_an_unchanged_model_through(inputs):
+@pytest.mark.parametrize(("name", "layout"), [("gate_tensor", TP2_EP2), ("gate_context", CP2)])
+def test_the_gate_lets_an_unchanged_model_through(inputs, name, layout):
     build_tokenizer().save_pretrained(inputs / "base" / "model")
-    subprocess.run(gate(inputs, "gate", {**EP2, "tensor": 2}), check=True)
-    done = manifest.read(inputs / "gate" / "data.json")
+    subprocess.run(gate(inputs, name, layout), check=True)
+    done = manifest.read(inputs / name / "data.json")
     base = Weights(inputs / "base" / "model", "pt")
     tensors = json.loads(done.file("tensors.json").read_text())
     assert set(tensors) == base.names and done.metrics["tensors"] == len(base.names)
@@ -206,6 +207,7 @@ def test_a_training_stopped_in_every_way_goes_on_to_the_same_weights(inputs):
 
     with started(inputs, "broken", lines=reached + 1) as process:
         alive = ranks(process)
+        alive[0].parent().send_signal(signal.SIGUSR1)  # as Slurm warns every process: torchrun goes on
         alive[1].kill()
         told = process.communicate(timeout=60)[1]
         assert "error: rank 1 was ended by SIGKILL" in told
