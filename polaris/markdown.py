@@ -128,7 +128,7 @@ def _hardest(found: dict[str, Any]) -> list[str]:
         for pool in found["hardest"]
         for row in pool["rows"]
     ]
-    base = found["settings"]["generalists"][0]
+    base = found["hardest"][0]["rows"][0]["name"]
     return [
         f"## The {found['settings']['worst_k']} hardest problems of {base}",
         table(["pool", "model", "samples", "avg@k", "to the base's other samples", "p"], rows),

@@ -129,8 +129,9 @@ def _curves(found: dict[str, Any], benchmark: str, names: Sequence[str]) -> list
 
 
 def hardest_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """Problem by problem: the base's other samples, the distilled model, the chosen merge."""
-    shown = {found["choice"]["model"], *found["settings"]["generalists"]}
+    """Problem by problem: the base's other samples, the distilled model, the chosen merge; or the ladder's last model."""
+    ladder, generalists = found["settings"]["ladder"], found["settings"]["generalists"]
+    shown = {found["choice"]["model"], *(generalists or (ladder[0], ladder[-1]))}
     drawn = []
     for pool in found["hardest"]:
         rows = [row for row in pool["rows"] if row["samples"] in (OTHERS, ALL) and row["name"] in shown]

@@ -76,10 +76,8 @@ def collect(
 
 
 def hardest(settings: ReportPage, numbers: results.Numbers) -> list[dict[str, Any]]:
-    """`hardest` of results.json: where the large base model fails; empty without a generalist."""
-    if not settings.generalists:
-        return []
-    base, *others = settings.generalists
+    """`hardest` of results.json: where the large base model fails, or the small one without a generalist."""
+    base, *others = settings.generalists or settings.ladder
     merged = [model for _, model in results.by_alpha(settings.alphas) if model not in settings.generalists]
     return response_rows.hardest_pools(numbers, base, [*others, *merged], settings.worst_k)
 

@@ -184,7 +184,7 @@ class Report(Resampling):
     length_groups: Annotated[
         list[Count], Field(min_length=1, description="tokens at which a group of longer responses begins, rising")
     ]
-    worst_k: Annotated[int, Field(ge=2, description="problems on which the large base model does worst, per pool")]
+    worst_k: Annotated[int, Field(ge=2, description="problems on which the base model does worst, per pool")]
 
     @model_validator(mode="after")
     def _lengths_rise(self) -> Self:

@@ -370,6 +370,8 @@ def test_a_run_without_a_generalist(tmp_path: Path, capsys):
     found = make(run, generalists=[], alphas={})
     assert found["alphas"] == [] and {row["name"] for row in found["models"]} == set(LADDER)
     text = (run.folder / "report" / "index.html").read_text()
+    assert [row["name"] for row in found["hardest"][0]["rows"]] == ["base_small", *LADDER]  # its two halves, the others
+    assert "The hardest problems of base_small" in text
     assert "eneralist" not in text and "large" not in text and "The specialist" in text
     show.main(["--run", str(run.folder)])
     printed = capsys.readouterr().out
