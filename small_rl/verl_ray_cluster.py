@@ -26,6 +26,7 @@ ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 STARTED = "ray_current_cluster"  # in Ray's folder, written when the head is complete (ray._private.utils)
 PATIENCE = 300.0  # seconds for that
+GRACE = 30.0  # seconds for Ray to stop its processes
 
 QUIET = {
     "RAY_enable_metrics_collection": "0",
@@ -50,7 +51,13 @@ def ray_cluster(
     start = [sys.executable, "-m", "small_rl.verl_ray_cluster", head, port, str(gpus), str(cpus or "-"), str(folder)]
     with child.background(on_every_node(nodes, start), log, env) as launcher:
         _wait(launcher, folder / STARTED, log)
-        yield env | {"RAY_ADDRESS": f"{head}:{port}"}
+        try:
+            yield env | {"RAY_ADDRESS": f"{head}:{port}"}
+        finally:
+            # The launcher alone: it stops the others in their order, which takes a second. Told all at once, they wait for each other.
+            launcher.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                launcher.wait(GRACE)
 
 
 def _wait(launcher: subprocess.Popen, started: Path, log: Path) -> None:

@@ -17,7 +17,7 @@ with ray_cluster(1, 0, 1, folder, folder / "ray.log", {"RAY_USAGE_STATS_ENABLED"
     import ray
     ray.init()
     address = ray.get_runtime_context().gcs_address
-    ask = f"from ray._raylet import GcsClient; GcsClient(address={address!r}).internal_kv_keys(b'', None, timeout=20)"
+    ask = f"from ray._raylet import GcsClient; GcsClient(address={address!r}).internal_kv_keys(b'', None, timeout=120)"
     for extra in ({}, {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}, {"RAY_AUTH_TOKEN": "0" * 64}):
         asked = subprocess.run([sys.executable, "-c", ask], env=os.environ | extra, capture_output=True, text=True)
         print(asked.returncode, "InvalidAuthToken" in asked.stderr)

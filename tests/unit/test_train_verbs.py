@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -64,6 +65,15 @@ def test_long_prompts_are_named(model):
     train_rl.check_lengths(rows, model, limit=100)
     with pytest.raises(UserError, match="p1: its prompt has .* max_prompt is 5"):
         train_rl.check_lengths(rows, model, limit=5)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_problems_than_a_step_needs_are_refused(count):
+    settings = SimpleNamespace(prompts_per_step=2, nodes=1)
+    names = ["p1", "p2"]
+    with pytest.raises(UserError, match=rf"data.parquet: {count} problems are fewer than prompts_per_step \(2\)"):
+        train_rl.check(settings, dict.fromkeys(names[:count], PROBLEM), Path("data.parquet"))
+    train_rl.check(settings, dict.fromkeys(names, PROBLEM), Path("data.parquet"))
 
 
 def test_start_sets(tmp_path):
