@@ -38,6 +38,7 @@ class Settings:
         update="online", denominator="current", guard="none", consensus="rl_data",
     )  # fmt: skip
     substitution = Substitution(min_informative=0.334)
+    overlong, max_response = None, TOKENS + 1
 
 
 def made(source: random.Random) -> list[list[Rollout]]:
@@ -52,7 +53,7 @@ def rollout(source: random.Random, problem: str, correct: bool) -> Rollout:
     tokens = source.choices(range(VOCABULARY), k=TOKENS)
     log_probs = [-source.random() for _ in tokens]
     steps = tuple(f"x_{{{source.randrange(80)}}} = \\frac{{{source.randrange(9)}}}{{7}}" for _ in range(STEPS))
-    trajectory = Trajectory(problem, problem, correct, "exact" if correct else "different", steps, TOKENS)
+    trajectory = Trajectory(problem, problem, correct, "exact" if correct else "different", steps, TOKENS, False)
     return Rollout(trajectory, source.choices(range(VOCABULARY), k=PROMPT), Response(tokens, log_probs, 7))
 
 
