@@ -226,6 +226,9 @@ def test_alpha_is_chosen_on_what_is_not_reported(tmp_path: Path):
     row = only(found["models"], name="alpha=0.30", benchmark="average")
     assert row["avg"] == 0.375 and row["n"] == 2  # of chain alone
     assert "Alpha 0.30 was chosen on digits" in text and "alpha is chosen here" in text
+    assert re.search(
+        r"On the headline sets it is, to base_large: chain 0\.0 \[0\.0, 0\.0\], p 1\.00, and to distilled: chain", text
+    )
     assert {pool["pool"] for pool in found["hardest"]} == {"chain"}
 
 
