@@ -32,7 +32,7 @@ def test_no_spelling(alpha):
 
 
 def test_recipe_refuses_one_alpha_twice_and_alphas_outside():
-    sweep = {"keep": "all", "selected": None}
+    sweep = {"select_on": [], "keep": "all", "selected": None}
     assert Merge(alphas=[0, 0.5, 1], **sweep, **MERGING).alphas == [0, 0.5, 1]
     for alphas in ([0.3, 0.30], [], [1.5], [0.1234567]):
         with pytest.raises(ValidationError):
@@ -44,7 +44,7 @@ def test_recipe_refuses_one_alpha_twice_and_alphas_outside():
 
 def test_recipe_refuses_contradictions():
     with pytest.raises(ValidationError, match="selected: 0.40 is none of the alphas"):
-        Merge(alphas=[0.3, 0.5], keep="selected", selected=0.4, **MERGING)
+        Merge(alphas=[0.3, 0.5], select_on=[], keep="selected", selected=0.4, **MERGING)
     slerp = {"method": "slerp", "parameters": {"t": "1 - alpha"}, "base": {}, "distilled": {}}
     assert MergeOne(alpha=0.3, **MERGING | {"backend": "mergekit", "mergekit": slerp}).mergekit.method == "slerp"
     with pytest.raises(ValidationError, match="needs backend: mergekit"):
