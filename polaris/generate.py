@@ -23,8 +23,8 @@ from polaris.model_context import check_context, with_context
 from polaris.progress import Progress
 from polaris.prompts import load_tokenizer, messages
 from polaris.records import RESPONSES, read_problems, write_rows
-from polaris.sections import Generate
 from polaris.replicas import side_by_side
+from polaris.sections import Generate
 from polaris.seeds import response_seed
 from polaris.stage import Stage, run_verb
 

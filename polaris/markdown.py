@@ -27,6 +27,7 @@ def markdown(found: dict[str, Any]) -> str:
         + f"smallest true difference that is shown in {100 * results.POWER:g} % of evaluations. Shown: the interval excludes 0 "
         + "and the corrected p is small enough.",
         *_choice(found["choice"]),
+        *_published(found),
         "## Responses",
         _measures(found),
         "## Accuracy by length of the response, in tokens",
@@ -86,6 +87,22 @@ def _choice(choice: dict[str, Any]) -> list[str]:
         return []
     apart = " and ".join(choice["select_on"])
     return [f"Alpha {choice['selected'] or choice['best']} was chosen on {apart} (highest there: {choice['best']})."]
+
+
+def _published(found: dict[str, Any]) -> list[str]:
+    if not found["published"]:
+        return []
+    shown = dict(with_selection(found))
+    rows = [
+        [row["name"], shown[row["benchmark"]], results.percent(row["published"]), results.percent(row["avg"])]
+        for row in found["published"]
+    ]
+    source = found["settings"]["published_values"]["source"]
+    return [
+        "## Published values",
+        table(["model", "benchmark", "published", "this run"], rows),
+        f"{source}. Without intervals, and of other data, samples, prompts and engines: no difference to them is a finding.",
+    ]
 
 
 def _measures(found: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""results.json as one self-contained HTML page: what the templates report.html and report_responses.html ask for."""
+"""results.json as one self-contained HTML page: what the templates report*.html ask for."""
 
 import functools
 from pathlib import Path
@@ -58,6 +58,7 @@ def page(found: dict[str, Any]) -> str:
         couples=list(dict.fromkeys((row["a"], row["b"]) for row in found["pairs"])),
         checkpoint={row["name"]: row for row in found["checkpoints"]},
         merged=merged,
+        printed={(row["name"], row["benchmark"]): row for row in found["published"]},
         above={name: [m for m in merged if all(higher(m, g, name) for g in generalists)] for name, _ in columns(found)},
         average=AVERAGE,
         power=results.POWER,

@@ -164,7 +164,10 @@ def validation_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
     drawn = []
     for row in found["curves"]:
         if row["metric"] == "avg":
-            heading, line = f"{row['stage']}: avg@{row['k']} on {row['benchmark']}", Line("", row["steps"], row["values"])
+            heading, line = (
+                f"{row['stage']}: avg@{row['k']} on {row['benchmark']}",
+                Line("", row["steps"], row["values"]),
+            )
             drawn.append((heading, charts.line_chart([line], heading, "step", axis_percent)))
     return drawn
 

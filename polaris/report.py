@@ -1,6 +1,6 @@
 """Verb: index.html, report.md and results.json, the same numbers for a browser, for a text and for programs.
 
-results.json: `models pairs alphas choice` as `polaris.results`, `measures lengths budgets hardest` as
+results.json: `models pairs alphas choice published` as `polaris.results`, `measures lengths budgets hardest` as
 `polaris.response_rows` and `timings lineage` as `polaris.lineage` describe them row by row, and `checkpoints curves
 difficulty data`, which the page also shows. Scores are shares in [0, 1].
 """
@@ -64,6 +64,7 @@ def collect(
         "pairs": results.pair_rows(numbers, pairs),
         "alphas": results.alpha_rows(numbers, settings.alphas),
         "choice": results.choice(numbers, settings.alphas, settings.select_on, settings.selected),
+        "published": results.published_rows(numbers, settings.published_values),
         **response_rows.response_rows(numbers, settings.pass_k, settings.length_groups),
         "hardest": hardest(settings, numbers),
         "checkpoints": list(trained.values()),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris import significance, statistics
+from polaris.sections import Published
 from polaris.statistics import Estimate
 from polaris.verdicts import AVERAGE, Tables, Verdicts
 
@@ -88,6 +89,29 @@ def model_rows(numbers: Numbers, trained: Mapping[str, Mapping[str, Any]]) -> li
                 | {ending: _mean(over, table) for ending, table in ENDINGS.items()}
             )
     return rows
+
+
+def published_rows(numbers: Numbers, published: Published | None) -> list[dict[str, Any]]:
+    """`published` of results.json: what a source prints of this run's models and reported benchmarks, beside our score.
+
+    Its averages only where they are over the same benchmarks as ours.
+    """
+    if published is None:
+        return []
+    same = set(numbers.headline) == set(published.average_of)
+    shown = [*numbers.headline, *([AVERAGE] if same else [])]
+    return [
+        {
+            "name": model,
+            "benchmark": benchmark,
+            "published": round(printed[benchmark] / 100, 6),
+            "avg": round(numbers.score(model, benchmark).value, 6),
+        }
+        for model in numbers.tables
+        if (printed := published.values.get(model))
+        for benchmark in shown
+        if benchmark in printed
+    ]
 
 
 def _mean(over: Iterable[Verdicts], table: str) -> float:

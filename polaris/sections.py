@@ -177,8 +177,23 @@ class Resampling(Section):
     seed: Seed
 
 
+class Published(Section):
+    """What a source prints of a recipe, in percent; nothing is computed from it."""
+
+    source: str
+    average_of: Annotated[
+        list[str], Field(description="benchmarks of the values called average; empty: there are none")
+    ]
+    values: Annotated[
+        dict[str, dict[str, Annotated[float, Field(ge=0, le=100)]]],
+        Field(description="model -> benchmark or average -> value"),
+    ]
+
+
 class Report(Resampling):
     """The page, its Markdown and results.json."""
+
+    published: Annotated[str | None, Field(description="entry of configs/published.yaml shown beside ours; null: none")]
 
     pass_k: Annotated[list[Count], Field(description="k of pass@k, at most the samples of any benchmark")]
     length_groups: Annotated[
@@ -205,3 +220,4 @@ class ReportPage(Report):
         list[str], Field(description="benchmarks on which alpha is chosen; all others are headline sets")
     ]
     selected: Annotated[str | None, Field(description="alpha that the recipe selects, as spelled in paths")]
+    published_values: Published | None

@@ -1,5 +1,6 @@
 """The page, its Markdown and results.json, from every finished stage of the run."""
 
+from configs.published import published
 from polaris.sections import ReportPage
 
 FILTERED = [
@@ -23,6 +24,7 @@ PAGE = ReportPage(
     alphas=RECIPE.alphas,
     select_on=RECIPE.select_on,
     selected=RECIPE.selected,
+    published_values=published(RECIPE.report.published),
 )
 
 

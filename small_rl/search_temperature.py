@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from polaris import charts, statistics
 from polaris.charts import Line
-from polaris.errors import UserError
 from polaris.diversity import WORDS, distinct_share
+from polaris.errors import UserError
 from polaris.figure_page import figure_page
 from polaris.grade import grade_responses
 from polaris.groups import by_problem

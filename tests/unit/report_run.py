@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from pydantic import Field
 
 from polaris import manifest
@@ -116,7 +115,11 @@ class Run:
     def arguments(self, **settings: Any) -> list[str]:
         """The command line of the report."""
         given = {"confidence": 0.95, "resamples": 400, "seed": 0, "generalists": [], "alphas": {}, "pass_k": [2]}
-        given |= {"length_groups": [15, 35], "worst_k": 2, "select_on": [], "selected": None} | settings
+        given |= (
+            {"length_groups": [15, 35], "worst_k": 2, "select_on": [], "selected": None}
+            | {"published": None, "published_values": None}
+            | settings
+        )
         flags = [[f"--{flag}", *map(str, paths)] for flag, paths in self.paths.items() if paths]
         out = ["--settings", json.dumps(given), "--out", str(self.folder / "report" / "data.json")]
         return out + [word for flag in flags for word in flag]

@@ -1,0 +1,20 @@
+"""The published values of a recipe, from the one file that holds them with their sources."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from configs.recipe import read_file
+from polaris.errors import UserError
+from polaris.sections import Published
+
+FILE = Path(__file__).with_name("published.yaml")
+
+
+def published(name: str | None) -> Published | None:
+    """The entry `name` of published.yaml. Raises UserError for a name that it has not."""
+    if name is None:
+        return None
+    entries: Mapping[str, dict] = read_file(FILE)
+    if name not in entries:
+        raise UserError(f"report.published: {name} is none of {', '.join(entries)} ({FILE.name})")
+    return Published.model_validate(entries[name])
