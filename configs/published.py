@@ -1,13 +1,13 @@
 """The published values of a recipe, from the one file that holds them with their sources."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from configs.recipe import read_file
+from polaris.code import ROOT
 from polaris.errors import UserError
 from polaris.sections import Published
 
-FILE = Path(__file__).with_name("published.yaml")
+FILE = ROOT / "polaris" / "published.yaml"
 
 
 def published(name: str | None) -> Published | None:

@@ -193,7 +193,7 @@ class Published(Section):
 class Report(Resampling):
     """The page, its Markdown and results.json."""
 
-    published: Annotated[str | None, Field(description="entry of configs/published.yaml shown beside ours; null: none")]
+    published: Annotated[str | None, Field(description="entry of polaris/published.yaml shown beside ours; null: none")]
 
     pass_k: Annotated[list[Count], Field(description="k of pass@k, at most the samples of any benchmark")]
     length_groups: Annotated[

@@ -4,6 +4,7 @@ import pytest
 
 from configs import recipe
 from configs.published import FILE, published
+from polaris.code import ROOT
 from polaris.errors import UserError
 from polaris.verdicts import AVERAGE
 from tests.unit.report_run import Run
@@ -12,7 +13,7 @@ from tests.unit.test_report import Page, ladder, make
 
 @pytest.mark.parametrize("name", recipe.read_file(FILE))
 def test_names_are_the_recipes(name: str):
-    asked = recipe.load([FILE.with_name(f"{name}.yaml")])
+    asked = recipe.load([ROOT / f"configs/{name}.yaml"])
     assert asked.report.published == name
     known = published(name)
     assert set(known.values) <= set(asked.checkpoints)
