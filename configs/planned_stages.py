@@ -227,7 +227,11 @@ class Planner:
         place, shape = settings.layout, self.large
         world = place.processes * place.nodes
         ranks = Ranks(world, place.tensor, place.pipeline, place.expert, place.expert_tensor, place.context)
-        parts = plan_memory.megatron(shape, ranks, settings.pack_tokens, settings.recompute)
+        try:
+            stages = layout.layers_of_stages(shape.layers, place)
+        except UserError:  # _layout_checked says why
+            stages = None
+        parts = self._megatron(settings, ranks, stages)
         mean = self._lengths("traces", self.recipe.large_sft.traces.sampling.max_tokens)
         longest = self.recipe.large_sft.sft_data.max_tokens
         traces = self._problems("distill") * sum(self.recipe.large_sft.traces.k.values())
@@ -239,6 +243,10 @@ class Planner:
         # A checkpoint is written beside the last one: bf16 weights, fp32 weights and both moments.
         planned = self._trained("distilled", world, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, host)
         return self._layout_checked(planned, settings)
+
+    def _megatron(self, settings: Sft, ranks: Ranks, layers: list[int] | None = None) -> Parts:
+        packs, chunk = settings.pack_tokens, settings.loss_chunk
+        return plan_memory.megatron(self.large, ranks, packs, settings.recompute, layers=layers, loss_chunk=chunk)
 
     def _layout_checked(self, planned: Planned, settings: Sft) -> Planned:
         """What the trainer itself would refuse, and which layouts of so many GPUs fit where this one does not."""
@@ -260,7 +268,7 @@ class Planner:
         """Layouts of so many GPUs that the trainer accepts and that fit, the leanest first, with their bytes per GPU."""
         found = []
         for ranks in plan_memory.layouts(self.large, gpus):
-            need = total(plan_memory.megatron(self.large, ranks, settings.pack_tokens, settings.recompute))
+            need = total(self._megatron(settings, ranks))
             nodes = max(1, gpus // settings.layout.processes)
             place = {"nodes": nodes, "tensor": ranks.tensor, "pipeline": ranks.pipeline, "expert": ranks.expert}
             stages = plan_memory.megatron_stages(self.large, ranks)

@@ -51,17 +51,31 @@ def megatron_stages(shape: Shape, ranks: Ranks) -> list[int]:
     return [*before, shape.layers - sum(before)]
 
 
-def megatron(shape: Shape, ranks: Ranks, tokens: int, recompute: str, gradient: int = 4, offload: float = 0.0) -> Parts:
+def megatron(
+    shape: Shape,
+    ranks: Ranks,
+    tokens: int,
+    recompute: str,
+    *,
+    layers: list[int] | None = None,
+    loss_chunk: int | None = None,
+    gradient: int = 4,
+    offload: float = 0.0,
+) -> Parts:
     """Peak of the fullest rank in bf16 training with the distributed optimizer. tokens: of one pack (micro-batch 1).
+
+    layers: of each pipeline stage, `megatron_stages` without; loss_chunk: tokens whose logits exist at once, all without
 
     Per parameter: 2 bytes weight, `gradient` bytes gradient, 12 bytes optimizer (fp32 weight and Adam's two moments),
     the last divided over the data-parallel ranks; `offload`: its share on the host. Activations: megatron-core keeps
     the input of every layer (recompute: full) or every layer's own, for as many micro-batches as are in flight at that
     stage of 1F1B, plus one layer under recomputation with its gradients.
     """
-    layers = megatron_stages(shape, ranks)
+    layers = layers or megatron_stages(shape, ranks)
+    logits = min(tokens / ranks.context, loss_chunk or tokens)
+    stages = range(len(layers))
     return max(
-        (_megatron_stage(shape, ranks, tokens, recompute, gradient, offload, layers, i) for i in range(len(layers))),
+        (_megatron_stage(shape, ranks, tokens, recompute, gradient, offload, logits, layers, i) for i in stages),
         key=total,
     )
 
@@ -73,6 +87,7 @@ def _megatron_stage(
     recompute: str,
     gradient: int,
     offload: float,
+    logits: float,
     layers: list[int],
     stage: int,
 ) -> Parts:
@@ -97,7 +112,7 @@ def _megatron_stage(
         "optimizer": 12 * (dense / replicas + experts / expert_replicas) * (1 - offload),
         "activations": in_flight * layers[stage] * kept + working,
         # bf16 logits and their fp32 gradient, cross entropy fused.
-        "logits": 6 * own * shape.vocabulary / ranks.tensor if last else 0.0,
+        "logits": 6 * logits * shape.vocabulary / ranks.tensor if last else 0.0,
         "other": OVERHEAD,
     }
 

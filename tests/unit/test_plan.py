@@ -82,6 +82,17 @@ def test_megatron_bridges_layout_of_235b():
     assert published in list(layouts(LARGE, 64))
 
 
+def test_chunks_of_the_loss_and_uneven_stages():
+    """The layouts' keys in the figure: a chunk's logits instead of a pack's, and the layers that a stage really has."""
+    ranks = Ranks(128, 4, 2, 64, 1, 1)
+    whole, chunked = (
+        megatron(LARGE, ranks, 32768, "full", loss_chunk=chunk, layers=[10, 84]) for chunk in (None, 4096)
+    )
+    assert whole["logits"] == 8 * chunked["logits"] > 0 and whole["weights"] == chunked["weights"]
+    even = megatron(LARGE, ranks, 32768, "full")
+    assert whole["weights"] > 1.7 * even["weights"]
+
+
 def test_ms_swifts_sixty_four_gpus():
     """Its 235B example: full training "needs 64 x 80 GiB": some layout fits there, none on 32."""
     need = {gpus: min(total(megatron(LARGE, r, 2048, "full")) for r in layouts(LARGE, gpus)) for gpus in (32, 64)}
