@@ -79,6 +79,13 @@ def preflight(argv: list[str]) -> None:
     checks.main(argv)
 
 
+def publish(argv: list[str]) -> None:
+    """A model's folder with its card, ready to be pushed."""
+    from configs import publish as publishing
+
+    publishing.main(argv)
+
+
 COMMANDS = {
     "show": show,
     "pin": pin,
@@ -87,6 +94,7 @@ COMMANDS = {
     "regrade": regrade,
     "plan": plan,
     "preflight": preflight,
+    "publish": publish,
 }
 
 
