@@ -7,11 +7,12 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
 CORES ?= 2
 CONFIG ?= configs/laptop.yaml
+CHAOS ?= chaos
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test unit parity install clean
+.PHONY: run test unit parity chaos install clean
 
 # --nolock: a killed run goes on with the same command; that no two processes work on one stage, the stages see to.
 run: $(VENV)/installed
@@ -19,7 +20,7 @@ run: $(VENV)/installed
 	polaris show --configfile $(CONFIG)
 
 test: $(VENV)/installed
-	python -m pytest tests
+	python -m pytest tests --durations=10
 
 unit: $(VENV)/installed
 	python -m pytest tests/unit tests/parity tests/test_architecture.py
@@ -27,6 +28,11 @@ unit: $(VENV)/installed
 # The generalist's trainer in every layout against one process: the table of docs/generalist.md.
 parity: $(VENV)/installed
 	python -m tests.parity.megatron_layouts
+
+# Kills at random moments, half an hour; interrupted, the same command goes on.
+chaos: $(VENV)/installed
+	python tests/chaos/kill_merge.py $(CHAOS)/merge
+	python tests/chaos/kill_run.py $(CHAOS)/run
 
 install: $(VENV)/installed
 

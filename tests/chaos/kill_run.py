@@ -1,0 +1,166 @@
+"""kill -9 at random moments of the whole test recipe: verbs, Ray workers, vLLM engines, Megatron ranks, Snakemake itself.
+
+    python tests/chaos/kill_run.py FOLDER [--faults 12] [--reference RUN] [--seed 1]
+
+FOLDER/reference runs undisturbed (or is given: the folder of a finished run), FOLDER/broken is struck once per kind of
+process and stage, and started again with the same command after each strike, as a person would. At the end every stage's
+content must be the reference's, and no process may be left. FOLDER/faults.jsonl remembers the strikes: this command,
+given again, goes on. Prints the table of docs/reliability.md; ends with status 1 at a broken promise. About half an hour on 2 cores.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from polaris import manifest
+from polaris.code import PACKAGES
+from tests.pipeline.conftest import command
+
+# What a process is called by its command line. A snakemake that dies leaves its job alive: the next one meets its lock.
+KINDS = {
+    "ray worker": lambda line: line.startswith("ray::WorkerDict"),
+    "vLLM engine": lambda line: line.startswith("VLLM::EngineCore"),
+    "Megatron rank": lambda line: "large_sft.megatron_" in line and "torch.distributed.run" not in line,
+    "verb": lambda line: any(f" -m {package}." in line for package in PACKAGES) and " --out " in line,
+    "snakemake": lambda line: " -m snakemake " in line,
+}
+LONGEST = 30.0  # seconds from a process's first sight to its end
+MANIFESTS = ("checkpoint.json", "data.json")
+
+
+def started(folder: Path) -> subprocess.Popen:
+    folder.mkdir(parents=True, exist_ok=True)
+    log = (folder / "snakemake.log").open("a")
+    return subprocess.Popen(command(), cwd=folder, stdout=log, stderr=log, start_new_session=True)
+
+
+def line_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def stage_of(process: psutil.Process) -> str:
+    """The folder that the verb above (or at) this process makes; empty outside every verb."""
+    for one in [process, *process.parents()]:
+        words = line_of(one).split()
+        if "--out" in words:
+            return str(Path(words[words.index("--out") + 1]).parent.relative_to("runs/test"))
+    return ""
+
+
+def candidates(run: subprocess.Popen) -> Iterator[tuple[str, str, psutil.Process]]:
+    """(kind, stage, process) of what could be struck now."""
+    parent = psutil.Process(run.pid)
+    for process in [parent, *parent.children(recursive=True)]:
+        line = line_of(process)
+        for kind, is_one in KINDS.items():
+            if is_one(line):
+                yield kind, "" if kind == "snakemake" else stage_of(process), process
+                break
+
+
+def strike(run: subprocess.Popen, done: set[tuple[str, str]], rng: random.Random, folder: Path) -> dict | None:
+    """End one process that was not struck before; None when the run ended by itself before there was one."""
+    while run.poll() is None:
+        new = [one for one in candidates(run) if one[:2] not in done and (one[1] or one[0] == "snakemake")]
+        if not new:
+            time.sleep(0.3)
+            continue
+        kind, stage, process = rng.choice(new)
+        time.sleep(rng.uniform(0, LONGEST))
+        try:
+            seconds, steps = time.time() - process.create_time(), steps_of(folder, stage)
+            process.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+        return {"kind": kind, "stage": stage, "seconds": round(seconds, 1), "steps": steps}
+    return None
+
+
+def steps_of(folder: Path, stage: str) -> int | None:
+    """Lines of a training's log."""
+    path = folder / "runs/test" / stage / "log/metrics.jsonl"
+    return path.read_text().count("\n") if stage and path.is_file() else None
+
+
+def left_over(folder: Path) -> list[str]:
+    """Command lines of living processes that belong to the run in this folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd().startswith(str(folder)) and process.pid != os.getpid():
+                found.append(line_of(process)[:100])
+        except psutil.Error:
+            continue
+    return found
+
+
+def contents(run: Path) -> dict[str, str]:
+    """Stage -> digest of what its consumers read. The report holds times and is left out."""
+    paths = [path for name in MANIFESTS for path in run.rglob(name) if path.parent.name != "report"]
+    return {str(path.parent.relative_to(run)): manifest.load(path).content for path in sorted(paths)}
+
+
+def finished(folder: Path) -> Path:
+    """The reference: a run that nobody disturbs."""
+    if started(folder).wait():
+        sys.exit(f"the undisturbed run failed by itself: {folder / 'snakemake.log'}")
+    return folder / "runs/test"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--faults", type=int, default=12)
+    parser.add_argument("--reference", type=Path, help="folder of a finished run of the test recipe: .../runs/test")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    folder = args.folder.absolute()
+    reference = args.reference.absolute() if args.reference else finished(folder / "reference")
+    broken, log = folder / "broken", folder / "faults.jsonl"
+    folder.mkdir(parents=True, exist_ok=True)
+    faults = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    starts, code = 0, None
+    while code != 0 and starts < 5 * args.faults:
+        starts += 1
+        run = started(broken)
+        done = {(fault["kind"], fault["stage"]) for fault in faults}
+        rng = random.Random(f"{args.seed} {len(faults)}")
+        if len(faults) < args.faults and (fault := strike(run, done, rng, broken)):
+            faults.append(fault)
+            with log.open("a") as file:
+                file.write(json.dumps(fault) + "\n")
+            print(json.dumps(fault), file=sys.stderr, flush=True)
+        code = run.wait()
+        if code:
+            time.sleep(5)  # a person does not type faster; a job that lost its Snakemake may still hold its stage
+    print("| SIGKILL of | stage | after s | steps done |\n|---|---|---|---|")
+    for fault in faults:
+        print(f"| {fault['kind']} | {fault['stage'] or '-'} | {fault['seconds']} | {fault['steps'] or '-'} |")
+    wanted, made = contents(reference), contents(broken / "runs/test")
+    other = sorted(name for name in wanted if made.get(name) != wanted[name])
+    time.sleep(60)  # an engine's children have so long to end
+    left = left_over(broken)
+    print(
+        f"\n{len(faults)} strikes, {starts} starts; {len(wanted) - len(other)} of {len(wanted)} stages as undisturbed"
+    )
+    print(f"different: {', '.join(other) or 'none'}; processes left: {len(left)}")
+    sys.exit(bool(code or other or left))
+
+
+if __name__ == "__main__":
+    main()
