@@ -56,7 +56,7 @@ class Clone:
         start = command(*arguments, configs=self.configs)
         start[start.index("--snakefile") + 1] = str(self.source / "Snakefile")
         lines = self._told([*start, "--printshellcmds"]).splitlines()
-        return [parsed(line) for line in lines if line.startswith(COMMAND) and not line.endswith("None")]
+        return [parsed(line) for line in lines if line.startswith(COMMAND) and " --out " in line]  # preflight has none
 
     def reruns(self) -> set[str]:
         """Stages that a run would make now, by their folders."""
