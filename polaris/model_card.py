@@ -82,7 +82,7 @@ def _reading(found: dict[str, Any], model: str) -> str:
     if found["choice"]["model"] == model and found["choice"]["on_reported"]:
         text += " **Its alpha was chosen on these scores, which flatters them.**"
     elif found["choice"]["model"] == model:
-        text += f" Its alpha was chosen on {' and '.join(found['choice']['select_on'])}, which is not in this table."
+        text += f" Its alpha was chosen on {' and '.join(found['choice']['select_on'])}, no part of this table."
     return text
 
 
