@@ -1,11 +1,14 @@
 """The whole recipe with real engines: verl, vLLM, Megatron-core, the merge, the report."""
 
 import json
+import math
 import re
 from html.parser import HTMLParser
 
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from configs import recipe
 from polaris import manifest
@@ -61,6 +64,18 @@ def test_every_rung_moved_its_weights(finished):
         start = manifest.read(finished.parents[1] / own.inputs["start"]["path"])
         weights = lambda m: {n: f["xxh3"] for n, f in m.files.items() if n.endswith(".safetensors")}
         assert weights(own) and set(weights(own).values()).isdisjoint(weights(start).values()), name
+
+
+def test_a_stage_in_half_precision(finished):
+    """fp16 in the actor, in its rollouts and in what is exported; rounding its start alone would not be a training."""
+    (name,) = [name for name, stage in RECIPE.small_rl.rl.items() if stage.precision == "fp16"]
+    done = manifest.read(finished / name / "checkpoint.json")
+    start = manifest.read(finished.parents[1] / done.inputs["start"]["path"])
+    before, after = (load_file(one.model / "model.safetensors") for one in (start, done))
+    assert {tensor.dtype for tensor in after.values()} == {torch.float16}
+    assert any(not torch.equal(before[key].half(), after[key]) for key in after)
+    lines = [json.loads(line) for line in (finished / name / "log/metrics.jsonl").read_text().splitlines()]
+    assert all(math.isfinite(line["grad_norm"]) and line["mismatch_max"] < 0.05 for line in lines)
 
 
 def test_core_grew_its_consensus_sets(finished):
