@@ -6,7 +6,7 @@ Nothing but the model's published files goes into it: no optimizer, no logs, no 
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs import recipe
@@ -18,15 +18,17 @@ from polaris.model_card import model_card
 from polaris.sections import HubModel
 
 
-def checked(model: str, run: Path, names: Sequence[str]) -> tuple[dict, Manifest]:
-    """results.json and the model's manifest. Raises UserError where they are of different trainings."""
-    if model not in names:
-        raise UserError(f"{model}: this run evaluates {', '.join(names)}")
+def checked(model: str, run: Path, folders: Mapping[str, str]) -> tuple[dict, Manifest]:
+    """results.json and the model's manifest; folders: of every evaluated model, inside the run.
+
+    Raises UserError for another model, and where the two are of different trainings.
+    """
+    if model not in folders:
+        raise UserError(f"{model}: this run evaluates {', '.join(folders)}")
     report = manifest.read(run / "report" / "data.json")
     found = json.loads(report.file("results.json").read_text())
-    folder = f"merged/{model}" if "=" in model else model
-    made = manifest.read(run / folder / "checkpoint.json")
-    told = [row["content"] for row in found["lineage"] if row["stage"] == folder]
+    made = manifest.read(run / folders[model] / "checkpoint.json")
+    told = [row["content"] for row in found["lineage"] if row["stage"] == folders[model]]
     if told != [made.content]:
         raise UserError(f"{made.path}: the report is of other weights; run snakemake, which makes the report again")
     return found, made
@@ -74,7 +76,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to this repository (private)")
     args = parser.parse_args(argv)
     asked = recipe.load(args.configfile)
-    found, made = checked(args.model, Path("runs") / asked.run, list(asked.checkpoints))
+    found, made = checked(args.model, Path("runs") / asked.run, asked.checkpoints)
     how = asked.evaluate.generate
     head = header(asked, args.model, args.licence)
     card = model_card(found, args.model, args.to.name, head, how.sampling.model_dump(exclude={"seed"}), how.instruction)

@@ -44,7 +44,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def _with_interval(value: float, interval: Sequence[float], word: Any = results.percent) -> str:
+def with_interval(value: float, interval: Sequence[float], word: Any = results.percent) -> str:
+    """A number and its interval, written by `word`."""
     return f"{word(value)} {results.span(interval, word)}"
 
 
@@ -55,7 +56,7 @@ def _scores(found: dict[str, Any]) -> str:
         head,
         [
             [row["name"], row["start"] or NONE, shown[row["benchmark"]]]
-            + [f"{row['n']} x {row['k']}" if row["k"] else str(row["n"]), _with_interval(row["avg"], row["interval"])]
+            + [f"{row['n']} x {row['k']}" if row["k"] else str(row["n"]), with_interval(row["avg"], row["interval"])]
             + [results.percent(row[key]) for key in ("truncated", "no_answer", "undecided")]
             + [f"{row['tokens']:,.0f}"]
             for row in found["models"]
@@ -71,7 +72,7 @@ def _differences(found: dict[str, Any]) -> str:
         head,
         [
             [row["family"], f"{row['a']} − {row['b']}", shown[row["benchmark"]]]
-            + [_with_interval(row["difference"], row["interval"], results.points)]
+            + [with_interval(row["difference"], row["interval"], results.points)]
             + [results.p_word(row["p"]), results.p_word(row["p_holm"])]
             + [results.percent(row["detectable"]) if row["detectable"] else NONE, results.verdict(row, confidence)]
             for row in found["pairs"]
@@ -126,7 +127,7 @@ def _lengths(found: dict[str, Any]) -> str:
         ["model", "benchmark", "tokens", "share of responses", "accuracy"],
         [
             [row["name"], row["benchmark"], row["group"], results.percent(row["share"])]
-            + [NONE if row["value"] is None else _with_interval(row["value"], row["interval"])]
+            + [NONE if row["value"] is None else with_interval(row["value"], row["interval"])]
             for row in rows
         ],
     )
@@ -136,9 +137,9 @@ def _hardest(found: dict[str, Any]) -> list[str]:
     if not found["hardest"]:
         return []
     rows = [
-        [pool["pool"], row["name"], row["samples"], _with_interval(row["value"], row["interval"])]
+        [pool["pool"], row["name"], row["samples"], with_interval(row["value"], row["interval"])]
         + (
-            [_with_interval(row["difference"], row["difference_interval"], results.points), results.p_word(row["p"])]
+            [with_interval(row["difference"], row["difference_interval"], results.points), results.p_word(row["p"])]
             if row["samples"] == ALL
             else [NONE, NONE]
         )

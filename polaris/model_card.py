@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from polaris import results
-from polaris.markdown import table
-from polaris.verdicts import AVERAGE
-
-NONE = "–"
+from polaris.markdown import NONE, table, with_interval
+from polaris.page_charts import columns
 
 
 def model_card(
@@ -50,6 +48,7 @@ def _made(found: dict[str, Any], model: str) -> str:
 
 
 def _scores(found: dict[str, Any], model: str) -> str:
+    shown = dict(columns(found))
     start = next(row["start"] for row in found["checkpoints"] if row["name"] == model)
     rivals = found["settings"]["generalists"] if start is None else [start]
     pairs = {(row["b"], row["benchmark"]): row for row in found["pairs"] if row["a"] == model}
@@ -57,12 +56,12 @@ def _scores(found: dict[str, Any], model: str) -> str:
     return table(
         ["benchmark", "questions x k", "avg@k", *(f"to {name}" for name in rivals)],
         [
-            ["mean" if row["benchmark"] == AVERAGE else row["benchmark"]]
+            [shown[row["benchmark"]]]
             + [f"{row['n']} x {row['k']}" if row["k"] else str(row["n"])]
-            + [f"{results.percent(row['avg'])} {results.span(row['interval'])}"]
+            + [with_interval(row["avg"], row["interval"])]
             + [_change(pairs.get((name, row["benchmark"])), found) for name in rivals]
             for row in found["models"]
-            if row["name"] == model and row["benchmark"] in (*found["headline"], AVERAGE)
+            if row["name"] == model and row["benchmark"] in shown
         ],
     )
 
@@ -70,7 +69,7 @@ def _scores(found: dict[str, Any], model: str) -> str:
 def _change(pair: dict[str, Any] | None, found: dict[str, Any]) -> str:
     if pair is None:
         return NONE
-    words = f"{results.points(pair['difference'])} {results.span(pair['interval'], results.points)}"
+    words = with_interval(pair["difference"], pair["interval"], results.points)
     return f"{words}, {results.verdict(pair, found['settings']['confidence'])}"
 
 
