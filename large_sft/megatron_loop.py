@@ -11,7 +11,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -140,16 +140,7 @@ class Trainer:
         for chunk in self.chunks:
             chunk.zero_grad_buffer()
         self.optimizer.zero_grad()
-        batches = [Batch(pack, self.traces, self.settings.pack_tokens) for pack in mine]
-        losses = self.forward_backward(
-            forward_step_func=self._forward,
-            data_iterator=[iter(batches) for _ in self.chunks],
-            model=self.chunks,
-            num_microbatches=len(mine),
-            seq_length=self.settings.pack_tokens,
-            micro_batch_size=1,
-            forward_only=False,
-        )
+        losses = self.losses(mine, forward_only=False)
         # Before the optimizer's step: the first one must not run with the warmup's zero. The scheduler also keeps weight
         # decay off the norms; without it megatron-core 0.16.1 decays every parameter (wd_mult would be ignored).
         self.scheduler.step(1)
@@ -170,6 +161,19 @@ class Trainer:
             with open(self.job.metrics, "a") as file:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)
+
+    def losses(self, packs: Sequence[Pack], forward_only: bool) -> list[torch.Tensor]:
+        """What `_forward` reports of each of this replica's packs; the gradients are added up unless forward_only."""
+        batches = [Batch(pack, self.traces, self.settings.pack_tokens) for pack in packs]
+        return self.forward_backward(
+            forward_step_func=self._forward,
+            data_iterator=[iter(batches) for _ in self.chunks],
+            model=self.chunks,
+            num_microbatches=len(batches),
+            seq_length=self.settings.pack_tokens,
+            micro_batch_size=1,
+            forward_only=forward_only,
+        )
 
     def _forward(self, batches: Iterator["Batch"], model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
         """megatron-core's forward step: the output, and what makes of it (loss sum, loss tokens, values to report)."""

@@ -24,8 +24,7 @@ class Job:
     """What the verb asks for.
 
     settings: the verb's section as plain values; start: model directory; tokens: tokens.parquet; state: folder of the
-    checkpoints and of the request
-    to stop; out: model directory to write; metrics: one JSON line per step
+    checkpoints and of the request to stop; out: model directory to write; metrics: one JSON line per step
     """
 
     settings: dict[str, Any]

@@ -65,17 +65,7 @@ def packed_and_single(trainer: megatron_loop.Trainer) -> list[float]:
     losses = []
     for packs in ([pack], [(row,) for row in pack]):
         packs += [()] * (-len(packs) % stages)  # chunks of layers want a multiple of the stages
-        batches = [megatron_loop.Batch(one, trainer.traces, trainer.settings.pack_tokens) for one in packs]
-        reported = trainer.forward_backward(
-            forward_step_func=trainer._forward,
-            data_iterator=[iter(batches) for _ in trainer.chunks],
-            model=trainer.chunks,
-            num_microbatches=len(batches),
-            seq_length=trainer.settings.pack_tokens,
-            micro_batch_size=1,
-            forward_only=True,
-        )
-        total, count = trainer._over_processes(reported)
+        total, count = trainer._over_processes(trainer.losses(packs, forward_only=True))
         losses.append(total / count)
     return losses
 
