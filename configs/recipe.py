@@ -19,6 +19,10 @@ from polaris.settings import Section, describe
 from small_rl.settings import SmallRl
 
 
+BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so far apart
+SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
+
+
 class Tools(Section):
     """The Python of each engine's environment; `python` is the one that runs Snakemake."""
 
@@ -32,6 +36,7 @@ class Recipe(Section):
     """Everything that a run does. No value has a default."""
 
     run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="results lie in runs/<run>/")]
+    replicate: Annotated[int, Field(ge=0, le=1000, description="other draws of everything but the benchmarks")]
     invalidate_on_code: Annotated[bool, Field(description="a changed module reruns its stages; false: only reported")]
     tools: Tools
     inputs: Inputs
@@ -41,6 +46,12 @@ class Recipe(Section):
     merge: Merge | None
     evaluate: Evaluate
     report: Report
+
+    @model_validator(mode="before")
+    @classmethod
+    def _seeds_of_replicate(cls, values: Any) -> Any:
+        again = values.get("replicate") if isinstance(values, dict) else None
+        return _reseeded(values, BETWEEN_REPLICATES * again) if isinstance(again, int) else values
 
     @property
     def trained_on(self) -> list[str]:
@@ -188,6 +199,22 @@ class Recipe(Section):
         }
         hub = {key: s for key, s in sources.items() if isinstance(s, (HubModel, HubProblems))}
         return [f"inputs.{key}" for key, source in hub.items() if source.revision == UNPINNED]
+
+
+def _reseeded(values: Any, by: int) -> Any:
+    """A copy in which every seed of data, training and sampling is larger by so much."""
+    if isinstance(values, list):
+        return [_reseeded(one, by) for one in values]
+    if not isinstance(values, dict):
+        return values
+    return {
+        key: value
+        if key in SAME_IN_ALL
+        else value + by
+        if key in ("seed", "sampling_seed") and isinstance(value, int)
+        else _reseeded(value, by)
+        for key, value in values.items()
+    }
 
 
 def _same_keys(where: str, given: Iterable[str], wanted: Iterable[str]) -> None:

@@ -226,3 +226,19 @@ def test_what_is_graded_has_golds(tmp_path, overlay, message):
     (tmp_path / "mine.yaml").write_text(overlay)
     with pytest.raises(UserError, match=message):
         recipe.load([ROOT / "configs/polaris_v2.yaml", tmp_path / "mine.yaml"])
+
+
+def test_a_replicate_has_other_seeds_and_the_same_benchmarks():
+    first, again = recipe.load([LAPTOP]), recipe.load([LAPTOP], {"run": "again", "replicate": 2})
+    assert (again.inputs.benchmarks, again.report) == (first.inputs.benchmarks, first.report)
+    for seed in (
+        lambda values: values.inputs.base_large.seed,
+        lambda values: values.inputs.problems["rl"].seed,
+        lambda values: values.small_rl.difficulty.sampling.seed,
+        lambda values: values.small_rl.rl["core_filtered"].seed,
+        lambda values: values.large_sft.sft.seed,
+        lambda values: values.evaluate.generate.sampling.seed,
+    ):
+        assert seed(again) == seed(first) + 2_000_000
+    with pytest.raises(UserError, match="laptop.yaml: replicate: .*greater than or equal to 0"):
+        recipe.load([LAPTOP], {"replicate": -1})
