@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from configs.recipe import read_file
+from configs.recipe_files import read_file
 from polaris.code import ROOT
 from polaris.errors import UserError
 from polaris.sections import Published

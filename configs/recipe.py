@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from configs.recipe_files import BETWEEN_REPLICATES, holder, like_others, merged, read_file, reseeded
 from large_sft.settings import LargeSft
 from merge.alpha import spelled
 from merge.settings import Merge
@@ -17,10 +17,6 @@ from polaris.errors import UserError
 from polaris.sections import UNPINNED, Clean, Evaluate, HubModel, HubProblems, Inputs, Report
 from polaris.settings import Section, describe
 from small_rl.settings import SmallRl
-
-
-BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so far apart
-SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
 
 
 class Tools(Section):
@@ -51,7 +47,7 @@ class Recipe(Section):
     @classmethod
     def _seeds_of_replicate(cls, values: Any) -> Any:
         again = values.get("replicate") if isinstance(values, dict) else None
-        return _reseeded(values, BETWEEN_REPLICATES * again) if isinstance(again, int) else values
+        return reseeded(values, BETWEEN_REPLICATES * again) if isinstance(again, int) else values
 
     @property
     def trained_on(self) -> list[str]:
@@ -201,67 +197,9 @@ class Recipe(Section):
         return [f"inputs.{key}" for key, source in hub.items() if source.revision == UNPINNED]
 
 
-def _reseeded(values: Any, by: int) -> Any:
-    """A copy in which every seed of data, training and sampling is larger by so much."""
-    if isinstance(values, list):
-        return [_reseeded(one, by) for one in values]
-    if not isinstance(values, dict):
-        return values
-    return {
-        key: value
-        if key in SAME_IN_ALL
-        else value + by
-        if key in ("seed", "sampling_seed") and isinstance(value, int)
-        else _reseeded(value, by)
-        for key, value in values.items()
-    }
-
-
 def _same_keys(where: str, given: Iterable[str], wanted: Iterable[str]) -> None:
     if set(given) != set(wanted):
         raise ValueError(f"{where}: must have exactly the keys {', '.join(wanted)}, not {', '.join(given)}")
-
-
-def _refuse_repeated_keys(node: yaml.Node) -> None:
-    """Plain YAML silently keeps the last of two equal keys; a recipe must not."""
-    if isinstance(node, yaml.MappingNode):
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in lines and key.value != "<<":
-                raise UserError(
-                    f"{key.start_mark.name}: line {line}: key {key.value} is in line {lines[key.value]} already"
-                )
-            lines[key.value] = line
-            _refuse_repeated_keys(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_repeated_keys(item)
-
-
-def read_file(path: str | Path) -> dict[str, Any]:
-    """One recipe file as plain values. Raises UserError for bad YAML and repeated keys."""
-    try:
-        with open(path) as file:
-            _refuse_repeated_keys(yaml.compose(file))
-            file.seek(0)
-            values = yaml.safe_load(file)
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such recipe file") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: this is no recipe: a mapping of sections is expected")
-    return values
-
-
-def _merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """`high` over `low`, mapping by mapping, as Snakemake merges several --configfile."""
-    both = dict(low)
-    for key, value in high.items():
-        old = both.get(key)
-        both[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return both
 
 
 def load(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Recipe:
@@ -272,9 +210,9 @@ def load(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Re
     read = {str(file): read_file(file) for file in files}
     values: dict[str, Any] = {}
     for content in [*read.values(), extra or {}]:
-        values = _merged(values, content)
+        values = merged(values, content)
     try:
-        return Recipe.model_validate(values)
+        return Recipe.model_validate(like_others(values, read))
     except ValidationError as error:
         lines = []
         for line in describe(error, "\0").splitlines():
@@ -282,19 +220,5 @@ def load(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Re
             # Where sections disagree, the key that is to blame begins the message.
             blamed = message.removeprefix("Value error, ").partition(":")[0]
             section = "" if key == "(section)" else key + "."
-            lines.append(line.replace("\0", _holder(read, section + blamed), 1))
+            lines.append(line.replace("\0", holder(read, section + blamed), 1))
         raise UserError("\n".join(lines)) from None
-
-
-def _holder(files: dict[str, dict[str, Any]], key: str) -> str:
-    """The last file that has the key, or the longest part of it."""
-    best, depth = next(iter(files), "recipe"), 0
-    for name, content in files.items():
-        found: Any = content
-        for level, part in enumerate(key.split("."), 1):
-            if not isinstance(found, dict) or part not in found:
-                break
-            found = found[part]
-            if level >= depth:
-                best, depth = name, level
-    return best

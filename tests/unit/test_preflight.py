@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from configs import preflight, recipe
+from configs import preflight, recipe, recipe_files
 from configs.preflight import Finding
 from polaris.errors import UserError
 from polaris.plan_time import GPUS
@@ -31,7 +31,7 @@ def test_unpinned_and_missing_inputs_are_wrong(tmp_path):
     texts = wrong(list(preflight.inputs(recipe.load([V2]), tmp_path)))
     unpinned = recipe.load([V2]).unpinned()
     assert all(any(text.startswith(f"{key}.revision: unpinned") for text in texts) for key in unpinned)
-    values = recipe.read_file(LAPTOP)
+    values = recipe_files.read_file(LAPTOP)
     values["inputs"]["base_small"] = {"path": str(tmp_path / "none")}
     values["inputs"]["problems"]["rl"] = {"file": str(tmp_path / "none.jsonl"), "gold": "every", "limit": None}
     asked = recipe.Recipe.model_validate(values)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs import recipe
+from configs import recipe, recipe_files
 from configs.published import FILE, published
 from polaris.code import ROOT
 from polaris.errors import UserError
@@ -11,7 +11,7 @@ from tests.unit.report_run import Run
 from tests.unit.test_report import Page, ladder, make
 
 
-@pytest.mark.parametrize("name", recipe.read_file(FILE))
+@pytest.mark.parametrize("name", recipe_files.read_file(FILE))
 def test_names_are_the_recipes(name: str):
     asked = recipe.load([ROOT / f"configs/{name}.yaml"])
     assert asked.report.published == name

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs import recipe
+from configs import recipe, recipe_files
 from polaris.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ def without(tmp_path: Path, *overlays: dict, problems: list[str], **rl: dict) ->
     """The laptop recipe with overlays, only these problem sets, and changes to RL stages."""
     values = yaml.safe_load(LAPTOP.read_text())
     for overlay in [*overlays, {"small_rl": {"rl": rl}}]:
-        values = recipe._merged(values, overlay)
+        values = recipe_files.merged(values, overlay)
     for section in (values["inputs"]["problems"], values["clean"]):
         for name in section.keys() - set(problems):
             del section[name]
@@ -205,6 +205,46 @@ def test_unpinned_hub_ids_are_told():
     assert recipe.load([LAPTOP]).unpinned() == []
     keys = recipe.load([ROOT / "configs/polaris_v2.yaml"]).unpinned()
     assert {"inputs.base_small", "inputs.teacher", "inputs.problems.rl", "inputs.benchmarks.aime25"} <= set(keys)
+
+
+def test_a_stage_is_like_another_but_for_what_it_says(tmp_path):
+    found = overlaid(
+        tmp_path,
+        """
+small_rl:
+  rl:
+    literal: {like: guarded, core: {guard: none}}
+    guarded: {like: core, steps: 5, core: {guard: precision}}
+    unfiltered: {like: core_filtered, overlap: null}
+""",
+    ).small_rl.rl
+    core, filtered = found["core"], found["core_filtered"]
+    guarded = core.model_copy(update={"steps": 5, "core": core.core.model_copy(update={"guard": "precision"})})
+    assert found["guarded"] == guarded and found["literal"] == core.model_copy(update={"steps": 5})
+    assert filtered.overlap and found["unfiltered"] == filtered.model_copy(update={"overlap": None})
+
+
+def test_a_stage_like_another_follows_an_overlay_of_that_one(tmp_path):
+    (tmp_path / "low.yaml").write_text("small_rl: {rl: {longer: {like: grpo, seed: 9}}}")
+    (tmp_path / "high.yaml").write_text("small_rl: {rl: {grpo: {steps: 6}, longer: {save_every: 3}}}")
+    found = recipe.load([LAPTOP, tmp_path / "low.yaml", tmp_path / "high.yaml"], {"replicate": 1}).small_rl.rl["longer"]
+    assert (found.steps, found.save_every, found.seed) == (6, 3, 1_000_009)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ("like: corr", "mine.yaml: small_rl.rl.one.like: corr is no RL stage; possible: grpo core core_filtered two"),
+        ("like: one", "small_rl.rl.one.like: one leads back to this stage; possible: grpo core core_filtered two"),
+        ("like: two", "small_rl.rl.two.like: one leads back to this stage; possible: grpo core core_filtered$"),
+        ("like: [core]", "mine.yaml: small_rl.rl.one.like: .'core'. is no RL stage"),
+        ("like: core, steps: 0", "mine.yaml: small_rl.rl.one.steps: .*greater than or equal to 1"),
+        ("like: core, start: one", "mine.yaml: .*rl.one.start: one is a later stage"),
+    ],
+)
+def test_what_a_stage_cannot_be_like(tmp_path, overlay, message):
+    with pytest.raises(UserError, match=message):
+        overlaid(tmp_path, f"small_rl: {{rl: {{one: {{{overlay}}}, two: {{like: one}}}}}}")
 
 
 @pytest.mark.parametrize(
