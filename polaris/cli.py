@@ -36,7 +36,7 @@ def status(argv: list[str]) -> None:
 
 
 def compare(argv: list[str]) -> None:
-    """Two models on the same questions: paired difference, p, and what could have been seen."""
+    """Two models on the same questions: paired difference, p, what could have been seen; over replicates with --runs."""
     from configs import recipe
     from polaris import compare as comparison
 
@@ -44,8 +44,9 @@ def compare(argv: list[str]) -> None:
     parser.add_argument("model", help="a name in the run, or a folder like runs/other/scores/core")
     parser.add_argument("other", help="what it is compared with")
     parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    parser.add_argument("--runs", nargs="+", help="replicates of one recipe, by the names of their runs")
     args = parser.parse_args(argv)
-    comparison.main(args.model, args.other, recipe.load(args.configfile).run)
+    comparison.main(args.model, args.other, args.runs or [recipe.load(args.configfile).run])
 
 
 def regrade(argv: list[str]) -> None:

@@ -21,7 +21,7 @@ ALSO = {("vllm", "verl_")}
 HEAVY = ("torch", "transformers", "vllm", "verl", "ray", "megatron", "mergekit", "datasets")
 # Nouns of the paper: pure, and importable where no engine is installed.
 NOUNS = [
-    "polaris.answers", "polaris.units", "polaris.significance", "polaris.passes", "polaris.statistics", "polaris.hardest", "polaris.lengths", "polaris.verdicts", "polaris.tiny_problems", "polaris.problem_text", "polaris.suitability",
+    "polaris.answers", "polaris.units", "polaris.significance", "polaris.passes", "polaris.statistics", "polaris.replicates", "polaris.hardest", "polaris.lengths", "polaris.verdicts", "polaris.tiny_problems", "polaris.problem_text", "polaris.suitability",
     "polaris.duplicates", "polaris.contamination", "small_rl.steps", "small_rl.core",
     "small_rl.overlap", "small_rl.difficulty", "polaris.diversity", "small_rl.temperature", "small_rl.similarity",
     "small_rl.rescue", "small_rl.substitution", "small_rl.overlong", "small_rl.drop_easy", "small_rl.step_metrics", "small_rl.rl_step", "large_sft.packing", "large_sft.context", "large_sft.repetition", "merge.alpha", "merge.grid",

@@ -28,6 +28,30 @@ def test_the_table():
     assert both.startswith("their mean") and "+12.5 [" in both
 
 
+def test_over_replicates():
+    runs = {"r0": 1.0, "r1": 0.75, "r2": 0.75}
+    tables = {run: {"a": {"x": verdicts(share)}, "b": {"x": verdicts(0.5)}} for run, share in runs.items()}
+    head, _, x = compare.pooled_lines("a", "b", tables)[1:4]
+    assert head.split()[:5] == ["benchmark", "questions", "r0", "r1", "r2"]
+    cells = x.split()
+    assert cells[:7] == ["x", "40", "x", "8", "+25.0", "+12.5", "+12.5"]
+    assert cells[7] == "+16.7"
+    # 16.7 -+ 4.303 * 7.22 / sqrt(3)
+    assert cells[-2:] == ["[−1.3,", "+34.6]"]
+
+
+def test_replicates_answer_the_same_questions():
+    tables = {run: {model: {"x": verdicts(1.0, n)} for model in "ab"} for run, n in (("r0", 40), ("r1", 41))}
+    with pytest.raises(UserError, match="scores of r0: benchmark x lacks problem p40"):
+        compare.pooled_lines("a", "b", tables)
+
+
+@pytest.mark.parametrize(("a", "b", "runs"), [("x", "y", ["r", "r"]), ("x", "x", ["r", "s"]), ("p/x", "y", ["r", "s"])])
+def test_what_is_no_replicate(a, b, runs):
+    with pytest.raises(UserError, match="name different runs"):
+        compare.main(a, b, runs)
+
+
 def test_other_questions_do_not_compare():
     with pytest.raises(UserError, match="benchmark x lacks problem p40"):
         compare.lines("a", "b", {"a": {"x": verdicts(1.0)}, "b": {"x": verdicts(1.0, problems=41)}})
