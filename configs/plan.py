@@ -43,8 +43,8 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
 
 def limits(of: recipe.Recipe) -> dict[str, float]:
     """Seconds after which a training verb stops its engine, by rule."""
-    large = of.large_sft and of.large_sft.sft
-    stages = {"format_sft": of.small_rl.format_sft, **of.small_rl.rl, "distilled": large}
+    large = {f"distilled{arm}": of.large_sft.sft for arm in of.arms}
+    stages = {"format_sft": of.small_rl.format_sft, **of.small_rl.rl, **large}
     return {name: stage.limit for name, stage in stages.items() if stage}
 
 

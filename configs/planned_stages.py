@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from configs import planned_layouts
 from configs.recipe import Recipe
 from large_sft import layout
-from large_sft.qwen3 import Qwen3
 from large_sft.settings import Sft
 from polaris import manifest, plan_memory, plan_model
 from polaris.errors import UserError
@@ -92,11 +92,12 @@ class Planner:
                 yield self._generate(f"{name}_rollouts", f"{name}_rollouts", self.small, stage.overlap.generate, rows)
             yield self._rl(name, stage)
         if recipe.large_sft:
-            traces = recipe.large_sft.traces
-            yield self._generate("traces", "traces", self.small, traces, self._problems("distill"))
-            yield self._sft(recipe.large_sft.sft)
-            merged = [name for name in recipe.checkpoints if name.startswith("alpha=")]
-            yield replace(self._model("merged", self.large), jobs=len(merged))
+            for arm, writer in recipe.arms.items():
+                shape, traces = self.large if writer == "base_large" else self.small, f"traces{arm}"
+                yield self._generate(traces, traces, shape, recipe.large_sft.traces, self._problems("distill"))
+                yield self._sft(f"distilled{arm}", traces, recipe.large_sft.sft)
+                merged = [folder for folder in recipe.checkpoints.values() if folder.startswith(f"merged{arm}/")]
+                yield replace(self._model(f"merged{arm}", self.large), jobs=len(merged))
         problems = sum(self._count(source) for source in recipe.inputs.benchmarks.values()) / len(
             recipe.inputs.benchmarks
         )
@@ -223,66 +224,28 @@ class Planner:
         note = f"rollouts: {rollout['weights'] / GIB:.0f} GiB weights, {rollout['KV cache'] / GIB:.0f} GiB KV cache"
         return replace(planned, notes=(note,), wrong=planned.wrong + wrong)
 
-    def _sft(self, settings: Sft) -> Planned:
+    def _sft(self, name: str, traces: str, settings: Sft) -> Planned:
         place, shape = settings.layout, self.large
         world = place.processes * place.nodes
         ranks = Ranks(world, place.tensor, place.pipeline, place.expert, place.expert_tensor, place.context)
         try:
             stages = layout.layers_of_stages(shape.layers, place)
-        except UserError:  # _layout_checked says why
+        except UserError:  # planned_layouts.refusal says why
             stages = None
-        parts = self._megatron(settings, ranks, stages)
-        mean = self._lengths("traces", self.recipe.large_sft.traces.sampling.max_tokens)
+        parts = planned_layouts.memory(shape, settings, ranks, stages)
+        mean = self._lengths(traces, self.recipe.large_sft.traces.sampling.max_tokens)
         longest = self.recipe.large_sft.sft_data.max_tokens
-        traces = self._problems("distill") * sum(self.recipe.large_sft.traces.k.values())
-        tokens = tuple(settings.epochs * traces * min(m, longest) for m in mean)
+        responses = self._problems("distill") * sum(self.recipe.large_sft.traces.k.values())
+        tokens = tuple(settings.epochs * responses * min(m, longest) for m in mean)
         flops = tuple(3 * t * shape.forward_flops(min(m, longest)) for t, m in zip(tokens, mean, strict=True))
         efficiency = MIXTURE_TRAINING if shape.experts else DENSE_TRAINING
         seconds = training_seconds(flops, world, self.gpu, efficiency)
         size, host = shape.parameters, place.processes * 2 * settings.shard_gb * 1e9
         # A checkpoint is written beside the last one: bf16 weights, fp32 weights and both moments.
-        planned = self._trained("distilled", world, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, host)
-        return self._layout_checked(planned, settings)
-
-    def _megatron(self, settings: Sft, ranks: Ranks, layers: list[int] | None = None) -> Parts:
-        packs, chunk = settings.pack_tokens, settings.loss_chunk
-        return plan_memory.megatron(self.large, ranks, packs, settings.recompute, layers=layers, loss_chunk=chunk)
-
-    def _layout_checked(self, planned: Planned, settings: Sft) -> Planned:
-        """What the trainer itself would refuse, and which layouts of so many GPUs fit where this one does not."""
-        wrong = planned.wrong
-        try:
-            layout.check(_qwen3(self.large), settings)
-        except UserError as error:
-            wrong += (str(error),)
-        if not wrong:
-            return planned
-        world = settings.layout.processes * settings.layout.nodes
-        for gpus in (world, 2 * world, 4 * world):
-            if found := self.fitting(settings, gpus):
-                ranks, need = found[0]
-                return replace(planned, wrong=wrong, notes=(f"fits: {ranks} ({need / GIB:.1f} GiB)",))
-        return replace(planned, wrong=wrong, notes=(f"no layout fits on up to {4 * world} of these GPUs",))
-
-    def fitting(self, settings: Sft, gpus: int) -> list[tuple[Ranks, float]]:
-        """Layouts of so many GPUs that the trainer accepts and that fit, the leanest first, with their bytes per GPU."""
-        found = []
-        for ranks in plan_memory.layouts(self.large, gpus):
-            need = total(self._megatron(settings, ranks))
-            nodes = max(1, gpus // settings.layout.processes)
-            place = {"nodes": nodes, "tensor": ranks.tensor, "pipeline": ranks.pipeline, "expert": ranks.expert}
-            stages = plan_memory.megatron_stages(self.large, ranks)
-            ends = (stages[0], stages[-1]) if len(set(stages)) > 1 else (None, None)
-            place |= {"virtual_pipeline": 1, "first_layers": ends[0], "last_layers": ends[1]}
-            asked = {**settings.layout.model_dump(), **place, "expert_tensor": 1, "context": 1}
-            try:
-                other = settings.model_copy(update={"layout": type(settings.layout).model_validate(asked)})
-                layout.check(_qwen3(self.large), other)
-            except (UserError, ValueError):
-                continue
-            if need <= self.gpu.memory:
-                found.append((ranks, need))
-        return sorted(found, key=lambda pair: pair[1])
+        planned = self._trained(name, world, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, host)
+        if refused := planned_layouts.refusal(shape, settings):
+            planned = replace(planned, wrong=(*planned.wrong, refused))
+        return replace(planned, notes=planned_layouts.others(shape, settings, self.gpu)) if planned.wrong else planned
 
     def _trained(self, name: str, gpus: int, parts: Parts, tokens: Range, flops: Range, seconds: Range, published: float,
                  scratch: float, host: float) -> Planned:  # fmt: skip
@@ -298,17 +261,3 @@ class Planner:
 
 def _times(factor: float, given: Range) -> Range:
     return factor * given[0], factor * given[1]
-
-
-def _qwen3(shape: Shape) -> Qwen3:
-    """The trainer's own description, for its checks."""
-    width = {
-        "feed_forward": 0 if shape.experts else shape.feed_forward,
-        "expert_feed_forward": shape.feed_forward if shape.experts else 0,
-    }
-    return Qwen3(
-        vocabulary=shape.vocabulary, hidden=shape.hidden, layers=shape.layers, heads=shape.heads, kv_heads=shape.kv_heads,
-        head_dim=shape.head_dim, experts=shape.experts, experts_per_token=shape.experts_per_token,
-        moe_layers=(bool(shape.experts),) * shape.layers, normalized_gates=True, norm_epsilon=1e-6, rope_base=1e6,
-        context=1 << 20, tied=shape.tied, **width,
-    )  # fmt: skip

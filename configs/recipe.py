@@ -19,6 +19,9 @@ from polaris.settings import Section, describe
 from small_rl.settings import SmallRl
 
 
+SELF = "_self"  # the arm whose generalist learns from its own traces
+
+
 class Tools(Section):
     """The Python of each engine's environment; `python` is the one that runs Snakemake."""
 
@@ -148,9 +151,17 @@ class Recipe(Section):
     @property
     def checkpoints(self) -> dict[str, str]:
         """Every evaluated model in the order of the flow: name -> its folder inside the run."""
-        single = [*self.specialists, *self.generalists]
+        single = [*self.specialists, *self.generalists, *(f"distilled{arm}" for arm in self.arms if arm)]
         merged = [spelled(alpha) for alpha in self.merge.alphas if 0 < alpha < 1] if self.merge else []
-        return {name: name for name in single} | {f"alpha={alpha}": f"merged/alpha={alpha}" for alpha in merged}
+        folders = {f"alpha={alpha}{arm}": f"merged{arm}/alpha={alpha}" for arm in self.arms for alpha in merged}
+        return {name: name for name in single} | folders
+
+    @property
+    def arms(self) -> dict[str, str]:
+        """What the names of a distillation's stages end with -> whose traces it learns from; the first is the recipe's."""
+        if not self.large_sft:
+            return {}
+        return {"": self.small_rl.specialist} | ({SELF: "base_large"} if self.large_sft.self_distillation else {})
 
     @property
     def specialists(self) -> list[str]:
@@ -165,9 +176,13 @@ class Recipe(Section):
     @property
     def alphas(self) -> dict[str, str]:
         """Alpha -> the model at that alpha. The endpoints are the generalist's own checkpoints, never copies."""
-        ends = {"0.00": "distilled", "1.00": "base_large"}
-        names = sorted((spelled(alpha) for alpha in self.merge.alphas), key=float) if self.merge else []
-        return {name: ends.get(name, f"alpha={name}") for name in names}
+        return self.alphas_of("")
+
+    def alphas_of(self, arm: str) -> dict[str, str]:
+        """`alphas` of one of `arms`; empty without it."""
+        ends = {"0.00": f"distilled{arm}", "1.00": "base_large"}
+        names = sorted((spelled(alpha) for alpha in self.merge.alphas), key=float) if arm in self.arms else []
+        return {name: ends.get(name, f"alpha={name}{arm}") for name in names}
 
     @property
     def select_on(self) -> list[str]:

@@ -112,6 +112,9 @@ class LargeSft(Section):
     sft_data: SftData
     gate: Gate
     sft: Sft
+    self_distillation: Annotated[
+        bool, Field(description="a control beside it: the same training on the large model's own traces, merged alike")
+    ]
 
     @property
     def conversion(self) -> ConversionCheck:

@@ -60,9 +60,16 @@ def label(one: Manifest, run: Path) -> str:
     return str(folder.relative_to(run)) if folder.is_relative_to(run) else str(one.folder)
 
 
-def checkpoint_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:
+def model_name(stage: str) -> str:
+    """What the recipe calls the model of a stage: `merged/alpha=0.30` alpha=0.30, `merged_self/alpha=0.30` alpha=0.30_self."""
+    folder, _, name = stage.rpartition("/")
+    return name + (folder.removeprefix("merged") if folder.startswith("merged") else "")
+
+
+def checkpoint_rows(checkpoints: Sequence[Manifest], run: Path) -> list[dict[str, Any]]:
     """`checkpoints` of results.json: where each model started, its steps, and whether its weights are other ones.
 
+    stage: its folder within the run
     weights_changed: the weight files differ from those of every model that it was made from; null without such a one.
     """
     known = {one.path.resolve(): one for one in checkpoints}
@@ -72,7 +79,8 @@ def checkpoint_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:
         parents = [known[p.resolve()] for p in input_paths(one, ["start", "base", "distilled"]) if p.resolve() in known]
         rows.append(
             {
-                "name": one.stage,
+                "name": model_name(label(one, run)),
+                "stage": label(one, run),
                 "start": start[0].parent.name if start else None,
                 "steps": one.steps.get("reached"),
                 "weights_changed": all(_weights(one) != _weights(p) for p in parents) if parents else None,

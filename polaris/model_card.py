@@ -36,9 +36,9 @@ def model_card(
 def _made(found: dict[str, Any], model: str) -> str:
     """The chain of trainings, or the average, in a sentence."""
     rows = {row["name"]: row for row in found["checkpoints"]}
-    alpha = next((alpha for alpha, name in found["settings"]["alphas"].items() if name == model), None)
-    if alpha and model not in found["settings"]["generalists"]:
-        base, distilled = found["settings"]["generalists"]
+    row = _lineage(found, model)
+    if "/" in row["stage"]:
+        (base, distilled), alpha = row["inputs"], row["stage"].rpartition("=")[2]
         return f"The average {alpha} · {base} + (1 − {alpha}) · {distilled} of two models' weights, of run `{found['run']}`."
     chain = [model]
     while start := rows[chain[-1]]["start"]:
@@ -50,9 +50,8 @@ def _made(found: dict[str, Any], model: str) -> str:
 def _scores(found: dict[str, Any], model: str) -> str:
     shown = dict(columns(found))
     start = next(row["start"] for row in found["checkpoints"] if row["name"] == model)
-    rivals = found["settings"]["generalists"] if start is None else [start]
     pairs = {(row["b"], row["benchmark"]): row for row in found["pairs"] if row["a"] == model}
-    rivals = [name for name in rivals if any(b == name for b, _ in pairs)]
+    rivals = [b for b in dict.fromkeys(b for b, _ in pairs) if start in (None, b)]
     return table(
         ["benchmark", "questions x k", "avg@k", *(f"to {name}" for name in rivals)],
         [
@@ -100,6 +99,12 @@ def _limits(found: dict[str, Any]) -> Sequence[str]:
 
 
 def _tools(found: dict[str, Any], model: str) -> str:
-    row = next(row for row in found["lineage"] if row["stage"].rpartition("/")[2] == model)
+    row = _lineage(found, model)
     tools = ", ".join(f"{name} {version}" for name, version in row["tools"].items())
     return f"`{row['module']}` of polaris; {tools}. Settings {row['settings']}, code {row['code']}, weights {row['content']}."
+
+
+def _lineage(found: dict[str, Any], model: str) -> dict[str, Any]:
+    """The model's row of `lineage`."""
+    stage = next(row["stage"] for row in found["checkpoints"] if row["name"] == model)
+    return next(row for row in found["lineage"] if row["stage"] == stage)

@@ -9,6 +9,7 @@ from polaris.page_charts import columns, draw, with_selection
 from polaris.progress import duration
 from polaris.verdicts import AVERAGE
 
+SHOWN = (results.LADDER, results.GENERALISTS)  # families whose comparisons are named one by one
 TEMPLATES = Path(__file__).parent
 
 
@@ -55,9 +56,10 @@ def page(found: dict[str, Any]) -> str:
         pictures=pictures,
         columns=columns(found),
         wide=with_selection(found),
-        couples=list(dict.fromkeys((row["a"], row["b"]) for row in found["pairs"])),
+        couples=list(dict.fromkeys((row["a"], row["b"]) for row in found["pairs"] if row["family"] in SHOWN)),
         checkpoint={row["name"]: row for row in found["checkpoints"]},
         merged=merged,
+        twins=twins(found["settings"]),
         printed={(row["name"], row["benchmark"]): row for row in found["published"]},
         above={name: [m for m in merged if all(higher(m, g, name) for g in generalists)] for name, _ in columns(found)},
         average=AVERAGE,
@@ -66,6 +68,15 @@ def page(found: dict[str, Any]) -> str:
         total=sum(row["seconds"] for row in found["timings"]),
         versions=versions(found),
     )
+
+
+def twins(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    """(model of the self-distillation, the recipe's model at the same alpha); empty without such an arm."""
+    if not (own := settings.get("self_distillation")):
+        return []
+    base, distilled = settings["generalists"]
+    merged = [(model, settings["alphas"][alpha]) for alpha, model in results.by_alpha(own["alphas"])]
+    return [(own["distilled"], distilled), *(pair for pair in merged if pair[0] not in (base, own["distilled"]))]
 
 
 def measured(row: dict[str, Any]) -> tuple[str, str]:

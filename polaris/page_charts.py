@@ -89,16 +89,22 @@ def change_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def alpha_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Scores over alpha, with self-distillation of both arms."""
+    if not found["alphas"]:
+        return []
+    both = {"the specialist's traces": found["alphas"], "its own traces": found["own_alphas"]}
+    arms = both if found["own_alphas"] else {"": found["alphas"]}
     drawn = []
     for benchmark, heading in with_selection(found):
-        rows = [row for row in found["alphas"] if row["benchmark"] == benchmark]
-        if rows:
+        lines = []
+        for tone, (name, arm) in enumerate(arms.items()):
+            rows = [row for row in arm if row["benchmark"] == benchmark]
             low, high = zip(*(row["interval"] for row in rows), strict=True)
-            line = Line("", [row["alpha"] for row in rows], [row["avg"] for row in rows], low, high)
-            marks = [(row["alpha"], f"{row['alpha']:g}") for row in rows]
-            label = "alpha: weight of the base model"
-            svg = charts.line_chart([line], f"avg@k on {heading} over alpha, %", label, axis_percent, marks)
-            drawn.append((heading, svg))
+            lines.append(Line(name, [row["alpha"] for row in rows], [row["avg"] for row in rows], low, high, tone))
+        marks = [(alpha, f"{alpha:g}") for alpha in lines[0].x]
+        label = "alpha: weight of the base model"
+        svg = charts.line_chart(lines, f"avg@k on {heading} over alpha, %", label, axis_percent, marks)
+        drawn.append((heading, svg))
     return drawn
 
 

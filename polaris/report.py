@@ -1,6 +1,6 @@
 """Verb: index.html, report.md and results.json, the same numbers for a browser, for a text and for programs.
 
-results.json: `models pairs alphas choice published` as `polaris.results`, `measures lengths budgets hardest` as
+results.json: `models pairs alphas own_alphas choice published` as `polaris.results`, `measures lengths budgets hardest` as
 `polaris.response_rows` and `timings lineage` as `polaris.lineage` describe them row by row, and `checkpoints curves
 difficulty data`, which the page also shows. Scores are shares in [0, 1].
 """
@@ -40,10 +40,13 @@ def collect(
     run: Path,
 ) -> dict[str, Any]:
     """Everything that results.json holds. Raises UserError for missing models, benchmarks, problems or samples."""
-    wanted = list(dict.fromkeys([*settings.ladder, *settings.generalists, *settings.alphas.values()]))
+    own = settings.self_distillation
+    controls = [own.distilled, *own.alphas.values()] if own else []
+    wanted = list(dict.fromkeys([*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls]))
     tables = {one.stage: read_verdicts(one) for one in scores}
     verdicts.check_tables(tables, wanted)
-    trained = {row["name"]: row for row in lineage.checkpoint_rows(checkpoints)}
+    run = run.resolve()
+    trained = {row["name"]: row for row in lineage.checkpoint_rows(checkpoints, run)}
     if missing := [name for name in wanted if name not in trained]:
         raise UserError(f"--checkpoints: there is none of {', '.join(missing)}, which the report's settings name")
     if apart := [name for name in settings.select_on if name not in tables[wanted[0]]]:
@@ -54,7 +57,8 @@ def collect(
     response_rows.check_samples(numbers, settings.pass_k)
     start = {name: row["start"] for name, row in trained.items()}
     pairs = results.compared(settings.ladder, settings.generalists, settings.alphas, start)
-    stages, run = lineage.with_ancestors([*checkpoints, *data, *scores]), run.resolve()
+    pairs += results.own_compared(settings.generalists, settings.alphas, own)
+    stages = lineage.with_ancestors([*checkpoints, *data, *scores])
     return {
         "run": run.name,
         "settings": settings.model_dump(mode="json"),
@@ -63,6 +67,7 @@ def collect(
         "models": results.model_rows(numbers, trained),
         "pairs": results.pair_rows(numbers, pairs),
         "alphas": results.alpha_rows(numbers, settings.alphas),
+        "own_alphas": results.alpha_rows(numbers, own.alphas) if own else [],
         "choice": results.choice(numbers, settings.alphas, settings.select_on, settings.selected),
         "published": results.published_rows(numbers, settings.published_values),
         **response_rows.response_rows(numbers, settings.pass_k, settings.length_groups),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris import significance, statistics
-from polaris.sections import Published
+from polaris.sections import Published, SelfDistillation
 from polaris.statistics import Estimate
 from polaris.verdicts import AVERAGE, Tables, Verdicts
 
@@ -17,7 +17,7 @@ POWER = 0.8  # with which `detectable` differences are seen
 # Shares of responses that stand beside every score, and the table each is the mean of.
 ENDINGS = {"truncated": "cut_PG", "no_answer": "silent_PG", "undecided": "undecided_PG", "tokens": "tokens_PG"}
 # Which comparisons are looked at together, so that p-values are corrected for all of them.
-LADDER, GENERALISTS, SWEEP = "ladder", "generalists", "sweep"
+LADDER, GENERALISTS, SWEEP, OWN = "ladder", "generalists", "sweep", "self-distillation"
 
 
 class Numbers:
@@ -137,6 +137,19 @@ def compared(
     return pairs + [(SWEEP, name, other) for name in merged for other in generalists]
 
 
+def own_compared(
+    generalists: Sequence[str], alphas: Mapping[str, str], own: SelfDistillation | None
+) -> list[tuple[str, str, str]]:
+    """`compared` for the control: against its own two ends, and at each alpha the recipe's model against it."""
+    if own is None:
+        return []
+    base, distilled = generalists
+    merged = {alpha: model for alpha, model in by_alpha(own.alphas) if model not in (base, own.distilled)}
+    pairs = [(OWN, own.distilled, base), (OWN, distilled, own.distilled)]
+    pairs += [(OWN, name, other) for name in merged.values() for other in (base, own.distilled)]
+    return pairs + [(OWN, alphas[alpha], name) for alpha, name in merged.items()]
+
+
 def pair_rows(numbers: Numbers, pairs: Sequence[tuple[str, str, str]]) -> list[dict[str, Any]]:
     """`pairs` of results.json: `difference` is avg of a minus avg of b.
 
@@ -165,7 +178,7 @@ def by_alpha(alphas: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def alpha_rows(numbers: Numbers, alphas: Mapping[str, str]) -> list[dict[str, Any]]:
-    """`alphas` of results.json, in the order of alpha: 0 is the distilled model, 1 the base."""
+    """`alphas` and `own_alphas` of results.json, in the order of alpha: 0 is the distilled model, 1 the base."""
     rows = []
     for alpha, model in by_alpha(alphas):
         for benchmark in [*numbers.benchmarks, AVERAGE]:

@@ -208,6 +208,13 @@ class Report(Resampling):
         return self
 
 
+class SelfDistillation(Section):
+    """The generalist that was trained on its own traces, and its merges."""
+
+    distilled: str
+    alphas: Annotated[dict[str, str], Field(description="as the page's")]
+
+
 class ReportPage(Report):
     """What the report's rule adds for the verb: which models were evaluated, and how they hang together."""
 
@@ -220,4 +227,5 @@ class ReportPage(Report):
         list[str], Field(description="benchmarks on which alpha is chosen; all others are headline sets")
     ]
     selected: Annotated[str | None, Field(description="alpha that the recipe selects, as spelled in paths")]
+    self_distillation: Annotated[SelfDistillation | None, Field(description="the control; null: there is none")]
     published_values: Published | None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from polaris import manifest, results
+from polaris.page import twins
 from polaris.page_charts import columns
 
 NONE = "–"
@@ -44,6 +45,9 @@ def lines(found: dict[str, Any]) -> list[str]:
     if generalists:
         text += ["", f"Generalist: avg@k in % with {level} interval, paired differences to both ends in points"]
         text += _blocks(found, {name: generalists for name in generalists + merged}, [f"to {b}" for b in generalists])
+    if control := twins(settings):
+        text += ["", f"Generalist against the one that learned from its own traces, at the same alpha"]
+        text += _blocks(found, {other: [model] for model, other in control}, ["to own traces"])
     return [*text, "", "* higher or lower after correction; without it no difference was shown. One training each."]
 
 

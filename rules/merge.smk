@@ -12,21 +12,23 @@ def merge_settings(alpha: str) -> str:
     return settings(MergeOne(alpha=float(alpha), **one))
 
 
-if RECIPE.merge:
+for ARM in RECIPE.arms:
 
-    rule merged:
-        "One alpha of the sweep."
+    # One alpha of the arm's sweep.
+    rule:
+        name:
+            f"merged{ARM}"
         input:
             base=checkpoint_of("base_large"),
-            distilled=checkpoint_of("distilled"),
+            distilled=checkpoint_of(f"distilled{ARM}"),
         output:
-            checkpoint_of("merged/alpha={alpha}"),
+            checkpoint_of(f"merged{ARM}/alpha={{alpha}}"),
         params:
             settings=lambda w: merge_settings(w.alpha),
             code=code("merge.merge_models"),
         threads: RECIPE.merge.threads
         benchmark:
-            f"{RUN}/merged/alpha={{alpha}}/benchmark.tsv"
+            f"{RUN}/merged{ARM}/alpha={{alpha}}/benchmark.tsv"
         shell:
             "{PY[merge]} -m merge.merge_models --settings {params.settings:q} --code {params.code} "
             "--base {input.base} --distilled {input.distilled} --out {output}"
@@ -34,20 +36,22 @@ if RECIPE.merge:
 
 # keep: selected. Nothing that was computed from removed weights is stale; whoever needs them again makes them again.
 REMOVING = RECIPE.merge is not None and RECIPE.merge.keep == "selected"
-MERGED = [folder for folder in RECIPE.checkpoints.values() if folder.startswith("merged/")] if REMOVING else []
+MERGED = [folder for folder in RECIPE.checkpoints.values() if "/" in folder] if REMOVING else []
 PRESENT = "{PY[merge]} -m merge.merged_weights present --checkpoint {input.model} && " if REMOVING else ""
 WEIGHTS = [f"{RUN}/{folder}/weights.json" for folder in MERGED]
+for ARM in RECIPE.arms if REMOVING else ():
+    KEPT = RECIPE.selected if ARM == "" else None  # a control is released nowhere
 
-if REMOVING:
-
-    rule merged_weights:
-        "Weights of an alpha that was evaluated: kept if it is the selected one."
+    # Weights of an alpha that was evaluated: kept if it is the selected one.
+    rule:
+        name:
+            f"merged_weights{ARM}"
         input:
-            model=checkpoint_of("merged/alpha={alpha}"),
-            scores=data_of("scores/alpha={alpha}"),
+            model=checkpoint_of(f"merged{ARM}/alpha={{alpha}}"),
+            scores=data_of(f"scores/alpha={{alpha}}{ARM}"),
         output:
-            update(f"{RUN}/merged/alpha={{alpha}}/weights.json"), # what is removed must be known at any moment
+            update(f"{RUN}/merged{ARM}/alpha={{alpha}}/weights.json"), # what is removed must be known at any moment
         params:
-            state=lambda w: "present" if w.alpha == RECIPE.selected else "removed",
+            state=lambda w, kept=KEPT: "present" if w.alpha == kept else "removed",
         shell:
             "{PY[merge]} -m merge.merged_weights {params.state} --checkpoint {input.model}"

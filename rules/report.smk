@@ -1,7 +1,8 @@
 """The page, its Markdown and results.json, from every finished stage of the run."""
 
 from configs.published import published
-from polaris.sections import ReportPage
+from configs.recipe import SELF
+from polaris.sections import ReportPage, SelfDistillation
 
 FILTERED = [
     folder
@@ -10,13 +11,14 @@ FILTERED = [
     if on
 ]
 FORMAT_DATA = ["format_data"] if RECIPE.small_rl.format_sft else []
-SFT_DATA = ["sft_data"] if RECIPE.large_sft else []
+SFT_DATA = [f"sft_data{arm}" for arm in RECIPE.arms]
 CLEAN = [f"clean/{name}" for name in RECIPE.clean]
 STAGES = {
     "scores": [data_of(f"scores/{name}") for name in RECIPE.checkpoints],
     "checkpoints": [checkpoint_of(folder) for folder in RECIPE.checkpoints.values()],
     "data": [data_of(name) for name in (*CLEAN, *FORMAT_DATA, "rl_data", *FILTERED, *SFT_DATA)],
 }
+OWN = SelfDistillation(distilled=f"distilled{SELF}", alphas=RECIPE.alphas_of(SELF)) if SELF in RECIPE.arms else None
 PAGE = ReportPage(
     **RECIPE.report.model_dump(),
     ladder=RECIPE.specialists,
@@ -24,6 +26,7 @@ PAGE = ReportPage(
     alphas=RECIPE.alphas,
     select_on=RECIPE.select_on,
     selected=RECIPE.selected,
+    self_distillation=OWN,
     published_values=published(RECIPE.report.published),
 )
 

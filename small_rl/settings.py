@@ -287,7 +287,7 @@ class SmallRl(Section):
 RESERVED = {
     "base_small", "base_large", "teacher_model", "format_data", "format_sft", "difficulty", "rl_data", "traces", "sft_data", "conversion",
     "distilled", "merged", "report", "responses", "scores", "problems", "clean", "benchmarks", "teacher", "teacher_rl",
-    "temperature", "probe", "probe_rollouts",
+    "temperature", "probe", "probe_rollouts", "traces_self", "sft_data_self", "distilled_self", "merged_self",
 }  # fmt: skip
 
 

@@ -91,6 +91,55 @@ def test_an_unpinned_model_is_refused_when_it_is_needed(tmp_path):
     assert not (tmp_path / "runs/polaris_v2/base_small").exists()
 
 
+def flags(text: str) -> dict[str, dict[str, str]]:
+    """Target -> the command that makes it, as flag -> its words, the verb under `verb`."""
+    found = {}
+    for line in text.splitlines():
+        if " --out " in line:
+            words = shlex.split(line.rpartition(" && ")[2])
+            place = words.index("-m")
+            pairs = " ".join(words[place + 2 :]).split("--")[1:]
+            one = {"verb": words[place + 1]} | {
+                key: value.strip() for key, _, value in (p.partition(" ") for p in pairs)
+            }
+            found[one["out"].removeprefix("runs/test/")] = one
+    return found
+
+
+def test_self_distillation_is_a_second_arm_of_the_graph(tmp_path):
+    """Its stages are those of the first one but for whose traces they start from; nothing of the first changes."""
+    (tmp_path / "mine.yaml").write_text("large_sft: {self_distillation: true}\nmerge: {keep: selected, selected: 0.3}")
+    plain, both = (
+        snakemake(tmp_path, "-n", "-p", configs=[*CONFIGS, *more]) for more in ([], [str(tmp_path / "mine.yaml")])
+    )
+    assert plain.returncode == both.returncode == 0, both.stdout[-4000:]
+    first, second = flags(plain.stdout), flags(both.stdout)
+    own = {
+        "traces_self/data.json": "traces/data.json",
+        "sft_data_self/data.json": "sft_data/data.json",
+        "distilled_self/checkpoint.json": "distilled/checkpoint.json",
+        "merged_self/alpha=0.30/checkpoint.json": "merged/alpha=0.30/checkpoint.json",
+        "scores/alpha=0.30_self/data.json": "scores/alpha=0.30/data.json",
+    }
+    assert first.keys() < second.keys() and own.keys() <= second.keys() - first.keys()
+    assert all(second[out] == one for out, one in first.items() if out != "report/data.json")
+    for out, other in own.items():
+        changed = {key for key, value in second[out].items() if value != second[other][key]}
+        assert changed == {"out", *(key for key in ("model", "responses", "data", "distilled") if key in second[out])}
+    assert second["traces_self/data.json"]["model"] == "runs/test/base_large/checkpoint.json"
+    assert second["traces/data.json"]["model"] == "runs/test/core_filtered/checkpoint.json"
+    assert "scores/alpha=0.30_self/data.json" in second["report/data.json"]["scores"]
+    assert "runs/test/sft_data_self/data.json" in second["report/data.json"]["data"]
+    kept = {
+        line.rpartition("merged_weights ")[2].strip() for line in both.stdout.splitlines() if "merged_weights" in line
+    }
+    assert {
+        "present --checkpoint runs/test/merged/alpha=0.30/checkpoint.json",
+        "removed --checkpoint runs/test/merged/alpha=0.50/checkpoint.json",
+        "removed --checkpoint runs/test/merged_self/alpha=0.30/checkpoint.json",
+    } <= kept
+
+
 @pytest.mark.parametrize("name", ["polaris_v1_4b", "polaris_v1_7b"])
 def test_v1_is_three_stages_and_their_evaluation(name):
     done = snakemake(ROOT, "-n", "-p", configs=[f"configs/{name}.yaml"], env=OFFLINE)

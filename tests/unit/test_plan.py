@@ -132,9 +132,23 @@ def test_a_layout_that_does_not_fit_is_refused_with_one_that_does(v2):
     layout = {"processes": 8, "nodes": 8, "tensor": 2, "pipeline": 2, "expert": 8, "expert_tensor": 1, "context": 1,
               "virtual_pipeline": 1, "first_layers": None, "last_layers": None}  # fmt: skip
     sft = v2.recipe.large_sft.sft.model_copy(update={"layout": type(v2.recipe.large_sft.sft.layout)(**layout)})
-    one = v2._sft(sft)
+    one = v2._sft("distilled", "traces", sft)
     assert "GiB per GPU, it has 79.6: weights" in one.wrong[0]
     assert one.notes[0].startswith("fits: 128 GPUs") or one.notes[0].startswith("fits: 64 GPUs")
+
+
+def test_self_distillation_is_a_second_arm_of_the_plan(tmp_path):
+    """The large model writes its own traces, with the engine of the recipe's, which is one for a small model."""
+    (tmp_path / "mine.yaml").write_text("large_sft: {self_distillation: true}")
+    asked = recipe.load([*V2, tmp_path / "mine.yaml"])
+    stages = {one.name: one for one in planned_stages.Planner(asked, H100, tmp_path).stages()}
+    for name in ("distilled", "merged"):
+        one, other = stages[name], stages[f"{name}_self"]
+        assert other == planned_stages.replace(one, name=other.name, rule=other.rule)
+    traces, own = stages["traces"], stages["traces_self"]
+    assert own.tokens == traces.tokens and own.flops > traces.flops and not traces.wrong
+    assert "raise tensor_parallel" in own.wrong[0]
+    assert stages["responses (large)"].jobs == 11 and plan.limits(asked)["distilled_self"] == 86400
 
 
 def test_an_engine_without_room_is_refused(v2):

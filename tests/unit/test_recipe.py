@@ -201,6 +201,22 @@ def test_endpoints_of_the_sweep_are_the_models_themselves():
     assert "alpha=0.00" not in laptop.checkpoints
 
 
+def test_self_distillation_is_a_second_arm_beside_the_first(tmp_path):
+    plain, both = recipe.load([LAPTOP]), overlaid(tmp_path, "large_sft: {self_distillation: true}")
+    assert plain.arms == {"": "core_filtered"} and both.arms == plain.arms | {"_self": "base_large"}
+    more = dict(both.checkpoints.items() - plain.checkpoints.items())
+    assert plain.checkpoints.items() <= both.checkpoints.items()
+    assert more == {"distilled_self": "distilled_self"} | {
+        f"alpha={alpha}_self": f"merged_self/alpha={alpha}" for alpha in ("0.30", "0.40", "0.50", "0.70")
+    }
+    assert (both.alphas, both.generalists) == (plain.alphas, plain.generalists)
+    own = both.alphas_of("_self")
+    assert (own["0.00"], own["0.50"], own["1.00"]) == ("distilled_self", "alpha=0.50_self", "base_large")
+    assert plain.alphas_of("_self") == {}
+    with pytest.raises(UserError, match="rl.distilled_self: choose another name"):
+        overlaid(tmp_path, "small_rl: {rl: {distilled_self: {like: core}}}")
+
+
 def test_unpinned_hub_ids_are_told():
     assert recipe.load([LAPTOP]).unpinned() == []
     keys = recipe.load([ROOT / "configs/polaris_v2.yaml"]).unpinned()

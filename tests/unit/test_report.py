@@ -238,6 +238,35 @@ def test_a_choice_on_a_reported_set_is_marked(tmp_path: Path):
     assert "Alpha 0.50 was chosen on a reported set" in text and "chosen on a reported set" in markdown(found)
 
 
+def test_self_distillation_stands_beside_the_recipes_arm(tmp_path: Path, capsys):
+    """Its scores, its curve, and at each alpha the recipe's model against it; no number of the recipe's arm changes."""
+    run = whole_run(tmp_path / "small")
+    alone = make(run)
+    run.model("distilled_self", "weights g", steps=7, start="base_large")
+    run.model("alpha=0.50", "weights h", folder="merged_self/alpha=0.50", base="base_large", distilled="distilled_self")
+    for name in ("distilled_self", "alpha=0.50_self"):
+        run.scores(name, {"chain": BETTER, "digits": DIGITS})
+    (run.folder / "report" / "data.json").unlink()
+    own = {"0.00": "distilled_self", "0.50": "alpha=0.50_self", "1.00": "base_large"}
+    found = make(run, self_distillation={"distilled": "distilled_self", "alphas": own})
+    assert [row for row in found["pairs"] if row["family"] != "self-distillation"] == alone["pairs"]
+    assert found["models"][: len(alone["models"])] == alone["models"] and found["alphas"] == alone["alphas"]
+    assert [(row["model"], row["avg"]) for row in found["own_alphas"] if row["benchmark"] == "chain"] == [
+        ("distilled_self", 0.875), ("alpha=0.50_self", 0.875), ("base_large", 0.375),
+    ]  # fmt: skip
+    mine = [row for row in found["pairs"] if (row["family"], row["benchmark"]) == ("self-distillation", "chain")]
+    assert {(row["a"], row["b"]): row["difference"] for row in mine} == {
+        ("distilled_self", "base_large"): 0.5, ("distilled", "distilled_self"): -0.5, ("alpha=0.50_self", "base_large"): 0.5,
+        ("alpha=0.50_self", "distilled_self"): 0.0, ("alpha=0.50", "alpha=0.50_self"): -0.5,
+    }  # fmt: skip
+    assert [row["p_holm"] for row in mine] == significance.holm([row["p"] for row in mine])
+    text = " ".join(Page((run.folder / "report" / "index.html").read_text()).text.split())
+    assert "distilled against distilled_self, alpha=0.50 against alpha=0.50_self" in text
+    assert "this run did not try it" not in text and "alpha=0.50_self" in markdown(found)
+    show.main(["--run", str(run.folder)])
+    assert re.search(r"^alpha=0\.50 +37\.5 \[.*\] +−50\.0 \[", capsys.readouterr().out, re.MULTILINE)
+
+
 def test_a_pass_at_k_above_the_samples_is_refused(tmp_path: Path):
     ladder(run := Run(tmp_path / "run"))
     message = r"report.pass_k: pass@3 needs as many samples of each problem; base_small has 2 on digits"
