@@ -18,7 +18,6 @@ from polaris.sections import UNPINNED, Clean, Evaluate, HubModel, HubProblems, I
 from polaris.settings import Section, describe
 from small_rl.settings import SmallRl
 
-
 SELF = "_self"  # the arm whose generalist learns from its own traces
 
 

@@ -41,7 +41,9 @@ def main() -> None:
             problem_id: mean_overlap([row["correct"] for row in group], [row["steps"] for row in group])
             for problem_id, group in groups.items()
         }
-        reasons, lowest = select(overlaps, settings.keep, settings.threshold, settings.without_pair)
+        right = {problem_id: sum(row["correct"] for row in group) for problem_id, group in groups.items()}
+        choice = (settings.keep, settings.threshold, settings.within, settings.without_pair)
+        reasons, bound = select(overlaps, right, *choice)
         dropped = collections.Counter(reason for reason in reasons.values() if reason)
         kept = [problem for problem_id, problem in problems.items() if reasons[problem_id] is None]
         if not kept:
@@ -49,7 +51,7 @@ def main() -> None:
         table = [
             {
                 "problem_id": problem_id,
-                "correct": sum(row["correct"] for row in group),
+                "correct": right[problem_id],
                 "k": len(group),
                 "overlap": overlaps[problem_id],
                 "kept": reasons[problem_id] is None,
@@ -64,7 +66,9 @@ def main() -> None:
             metrics={
                 "kept": len(kept),
                 "dropped": dict(dropped.most_common()),
-                "lowest_kept": lowest,
+                "bound": bound,
+                "accuracy": statistics.fmean(row["correct"] / row["k"] for row in table),
+                "accuracy_of_kept": statistics.fmean(row["correct"] / row["k"] for row in table if row["kept"]),
                 "mean_overlap": statistics.fmean(measured) if measured else None,
                 "grading": summary(graded),
             }

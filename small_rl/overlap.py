@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-NO_PAIR, LOW_OVERLAP = "no_pair", "low_overlap"
+NO_PAIR, LOW_OVERLAP, HIGH_OVERLAP, MIDDLE = "no_pair", "low_overlap", "high_overlap", "middle"
 
 
 def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
@@ -26,20 +26,45 @@ def mean_overlap(correct_G: Sequence[bool], steps_G: Sequence[frozenset[str]]) -
 
 def select(
     overlap_P: Mapping[str, float | None],
-    keep: Literal["median", "threshold"],
+    right_P: Mapping[str, int],
+    keep: Literal["median", "lower_half", "threshold"],
     threshold: float | None,
+    within: Literal["all", "accuracy"],
     without_pair: Literal["drop", "keep"],
 ) -> tuple[dict[str, str | None], float | None]:
-    """Per problem why it is left out (None: it stays), and the lowest overlap that stays.
+    """Per problem why it is left out (None: it stays), and the overlap at which they part (None: there is no such one).
 
-    keep: `median` keeps what reaches the median of the problems with a pair, `threshold` what reaches `threshold`
+    right_P: right responses of each problem, of equally many
+    keep: `median` keeps what reaches the median of the problems with a pair, `lower_half` the others of them, `threshold`
+    what reaches `threshold`
+    within: `accuracy` halves the problems of each number of right responses, so that both halves are equally difficult;
+    the middle one of an odd number is in neither
     """
-    values = [overlap for overlap in overlap_P.values() if overlap is not None]
-    lowest = threshold if keep == "threshold" else statistics.median(values) if values else None
+    measured_P = {problem_id: overlap for problem_id, overlap in overlap_P.items() if overlap is not None}
+    without = NO_PAIR if without_pair == "drop" else None
+    reasons: dict[str, str | None] = dict.fromkeys(overlap_P, without)
+    if within == "accuracy":
+        return reasons | _halves(measured_P, right_P, keep), None
+    bound = threshold if keep == "threshold" else statistics.median(measured_P.values()) if measured_P else None
+    for problem_id, overlap in measured_P.items():
+        high = overlap >= bound
+        reasons[problem_id] = (
+            (HIGH_OVERLAP if high else None) if keep == "lower_half" else None if high else LOW_OVERLAP
+        )
+    return reasons, bound
+
+
+def _halves(
+    measured_P: Mapping[str, float], right_P: Mapping[str, int], keep: Literal["median", "lower_half"]
+) -> dict[str, str | None]:
+    """`select` for the problems with a pair, level by level; ties go by the problem's id."""
+    levels: dict[int, list[str]] = {}
+    for problem_id in sorted(measured_P, key=lambda name: (measured_P[name], name)):
+        levels.setdefault(right_P[problem_id], []).append(problem_id)
+    low, high = (None, HIGH_OVERLAP) if keep == "lower_half" else (LOW_OVERLAP, None)
     reasons: dict[str, str | None] = {}
-    for problem_id, overlap in overlap_P.items():
-        if overlap is None:
-            reasons[problem_id] = NO_PAIR if without_pair == "drop" else None
-        else:
-            reasons[problem_id] = LOW_OVERLAP if overlap < lowest else None
-    return reasons, lowest
+    for level in levels.values():
+        half = len(level) // 2
+        reasons |= dict.fromkeys(level, MIDDLE) | dict.fromkeys(level[:half], low)
+        reasons |= dict.fromkeys(level[len(level) - half :], high)
+    return reasons

@@ -27,14 +27,23 @@ class OverlapFilter(Section):
     """Keep the problems whose wrong answers share steps with right ones (small_rl.filter_overlap)."""
 
     grading: Grading
-    keep: Annotated[Literal["median", "threshold"], Field(description="median: the upper half")]
+    keep: Annotated[
+        Literal["median", "lower_half", "threshold"],
+        Field(description="median: the half with more overlap (low difference); lower_half: the other one, a control"),
+    ]
     threshold: Annotated[Fraction | None, Field(description="lowest mean Jaccard overlap kept, for keep: threshold")]
+    within: Annotated[
+        Literal["all", "accuracy"],
+        Field(description="accuracy: halves of the problems with as many right answers, equally difficult ones"),
+    ]
     without_pair: Annotated[Literal["drop", "keep"], Field(description="problems that are all right or all wrong")]
 
     @model_validator(mode="after")
     def _threshold_given(self) -> "OverlapFilter":
         if (self.keep == "threshold") != (self.threshold is not None):
-            raise ValueError("`threshold` must be a number for `keep: threshold`, and null for `keep: median`")
+            raise ValueError("`threshold` must be a number for `keep: threshold`, and null for the others")
+        if self.within == "accuracy" and self.keep == "threshold":
+            raise ValueError("`within: accuracy` is about halves: it needs `keep: median` or `keep: lower_half`")
         return self
 
 

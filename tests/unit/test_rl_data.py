@@ -173,7 +173,7 @@ def test_problems_without_responses_and_an_empty_result_are_errors(tmp_path, rol
 
 # --- overlap ------------------------------------------------------------------------------------------------------
 def test_overlap(tmp_path, rollouts):
-    settings = {"keep": "median", "threshold": None, "without_pair": "drop"}
+    settings = {"keep": "median", "threshold": None, "within": "all", "without_pair": "drop"}
     done = run(filter_overlap, settings, tmp_path / "out", **rollouts)
     assert [row["id"] for row in tables.read(done.path, "problems.parquet")] == ["half"]
     assert tables.read(done.path, "overlap.parquet") == [
@@ -182,7 +182,7 @@ def test_overlap(tmp_path, rollouts):
         {"problem_id": "hard", "correct": 0, "k": 2, "overlap": None, "kept": False},
         {"problem_id": "other", "correct": 1, "k": 2, "overlap": 0.0, "kept": False},
     ]
-    assert done.metrics["dropped"] == {"no_pair": 2, "low_overlap": 1} and done.metrics["lowest_kept"] == 0.125
+    assert done.metrics["dropped"] == {"no_pair": 2, "low_overlap": 1} and done.metrics["bound"] == 0.125
     kept = run(filter_overlap, settings | {"without_pair": "keep"}, tmp_path / "more", **rollouts)
     assert kept.metrics["kept"] == 3
     with pytest.raises(UserError, match="no problem of 4 is left; dropped: .*'low_overlap': 2"):
