@@ -8,11 +8,12 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 CORES ?= 2
 CONFIG ?= configs/laptop.yaml
 CHAOS ?= chaos
+REPLICATES ?= 0 1 2
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test unit parity chaos install clean
+.PHONY: run test unit parity chaos study install clean
 
 # --nolock: a killed run goes on with the same command; that no two processes work on one stage, the stages see to.
 run: $(VENV)/installed
@@ -33,6 +34,15 @@ parity: $(VENV)/installed
 chaos: $(VENV)/installed
 	python tests/chaos/kill_merge.py $(CHAOS)/merge
 	python tests/chaos/kill_run.py $(CHAOS)/run
+
+# The laptop recipe with its controls, once per replicate (hours): the records and the
+# page of docs/study. Interrupted, the same command goes on.
+study: $(VENV)/installed
+	for replicate in $(REPLICATES); do \
+	  snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile configs/laptop.yaml configs/laptop_study.yaml \
+	    --config run=study_$$replicate replicate=$$replicate; \
+	  polaris study $(REPLICATES); \
+	done
 
 install: $(VENV)/installed
 

@@ -80,6 +80,13 @@ def preflight(argv: list[str]) -> None:
     checks.main(argv)
 
 
+def study(argv: list[str]) -> None:
+    """What the replicates of the laptop recipe found: claims beside their controls (`make study`)."""
+    from configs import study as replicates
+
+    replicates.main(argv)
+
+
 def publish(argv: list[str]) -> None:
     """A model's folder with its card, ready to be pushed."""
     from configs import publish as publishing
@@ -96,6 +103,7 @@ COMMANDS = {
     "plan": plan,
     "preflight": preflight,
     "publish": publish,
+    "study": study,
 }
 
 

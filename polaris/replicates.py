@@ -32,11 +32,7 @@ class Pooled:
 
     def over_trainings(self, confidence: float) -> tuple[float, float] | None:
         """Student's t interval of the mean for other trainings on the same questions; None for a single replicate."""
-        count = len(self.each_N)
-        if count < 2:
-            return None
-        half = student(1 - (1 - confidence) / 2, count - 1) * moments.stdev(self.each_N) / math.sqrt(count)
-        return self.mean.value - half, self.mean.value + half
+        return trainings_interval(self.each_N, confidence) if len(self.each_N) > 1 else None
 
 
 def pooled(difference_NP: NDArray[np.float64], resamples: int, rng: np.random.Generator) -> Pooled:
@@ -56,6 +52,12 @@ def over_benchmarks(pooled_B: Sequence[Pooled]) -> Pooled:
     """The unweighted mean over benchmarks (_B) of the same replicates."""
     each_BN = np.array([one.each_N for one in pooled_B])
     return Pooled(tuple(each_BN.mean(axis=0).tolist()), statistics.mean([one.mean for one in pooled_B]))
+
+
+def trainings_interval(value_N: Sequence[float], confidence: float) -> tuple[float, float]:
+    """Student's t interval of the mean of two replicates' values or more."""
+    half = student(1 - (1 - confidence) / 2, len(value_N) - 1) * moments.stdev(value_N) / math.sqrt(len(value_N))
+    return moments.fmean(value_N) - half, moments.fmean(value_N) + half
 
 
 def student(probability: float, freedom: int) -> float:
