@@ -236,6 +236,8 @@ def findings(of: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
     if of.large_sft:
         per_node.append(of.large_sft.sft.layout.processes)
         generating.append(of.large_sft.traces)
+        if of.large_sft.gate.vllm:
+            per_node.append(of.large_sft.gate.vllm.tensor_parallel)
     per_node += [section.engine.tensor_parallel * section.engine.replicas for section in generating]
     yield from gpus(max(per_node), max(total(one.parts) for one in stages if "KV cache" not in one.parts))
 

@@ -1,7 +1,8 @@
 """Stage: the gate before the training. The start model goes into Megatron and out again, and nothing has changed.
 
 In the training's own layout and precision, without a training step: every tensor must come back with its name, shape, type
-and bytes, and the logits on the recipe's prompts must be those of transformers. `tensors.json` has the digests.
+and bytes, and on the recipe's prompts Megatron must say what transformers says (its logits) or, where transformers cannot
+hold the model, what vLLM says (its log-probabilities). `tensors.json` has the digests.
 """
 
 import dataclasses
@@ -19,14 +20,6 @@ from polaris.prompts import load_tokenizer
 from polaris.stage import Stage, run_verb
 
 NAMED = 3  # tensors of a message
-
-
-def prompts_of(start: Path, settings: ConversionCheck) -> list[list[int]]:
-    """The prompts' tokens; none where no logits are compared."""
-    if settings.gate.tolerance is None:
-        return []
-    tokenizer = load_tokenizer(start)
-    return [tokenizer.encode(prompt, add_special_tokens=False) for prompt in settings.gate.prompts]
 
 
 def returned_tensors(folder: Path, start: Weights) -> dict[str, dict[str, Any]]:
@@ -50,45 +43,92 @@ def returned_tensors(folder: Path, start: Weights) -> dict[str, dict[str, Any]]:
     return tensors
 
 
-def logits_difference(found: Path, start: Path, prompts: list[list[int]], precision: str) -> tuple[float, float]:
-    """(largest difference to the logits of transformers, largest logit), over all tokens of the prompts."""
+def against_transformers(
+    found: Any, start: Path, prompts: list[list[int]], settings: ConversionCheck
+) -> dict[str, float]:
+    """The metrics of the comparison; found: Megatron's logits, [tokens of all prompts, vocabulary]. Raises UserError."""
     import torch
-    from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[settings.precision]
     model = AutoModelForCausalLM.from_pretrained(start, dtype=dtype, local_files_only=True, trust_remote_code=False)
     with torch.no_grad():
         expected = torch.cat([model(torch.tensor([prompt])).logits[0].float() for prompt in prompts])
-    return float((load_file(found)["logits"] - expected).abs().max()), float(expected.abs().max())
+    differs, largest = float((found - expected).abs().max()), float(expected.abs().max())
+    if not differs <= settings.gate.tolerance * largest:  # NaN is no agreement
+        raise UserError(
+            f"{start}: the logits of Megatron differ by up to {differs:.3g} from those of transformers, whose largest "
+            f"is {largest:.3g}: more than gate.tolerance ({settings.gate.tolerance:g}) of it"
+        )
+    return {"logit_difference": differs, "largest_logit": largest}
+
+
+def against_vllm(found: Any, start: Path, scored: list[dict[str, Any]], settings: ConversionCheck) -> dict[str, float]:
+    """The same with vLLM's answers (rows of log_probs.json): of each token but the first of a prompt.
+
+    The mean is held to the tolerance: in half precision single tokens differ by much where a router chooses otherwise.
+    """
+    import torch
+
+    rows = found.log_softmax(-1).split([len(row["tokens"]) for row in scored])
+    ours = [
+        own[:-1].gather(1, torch.tensor(row["tokens"][1:])[:, None])[:, 0]
+        for own, row in zip(rows, scored, strict=True)
+    ]
+    theirs = torch.tensor([value for row in scored for value in row["log_probs"]])
+    differences = (torch.cat(ours) - theirs).abs()
+    mean, largest = float(differences.mean()), float(differences.max())
+    if not mean <= settings.gate.tolerance:  # NaN is no agreement
+        raise UserError(
+            f"{start}: the log-probabilities of Megatron differ by {mean:.3g} on average ({largest:.3g} at most) from "
+            f"those of vLLM: more than gate.tolerance ({settings.gate.tolerance:g})"
+        )
+    return {"log_prob_difference": mean, "largest_log_prob_difference": largest}
+
+
+def reference_of(stage: Stage, prompts: list[list[int]]) -> list[dict[str, Any]] | None:
+    """vLLM's answers to these prompts; None: the recipe does not ask it. Raises UserError where they are of something else."""
+    given = stage.inputs.get("reference")
+    if (given is None) != (stage.settings.gate.vllm is None):
+        raise UserError("--reference: give it with gate.vllm, and only then (large_sft.score_prompts makes it)")
+    if given is None:
+        return None
+    scored = json.loads(given.file("log_probs.json").read_text())
+    same = given.inputs["start"]["content"] == stage.inputs["start"].content
+    if not same or [row["tokens"] for row in scored] != prompts:
+        what = "other prompts" if same else "another start model"
+        raise UserError(f"{given.path}: these are log-probabilities of {what}; run large_sft.score_prompts again")
+    return scored
 
 
 def main() -> None:
-    with Stage.from_command_line("large_sft.check_conversion", ConversionCheck, inputs=("start",)) as stage:
+    with Stage.from_command_line(
+        "large_sft.check_conversion", ConversionCheck, inputs=("start",), optional=("reference",)
+    ) as stage:
         settings: ConversionCheck = stage.settings
         start = stage.inputs["start"].model
         model, weights = architecture(start), Weights(start, "numpy")
         check(weights, model)
         layout.check_model(model, settings)
-        prompts = prompts_of(start, settings)
+        tokenizer = load_tokenizer(start)
+        prompts = [tokenizer.encode(prompt, add_special_tokens=False) for prompt in settings.gate.prompts]
+        scored = reference_of(stage, prompts)
         job = stage.state / "job.json"
         asked = Job(settings.model_dump(mode="json"), str(start.absolute()), prompts, str(stage.state))
         job.write_text(json.dumps(dataclasses.asdict(asked)))
         launch(megatron_conversion.__name__, job, settings, stage.log / "torchrun.log", lambda line: None)
         tensors = returned_tensors(stage.state, weights)
-        metrics: dict[str, Any] = {"tensors": len(tensors), "logit_difference": None, "largest_logit": None}
-        if prompts:
-            differs, largest = logits_difference(stage.state / LOGITS, start, prompts, settings.precision)
-            if not differs <= settings.gate.tolerance * largest:  # NaN is no agreement
-                raise UserError(
-                    f"{start}: the logits of Megatron differ by up to {differs:.3g} from those of transformers, whose largest "
-                    f"is {largest:.3g}: more than gate.tolerance ({settings.gate.tolerance:g}) of it"
-                )
-            metrics |= {"logit_difference": differs, "largest_logit": largest}
+        from safetensors.torch import load_file
+
+        logits = load_file(stage.state / LOGITS)["logits"]
+        if scored:
+            metrics = against_vllm(logits, start, scored, settings)
+        else:
+            metrics = against_transformers(logits, start, prompts, settings)
         (stage.partial / "tensors.json").write_text(json.dumps(tensors, indent=1, sort_keys=True) + "\n")
-        told = f"logits differ by {metrics['logit_difference']:.2g} at most" if prompts else "logits were not compared"
+        told = ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in metrics.items())
         stage.say(f"{len(tensors)} tensors come back bit for bit; {told}")
-        stage.publish(metrics=metrics)
+        stage.publish(metrics={"tensors": len(tensors), **metrics})
 
 
 if __name__ == "__main__":

@@ -19,8 +19,7 @@ LOGITS = "logits.safetensors"
 class Job:
     """What the verb asks for.
 
-    settings: ConversionCheck as plain values; start: model directory; prompts: their tokens, empty where no logits are
-    asked; out: folder for tensors-<rank>.json (name -> Returned) and logits.safetensors ([tokens, vocabulary])
+    settings: ConversionCheck as plain values; start: model directory; prompts: their tokens; out: folder for tensors-<rank>.json (name -> Returned) and logits.safetensors ([tokens, vocabulary])
     """
 
     settings: dict[str, Any]
@@ -59,9 +58,8 @@ def run(job: Job) -> None:
         for name, tensor in megatron_hf.returned(chunks, weights)
     }
     (Path(job.out) / f"tensors-{dist.get_rank()}.json").write_text(json.dumps(tensors))
-    if job.prompts:
-        with torch.no_grad():
-            _write_logits(chunks, settings, job)
+    with torch.no_grad():
+        _write_logits(chunks, settings, job)
     dist.destroy_process_group()
 
 

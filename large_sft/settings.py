@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from polaris.sections import Generate, Grading
-from polaris.settings import Count, Fraction, Section, Seed
+from polaris.settings import Count, Engine, Fraction, Section, Seed
 
 
 class SftData(Section):
@@ -87,16 +87,40 @@ class Sft(Placed):
     shard_gb: Annotated[float, Field(gt=0, le=50, description="largest exported shard, GB")]
 
 
+Prompts = Annotated[
+    list[Annotated[str, Field(min_length=1)]], Field(min_length=1, description="texts on which two engines must agree")
+]
+
+
+class Reference(Section):
+    """What vLLM is asked before the gate (large_sft.score_prompts)."""
+
+    prompts: Prompts
+    vllm: Engine
+
+
 class Gate(Section):
     """What must hold before the training starts (large_sft.check_conversion)."""
 
-    prompts: Annotated[
-        list[Annotated[str, Field(min_length=1)]], Field(min_length=1, description="texts for the logits")
+    prompts: Prompts
+    vllm: Annotated[
+        Engine | None,
+        Field(description="compare with its log-probabilities; null: with the logits of transformers, on one host"),
     ]
     tolerance: Annotated[
-        float | None,
-        Field(gt=0, lt=1, description="difference to transformers as a share of its largest logit; null: not compared"),
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="largest difference of a logit to transformers, as a share of the largest logit; or mean "
+            "difference of a token's log-probability to vLLM",
+        ),
     ]
+
+    @property
+    def reference(self) -> Reference | None:
+        """What vLLM is asked; None: nothing."""
+        return self.vllm and Reference(prompts=self.prompts, vllm=self.vllm)
 
 
 class ConversionCheck(Placed):

@@ -3,21 +3,42 @@
 LARGE = RECIPE.large_sft
 
 
+if LARGE.gate.reference:
+
+    rule conversion_reference:
+        "What vLLM says on the gate's prompts, where transformers cannot hold the generalist."
+        input:
+            start=checkpoint_of("base_large"),
+        output:
+            data_of("conversion_reference"),
+        params:
+            settings=lambda w: settings(LARGE.gate.reference),
+            code=code("large_sft.score_prompts"),
+        threads: 1
+        benchmark:
+            f"{RUN}/conversion_reference/benchmark.tsv"
+        shell:
+            "{PY[vllm]} -m large_sft.score_prompts --settings {params.settings:q} --code {params.code} "
+            "--start {input.start} --out {output}"
+
+
 rule conversion:
-    "The gate: the generalist goes into Megatron and out again unchanged, and answers as in transformers."
+    "The gate: the generalist goes into Megatron and out again unchanged, and answers as in transformers or vLLM."
     input:
         start=checkpoint_of("base_large"),
+        reference=data_of("conversion_reference") if LARGE.gate.reference else [],
     output:
         data_of("conversion"),
     params:
         settings=lambda w: settings(LARGE.conversion),  # a prompt may hold {braces}
         code=code("large_sft.check_conversion"),
+        reference=f"--reference {data_of('conversion_reference')}" if LARGE.gate.reference else "",
     threads: 2
     benchmark:
         f"{RUN}/conversion/benchmark.tsv"
     shell:
         "{PY[megatron]} -m large_sft.check_conversion --settings {params.settings:q} --code {params.code} "
-        "--start {input.start} --out {output}"
+        "--start {input.start} {params.reference} --out {output}"
 
 
 # The recipe's arm, and with self_distillation its control: the same stages on the large model's own traces.

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from large_sft import megatron_cpu
 from large_sft.weights import Weights
@@ -34,6 +34,7 @@ from tests.parity.megatron_layouts import (
     checks,
     differences,
     make_inputs,
+    published,
     same_weights,
 )
 
@@ -138,11 +139,13 @@ def command(inputs: Path, name: str) -> list[str]:
     ]
 
 
+GATE = {"prompts": ["a=6. Find (a).", "<think>\nWhy?\n</think>\n\n6"], "vllm": None, "tolerance": 1e-5}
+
+
 def gate(inputs: Path, name: str, layout: dict, **settings) -> list[str]:
     """The command of the conversion gate."""
     placed = {key: SETTINGS[key] for key in ("pack_tokens", "aux_loss", "precision", "recompute", "limit", "seed")}
-    asked = {"prompts": ["a=6. Find (a).", "<think>\nWhy?\n</think>\n\n6"], "tolerance": 1e-5}
-    section = {**placed, "layout": layout, "gate": asked, **settings}
+    section = {**placed, "layout": layout, "gate": GATE, **settings}
     flags = ["--settings", json.dumps(section), "--start", str(inputs / "base" / "checkpoint.json")]
     return [sys.executable, "-m", "large_sft.check_conversion", *flags, "--out", str(inputs / name / "data.json")]
 
@@ -163,6 +166,44 @@ def test_the_gate_stops_a_model_that_the_precision_cannot_hold(inputs):
     out = subprocess.run(gate(inputs, "narrow", EP2, precision="bf16"), capture_output=True, text=True, check=False)
     assert out.returncode == 1 and "tensors come back from Megatron with other bytes than they went in" in out.stderr
     assert not (inputs / "narrow" / "data.json").exists()
+
+
+def test_the_gate_takes_vllm_where_transformers_cannot_hold_the_model(inputs):
+    """Agreement on one model; then vLLM's answers pass for those of a model in which one expert's weight is another."""
+    pytest.importorskip("vllm")
+    build_tokenizer().save_pretrained(inputs / "base" / "model")
+    engine = {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 4, "tensor_parallel": 1, "replicas": 1}
+    asked = {**GATE, "vllm": {**engine, "memory": 0.1, "yarn": None}}
+    reference = inputs / "reference" / "data.json"
+    flags = ["--settings", json.dumps({"prompts": asked["prompts"], "vllm": asked["vllm"]}), "--out", str(reference)]
+    start = ["--start", str(inputs / "base" / "checkpoint.json")]
+    subprocess.run([sys.executable, "-m", "large_sft.score_prompts", *flags, *start], check=True)
+
+    def passed(name: str, *more: str) -> subprocess.CompletedProcess:
+        words = [*gate(inputs, name, EP2, gate=asked), "--reference", str(reference), *more]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert passed("gate_vllm").returncode == 0
+    metrics = manifest.read(inputs / "gate_vllm" / "data.json").metrics
+    assert 0 < metrics["log_prob_difference"] <= metrics["largest_log_prob_difference"] <= 1e-5
+
+    shutil.copytree(inputs / "base", inputs / "changed", ignore=shutil.ignore_patterns("checkpoint.json"))
+    shard = next((inputs / "changed" / "model").glob("*.safetensors"))
+    tensors = load_file(shard)
+    name = next(name for name in sorted(tensors) if ".experts." in name)
+    save_file({**tensors, name: tensors[name] * 1.1}, shard, metadata={"format": "pt"})
+    changed = published(inputs / "changed", "checkpoint.json")
+    values = json.loads(changed.read_text())
+    values["files"][f"model/{shard.name}"]["xxh3"] = "changed"
+    changed.write_text(json.dumps(values))
+    out = passed("gate_other", "--start", str(changed))
+    assert out.returncode == 1 and "log-probabilities of another start model" in out.stderr
+
+    forged = json.loads(reference.read_text())
+    forged["inputs"]["start"]["content"] = manifest.read(changed).content
+    reference.write_text(json.dumps(forged))
+    out = passed("gate_changed", "--start", str(changed))
+    assert out.returncode == 1 and "from those of vLLM: more than gate.tolerance" in out.stderr
 
 
 @contextlib.contextmanager
@@ -205,9 +246,17 @@ def test_a_training_stopped_in_every_way_goes_on_to_the_same_weights(inputs):
     reached = int(re.search(rf"SIGTERM: stopped after step (\d+) of {planned}, which is saved", told)[1])
     (state,) = (path.parent.parent for path in broken.glob(f"state/*/step-{reached:06d}/complete.json"))
 
+    since = time.time()
+    with started(inputs, "broken", lines=reached + 1) as process:
+        while not saving(state, since):  # now there are helpers that write
+            time.sleep(0.001)
+        for one in psutil.Process(process.pid).children(recursive=True):  # as Slurm warns a job's processes
+            one.send_signal(signal.SIGUSR1)
+        told = process.communicate(timeout=120)[1]
+    reached = int(re.search(rf"SIGUSR1: stopped after step (\d+) of {planned}, which is saved", told)[1])
+
     with started(inputs, "broken", lines=reached + 1) as process:
         alive = ranks(process)
-        alive[0].parent().send_signal(signal.SIGUSR1)  # as Slurm warns every process: torchrun goes on
         alive[1].kill()
         told = process.communicate(timeout=60)[1]
         assert "error: rank 1 was ended by SIGKILL" in told

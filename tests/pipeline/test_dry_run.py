@@ -28,7 +28,7 @@ def test_the_full_v2_graph(way):
     done = snakemake(ROOT, "-n", *more, configs=configs, env=OFFLINE)
     assert done.returncode == 0, done.stdout[-4000:]
     table = jobs(done.stdout)
-    assert set(STAGES) | {"teacher", "teacher_model"} <= set(table)
+    assert set(STAGES) | {"teacher", "teacher_model", "conversion_reference"} <= set(table)
     assert table["merged"] == 4 and table["benchmarks"] == 4 and table["responses"] == table["scores"] == 11
     assert "runs/polaris_v2/report/data.json" in done.stdout
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from large_sft.check_conversion import returned_tensors
+from large_sft.check_conversion import reference_of, returned_tensors
+from large_sft.score_prompts import prompt_tokens
 from large_sft.train_sft import check_gate
 from large_sft.weights import Weights
 from polaris.errors import UserError
@@ -57,3 +58,31 @@ def test_the_training_wants_its_own_gate(layout, start, message):
             check_gate(stage)
     else:
         check_gate(stage)
+
+
+@pytest.mark.parametrize(
+    ("start", "tokens", "message"),
+    [("x", [[1, 2]], None), ("y", [[1, 2]], "another start model"), ("x", [[1, 3]], "other prompts")],
+)
+def test_the_reference_is_of_this_model_and_these_prompts(tmp_path, start, tokens, message):
+    (tmp_path / "log_probs.json").write_text(json.dumps([{"tokens": ids, "log_probs": [-1.0]} for ids in tokens]))
+    given = SimpleNamespace(path="r/data.json", inputs={"start": {"content": start}}, file=lambda name: tmp_path / name)
+    gate = SimpleNamespace(vllm="an engine")
+    stage = SimpleNamespace(
+        settings=SimpleNamespace(gate=gate), inputs={"start": SimpleNamespace(content="x"), "reference": given}
+    )
+    if message:
+        with pytest.raises(UserError, match=message):
+            reference_of(stage, [[1, 2]])
+    else:
+        assert reference_of(stage, [[1, 2]]) == [{"tokens": [1, 2], "log_probs": [-1.0]}]
+    gate.vllm = None
+    with pytest.raises(UserError, match="give it with gate.vllm, and only then"):
+        reference_of(stage, [[1, 2]])
+
+
+@pytest.mark.parametrize(("prompt", "message"), [("a", "is one token"), ("a long one", "max_model_len .4. must be")])
+def test_prompts_that_vllm_cannot_score(prompt, message):
+    tokenizer = SimpleNamespace(encode=lambda text, add_special_tokens: list(text.encode()))
+    with pytest.raises(UserError, match=message):
+        prompt_tokens(tokenizer, [prompt], 4)
