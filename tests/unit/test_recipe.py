@@ -11,7 +11,8 @@ from polaris.errors import UserError
 ROOT = Path(__file__).resolve().parents[2]
 LAPTOP = ROOT / "configs/laptop.yaml"
 FULL = [[ROOT / f"configs/{name}.yaml"] for name in ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b")]
-RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], *FULL]
+STUDY = [LAPTOP, ROOT / "configs/laptop_study.yaml"]
+RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, *FULL]
 # Overlays of the laptop recipe that leave parts out. A mapping of an overlay cannot drop keys of the one below it.
 NO_GENERALIST = {"large_sft": None, "merge": None, "small_rl": {"specialist": None}, "inputs": {"base_large": None}}
 NO_FORMAT = {"small_rl": {"format_data": None, "format_sft": None, "difficulty_model": "base_small"}}
@@ -86,6 +87,38 @@ def test_every_shipped_recipe_is_valid(files):
 
 def test_every_recipe_file_is_covered():
     assert {path.name for files in RECIPES for path in files} == {p.name for p in (ROOT / "configs").glob("*.yaml")}
+
+
+@pytest.mark.parametrize(
+    ("arm", "control", "differs"),
+    [
+        ("core", "grpo", {"reward", "core"}),
+        ("core_filtered", "core_unfiltered", {"overlap"}),
+        ("core_filtered", "core_high", {"overlap.keep"}),
+        ("core_guarded", "core", {"core.guard"}),
+        ("core_unfiltered", "grpo_grpo", {"start", "reward", "core"}),
+    ],
+)
+def test_a_control_differs_in_what_it_controls_and_in_nothing_else(arm, control, differs):
+    stages = recipe.load(STUDY).small_rl.rl
+    a, b = (stages[name].model_dump() for name in (arm, control))
+    found = set()
+    for key in a:
+        if isinstance(a[key], dict) and isinstance(b[key], dict):
+            found |= {f"{key}.{one}" for one in a[key] if a[key][one] != b[key][one]}
+        elif a[key] != b[key]:
+            found.add(key)
+    assert found == differs
+
+
+def test_the_study_adds_arms_and_changes_nothing_else():
+    plain, study = recipe.load([LAPTOP]), recipe.load(STUDY)
+    assert [study.small_rl.rl[name] for name in plain.small_rl.rl] == list(plain.small_rl.rl.values())
+    assert study.large_sft.model_copy(update={"self_distillation": False}) == plain.large_sft
+    changed = {"run", "small_rl", "large_sft"}
+    assert study.model_dump(exclude=changed) == plain.model_dump(exclude=changed)
+    assert study.small_rl.model_dump(exclude={"rl"}) == plain.small_rl.model_dump(exclude={"rl"})
+    assert set(plain.checkpoints.items()) < set(study.checkpoints.items())
 
 
 def overlaid(tmp_path: Path, overlay: str) -> recipe.Recipe:

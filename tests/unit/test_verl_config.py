@@ -31,7 +31,8 @@ def compose(name, overrides):
 
 def files(name):
     """A recipe's file, after what it is an overlay of."""
-    return [CONFIGS / "laptop.yaml", CONFIGS / "test.yaml"] if name == "test" else [CONFIGS / f"{name}.yaml"]
+    below = [CONFIGS / "laptop.yaml"] if name in ("test", "laptop_study") else []
+    return [*below, CONFIGS / f"{name}.yaml"]
 
 
 STAGES = [
