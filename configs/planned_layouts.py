@@ -16,6 +16,18 @@ def memory(shape: Shape, settings: Sft, ranks: Ranks, layers: list[int] | None =
     return plan_memory.megatron(shape, ranks, packs, settings.recompute, layers=layers, loss_chunk=chunk)
 
 
+def of(shape: Shape, settings: Sft) -> Parts:
+    """Bytes on the fullest GPU in the recipe's own layout."""
+    place = settings.layout
+    world = place.processes * place.nodes
+    ranks = Ranks(world, place.tensor, place.pipeline, place.expert, place.expert_tensor, place.context)
+    try:
+        stages = layout.layers_of_stages(shape.layers, place)
+    except UserError:  # `refusal` says why
+        stages = None
+    return memory(shape, settings, ranks, stages)
+
+
 def refusal(shape: Shape, settings: Sft) -> str | None:
     """What the trainer itself would say of the layout; None: it takes it."""
     try:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from configs import planned_layouts
 from configs.recipe import Recipe
-from large_sft import layout
-from large_sft.settings import Sft
+from large_sft.settings import LargeSft, Sft
 from polaris import manifest, plan_memory, plan_model
 from polaris.errors import UserError
-from polaris.plan_memory import GIB, Parts, Ranks, total
+from polaris.plan_memory import GIB, Parts, total
 from polaris.plan_model import Shape
-from polaris.plan_time import DENSE_TRAINING, MIXTURE_TRAINING, Decoding, Gpu, Range, training_seconds
+from polaris.plan_time import DENSE_TRAINING, MIXTURE_TRAINING, READING, Decoding, Gpu, Range, training_seconds
 from polaris.sections import Generate, HubModel, LocalModel, Model, TinyModel
 from polaris.settings import Engine
 from small_rl.format_settings import FormatSft
@@ -85,13 +84,18 @@ class Planner:
                 yield self._generate(stage, stage, teacher, section, self._problems(name))
         if small.format_sft:
             yield self._format_sft(small.format_sft)
+        yield from self._searches()
         yield self._generate("difficulty", "difficulty", self.small, small.difficulty, self._problems("rl"))
         for name, stage in small.rl.items():
             if stage.overlap:
                 rows = self._rows("rl_data", "problems") or self._problems("rl")
                 yield self._generate(f"{name}_rollouts", f"{name}_rollouts", self.small, stage.overlap.generate, rows)
             yield self._rl(name, stage)
+        if small.probe and (rollouts := small.probe.rollouts):
+            problems = self._problems(rollouts.problems)
+            yield self._generate("probe_rollouts", "probe_rollouts", self.small, rollouts.generate, problems)
         if recipe.large_sft:
+            yield from self._gate(recipe.large_sft)
             for arm, writer in recipe.arms.items():
                 shape, traces = self.large if writer == "base_large" else self.small, f"traces{arm}"
                 yield self._generate(traces, traces, shape, recipe.large_sft.traces, self._problems("distill"))
@@ -105,8 +109,33 @@ class Planner:
         large_models = len(recipe.checkpoints) - small_models
         sizes = [(self.small, small_models, "small"), (self.large, large_models, "large")]
         for shape, models, label in sizes if self.large else sizes[:1]:
-            one = self._generate(f"responses ({label})", "responses", shape, recipe.evaluate.generate, problems)
-            yield replace(one, jobs=models, tokens=_times(models, one.tokens), flops=_times(models, one.flops))
+            name, like = f"responses ({label})", f"responses/base_{label}"
+            one = self._generate(name, "responses", shape, recipe.evaluate.generate, problems, like)
+            yield _jobs(one, models)
+
+    def _searches(self) -> Iterator[Planned]:
+        """Responses at every temperature of each search."""
+        for name, search in self.recipe.small_rl.temperature_search.items():
+            problems, first = self._problems(search.problems), search.grid[0]
+            like, rule = f"temperature/{name}/T={first:.2f}", "responses_at_temperature"
+            one = self._generate(f"temperature/{name}", rule, self.small, search.at(first), problems, like)
+            yield _jobs(one, len(search.grid))
+
+    def _gate(self, large: LargeSft) -> Iterator[Planned]:
+        """The conversion gate and what it is held against: weights are read, a few prompts are no work."""
+        weights, none = self.large.weights, (0.0, 0.0)
+        reading = weights / READING[1], weights / READING[0]
+        if engine := large.gate.vllm:
+            _, parts, wrong = self._engine(self.large, engine, 1)
+            one = self._trained(
+                "conversion_reference", engine.tensor_parallel, parts, none, none, reading, 0.0, 0.0, 0.0
+            )
+            yield replace(one, wrong=one.wrong + wrong)
+        world, training = large.sft.layout.processes * large.sft.layout.nodes, planned_layouts.of(self.large, large.sft)
+        parts = {name: training[name] for name in ("weights", "other")}
+        # Read into the layout, and once more for the digests; without vLLM, transformers holds the model on one host.
+        host = 0.0 if engine else weights
+        yield self._trained("conversion", world, parts, none, none, _times(2, reading), 0.0, 0.0, host)
 
     def _shape(self, stage: str, source: Model) -> Shape:
         """From the table of published models, else from the fetched or local config.json. Raises UserError."""
@@ -172,21 +201,19 @@ class Planner:
         decoding = Decoding(shape, self.gpu, engine.tensor_parallel, engine.memory, engine.max_num_seqs, engines)
         return decoding, parts, wrong
 
-    def _generate(self, name: str, rule: str, shape: Shape, section: Generate, problems: float) -> Planned:
+    def _generate(self, name: str, rule: str, shape: Shape, section: Generate, problems: float, like: str = "") -> Planned:  # fmt: skip
+        """like: the folder of the stage that measured the lengths, where it is not called `name`."""
         longest = section.sampling.max_tokens
         decoding, parts, wrong = self._engine(shape, section.engine, section.engine.replicas)
-        stage = {"responses (small)": "responses/base_small", "responses (large)": "responses/base_large"}.get(
-            name, name
-        )
-        mean = self._lengths(stage, longest)
+        mean = self._lengths(like or name, longest)
         responses = problems * sum(section.k.values())
         tokens = _times(responses, mean)
         flops = tuple(t * shape.forward_flops(m) for t, m in zip(tokens, mean, strict=True))
         seconds = decoding.seconds(responses, mean, longest)
-        text, made = 4.0 * tokens[1], self._made(stage)  # bytes
+        text, made = 4.0 * tokens[1], self._made(like or name)  # bytes
         return Planned(
-            name, rule, section.engine.tensor_parallel * section.engine.replicas, parts, tokens, flops, seconds, text, text, 0.0, wrong=wrong,
-            measured=made.seconds if made else None,
+            name, rule, section.engine.tensor_parallel * section.engine.replicas, parts, tokens, flops, seconds, text, text,
+            0.0, wrong=wrong, measured=made.seconds if made else None,
         )  # fmt: skip
 
     def _format_sft(self, settings: FormatSft) -> Planned:
@@ -225,14 +252,8 @@ class Planner:
         return replace(planned, notes=(note,), wrong=planned.wrong + wrong)
 
     def _sft(self, name: str, traces: str, settings: Sft) -> Planned:
-        place, shape = settings.layout, self.large
-        world = place.processes * place.nodes
-        ranks = Ranks(world, place.tensor, place.pipeline, place.expert, place.expert_tensor, place.context)
-        try:
-            stages = layout.layers_of_stages(shape.layers, place)
-        except UserError:  # planned_layouts.refusal says why
-            stages = None
-        parts = planned_layouts.memory(shape, settings, ranks, stages)
+        shape, world = self.large, settings.layout.processes * settings.layout.nodes
+        parts = planned_layouts.of(shape, settings)
         mean = self._lengths(traces, self.recipe.large_sft.traces.sampling.max_tokens)
         longest = self.recipe.large_sft.sft_data.max_tokens
         responses = self._problems("distill") * sum(self.recipe.large_sft.traces.k.values())
@@ -240,7 +261,7 @@ class Planner:
         flops = tuple(3 * t * shape.forward_flops(min(m, longest)) for t, m in zip(tokens, mean, strict=True))
         efficiency = MIXTURE_TRAINING if shape.experts else DENSE_TRAINING
         seconds = training_seconds(flops, world, self.gpu, efficiency)
-        size, host = shape.parameters, place.processes * 2 * settings.shard_gb * 1e9
+        size, host = shape.parameters, settings.layout.processes * 2 * settings.shard_gb * 1e9
         # A checkpoint is written beside the last one: bf16 weights, fp32 weights and both moments.
         planned = self._trained(name, world, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, host)
         if refused := planned_layouts.refusal(shape, settings):
@@ -257,6 +278,10 @@ class Planner:
         return Planned(
             name, name, gpus, parts, tokens, flops, seconds, published, scratch, host, wrong=wrong, measured=measured
         )
+
+
+def _jobs(one: Planned, count: int) -> Planned:
+    return replace(one, jobs=count, tokens=_times(count, one.tokens), flops=_times(count, one.flops))
 
 
 def _times(factor: float, given: Range) -> Range:

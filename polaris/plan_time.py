@@ -33,6 +33,9 @@ MIXTURE_TRAINING: Range = (0.10, 0.26)
 # of V1 (0.33 h per step on 32 H800) and V2 (10 days on 32 H800).
 DECODING: Range = (0.2, 0.6)
 
+# Bytes per second that a job reads from a shared file system: a guess.
+READING: Range = (0.5e9, 5e9)
+
 
 def training_seconds(flops: Range, gpus: int, gpu: Gpu, efficiency: Range) -> Range:
     """flops: of the whole work, lowest and highest."""

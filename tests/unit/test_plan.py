@@ -190,6 +190,48 @@ def test_the_profile_is_held_against_the_plan(v2):
     assert any("the limit of 1 h; the profile tries 4 times" in reason for reason in short.wrong)
 
 
+def test_the_gate_holds_the_weights_and_its_reference_an_engine(v2):
+    """transformers instead of vLLM: no second job, but the whole model in one host's memory."""
+    stages = {one.name: one for one in v2.stages()}
+    gate, training = stages["conversion"], stages["distilled"]
+    assert gate.gpus == training.gpus and gate.parts["weights"] == training.parts["weights"] and not gate.wrong
+    assert set(gate.parts) == {"weights", "other"} and gate.host == 0 and stages["conversion_reference"].gpus == 8
+    large = v2.recipe.large_sft
+    alone = large.model_copy(update={"gate": large.gate.model_copy(update={"vllm": None})})
+    (one,) = v2._gate(alone)
+    assert one.name == "conversion" and one.host == LARGE.weights
+
+
+def test_searches_and_the_probe_are_planned(v2, tmp_path):
+    """V1: 10 temperatures, 16 responses each; V2's probe: 100 problems, 32 responses."""
+    v1 = planned_stages.Planner(recipe.load([ROOT / "configs/polaris_v1_4b.yaml"]), H100, tmp_path)
+    first = next(one for one in v1.stages() if one.name == "temperature/first")
+    search = v1.recipe.small_rl.temperature_search["first"]
+    assert first.jobs == 10 and first.tokens[0] == pytest.approx(10 * 30 * 16 * 0.25 * search.max_tokens)
+    probe = next(one for one in v2.stages() if one.name == "probe_rollouts")
+    assert probe.jobs == 1 and probe.tokens[0] == pytest.approx(100 * 32 * 0.25 * 65536)
+
+
+def test_every_planned_stage_gets_its_gpus(v2, tmp_path):
+    """A rule that cluster/config.yaml forgets would wait for a GPU on a node without one."""
+    profile = Profile(ROOT / "cluster/config.yaml")
+    v1 = [
+        planned_stages.Planner(recipe.load([ROOT / f"configs/polaris_v1_{size}.yaml"]), H100, tmp_path)
+        for size in ("4b", "7b")
+    ]
+    for planner in (v2, *v1):
+        assert not [one.name for one in planner.stages() if profile.reserved(one.rule).gpus < one.gpus]
+
+
+def test_the_guide_shows_what_the_command_prints(v2):
+    profile = Profile(ROOT / "cluster/config.yaml")
+    planned = [plan.scheduled(one, profile, plan.limits(v2.recipe)) for one in v2.stages()]
+    printed = "\n".join(
+        ["$ polaris plan --configfile configs/polaris_v2.yaml --price 2.5", *plan.lines(planned, profile, H100, 2.5)]
+    )
+    assert printed in (ROOT / "docs/cluster.md").read_text(), "write what the command prints into docs/cluster.md"
+
+
 def test_a_tiny_recipe_has_no_gpu_to_plan_for(tmp_path):
     with pytest.raises(UserError, match="base_small: a tiny model runs on a CPU"):
         planned_stages.Planner(recipe.load([ROOT / "configs/laptop.yaml"]), H100, tmp_path)
