@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from polaris import manifest
+from polaris.claims import RlStage
 from polaris.errors import UserError
 from polaris.manifest import Manifest
 from polaris.records import read_problems
@@ -92,6 +93,22 @@ def checkpoint_rows(checkpoints: Sequence[Manifest], run: Path) -> list[dict[str
 
 def _weights(one: Manifest) -> set[str]:
     return {file["xxh3"] for name, file in one.files.items() if name.endswith(".safetensors")}
+
+
+def rl_stages(checkpoints: Sequence[Manifest]) -> list[RlStage]:
+    """The RL stages among the checkpoints, with what their manifests and those of their data say."""
+    return [_rl_stage(one) for one in checkpoints if one.module == "small_rl.train_rl"]
+
+
+def _rl_stage(one: Manifest) -> RlStage:
+    (start,), (path,) = (input_paths(one, [name]) for name in ("start", "data"))
+    problems, overlap, data = one.inputs["data"]["content"], None, _read_if_there(path)
+    if data and data.module == "small_rl.filter_overlap":
+        (path,) = input_paths(data, ["responses"])
+        rollouts = _read_if_there(path)
+        problems = data.inputs["problems"]["content"]
+        overlap = {**data.settings, "rollouts": rollouts and rollouts.settings}
+    return RlStage(one.stage, start.parent.name, one.settings, problems, overlap)
 
 
 def curve_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:

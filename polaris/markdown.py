@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from polaris import results
-from polaris.page import measured
-from polaris.page_charts import with_selection
+from polaris.page import concluded, measured
+from polaris.page_charts import columns, with_selection
 from polaris.response_rows import ALL
 
 NONE = "–"
@@ -18,6 +18,8 @@ def markdown(found: dict[str, Any]) -> str:
         f"# Run {found['run']}",
         f"avg@k and shares in percent, differences in points, with {level} interval. One training each: other seeds are in no "
         + "interval.",
+        "## What was shown, and against which control",
+        *_claims(found),
         "## Scores",
         _scores(found),
         "Cut at the length limit, ended without an answer, undecided by the grader: percent of the responses.",
@@ -79,6 +81,30 @@ def _differences(found: dict[str, Any]) -> str:
             if row["benchmark"] in shown
         ],
     )
+
+
+def _claims(found: dict[str, Any]) -> list[str]:
+    head, rows = ["claim", "model", "control", "what the control is", "points", "p, Holm", "conclusion"], []
+    for row in found["claims"]:
+        shown = [(title, row["differences"][name]) for name, title in columns(found)] if row["b"] else []
+        changes = [f"{title} {with_interval(d['difference'], d['interval'], results.points)}" for title, d in shown]
+        p = [f"{title} {results.p_word(d['p_holm'])}" for title, d in shown]
+        cells = [
+            row["about"],
+            row["a"],
+            row["b"] or "none",
+            row["told"],
+            "; ".join(changes) or NONE,
+            "; ".join(p) or NONE,
+        ]
+        rows.append([*cells, concluded(row, found)])
+    if not rows:
+        return ["Nothing was trained by reinforcement learning, and nothing merged."]
+    return [
+        table(head, rows),
+        "A control has the model's own settings but for the claim's method; it is found by the settings in the manifests. p is "
+        + "corrected for all claims of the table on the benchmark. Each conclusion is about these trainings: one of each.",
+    ]
 
 
 def _choice(choice: dict[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from polaris import response_rows, results
+from polaris import claims, response_rows, results
 from polaris.page_charts import columns, draw, with_selection
 from polaris.progress import duration
 from polaris.verdicts import AVERAGE
@@ -65,9 +65,17 @@ def page(found: dict[str, Any]) -> str:
         average=AVERAGE,
         power=results.POWER,
         chose=response_rows.CHOSEN,
+        conclusions=[concluded(row, found) for row in found["claims"]],
         total=sum(row["seconds"] for row in found["timings"]),
         versions=versions(found),
     )
+
+
+def concluded(row: dict[str, Any], found: dict[str, Any]) -> str:
+    """A row of `claims` in words."""
+    confidence = found["settings"]["confidence"]
+    shown = {title: results.verdict(row["differences"][name], confidence) for name, title in columns(found) if row["b"]}
+    return claims.conclusion(claims.Claim(row["about"], row["a"], row["b"], row["told"]), shown)
 
 
 def twins(settings: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Verb: index.html, report.md and results.json, the same numbers for a browser, for a text and for programs.
 
-results.json: `models pairs alphas own_alphas choice published` as `polaris.results`, `measures lengths budgets hardest` as
+results.json: `models pairs alphas own_alphas claims choice published` as `polaris.results`, `measures lengths budgets hardest` as
 `polaris.response_rows` and `timings lineage` as `polaris.lineage` describe them row by row, and `checkpoints curves
 difficulty data`, which the page also shows. Scores are shares in [0, 1].
 """
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from polaris import lineage, response_rows, results, verdicts
+from polaris import claims, lineage, response_rows, results, verdicts
+from polaris.claims import Claim
 from polaris.errors import UserError
 from polaris.manifest import Manifest
 from polaris.markdown import markdown
@@ -58,6 +59,7 @@ def collect(
     start = {name: row["start"] for name, row in trained.items()}
     pairs = results.compared(settings.ladder, settings.generalists, settings.alphas, start)
     pairs += results.own_compared(settings.generalists, settings.alphas, own)
+    choice = results.choice(numbers, settings.alphas, settings.select_on, settings.selected)
     stages = lineage.with_ancestors([*checkpoints, *data, *scores])
     return {
         "run": run.name,
@@ -68,7 +70,8 @@ def collect(
         "pairs": results.pair_rows(numbers, pairs),
         "alphas": results.alpha_rows(numbers, settings.alphas),
         "own_alphas": results.alpha_rows(numbers, own.alphas) if own else [],
-        "choice": results.choice(numbers, settings.alphas, settings.select_on, settings.selected),
+        "choice": choice,
+        "claims": results.claim_rows(numbers, claimed(settings, numbers, choice, checkpoints)),
         "published": results.published_rows(numbers, settings.published_values),
         **response_rows.response_rows(numbers, settings.pass_k, settings.length_groups),
         "hardest": hardest(settings, numbers),
@@ -79,6 +82,18 @@ def collect(
         "timings": lineage.timing_rows(stages, run),
         "lineage": lineage.lineage_rows(stages, run),
     }
+
+
+def claimed(
+    settings: ReportPage, numbers: results.Numbers, choice: dict[str, Any], checkpoints: Sequence[Manifest]
+) -> list[Claim]:
+    """What this run could be said to show, each claim with its control."""
+    own, base = settings.self_distillation, settings.generalists[:1]
+    # The recipe's `selected` is the choice for its own arm.
+    own_model = own and results.choice(numbers, own.alphas, settings.select_on, None)["model"]
+    own_ends = [*base, own.distilled] if own else []
+    merged = claims.merge_claims(settings.generalists, choice["model"], choice["on_reported"], own_ends, own_model)
+    return claims.rl_claims(lineage.rl_stages(checkpoints)) + (merged if settings.alphas else [])
 
 
 def hardest(settings: ReportPage, numbers: results.Numbers) -> list[dict[str, Any]]:

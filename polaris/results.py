@@ -1,5 +1,6 @@
 """The numbers of the report: from verdicts to scores, paired differences and the alpha curve, and their words."""
 
+import dataclasses
 import functools
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris import significance, statistics
+from polaris.claims import Claim
 from polaris.sections import Published, SelfDistillation
 from polaris.statistics import Estimate
 from polaris.verdicts import AVERAGE, Tables, Verdicts
@@ -17,7 +19,7 @@ POWER = 0.8  # with which `detectable` differences are seen
 # Shares of responses that stand beside every score, and the table each is the mean of.
 ENDINGS = {"truncated": "cut_PG", "no_answer": "silent_PG", "undecided": "undecided_PG", "tokens": "tokens_PG"}
 # Which comparisons are looked at together, so that p-values are corrected for all of them.
-LADDER, GENERALISTS, SWEEP, OWN = "ladder", "generalists", "sweep", "self-distillation"
+LADDER, GENERALISTS, SWEEP, OWN, CLAIMS = "ladder", "generalists", "sweep", "self-distillation", "claims"
 
 
 class Numbers:
@@ -170,6 +172,15 @@ def pair_rows(numbers: Numbers, pairs: Sequence[tuple[str, str, str]]) -> list[d
                     | {"p": p[family, a, b], "p_holm": holm, "detectable": round(seen, 6)}
                 )
     return rows
+
+
+def claim_rows(numbers: Numbers, claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    """`claims` of results.json: each with its comparison by benchmark, as in `pairs`; p_holm is over all claims."""
+    pairs = dict.fromkeys((CLAIMS, one.a, one.b) for one in claims if one.b)
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in pair_rows(numbers, list(pairs)):
+        found.setdefault((row["a"], row["b"]), {})[row["benchmark"]] = row
+    return [dataclasses.asdict(one) | {"differences": found.get((one.a, one.b), {})} for one in claims]
 
 
 def by_alpha(alphas: Mapping[str, str]) -> list[tuple[str, str]]:

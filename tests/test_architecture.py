@@ -25,7 +25,7 @@ NOUNS = [
     "polaris.duplicates", "polaris.contamination", "small_rl.steps", "small_rl.core",
     "small_rl.overlap", "small_rl.difficulty", "polaris.diversity", "small_rl.temperature", "small_rl.similarity",
     "small_rl.rescue", "small_rl.substitution", "small_rl.overlong", "small_rl.drop_easy", "small_rl.step_metrics", "small_rl.rl_step", "large_sft.packing", "large_sft.context", "large_sft.repetition", "merge.alpha", "merge.grid",
-    "polaris.plan_model", "polaris.plan_memory", "polaris.plan_time",
+    "polaris.claims", "polaris.plan_model", "polaris.plan_memory", "polaris.plan_time",
 ]  # fmt: skip
 PURE = {"dataclasses", "collections", "functools", "math", "re", "typing", "random", "itertools", "fractions", "decimal",
         "string", "bisect", "enum", "statistics", "operator", "heapq", "unicodedata", "hashlib", "numpy", "json"}  # fmt: skip

@@ -28,6 +28,10 @@ class Validated(Section):
     validation: dict[str, Any] = Field(alias="validate")
 
 
+class Given(Section, extra="allow"):
+    """Any settings."""
+
+
 class Run:
     """Folders of a run: `model`, `scores` and `difficulty` add a stage each."""
 
@@ -35,9 +39,11 @@ class Run:
         self.folder = folder
         self.paths: dict[str, list[Path]] = {"scores": [], "checkpoints": [], "data": []}
 
-    def _stage(self, out: str, inputs: dict[str, Path], settings: Section | None = None) -> Stage:
+    def _stage(
+        self, out: str, inputs: dict[str, Path], settings: Section | None = None, module: str = "polaris.manifest"
+    ) -> Stage:
         read = {name: manifest.read(path) for name, path in inputs.items()}
-        return Stage("polaris.manifest", settings or Nothing(), read, self.folder / out, "by hand")
+        return Stage(module, settings or Nothing(), read, self.folder / out, "by hand")
 
     def model(
         self,
@@ -64,6 +70,24 @@ class Run:
                     (stage.log / f"{log}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
             stage.publish(planned=steps, reached=steps)
         self.paths["checkpoints"].append(stage.out)
+
+    def rl(self, name: str, start: str, data: str, **settings: Any) -> None:
+        """An RL stage's checkpoint: what the report's claims read of it."""
+        read = {"start": self.folder / start / "checkpoint.json", "data": self.folder / data / "data.json"}
+        with self._stage(f"{name}/checkpoint.json", read, Given(**settings), "small_rl.train_rl") as stage:
+            (stage.partial / "model").mkdir()
+            (stage.partial / "model" / "model.safetensors").write_text(name)
+            stage.publish()
+        self.paths["checkpoints"].append(stage.out)
+
+    def table(
+        self, name: str, text: str, module: str = "polaris.manifest", inputs: Any = None, **settings: Any
+    ) -> None:
+        """A stage that made data, `text`; inputs: flag -> folder of an earlier one."""
+        read = {flag: self.folder / one / "data.json" for flag, one in (inputs or {}).items()}
+        with self._stage(f"{name}/data.json", read, Given(**settings), module) as stage:
+            (stage.partial / "table").write_text(text)
+            stage.publish()
 
     def scores(self, name: str, benchmarks: dict[str, Marks], cut: Sequence[str] = (), distinct: Any = None) -> None:
         """Verdicts of a model; cut: problems whose responses all reached the length limit.

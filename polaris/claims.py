@@ -1,0 +1,149 @@
+"""Claims about a method, each beside the one control that can carry it: the same training without the method.
+
+A control is found by its settings, never by its name. Once what the claim is about is taken out of both, the two stages
+have equal settings, steps and seed among them, the same problems, and the same start, or starts that are each other's
+control in the same sense: two chains that differ in the method alone.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+TRAINING, PROCESS_REWARD, FILTER, HALF = "training", "process reward", "overlap filter", "half that the filter keeps"
+MERGE, TRANSFER = "merge", "weak-to-strong transfer"
+WITHOUT = {
+    PROCESS_REWARD: "rewarded by the outcome alone",
+    FILTER: "on all problems",
+    HALF: "on the other half of the problems",
+}
+# Settings of a training stage on which no number of the trained model depends.
+IDLE = {"validate", "limit", "save_every"}
+
+
+@dataclasses.dataclass(frozen=True)
+class RlStage:
+    """An RL stage as the manifests tell it.
+
+    start: the model that it began from; settings: of the training; problems: digest of its problems, before an overlap
+    filter; overlap: settings of the filter and of its rollouts, None without one
+    """
+
+    name: str
+    start: str
+    settings: Mapping[str, Any]
+    problems: str
+    overlap: Mapping[str, Any] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """a: the model that is spoken of; b: its control, None where none was run; told: how b differs, or what is missing."""
+
+    about: str
+    a: str
+    b: str | None
+    told: str
+
+
+def _uses(stage: RlStage, method: str) -> bool:
+    if method == PROCESS_REWARD:
+        return stage.settings["reward"] == "core"
+    return stage.overlap is not None and stage.overlap["keep"] != "lower_half"
+
+
+def _lacks(stage: RlStage, method: str) -> bool:
+    """It could be a control: what stands in the method's place."""
+    if method == PROCESS_REWARD:
+        return stage.settings["reward"] == "outcome"
+    if method == FILTER:
+        return stage.overlap is None
+    return stage.overlap is not None and stage.overlap["keep"] == "lower_half"
+
+
+def _rest(stage: RlStage, method: str) -> dict[str, Any]:
+    """The stage without the method and its start."""
+    out = {PROCESS_REWARD: {"reward", "core"}, FILTER: {"overlap"}, HALF: set()}[method]
+    overlap = stage.overlap
+    if method == HALF and overlap:
+        overlap = {key: value for key, value in overlap.items() if key != "keep"}
+    rest = {**stage.settings, "problems": stage.problems, "overlap": overlap}
+    return {key: value for key, value in rest.items() if key not in out | IDLE}
+
+
+def control(stage: RlStage, method: str, stages: Mapping[str, RlStage]) -> RlStage | None:
+    """The same training without the method; from the same start, if there is such a one, else from the start's control."""
+    if not _uses(stage, method):
+        return None
+    starts = [stage.start]
+    if stage.start in stages and (before := control(stages[stage.start], method, stages)):
+        starts.append(before.name)
+    rest = _rest(stage, method)
+    for start in starts:
+        for other in stages.values():
+            if other.start == start and _lacks(other, method) and _rest(other, method) == rest:
+                return other
+    return None
+
+
+def rl_claims(stages: Sequence[RlStage]) -> list[Claim]:
+    """What each RL stage could be said to show: that training helps, and what each of its methods adds."""
+    by_name = {stage.name: stage for stage in stages}
+    claims = [
+        Claim(TRAINING, one.name, one.start, f"its start, {one.settings['steps']} steps before") for one in stages
+    ]
+    for method, without in WITHOUT.items():
+        for one in (one for one in stages if _uses(one, method)):
+            steps = f"{one.settings['steps']} steps"
+            found = control(one, method, by_name)
+            if found is None:
+                told = f"no control was run ({steps} from {one.start} {without})"
+            elif found.start == one.start:
+                told = f"{steps} from {one.start}, too, {without}"
+            else:
+                told = f"{steps}, too, {without}, from {found.start}, whose training was, too"
+            claims.append(Claim(method, one.name, found and found.name, told))
+    return claims
+
+
+def merge_claims(
+    ends: Sequence[str], chosen: str | None, on_reported: bool, own_ends: Sequence[str], own_chosen: str | None
+) -> list[Claim]:
+    """The merge against both of its parts, and against the merge of the model that learned from its own traces.
+
+    ends: base and distilled model; chosen: the model at the alpha that was chosen, None where none was; on_reported: on
+    questions that are also reported; own_ends, own_chosen: the same of the control, empty and None without one
+    """
+    if not ends:
+        return []
+    if chosen is None or on_reported:
+        why = "its alpha was chosen on reported questions" if on_reported else "no alpha was chosen"
+        told = f"{why}; questions kept apart for it are missing (merge.select_on)"
+        return [Claim(MERGE, chosen or "merged", None, told), Claim(TRANSFER, chosen or "merged", None, told)]
+    if chosen in ends:
+        claims = [Claim(MERGE, chosen, None, "the alpha that was chosen is an end of the sweep: this is no merge")]
+    else:
+        claims = [Claim(MERGE, chosen, end, "one of its two parts") for end in ends]
+    if own_chosen is None:
+        told = "no control was run (the same distillation of its own traces: large_sft.self_distillation)"
+    elif own_chosen == chosen:
+        told, own_chosen = (
+            f"the choice of alpha took {chosen} in both arms: nothing of either distillation is left",
+            None,
+        )
+    else:
+        kind = "" if own_chosen in own_ends else "merge of the "
+        told = f"the {kind}same distillation of its own traces, at the alpha chosen for it"
+    return [*claims, Claim(TRANSFER, chosen, own_chosen, told)]
+
+
+def conclusion(claim: Claim, verdict: Mapping[str, str]) -> str:
+    """No more than the control allows. verdict: benchmark as it is headed -> higher, lower, no difference shown."""
+    if claim.b is None:
+        return "no conclusion"
+    words: dict[str, list[str]] = {"higher": [], "lower": []}
+    for benchmark, word in verdict.items():
+        words.setdefault(word, []).append(benchmark)
+    said = {word: where for word, where in words.items() if where}
+    if len(said) == 1:
+        return next(iter(said))
+    return "; ".join(f"{word} on {' and '.join(where)}" for word, where in said.items())
