@@ -30,7 +30,7 @@ unit: $(VENV)/installed
 parity: $(VENV)/installed
 	python -m tests.parity.megatron_layouts
 
-# Kills at random moments, half an hour; interrupted, the same command goes on.
+# Kills at random moments, about an hour; interrupted, the same command goes on.
 chaos: $(VENV)/installed
 	python tests/chaos/kill_merge.py $(CHAOS)/merge
 	python tests/chaos/kill_run.py $(CHAOS)/run

@@ -45,7 +45,6 @@ def run(job: Job) -> None:
     settings = Sft.model_validate(job.settings)
     start_processes(settings)
     trainer = Trainer(job, settings)
-    signal.signal(signal.SIGUSR1, trainer.warned)
     saver = megatron_checkpoint.Saver(Path(job.state), trainer.training)
     reached = trainer.resume()
     for step in range(reached + 1, len(trainer.packs_SK) + 1):
@@ -100,7 +99,7 @@ class Trainer:
             settings.epochs,
             np.random.default_rng(settings.seed),
         )
-        self.must_stop = self._warned = False
+        self.must_stop = False
         self.bare = megatron_model.build(architecture(Path(job.start)), settings, settings.loss_chunk)
         megatron_hf.load(self.bare, self.base)
         self.config = self.bare[0].config
@@ -126,10 +125,6 @@ class Trainer:
             replace_file(metrics, "".join(line + "\n" for line in lines[:step]))
         dist.barrier()
         return step
-
-    def warned(self, number: int, frame: Any) -> None:
-        """Signal handler: the training is to end after the step at hand."""
-        self._warned = True
 
     def step(self, step: int) -> None:
         """One optimizer step (counted from 1) on its planned packs. Raises UserError when the loss is not a number."""
@@ -192,7 +187,9 @@ class Trainer:
         sums = torch.zeros(3, dtype=torch.double, device=device)
         if losses and parallel_state.get_tensor_model_parallel_rank() == 0:
             sums[:2] = torch.stack(losses).sum(0)
-        sums[2] = self._warned or (dist.get_rank() == 0 and (Path(self.job.state) / STOP).exists())
+        # Blocked, the signal waits for ever: no handler, which a process forked for a checkpoint would have, too.
+        warned = signal.SIGUSR1 in signal.sigpending()
+        sums[2] = warned or (dist.get_rank() == 0 and (Path(self.job.state) / STOP).exists())
         dist.all_reduce(sums)
         self.must_stop = bool(sums[2])
         return float(sums[0]), float(sums[1])

@@ -22,8 +22,9 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
     nodes, processes = settings.layout.nodes, settings.layout.processes
     head = "127.0.0.1" if nodes == 1 else this_node()
     command = [
-        # Slurm's warning to all processes must not end torchrun; the ranks have a handler for it (megatron_loop.py).
-        *("env", "--ignore-signal=USR1"),
+        # Slurm warns all processes. Blocked for torchrun and all that it starts, megatron-core's helpers in writing a
+        # checkpoint among them, the signal ends none of them; the ranks see it waiting (megatron_loop.py).
+        *("env", "--block-signal=USR1"),
         *(sys.executable, "-m", "torch.distributed.run"),
         *("--nnodes", str(nodes), "--nproc-per-node", str(processes)),
         *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{head}:{free_port(head)}", "--rdzv-id", job.parent.name),

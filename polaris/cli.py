@@ -31,8 +31,9 @@ def status(argv: list[str]) -> None:
 
     parser = argparse.ArgumentParser(prog="polaris status")
     parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    parser.add_argument("--digests", action="store_true", help="read every file: is it what its stage wrote?")
     args = parser.parse_args(argv)
-    states.show(args.configfile, recipe.load(args.configfile).run)
+    states.show(args.configfile, recipe.load(args.configfile).run, args.digests)
 
 
 def compare(argv: list[str]) -> None:

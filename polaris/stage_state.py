@@ -41,8 +41,11 @@ class State:
         return self.state in ("done", "drifted", "cleared")
 
 
-def state_of(job: Job, sources: Mapping[Path, State], tools: Mapping[str, str]) -> State:
-    """The state of one job. sources: states of the stages before it; tools: versions in its interpreter now."""
+def state_of(job: Job, sources: Mapping[Path, State], tools: Mapping[str, str], digests: bool = False) -> State:
+    """The state of one job. sources: states of the stages before it; tools: versions in its interpreter now.
+
+    digests: read every file; a changed byte is seen by nothing else, for what runs looks at names and sizes alone
+    """
     folder = job.out.parent
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
     inputs = {name: [_read(path) for path in paths] for name, paths in job.inputs.items()}
@@ -54,6 +57,8 @@ def state_of(job: Job, sources: Mapping[Path, State], tools: Mapping[str, str]) 
         return State(job, "partial", [why], _progress(folder, job.settings), None, size)
     try:
         made = manifest.read(job.out)
+        if digests:
+            _check_digests(made)
     except UserError as error:
         return State(job, "stale", [str(error)], "", None, size)
     steps = "{reached} of {planned} steps".format(**made.steps) if made.steps else ""
@@ -63,6 +68,13 @@ def state_of(job: Job, sources: Mapping[Path, State], tools: Mapping[str, str]) 
     stale += _inputs_changed(made, job, inputs, sources)
     state = "stale" if stale else "drifted" if drift else "done"
     return State(job, state, stale or drift, steps, made.seconds, size)
+
+
+def _check_digests(made: Manifest) -> None:
+    """Every file that is there has the bytes that its stage wrote. Raises UserError."""
+    for name in made.files.keys() - made.removed:
+        if manifest.file_digest(made.file(name)) != made.files[name]["xxh3"]:
+            raise UserError(f"{name} has other bytes than its stage wrote; make it again: rm {made.path} and rerun")
 
 
 def differences(made: Any, wanted: Any, key: str = "") -> list[str]:

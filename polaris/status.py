@@ -22,7 +22,7 @@ from polaris.stage_state import State, state_of
 WIDTH = 80  # characters of a reason
 
 
-def states(jobs: Sequence[Job], upcoming: set[Path]) -> list[State]:
+def states(jobs: Sequence[Job], upcoming: set[Path], digests: bool = False) -> list[State]:
     """The state of every job, each after those that it needs. upcoming: targets that the next run makes."""
     found: dict[Path, State] = {}
     waiting = {job.out: job for job in jobs}
@@ -33,7 +33,7 @@ def states(jobs: Sequence[Job], upcoming: set[Path]) -> list[State]:
         for path in (path for paths in job.inputs.values() for path in paths):
             if path in waiting:
                 visit(path)
-        one = state_of(job, found, tools[job.python])
+        one = state_of(job, found, tools[job.python], digests)
         found[out] = replace(one, state="cleared") if one.state == "missing" and out not in upcoming else one
 
     while waiting:
@@ -88,9 +88,9 @@ def _size(count: float) -> str:
     return f"{count:.2f} TB"
 
 
-def show(configs: Sequence[str], run: str) -> None:
-    """Print the state of a recipe's run in this folder. Raises UserError for a recipe that cannot run."""
+def show(configs: Sequence[str], run: str, digests: bool) -> None:
+    """Print the state of a recipe's run in this folder, after reading all of its files where asked to. Raises UserError for a recipe that cannot run."""
     with ThreadPoolExecutor() as pool:
         asked, jobs = pool.submit(next_jobs, configs), all_jobs(configs)
         upcoming = asked.result()
-    print("\n".join(lines(states(jobs, upcoming), upcoming, Path("runs") / run)))
+    print("\n".join(lines(states(jobs, upcoming, digests), upcoming, Path("runs") / run)))

@@ -1,11 +1,12 @@
 """kill -9 at random moments of the whole test recipe: verbs, Ray workers, vLLM engines, Megatron ranks, Snakemake itself.
 
-    python tests/chaos/kill_run.py FOLDER [--faults 12] [--reference RUN] [--seed 1]
+    python tests/chaos/kill_run.py FOLDER [--reference RUN] [--seed 1]
 
-FOLDER/reference runs undisturbed (or is given: the folder of a finished run), FOLDER/broken is struck once per kind of
-process and stage, and started again with the same command after each strike, as a person would. At the end every stage's
-content must be the reference's, and no process may be left. FOLDER/faults.jsonl remembers the strikes: this command,
-given again, goes on. Prints the table of docs/reliability.md; ends with status 1 at a broken promise. About half an hour on 2 cores.
+FOLDER/broken is struck at the pairs of a kind of process and a stage that the seed draws, once each, and started again
+with the same command after each strike, as a person would; FOLDER/reference runs undisturbed (or is given: the folder of
+a finished run). Every stage's content must then be the reference's, and no process may be left. FOLDER/faults.jsonl
+remembers the strikes: this command, given again, goes on. Prints the table of docs/reliability.md; ends with status 1 at
+a broken promise. About 40 minutes on 2 cores.
 """
 
 import argparse
@@ -36,6 +37,9 @@ KINDS = {
     "verb": lambda line: any(f" -m {package}." in line for package in PACKAGES) and " --out " in line,
     "snakemake": lambda line: " -m snakemake " in line,
 }
+# Share of a kind's stages at which it is struck: few stages have the rare kinds.
+SHARES = {"ray worker": 1.0, "vLLM engine": 0.3, "Megatron rank": 1.0, "verb": 0.1, "snakemake": 0.06}
+ATTEMPTS = 60  # starts without a strike: of the one that finds a stage's lock still held, every 15 seconds
 LONGEST = 30.0  # seconds from a process's first sight to its end
 MANIFESTS = ("checkpoint.json", "data.json")
 
@@ -55,7 +59,11 @@ def line_of(process: psutil.Process) -> str:
 
 def stage_of(process: psutil.Process) -> str:
     """The folder that the verb above (or at) this process makes; empty outside every verb."""
-    for one in [process, *process.parents()]:
+    try:
+        above = process.parents()
+    except psutil.Error:
+        return ""
+    for one in [process, *above]:
         words = line_of(one).split()
         if "--out" in words:
             return str(Path(words[words.index("--out") + 1]).parent.relative_to("runs/test"))
@@ -63,20 +71,27 @@ def stage_of(process: psutil.Process) -> str:
 
 
 def candidates(run: subprocess.Popen) -> Iterator[tuple[str, str, psutil.Process]]:
-    """(kind, stage, process) of what could be struck now."""
-    parent = psutil.Process(run.pid)
-    for process in [parent, *parent.children(recursive=True)]:
-        line = line_of(process)
+    """(kind, stage, process) of what could be struck now; Snakemake itself once for each stage that it runs."""
+    for process in psutil.Process(run.pid).children(recursive=True):
+        line, stage = line_of(process), stage_of(process)
         for kind, is_one in KINDS.items():
-            if is_one(line):
-                yield kind, "" if kind == "snakemake" else stage_of(process), process
+            if stage and is_one(line):
+                yield kind, stage, process
                 break
+        if stage and KINDS["verb"](line):
+            yield "snakemake", stage, psutil.Process(run.pid)
 
 
-def strike(run: subprocess.Popen, done: set[tuple[str, str]], rng: random.Random, folder: Path) -> dict | None:
+def drawn(kind: str, stage: str, seed: int) -> bool:
+    """Whether this seed strikes that kind of process at that stage."""
+    return random.Random(f"{seed} {kind} {stage}").random() < SHARES[kind]
+
+
+def strike(run: subprocess.Popen, done: set[tuple[str, str]], seed: int, folder: Path) -> dict | None:
     """End one process that was not struck before; None when the run ended by itself before there was one."""
+    rng = random.Random(f"{seed} {len(done)}")
     while run.poll() is None:
-        new = [one for one in candidates(run) if one[:2] not in done and (one[1] or one[0] == "snakemake")]
+        new = [one for one in candidates(run) if one[:2] not in done and drawn(*one[:2], seed)]
         if not new:
             time.sleep(0.3)
             continue
@@ -84,6 +99,8 @@ def strike(run: subprocess.Popen, done: set[tuple[str, str]], rng: random.Random
         time.sleep(rng.uniform(0, LONGEST))
         try:
             seconds, steps = time.time() - process.create_time(), steps_of(folder, stage)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
             process.send_signal(signal.SIGKILL)
         except psutil.NoSuchProcess:
             continue
@@ -125,22 +142,20 @@ def finished(folder: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--faults", type=int, default=12)
     parser.add_argument("--reference", type=Path, help="folder of a finished run of the test recipe: .../runs/test")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     folder = args.folder.absolute()
-    reference = args.reference.absolute() if args.reference else finished(folder / "reference")
     broken, log = folder / "broken", folder / "faults.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
     faults = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    starts, code = 0, None
-    while code != 0 and starts < 5 * args.faults:
-        starts += 1
+    starts, vain, code = 0, 0, None
+    while code != 0 and vain < ATTEMPTS:
+        starts, vain = starts + 1, vain + 1
         run = started(broken)
         done = {(fault["kind"], fault["stage"]) for fault in faults}
-        rng = random.Random(f"{args.seed} {len(faults)}")
-        if len(faults) < args.faults and (fault := strike(run, done, rng, broken)):
+        if fault := strike(run, done, args.seed, broken):
+            vain = 0
             faults.append(fault)
             with log.open("a") as file:
                 file.write(json.dumps(fault) + "\n")
@@ -151,6 +166,7 @@ def main() -> None:
     print("| SIGKILL of | stage | after s | steps done |\n|---|---|---|---|")
     for fault in faults:
         print(f"| {fault['kind']} | {fault['stage'] or '-'} | {fault['seconds']} | {fault['steps'] or '-'} |")
+    reference = args.reference.absolute() if args.reference else finished(folder / "reference")
     wanted, made = contents(reference), contents(broken / "runs/test")
     other = sorted(name for name in wanted if made.get(name) != wanted[name])
     time.sleep(60)  # an engine's children have so long to end

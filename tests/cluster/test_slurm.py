@@ -1,4 +1,4 @@
-"""The cluster's way on a real Slurm: two-node RL on Ray, two-node Megatron SFT that is cancelled and retried, a merge.
+"""The cluster's way on a real Slurm: two-node RL on Ray, two-node Megatron SFT that is warned, cancelled and retried, a merge.
 
 Everything goes through Snakemake's Slurm executor; the earlier stages are those of the session's test run.
 """
@@ -54,7 +54,9 @@ def run(cluster, finished, tmp_path_factory) -> tuple[Path, str]:
     with log.open("w") as out:
         started = subprocess.Popen(command, cwd=folder, env=cluster, stdout=out, stderr=out)
         try:
-            cancel_the_sft(folder, cluster, started)
+            # As Slurm warns before the time limit (--signal), which cannot be shorter than a minute here.
+            strike_the_sft(folder, cluster, started, 3, "--signal=USR1")
+            strike_the_sft(folder, cluster, started, 12)
             started.wait(MINUTES * 60)
         finally:
             started.kill()
@@ -63,23 +65,23 @@ def run(cluster, finished, tmp_path_factory) -> tuple[Path, str]:
     return folder, log.read_text()
 
 
-def cancel_the_sft(folder: Path, environment: dict[str, str], run: subprocess.Popen) -> None:
-    """scancel the job of the SFT once it has written a checkpoint."""
+def strike_the_sft(folder: Path, environment: dict[str, str], run: subprocess.Popen, step: int, *how: str) -> None:
+    """scancel the job of the SFT, or send it a signal, once it has done so many steps and written a checkpoint."""
     metrics = folder / "runs/test/distilled/log/metrics.jsonl"
     before = metrics.read_text() if metrics.exists() else ""
     deadline = time.monotonic() + MINUTES * 60
     while run.poll() is None and time.monotonic() < deadline:
         new = metrics.read_text() if metrics.exists() else ""
-        if new != before and new.count("\n") >= 3 and '"step": 3,' in new:
+        if new != before and f'"step": {step},' in new:
             break
         time.sleep(0.1)
-    assert run.poll() is None, "the run ended before the SFT had done three steps"
+    assert run.poll() is None, f"the run ended before step {step} of the SFT"
     names = subprocess.run(
         ["squeue", "--noheader", "--states=RUNNING", "--format=%i %k"], env=environment, capture_output=True, text=True
     )
     job = re.search(r"^(\d+) .*distilled", names.stdout, re.MULTILINE)
     assert job, names.stdout
-    subprocess.run(["scancel", job[1]], env=environment, check=True)
+    subprocess.run(["scancel", *how, job[1]], env=environment, check=True)
 
 
 def jobs(environment: dict[str, str]) -> list[dict[str, str]]:
@@ -91,7 +93,8 @@ def jobs(environment: dict[str, str]) -> list[dict[str, str]]:
 def test_stages_of_several_nodes_had_them(run, cluster):
     counts = sorted((job["NodeCnt"], job["JobState"]) for job in jobs(cluster))
     one, two = ("1", "COMPLETED"), ("2", "COMPLETED")
-    assert counts == [one, ("2", "CANCELLED"), two, two, two]  # the merge; the SFT once more, RL, and the SFT's gate
+    stopped = [("2", "CANCELLED"), ("2", "FAILED")]
+    assert counts == [one, stopped[0], two, two, two, stopped[1]]  # the merge; the SFT a third time, RL, the SFT's gate
 
 
 def test_ray_ran_on_both_nodes(run):
@@ -114,9 +117,18 @@ def test_two_ranks_do_what_one_does(run, finished):
     assert two["entropy"] == pytest.approx(one["entropy"], rel=1e-3)
 
 
+def test_the_warned_sft_saved_its_step(run):
+    folder, _ = run
+    first, second, third = sorted(
+        (folder / ".snakemake/slurm_logs/rule_distilled").glob("*.log"), key=lambda log: int(log.stem)
+    )
+    saved = int(re.search(r"error: SIGUSR1: stopped after step (\d+) of \d+, which is saved", first.read_text())[1])
+    assert f"distilled: step {saved + 1}/" in second.read_text() and "SIGUSR1" not in third.read_text()
+
+
 def test_the_cancelled_sft_went_on(run):
     folder, said = run
-    assert "Trying to restart job" in said
+    assert said.count("Trying to restart job") == 2
     steps = [
         json.loads(line)["step"] for line in (folder / "runs/test/distilled/log/metrics.jsonl").read_text().splitlines()
     ]

@@ -112,6 +112,19 @@ def test_a_cut_file_is_told(tmp_path):
     assert cut.state == "stale" and "a.txt has 18 bytes, not 1" in cut.why[0]
 
 
+def test_a_changed_byte_is_told_where_all_are_read(tmp_path):
+    """Names and sizes are what a look sees; the digest needs the bytes."""
+    wanted = job(tmp_path / "a")
+    make(wanted, "0123456789")
+    (path,) = (wanted.out.parent / name for name in manifest.read(wanted.out).files if not name.startswith("log/"))
+    data = bytearray(path.read_bytes())
+    data[5] ^= 1
+    path.write_bytes(data)
+    assert look(wanted).state == "done"
+    one = state_of(wanted, {}, tool_versions(), digests=True)
+    assert one.state == "stale" and f"{path.name} has other bytes than its stage wrote" in one.why[0]
+
+
 def test_running_and_partial(tmp_path):
     wanted = job(tmp_path / "s")
     with pytest.raises(InterruptedError), stage(wanted) as one:
