@@ -83,7 +83,8 @@ class Recipe(Section):
         if (self.inputs.teacher is None) != (self.small_rl.teacher is None):
             raise ValueError("inputs.teacher and small_rl.teacher: give both, or null for both")
         if self.small_rl.teacher:
-            taught = {"format": self.small_rl.format_data, "rl": self.small_rl.rl_data.consensus == "teacher"}
+            sets = self.small_rl.teacher_sets or self.small_rl.rl_data.consensus == "teacher"
+            taught = {"format": self.small_rl.format_data, "rl": sets}
             if not any(taught.values()):
                 raise ValueError("small_rl.teacher: must be null, as there is no format_data and no consensus: teacher")
             _same_keys("small_rl.teacher.k", self.small_rl.teacher.k, [name for name, asked in taught.items() if asked])

@@ -1,5 +1,7 @@
 """The specialist: format SFT, difficulty-filtered RL data, then the RL stages of the recipe."""
 
+from small_rl.study_settings import TEACHER_SETS, TeacherSets
+
 SMALL = RECIPE.small_rl
 
 # A model's answers under the underline instruction (V2 blog: GPT-OSS-20B on 20K problems): set -> their folder.
@@ -82,7 +84,8 @@ rule difficulty:
         "--model {input.model} --problems {input.problems} --out {output}"
 
 
-TEACHER = data_of(TAUGHT["rl"]) if TAUGHT and SMALL.rl_data.consensus == "teacher" else None
+ANSWERS = data_of(TAUGHT["rl"]) if SMALL.teacher and "rl" in SMALL.teacher.k else None
+TEACHER = ANSWERS if SMALL.rl_data.consensus == "teacher" else None
 
 
 rule rl_data:
@@ -103,6 +106,36 @@ rule rl_data:
     shell:
         "{PY[polaris]} -m small_rl.build_rl_data --settings {params.settings:q} --code {params.code} "
         "--problems {input.problems} --responses {input.responses} {params.teacher} --out {output}"
+
+
+for SETS in SMALL.teacher_sets:
+
+    # CORE's consensus sets from outside the policy, or as a placebo those of other problems.
+    rule:
+        name:
+            f"{SETS}_sets"
+        input:
+            problems=data_of("clean/rl"),
+            teacher=ANSWERS or [],
+        output:
+            data_of(f"consensus/{SETS}"),
+        params:
+            settings=settings(TeacherSets(placebo=TEACHER_SETS[SETS], grading=SMALL.rl_data.grading)),
+            code=code("small_rl.build_teacher_sets"),
+            teacher=f"--teacher {ANSWERS}" if ANSWERS else "",
+        threads: 1
+        benchmark:
+            f"{RUN}/consensus/{SETS}/benchmark.tsv"
+        shell:
+            "{PY[polaris]} -m small_rl.build_teacher_sets --settings {params.settings:q} --code {params.code} "
+            "--problems {input.problems} {params.teacher} --out {output}"
+
+
+def sets_of(source: str) -> str:
+    """Where an RL stage's consensus sets start."""
+    if source in TEACHER_SETS:
+        return data_of(f"consensus/{source}")
+    return data_of(source) if source == "rl_data" else checkpoint_of(source)
 
 
 # An RL stage is data, not a script: one rule per entry of the recipe's mapping, so that each is a node of the graph.
@@ -174,7 +207,7 @@ for NAME, STAGE in SMALL.rl.items():
     # {search: name} is a file at run time, a number is a setting.
     SEARCHED = None if isinstance(STAGE.temperature, float) else data_of(f"temperature/{STAGE.temperature.search}")
     ASKED = data_of(f"benchmarks/{STAGE.validation.benchmark}") if STAGE.validation else None
-    SETS = STAGE.core and (data_of if STAGE.core.consensus == "rl_data" else checkpoint_of)(STAGE.core.consensus)
+    SETS = sets_of(STAGE.core.consensus) if STAGE.core else None
 
     rule:
         name:

@@ -120,6 +120,16 @@ def initial_sets(
     return ConsensusSets.from_rows(rows, settings.min_support)
 
 
+def of_other_problems(rows: Iterable[dict[str, Any]], problem_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """A placebo: rows of records.CONSENSUS in which each problem has the set of the one after it, the last of the first.
+
+    problem_ids: the problems with a set, two at least; sets keep their sizes and their texts, and say nothing here
+    """
+    before = dict(zip(problem_ids, [problem_ids[-1], *problem_ids[:-1]], strict=True))
+    moved = [row | {"problem_id": before[row["problem_id"]]} for row in rows]
+    return sorted(moved, key=lambda row: (row["problem_id"], row["step"]))
+
+
 def core_rewards(
     problem_ids_R: Sequence[str],
     correct_R: Sequence[bool],

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from polaris.sections import Generate, Grading
 from polaris.settings import Count, Engine, Fraction, Section, Seed, Temperature
 from small_rl.format_settings import FormatData, FormatSft, LearningRate
-from small_rl.study_settings import Probe, TemperatureSearch
+from small_rl.study_settings import TEACHER_SETS, Probe, TemperatureSearch
 
 ROLLOUT_DTYPE = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
@@ -77,7 +77,10 @@ class Core(Section):
     update: Annotated[Literal["online", "frozen"], Field(description="online: the sets learn from correct responses")]
     denominator: Annotated[Literal["current", "start"], Field(description="start: |s| as the training found it")]
     guard: Annotated[Literal["none", "precision"], Field(description="precision: divide by at least |P|")]
-    consensus: Annotated[str, Field(description="where the sets start: rl_data, or an earlier RL stage with CORE")]
+    consensus: Annotated[
+        str,
+        Field(description="where the sets start: rl_data, an earlier RL stage with CORE, teacher or teacher_placebo"),
+    ]
 
 
 class Substitution(Section):
@@ -250,7 +253,7 @@ class SmallRl(Section):
                         f"rl.{name}.temperature.search: {stage.temperature.search} is no search of temperature_search with "
                         f"a model that is there before this stage; possible: {' '.join(searches) or 'none'}"
                     )
-            sources = ["rl_data", *(n for n in earlier if self.rl[n].core)]
+            sources = ["rl_data", *TEACHER_SETS, *(n for n in earlier if self.rl[n].core)]
             if stage.core and stage.core.consensus not in sources:
                 raise ValueError(
                     f"rl.{name}.core.consensus: {stage.core.consensus} has no consensus sets; possible: {' '.join(sources)}"
@@ -287,6 +290,12 @@ class SmallRl(Section):
         return self
 
     @property
+    def teacher_sets(self) -> list[str]:
+        """Those of TEACHER_SETS that a stage starts from."""
+        asked = {stage.core.consensus for stage in self.rl.values() if stage.core}
+        return [name for name in TEACHER_SETS if name in asked]
+
+    @property
     def studied(self) -> list[str]:
         """Problem sets of the temperature searches and of the probe."""
         probed = [self.probe.rollouts.problems] if self.probe and self.probe.rollouts else []
@@ -296,7 +305,8 @@ class SmallRl(Section):
 RESERVED = {
     "base_small", "base_large", "teacher_model", "format_data", "format_sft", "difficulty", "rl_data", "traces", "sft_data", "conversion",
     "distilled", "merged", "report", "responses", "scores", "problems", "clean", "benchmarks", "teacher", "teacher_rl",
-    "temperature", "probe", "probe_rollouts", "traces_self", "sft_data_self", "distilled_self", "merged_self",
+    "consensus", "teacher_placebo", "teacher_sets", "teacher_placebo_sets", "temperature", "probe", "probe_rollouts",
+    "traces_self", "sft_data_self", "distilled_self", "merged_self",
 }  # fmt: skip
 
 

@@ -8,6 +8,16 @@ from pydantic import Field, model_validator
 from polaris.sections import Generate, Grading, Resampling
 from polaris.settings import Count, Engine, Fraction, Sampling, Section, Seed, Temperature
 
+# Where CORE's sets may start beside the stages -> whether it is the placebo.
+TEACHER_SETS = {"teacher": False, "teacher_placebo": True}
+
+
+class TeacherSets(Section):
+    """Consensus sets of a teacher (small_rl.build_teacher_sets)."""
+
+    placebo: Annotated[bool, Field(description="each problem gets the set of another")]
+    grading: Grading
+
 
 class Reset(Section):
     """How far apart the temperatures of a reset should be, by what the stage before lost of its entropy."""

@@ -106,6 +106,25 @@ def flags(text: str) -> dict[str, dict[str, str]]:
     return found
 
 
+def test_consensus_sets_of_a_teacher_beside_the_own_ones(tmp_path):
+    """One recipe compares them; the placebo is made of the same answers."""
+    (tmp_path / "mine.yaml").write_text("""
+small_rl:
+  rl:
+    taught: {like: core, core: {consensus: teacher, update: frozen}}
+    placebo: {like: taught, core: {consensus: teacher_placebo}}
+""")
+    done = snakemake(tmp_path, "-n", "-p", configs=[*CONFIGS, str(tmp_path / "mine.yaml")])
+    assert done.returncode == 0, done.stdout[-4000:]
+    found, data = flags(done.stdout), lambda name: f"runs/test/{name}/data.json"
+    for name, sets in (("core", "rl_data"), ("taught", "consensus/teacher"), ("placebo", "consensus/teacher_placebo")):
+        trained = found[f"{name}/checkpoint.json"]
+        assert (trained["consensus"], trained["data"]) == (data(sets), data("rl_data"))
+    made = [found[f"consensus/{name}/data.json"] for name in ("teacher", "teacher_placebo")]
+    assert [one["problems"] for one in made] == [data("clean/rl")] * 2 and "teacher" not in made[0]
+    assert [json.loads(one["settings"])["placebo"] for one in made] == [False, True]
+
+
 def test_self_distillation_is_a_second_arm_of_the_graph(tmp_path):
     """Its stages are those of the first one but for whose traces they start from; nothing of the first changes."""
     (tmp_path / "mine.yaml").write_text("large_sft: {self_distillation: true}\nmerge: {keep: selected, selected: 0.3}")

@@ -121,6 +121,21 @@ def test_the_study_adds_arms_and_changes_nothing_else():
     assert set(plain.checkpoints.items()) < set(study.checkpoints.items())
 
 
+def test_consensus_sets_of_a_teacher(tmp_path):
+    arms = """small_rl:
+  rl:
+    taught: {like: core, core: {consensus: teacher, update: frozen}}
+    placebo: {like: taught, core: {consensus: teacher_placebo}}
+"""
+    found = overlaid(tmp_path, arms).small_rl
+    assert found.teacher_sets == ["teacher", "teacher_placebo"] and found.rl["core"].core.consensus == "rl_data"
+    assert recipe.load([LAPTOP]).small_rl.teacher_sets == []
+    with pytest.raises(
+        UserError, match="rl.taught.core.consensus: school has no consensus sets; possible: rl_data teacher"
+    ):
+        overlaid(tmp_path, arms.replace("consensus: teacher,", "consensus: school,"))
+
+
 def overlaid(tmp_path: Path, overlay: str) -> recipe.Recipe:
     (tmp_path / "mine.yaml").write_text(overlay)
     return recipe.load([LAPTOP, tmp_path / "mine.yaml"])
