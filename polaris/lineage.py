@@ -174,9 +174,10 @@ def _counted(correct_P: Sequence[int], k: int) -> list[int]:
 
 
 def timing_rows(manifests: Sequence[Manifest], run: Path) -> list[dict[str, Any]]:
-    """`timings` of results.json: wall seconds and peak memory (MB, of all processes) of each stage's last attempt.
+    """`timings` of results.json: wall seconds and peak memory (MB, of all processes) of each stage's last attempt, and the
+    bytes of what it published.
 
-    From Snakemake's benchmark.tsv beside the manifest; without it, the stage's own clock and no memory.
+    Time and memory from Snakemake's benchmark.tsv beside the manifest; without it, the stage's own clock and no memory.
     """
     rows = []
     for one in manifests:
@@ -187,6 +188,7 @@ def timing_rows(manifests: Sequence[Manifest], run: Path) -> list[dict[str, Any]
                 "stage": label(one, run),
                 "seconds": one.seconds if seconds is None else seconds,
                 "max_rss": _number(measured.get("max_rss")),
+                "bytes": sum(file["size"] for file in one.files.values()),
             }
         )
     return rows

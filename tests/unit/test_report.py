@@ -288,13 +288,17 @@ def test_markdown_has_the_numbers_of_the_page(run: Run, found: dict):
     assert len({row.count("|") for row in rows}) <= 3  # one width per table
 
 
-def test_what_the_manifests_tell(found: dict):
+def test_what_the_manifests_tell(run, found: dict):
     changed = {row["name"]: row["weights_changed"] for row in found["checkpoints"]}
     assert changed == dict.fromkeys(["format_sft", "core", "distilled", "alpha=0.50"], True) | {
         "base_small": None, "base_large": None, "grpo": False,
     }  # fmt: skip
     row = only(found["timings"], stage="core")
     assert (row["seconds"], row["max_rss"]) == (61.5, 2048.25)
+    written = (path for path in (run.folder / "core").rglob("*") if path.is_file())
+    assert row["bytes"] == sum(
+        path.stat().st_size for path in written if path.name not in ("checkpoint.json", "benchmark.tsv", "lock")
+    )
     assert only(found["timings"], stage="grpo")["max_rss"] is None
     row = only(found["timings"], stage="scores/core")
     assert row["max_rss"] is None and 0 <= row["seconds"] < 60
