@@ -92,13 +92,14 @@ def main() -> None:
     found["choice"] = results.choice(numbers, ALPHAS, SETTINGS.select_on, None)
     lap("scores")
     found["pairs"] = results.pair_rows(numbers, results.compared(LADDER, SETTINGS.generalists, ALPHAS, start))
+    found["claims"] = results.claim_rows(numbers, report.claimed(SETTINGS, numbers, found["choice"], []))
     lap("pairs")
     found |= response_rows.response_rows(numbers, SETTINGS.pass_k, SETTINGS.length_groups)
     found["hardest"] = report.hardest(SETTINGS, numbers)
     lap("responses")
     found |= {"checkpoints": list(trained.values())}
-    found |= {name: [] for name in ("curves", "difficulty", "data", "lineage")}
-    found["timings"] = [{"stage": "none", "seconds": 0.0, "max_rss": None}]
+    found |= {name: [] for name in ("own_alphas", "published", "curves", "difficulty", "data", "lineage")}
+    found["timings"] = [{"stage": "none", "seconds": 0.0, "max_rss": None, "bytes": 0}]
     html, text = page(found), markdown(found)
     lap("page")
     print(f"together     {time.process_time() - first:6.1f} s of CPU time")
