@@ -10,16 +10,15 @@ import contextlib
 import dataclasses
 import functools
 import json
-import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import BinaryIO
 
 from merge.averages import CHUNK, TORCH_NAMES, Averages, NotFiniteError
 from merge.checkpoint import INDEX, Checkpoint, Shard
 from merge.safetensors_header import ITEM_BYTES, recast
+from merge.shard_reader import ShardReader
 from merge.shard_writer import ShardWriter
 from polaris.errors import UserError
 
@@ -33,7 +32,7 @@ NOT_FINITE = (
 class Writing:
     """How results are written. dtype: of all their tensors, as in headers; None: each as in the base.
 
-    threads: shards at once; direct: with O_DIRECT; sha256: besides xxh3
+    threads: shards at once; direct: read and written with O_DIRECT; sha256: besides xxh3
     """
 
     dtype: str | None
@@ -92,25 +91,16 @@ def check_finite(checkpoint: Checkpoint) -> None:
 
     buffer = memoryview(bytearray(CHUNK))
     for shard in checkpoint.shards:
-        with shard.path.open("rb", buffering=0) as file:
+        with ShardReader(shard.path, direct=False) as file:
             for name, tensor in shard.tensors.items():
                 dtype = getattr(torch, TORCH_NAMES[tensor.dtype])
                 for begin in range(tensor.begin, tensor.end, CHUNK):
                     part = buffer[: min(CHUNK, tensor.end - begin)]
-                    read(file, begin, part)
+                    file.read(begin, part)
                     wrong = (~torch.frombuffer(part, dtype=dtype).isfinite()).nonzero()
                     if len(wrong):
                         first = (begin - tensor.begin) // dtype.itemsize + int(wrong[0])
                         raise UserError(NOT_FINITE.format(path=shard.path, name=name, element=first))
-
-
-def read(file: BinaryIO, offset: int, into: memoryview) -> None:
-    """Fill `into` from the file's `offset` on. Raises UserError when the file ends before."""
-    while into:
-        count = os.preadv(file.fileno(), [into], offset)
-        if count == 0:
-            raise UserError(f"{file.name}: it became shorter while it was being read; run the merge again")
-        into, offset = into[count:], offset + count
 
 
 def _merge_shard(
@@ -126,7 +116,7 @@ def _merge_shard(
     room_for = functools.cache(lambda dtype: Averages(dtype, writing.dtype or dtype, list(outs)))
     header = recast(shard.header, writing.dtype) if writing.dtype else shard.header
     with contextlib.ExitStack() as files:
-        opened = functools.cache(lambda path: files.enter_context(path.open("rb", buffering=0)))
+        opened = functools.cache(lambda path: files.enter_context(ShardReader(path, writing.direct)))
         writers = []
         for out in outs.values():
             writer = ShardWriter(out / shard.path.name, writing.direct, writing.sha256)
@@ -142,7 +132,7 @@ def _merge_shard(
                     return same, {}
                 size = min(CHUNK, tensor.end - tensor.begin - done)
                 for (file, begin), buffer in zip(inputs, (room.base, room.distilled), strict=True):
-                    read(file, begin + done, buffer[:size])
+                    file.read(begin + done, buffer[:size])
                 equal = equal and room.same(size)
                 try:
                     room.average(size)

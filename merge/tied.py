@@ -8,7 +8,7 @@ import json
 
 from merge.averages import CHUNK
 from merge.checkpoint import Checkpoint
-from merge.stream import read
+from merge.shard_reader import ShardReader
 from polaris.errors import UserError
 
 EMBEDDINGS = "model.embed_tokens.weight"
@@ -48,11 +48,13 @@ def _same_bytes(checkpoint: Checkpoint) -> bool:
     if tensors[1].end - tensors[1].begin != size:
         return False
     a, b = (memoryview(bytearray(CHUNK)) for _ in range(2))
-    with checkpoint.shard_of[HEAD].path.open("rb") as one, checkpoint.shard_of[EMBEDDINGS].path.open("rb") as other:
+    paths = (checkpoint.shard_of[name].path for name in (HEAD, EMBEDDINGS))
+    one, other = (ShardReader(path, direct=False) for path in paths)
+    with one, other:
         for done in range(0, size, CHUNK):
             part = min(CHUNK, size - done)
-            read(one, tensors[0].begin + done, a[:part])
-            read(other, tensors[1].begin + done, b[:part])
+            one.read(tensors[0].begin + done, a[:part])
+            other.read(tensors[1].begin + done, b[:part])
             if a[:part] != b[:part]:
                 return False
     return True

@@ -1,0 +1,57 @@
+"""A file that is read at any place, through the page cache or past it."""
+
+import contextlib
+import errno
+import mmap
+import os
+from pathlib import Path
+from typing import Self
+
+from polaris.errors import UserError
+
+UNIT = 4096  # bytes: places and lengths of reads with O_DIRECT are multiples of it
+ROOM = 1 << 20  # bytes of one read with O_DIRECT, at most, without the edges that fill it up to units
+
+
+class ShardReader(contextlib.AbstractContextManager):
+    """direct: past the page cache (O_DIRECT), through an aligned buffer of our own.
+
+    Raises UserError when the file system does not take O_DIRECT.
+    """
+
+    def __init__(self, path: Path, direct: bool):
+        self.path = path
+        try:
+            self._file = os.open(path, os.O_RDONLY | (os.O_DIRECT if direct else 0))
+        except OSError as error:
+            if not direct or error.errno != errno.EINVAL:
+                raise
+            raise UserError(
+                f"{path.parent}: this file system does not take O_DIRECT; set merge.direct: false"
+            ) from None
+        self._aligned = memoryview(mmap.mmap(-1, ROOM + 2 * UNIT)) if direct else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._file)
+
+    def read(self, offset: int, into: memoryview) -> None:
+        """Fill `into` from the file's `offset` on. Raises UserError when the file ends before."""
+        if self._aligned is None:
+            self._fill(offset, into, len(into))
+        while self._aligned is not None and into:
+            before, size = offset % UNIT, min(len(into), ROOM)
+            units = -(-(before + size) // UNIT)
+            self._fill(offset - before, self._aligned[: units * UNIT], before + size)
+            into[:size] = self._aligned[before : before + size]
+            into, offset = into[size:], offset + size
+
+    def _fill(self, offset: int, into: memoryview, needed: int) -> None:
+        """The first `needed` bytes, and what of the rest is there."""
+        while needed > 0:
+            count = os.preadv(self._file, [into], offset)
+            if count == 0:
+                raise UserError(f"{self.path}: it became shorter while it was being read; run the merge again")
+            into, offset, needed = into[count:], offset + count, needed - count
