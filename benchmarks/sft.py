@@ -1,11 +1,12 @@
 """Megatron SFT against transformers' Trainer: tokens per second of the same mixture of experts on the same traces.
 
-    python benchmarks/sft.py RUN FOLDER [--steps 40]
+    python benchmarks/sft.py RUN FOLDER [--steps 40] [--hidden 256]
 
 RUN is a finished run of the laptop recipe (runs/laptop): its start model and its traces are read. FOLDER takes what is
 trained. Both train two processes on this machine's cores in float32 with AdamW, about 4096 tokens of traces a step:
-ours with packing and experts over both processes, the Trainer with padding and data-parallel copies, in the order of the
-data and with batches of similar length. Only a trace's tokens count, no padding; seconds are the median of the steps after the first five.
+ours with packing, as copies and with experts over both processes, the Trainer with padding and data-parallel copies, in the order of the
+data and with batches of similar length. Only a trace's tokens count, no padding; seconds are the median of the steps after the first five, CPU seconds those of
+both processes (what a machine that has other work can compare).
 """
 
 import argparse
@@ -21,35 +22,58 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from configs import recipe
+from large_sft.megatron_train import run_process
 
 PROCESSES, WARM_UP = 2, 5
 
 
-def ours(run: Path, folder: Path, steps: int) -> list[dict[str, float]]:
-    """Tokens and seconds of each step of the recipe's own stage, on so many steps' share of its epochs."""
-    settings = recipe.load([str(ROOT / "configs/laptop.yaml")]).large_sft.sft.model_dump(mode="json")
-    planned = json.loads((run / "distilled/checkpoint.json").read_text())["steps"]["planned"]
-    settings["epochs"] *= steps / planned
-    out = folder / "ours" / "checkpoint.json"
-    inputs = [f"--start={run / 'base_large/checkpoint.json'}", f"--data={run / 'sft_data/data.json'}"]
-    verb = [sys.executable, "-m", "large_sft.train_sft", "--settings", json.dumps(settings), *inputs, "--out", str(out)]
+def start_model(run: Path, folder: Path, hidden: int | None) -> Path:
+    """The run's start model, or an untrained one of its kind with this width."""
+    if hidden is None:
+        return run / "base_large/model"
+    sizes = {"hidden": hidden, "feed_forward": 2 * hidden, "heads": hidden // 32, "kv_heads": hidden // 64}
+    asked = recipe.load([str(ROOT / "configs/laptop.yaml")]).inputs.base_large.model_dump(mode="json") | sizes
+    asked["pretraining"] |= {"steps": 1, "batch": 1}
+    out = folder / f"start-{hidden}" / "checkpoint.json"
+    verb = [sys.executable, "-m", "polaris.make_model", "--settings", json.dumps(asked), "--out", str(out)]
     subprocess.run(verb, cwd=ROOT, check=True, stdout=sys.stderr)
-    return [json.loads(line) for line in (out.parent / "log/metrics.jsonl").read_text().splitlines()]
+    return out.parent / "model"
 
 
-def trainers(run: Path, folder: Path, steps: int, by_length: bool) -> list[dict[str, float]]:
-    """The same of transformers' Trainer in torchrun's processes (the part of this file below)."""
-    told = folder / f"trainer-{by_length}.jsonl"
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={PROCESSES}"]
-    arguments = [str(run), str(folder), f"--steps={steps}", f"--told={told}", *(["--by-length"] if by_length else [])]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "CUDA_VISIBLE_DEVICES": ""}
-    command = [*launcher, __file__, *arguments]
-    subprocess.run(command, check=True, env=environment, stdout=sys.stderr)
-    return [json.loads(line) for line in told.read_text().splitlines()]
+def together(way: str, run: Path, start: Path, folder: Path, steps: int) -> list[dict[str, float]]:
+    """Tokens, seconds and CPU seconds (of both processes) of each step of this file's part for `way`."""
+    told = folder / way
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    arguments = [str(run), str(folder), f"--steps={steps}", f"--way={way}", f"--model={start}"]
+    environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "CUDA_VISIBLE_DEVICES": ""}
+    command = [*launcher, f"--nproc-per-node={PROCESSES}", __file__, *arguments]
+    subprocess.run(command, check=True, env=os.environ | environment, stdout=sys.stderr)
+    ranks = [json.loads(told.with_suffix(f".{rank}").read_text()) for rank in range(PROCESSES)]
+    return [{**one[0], "cpu": sum(rank["cpu"] for rank in one)} for one in zip(*ranks, strict=True)]
 
 
-def train(run: Path, folder: Path, steps: int, told: Path, by_length: bool) -> None:
-    """One process of the Trainer; the first writes a line per step: tokens of all processes, seconds."""
+def ours(run: Path, start: Path, folder: Path, steps: int, expert: int) -> list[dict[str, float]]:
+    """One process of the recipe's training, with its experts over `expert` processes."""
+    from large_sft import megatron_loop
+    from large_sft.megatron_train import Job
+    from large_sft.settings import Sft
+
+    settings = recipe.load([str(ROOT / "configs/laptop.yaml")]).large_sft.sft.model_dump(mode="json")
+    settings["layout"]["expert"] = expert
+    megatron_loop.start_processes(Sft.model_validate(settings))
+    tokens, metrics = run / "sft_data/tokens.parquet", folder / f"ours-{expert}.jsonl"
+    job = Job(settings, str(start), str(tokens), str(folder), str(folder / "unused"), str(metrics))
+    trainer, lines = megatron_loop.Trainer(job, Sft.model_validate(settings)), []
+    for step, packs in enumerate(trainer.packs_SK[:steps], start=1):
+        wall, cpu = time.monotonic(), time.process_time()
+        trainer.step(step)
+        seen = int(sum(trainer.traces.lengths_R[row] for pack in packs for row in pack))
+        lines.append({"tokens": seen, "seconds": time.monotonic() - wall, "cpu": time.process_time() - cpu})
+    return lines
+
+
+def trainers(run: Path, start: Path, folder: Path, steps: int, by_length: bool) -> list[dict[str, float]]:
+    """One process of the Trainer: tokens of all processes, seconds and CPU seconds of its own, per step."""
     import torch
     from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
@@ -76,13 +100,13 @@ def train(run: Path, folder: Path, steps: int, told: Path, by_length: bool) -> N
         """Seconds and tokens from the end of one step to the end of the next."""
 
         def __init__(self) -> None:
-            self.last, self.tokens, self.lines = time.monotonic(), 0, []
+            self.last, self.lines = (time.monotonic(), time.process_time(), 0), []
 
         def on_step_end(self, args, state, control, **_):
-            seen = int(state.num_input_tokens_seen)
-            now = time.monotonic()
-            self.lines.append({"tokens": seen - self.tokens, "seconds": now - self.last})
-            self.last, self.tokens = now, seen
+            now = time.monotonic(), time.process_time(), int(state.num_input_tokens_seen)
+            wall, cpu, tokens = (new - old for new, old in zip(now, self.last, strict=True))
+            self.lines.append({"tokens": tokens, "seconds": wall, "cpu": cpu})
+            self.last = now
 
     clock = Clock()
     arguments = TrainingArguments(
@@ -91,11 +115,18 @@ def train(run: Path, folder: Path, steps: int, told: Path, by_length: bool) -> N
         train_sampling_strategy="group_by_length" if by_length else "random", disable_tqdm=True,
         include_num_input_tokens_seen="non_padding", seed=1, optim="adamw_torch",
     )  # fmt: skip
-    model = AutoModelForCausalLM.from_pretrained(run / "base_large/model", dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
     data = [example(row) for row in range(len(lengths))]
     Trainer(model=model, args=arguments, train_dataset=data, data_collator=padded, callbacks=[clock]).train()
-    if int(os.environ["RANK"]) == 0:
-        told.write_text("".join(json.dumps(line) + "\n" for line in clock.lines))
+    return clock.lines
+
+
+WAYS = {
+    "random": ("Trainer, padded, random order", lambda *given: trainers(*given, by_length=False)),
+    "length": ("Trainer, padded, by length", lambda *given: trainers(*given, by_length=True)),
+    "copies": ("ours: packed, data-parallel copies", lambda *given: ours(*given, expert=1)),
+    "experts": ("ours: packed, experts over both processes", lambda *given: ours(*given, expert=2)),
+}
 
 
 def main() -> None:
@@ -103,25 +134,28 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--told", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--by-length", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--hidden", type=int, help="width of an untrained model in the place of the run's, a multiple of 64"
+    )
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     run, folder = args.run.absolute(), args.folder.absolute()
-    if args.told:
-        train(run, folder, args.steps, args.told, args.by_length)
+    if args.way:
+        work = lambda: (folder / f"{args.way}.{os.environ['RANK']}").write_text(
+            json.dumps(WAYS[args.way][1](run, args.model, folder, args.steps))
+        )
+        run_process(work) if WAYS[args.way][0].startswith("ours") else work()
         return
     folder.mkdir(parents=True, exist_ok=True)
-    print("| way | steps | tokens a step | seconds a step, median | tokens/s |")
-    print("|---|---|---|---|---|")
-    for name, found in (
-        ("Trainer, padded, random order", trainers(run, folder, args.steps, False)),
-        ("Trainer, padded, by length", trainers(run, folder, args.steps, True)),
-        ("ours: packed, experts over both processes", ours(run, folder, args.steps)),
-    ):
-        warm = found[WARM_UP:]
-        seconds = statistics.median(line["seconds"] for line in warm)
+    start = start_model(run, folder, args.hidden)
+    print("| way | tokens a step | s a step, median | tokens/s | CPU s a step, median | tokens per CPU s |")
+    print("|---|---|---|---|---|---|")
+    for way, (name, _) in WAYS.items():
+        warm = together(way, run, start, folder, args.steps)[WARM_UP:]
+        seconds, cpu = (statistics.median(line[key] for line in warm) for key in ("seconds", "cpu"))
         tokens = statistics.mean(line["tokens"] for line in warm)
-        print(f"| {name} | {len(found)} | {tokens:.0f} | {seconds:.3f} | {tokens / seconds:.0f} |")
+        print(f"| {name} | {tokens:.0f} | {seconds:.3f} | {tokens / seconds:.0f} | {cpu:.3f} | {tokens / cpu:.0f} |")
 
 
 if __name__ == "__main__":

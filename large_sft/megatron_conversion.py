@@ -19,7 +19,8 @@ LOGITS = "logits.safetensors"
 class Job:
     """What the verb asks for.
 
-    settings: ConversionCheck as plain values; start: model directory; prompts: their tokens; out: folder for tensors-<rank>.json (name -> Returned) and logits.safetensors ([tokens, vocabulary])
+    settings: ConversionCheck as plain values; start: model directory; prompts: their tokens; out: folder for
+    tensors-<rank>.json (name -> Returned) and logits.safetensors ([tokens, vocabulary])
     """
 
     settings: dict[str, Any]

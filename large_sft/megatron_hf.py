@@ -138,11 +138,15 @@ def _joined(parts: list[torch.Tensor], of: Source, model: GPTModel) -> list[torc
     if of.cut == WHOLE:
         return parts[:1]
     if of.cut == COLUMNS:
-        return [torch.cat(parts, dim=1)]
+        return [_whole(parts, dim=1)]
     if of.cut == GATED:
-        halves = [part.chunk(2) for part in parts]
-        return [torch.cat([half[i] for half in halves]) for i in (0, 1)]
-    return _separated(torch.cat(parts), model) if of.cut == QKV else [torch.cat(parts)]
+        return [_whole(halves) for halves in zip(*(part.chunk(2) for part in parts), strict=True)]
+    return _separated(_whole(parts), model) if of.cut == QKV else [_whole(parts)]
+
+
+def _whole(parts: Sequence[torch.Tensor], dim: int = 0) -> torch.Tensor:
+    """The parts as one; a single one as it is, for `returned` makes the only copy."""
+    return torch.cat(list(parts), dim=dim) if len(parts) > 1 else parts[0]
 
 
 def _owned(model: GPTModel) -> Iterator[tuple[str, torch.Tensor]]:

@@ -63,6 +63,13 @@ def test_one_stage_has_no_pipeline(wrong):
         Layout(**{**PLACE, "pipeline": 1, "virtual_pipeline": 1, "first_layers": None, "last_layers": None, **wrong})
 
 
+def test_gradients_of_experts_that_would_not_be_summed():
+    """tensor: 2 with whole experts and expert: 1 gives wrong gradients in megatron-core 0.16.1, without a word."""
+    whole = {"pipeline": 1, "virtual_pipeline": 1, "first_layers": None, "last_layers": None}
+    with pytest.raises(ValueError, match=r"expert: 1 needs expert_tensor \(1\) equal to tensor \(2\)"):
+        Layout(**{**PLACE, **whole, "tensor": 2})
+
+
 @pytest.mark.parametrize(
     ("now", "reshardable", "data", "expected"),
     [
