@@ -256,17 +256,19 @@ def test_a_training_stopped_in_every_way_goes_on_to_the_same_weights(inputs):
     reached = int(re.search(rf"SIGUSR1: stopped after step (\d+) of {planned}, which is saved", told)[1])
 
     with started(inputs, "broken", lines=reached + 1) as process:
-        alive = ranks(process)
-        alive[1].kill()
+        started_by_it = psutil.Process(process.pid).children(recursive=True)
+        ranks(process)[1].kill()
         told = process.communicate(timeout=60)[1]
         assert "error: rank 1 was ended by SIGKILL" in told
-        assert not any(rank.is_running() for rank in alive.values())
+    assert not psutil.wait_procs(started_by_it, timeout=20)[1]
 
     since = time.time()
     with started(inputs, "broken", lines=reached) as process:
         while not saving(state, since):
             assert process.poll() is None, "it ended before it could be killed while saving"
             time.sleep(0.001)
+        started_by_it = psutil.Process(process.pid).children(recursive=True)
+    assert not psutil.wait_procs(started_by_it, timeout=20)[1]
     assert list(state.glob("step-*.partial"))
     assert not (broken / "checkpoint.json").exists()
     subprocess.run(command(inputs, "broken"), check=True)
