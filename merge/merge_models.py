@@ -54,7 +54,8 @@ def _merge(stages: Sequence[Stage], base: Checkpoint, distilled: Checkpoint) -> 
         (stage.partial / "model").mkdir()
     outs = {stage.settings.alpha: stage.partial / "model" for stage in stages}
     label = " ".join(stage.name for stage in stages)
-    results = merging.write(stages[0].settings, base, distilled, outs, stages[0].log, stages[0].say, label)
+    first, published = stages[0], merging.published_digests(stages[0].inputs.values())
+    results = merging.write(first.settings, base, distilled, outs, published, first.log, first.say, label)
     for stage in stages:
         measured, digests = results[stage.settings.alpha]
         merged = read_checkpoint(stage.partial / "model")

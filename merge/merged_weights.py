@@ -67,7 +67,8 @@ def _make_again(one: Manifest, weights: list[str]) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     out = partial / "model"
     out.mkdir(parents=True)
-    written = merging.write(settings, base, distilled, {settings.alpha: out}, partial, say, one.stage)
+    published = merging.published_digests(inputs.values())
+    written = merging.write(settings, base, distilled, {settings.alpha: out}, published, partial, say, one.stage)
     _, digests = written[settings.alpha]
     for name in weights:
         digest = digests.get(Path(name).name) or {"xxh3": manifest.file_digest(partial / name)}

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from merge.settings import MergeOne, Merging
 from merge.stream import Digests
 from polaris import manifest
 from polaris.errors import UserError
+from polaris.manifest import Manifest
 from polaris.progress import Progress
 
 MEGABYTE = 1_000_000
@@ -47,17 +48,19 @@ def write(
     base: Checkpoint,
     distilled: Checkpoint,
     outs: Mapping[float, Path],
+    published: Mapping[Path, str],
     log: Path,
     say: Callable[[str], None],
     label: str,
 ) -> dict[float, tuple[dict[str, Any], Digests]]:
     """A model in the folder of each alpha, tokenizer and all: what was measured of it, and the digests of its files.
 
-    label: of the progress; log: a folder for what mergekit says. Raises UserError.
+    published: as `published_digests` gives it; label: of the progress; log: a folder for what mergekit says. Raises UserError.
     """
     if settings.backend == "stream":
-        results = _by_stream(settings, base, distilled, outs, label)
+        results = _by_stream(settings, base, distilled, outs, published, label)
     else:
+        stream.check_published(dict.fromkeys(published), published)
         results = _by_mergekit(settings, base, distilled, outs, log, say)
     donor = distilled if settings.tokenizer == "distilled" else base
     for alpha, out in outs.items():
@@ -68,8 +71,23 @@ def write(
     return results
 
 
+def published_digests(inputs: Iterable[Manifest]) -> dict[Path, str]:
+    """Shard of an input -> the xxh3 that its manifest lists."""
+    return {
+        one.folder / name: file["xxh3"]
+        for one in inputs
+        for name, file in one.files.items()
+        if name.endswith(".safetensors")
+    }
+
+
 def _by_stream(
-    settings: Merging, base: Checkpoint, distilled: Checkpoint, outs: Mapping[float, Path], label: str
+    settings: Merging,
+    base: Checkpoint,
+    distilled: Checkpoint,
+    outs: Mapping[float, Path],
+    published: Mapping[Path, str],
+    label: str,
 ) -> dict[float, tuple[dict[str, Any], Digests]]:
     """Our merger; counts the tensors that are the same in both inputs."""
     progress = Progress(label, -(-base.size // MEGABYTE), unit="megabyte")
@@ -83,7 +101,7 @@ def _by_stream(
 
     dtype = HEADER_NAMES.get(settings.dtype)
     writing = stream.Writing(dtype, settings.threads, settings.direct, settings.sha256)
-    same, digests = stream.merge(base, distilled, outs, writing, advanced)
+    same, digests = stream.merge(base, distilled, outs, writing, published, advanced)
     progress.update(progress.total)
     return {alpha: ({"same_in_inputs": same}, digests[alpha]) for alpha in outs}
 

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Self
 
+import xxhash
+
 from polaris.errors import UserError
 
 UNIT = 4096  # bytes: places and lengths of reads with O_DIRECT are multiples of it
@@ -16,6 +18,7 @@ ROOM = 1 << 20  # bytes of one read with O_DIRECT, at most, without the edges th
 class ShardReader(contextlib.AbstractContextManager):
     """direct: past the page cache (O_DIRECT), through an aligned buffer of our own.
 
+    Takes the file's digest on the way, as long as it is read in its own order.
     Raises UserError when the file system does not take O_DIRECT.
     """
 
@@ -30,6 +33,7 @@ class ShardReader(contextlib.AbstractContextManager):
                 f"{path.parent}: this file system does not take O_DIRECT; set merge.direct: false"
             ) from None
         self._aligned = memoryview(mmap.mmap(-1, ROOM + 2 * UNIT)) if direct else None
+        self._state, self._hashed = xxhash.xxh3_128(), 0
 
     def __enter__(self) -> Self:
         return self
@@ -41,7 +45,19 @@ class ShardReader(contextlib.AbstractContextManager):
         """Fill `into` from the file's `offset` on. Raises UserError when the file ends before."""
         if self._aligned is None:
             self._fill(offset, into, len(into))
-        while self._aligned is not None and into:
+        else:
+            self._fill_aligned(offset, into)
+        if offset == self._hashed:
+            self._state.update(into)
+            self._hashed += len(into)
+
+    @property
+    def digest(self) -> str | None:
+        """xxh3 (128 bit) of the file, as `polaris.manifest.file_digest`; None unless all of it was read in order."""
+        return self._state.hexdigest() if self._hashed == os.fstat(self._file).st_size else None
+
+    def _fill_aligned(self, offset: int, into: memoryview) -> None:
+        while into:
             before, size = offset % UNIT, min(len(into), ROOM)
             units = -(-(before + size) // UNIT)
             self._fill(offset - before, self._aligned[: units * UNIT], before + size)

@@ -3,7 +3,8 @@
 Each shard of the base is one job for one thread: its header is copied byte for byte (or rewritten for another dtype),
 then its tensors are read from both checkpoints in chunks of 1 MiB, averaged at every alpha and appended to the same shard
 of each result: several alphas cost one reading. Reading, arithmetic and writing overlap between threads (all of them
-release Python's lock). Digests are taken while writing; nothing is read again.
+release Python's lock). Digests are taken while writing, and those of the inputs while reading; nothing is read twice but
+shards of the distilled model that are cut otherwise than the base's.
 """
 
 import contextlib
@@ -20,12 +21,14 @@ from merge.checkpoint import INDEX, Checkpoint, Shard
 from merge.safetensors_header import ITEM_BYTES, recast
 from merge.shard_reader import ShardReader
 from merge.shard_writer import ShardWriter
+from polaris import manifest
 from polaris.errors import UserError
 
 NOT_FINITE = (
     "{path}: tensor {name}: value {element} is not finite; nothing was merged: make that checkpoint again from a "
     "training that did not diverge"
 )
+CHANGED = "{path}: its bytes are not those that the stage has published; nothing was merged: make or fetch it again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Writing:
 
 
 Digests = dict[str, dict[str, str]]  # file -> {"xxh3": ...}
+Seen = dict[Path, str | None]  # shard that was read -> its xxh3; None: not in one piece
 
 
 def merge(
@@ -49,33 +53,44 @@ def merge(
     distilled: Checkpoint,
     outs: Mapping[float, Path],
     writing: Writing,
+    published: Mapping[Path, str],
     advanced: Callable[[int], None] = lambda size: None,
 ) -> tuple[int, dict[float, Digests]]:
     """Write the merged shards and their index, named and laid out as the base's, into a folder for each alpha.
 
     Returns how many tensors are the same in both inputs, and each alpha's digests.
-    The two must have passed `merge.gate.check_pair`. advanced: called with the bytes read of the base since its last
-    call, from any thread. Raises UserError for weights that are not finite, a file that shrinks and a full disk.
+    The two must have passed `merge.gate.check_pair`. published: shard of an input -> the xxh3 that its manifest lists.
+    advanced: called with the bytes read of the base since its last call, from any thread. Raises UserError for weights
+    that are not finite, a shard with other bytes than published, a file that shrinks and a full disk.
     """
     import torch
 
     torch.set_num_threads(1)  # the shards are the parallel part
     stopped = threading.Event()
-    same, digests = 0, {alpha: {} for alpha in outs}
+    same, digests, seen = 0, {alpha: {} for alpha in outs}, {}
     with ThreadPoolExecutor(writing.threads) as pool:
         jobs = [pool.submit(_merge_shard, shard, distilled, outs, writing, advanced, stopped) for shard in base.shards]
         try:
             for job in as_completed(jobs):
-                of_shard, written = job.result()
+                of_shard, written, read = job.result()
                 same += of_shard
+                seen |= {path: digest or seen.get(path) for path, digest in read.items()}
                 for alpha, digest in written.items():
                     digests[alpha] |= digest
         except BaseException:
             stopped.set()
             raise
+    check_published(seen, published)
     for out in outs.values():
         _write_index(base, out, writing.dtype)
     return same, digests
+
+
+def check_published(seen: Seen, published: Mapping[Path, str]) -> None:
+    """Raises UserError for a shard whose bytes are not those that its manifest lists."""
+    for path in sorted(seen.keys() & published.keys()):
+        if (seen[path] or manifest.file_digest(path)) != published[path]:
+            raise UserError(CHANGED.format(path=path))
 
 
 def written_bytes(base: Checkpoint, dtype: str | None) -> int:
@@ -110,13 +125,13 @@ def _merge_shard(
     writing: Writing,
     advanced: Callable[[int], None],
     stopped: threading.Event,
-) -> tuple[int, dict[float, Digests]]:
+) -> tuple[int, dict[float, Digests], Seen]:
     """One shard of the base, from its header to its last chunk; gives up between two chunks when `stopped`."""
     same = 0
     room_for = functools.cache(lambda dtype: Averages(dtype, writing.dtype or dtype, list(outs)))
     header = recast(shard.header, writing.dtype) if writing.dtype else shard.header
     with contextlib.ExitStack() as files:
-        opened = functools.cache(lambda path: files.enter_context(ShardReader(path, writing.direct)))
+        opened: dict[Path, ShardReader] = {}
         writers = []
         for out in outs.values():
             writer = ShardWriter(out / shard.path.name, writing.direct, writing.sha256)
@@ -125,11 +140,15 @@ def _merge_shard(
             writers.append(writer)
         for name, tensor in shard.tensors.items():
             room, other = room_for(tensor.dtype), distilled.shard_of[name]
-            inputs = (opened(shard.path), tensor.begin), (opened(other.path), other.tensors[name].begin)
+            for one in (shard, other):
+                if one.path not in opened:
+                    opened[one.path] = files.enter_context(ShardReader(one.path, writing.direct))
+                    opened[one.path].read(0, memoryview(bytearray(len(one.header))))  # for its digest
+            inputs = (opened[shard.path], tensor.begin), (opened[other.path], other.tensors[name].begin)
             equal = True
             for done in range(0, tensor.end - tensor.begin, CHUNK):
                 if stopped.is_set():
-                    return same, {}
+                    return same, {}, {}
                 size = min(CHUNK, tensor.end - tensor.begin - done)
                 for (file, begin), buffer in zip(inputs, (room.base, room.distilled), strict=True):
                     file.read(begin + done, buffer[:size])
@@ -144,7 +163,9 @@ def _merge_shard(
                     writer.write(part[: size // room.itemsize * room.written_itemsize])
                 advanced(size)
             same += equal
-        return same, {alpha: {shard.path.name: writer.finish()} for alpha, writer in zip(outs, writers, strict=True)}
+        seen = {path: reader.digest for path, reader in opened.items()}
+        written = {alpha: {shard.path.name: writer.finish()} for alpha, writer in zip(outs, writers, strict=True)}
+        return same, written, seen
 
 
 def _write_index(base: Checkpoint, out: Path, dtype: str | None) -> None:

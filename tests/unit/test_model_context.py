@@ -59,7 +59,14 @@ def test_yarn_stretches_without_another_temperature(model, tmp_path):
 
 
 def test_an_engine_stays_within_its_yarn():
-    values = {"dtype": "bfloat16", "max_model_len": 98305, "max_num_seqs": 8, "tensor_parallel": 1, "replicas": 1, "memory": 0.9}
+    values = {
+        "dtype": "bfloat16",
+        "max_model_len": 98305,
+        "max_num_seqs": 8,
+        "tensor_parallel": 1,
+        "replicas": 1,
+        "memory": 0.9,
+    }
     with pytest.raises(UserError, match=r"max_model_len \(98305\) must not exceed yarn's factor \* original"):
         validated(Engine, values | {"yarn": {"factor": 1.5, "original": 65536}}, "engine")
     with pytest.raises(UserError, match="engine: yarn.original: this key is missing"):

@@ -13,7 +13,15 @@ from polaris.stage import Stage
 from small_rl import search_temperature
 from tests.unit import tables
 
-ENGINE = {"dtype": "float32", "max_model_len": 64, "max_num_seqs": 8, "tensor_parallel": 1, "replicas": 1, "memory": 0.1, "yarn": None}
+ENGINE = {
+    "dtype": "float32",
+    "max_model_len": 64,
+    "max_num_seqs": 8,
+    "tensor_parallel": 1,
+    "replicas": 1,
+    "memory": 0.1,
+    "yarn": None,
+}
 SETTINGS = {"grading": tables.GRADING, "tolerance": 0.2, "collapse": 0.5, "reset": None, "confidence": 0.95,
             "resamples": 200, "seed": 0}  # fmt: skip
 RESET = {"slight_fall": 0.2, "fine_step": 0.05, "wide_step": 0.1}

@@ -6,6 +6,7 @@ import pytest
 
 from merge.shard_reader import ROOM, UNIT, ShardReader
 from polaris.errors import UserError
+from polaris.manifest import file_digest
 
 SIZE = 2 * ROOM + 3 * UNIT + 17
 
@@ -42,3 +43,18 @@ def test_any_part(path, direct, offset, length):
 def test_a_file_that_ends_before(path, direct):
     with ShardReader(path, direct) as reader, pytest.raises(UserError, match="it became shorter"):
         reader.read(SIZE - 10, memoryview(bytearray(11)))
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_digest_of_what_was_read_in_order(path, direct):
+    with ShardReader(path, direct) as reader:
+        for begin in range(0, SIZE, ROOM):
+            assert reader.digest is None
+            reader.read(begin, memoryview(bytearray(min(ROOM, SIZE - begin))))
+        assert reader.digest == file_digest(path)
+        reader.read(0, memoryview(bytearray(8)))  # again
+        assert reader.digest == file_digest(path)
+    with ShardReader(path, direct) as reader:
+        reader.read(1, memoryview(bytearray(SIZE - 1)))
+        reader.read(0, memoryview(bytearray(1)))
+        assert reader.digest is None

@@ -23,7 +23,7 @@ def merged(base: Path, distilled: Path, out: Path, alpha: float, **writing: obje
     out.mkdir()
     pair = read_checkpoint(base), read_checkpoint(distilled)
     how = dataclasses.replace(WRITING, **writing)
-    same, digests = stream.merge(pair[0], gate.check_pair(*pair), {alpha: out}, how)
+    same, digests = stream.merge(pair[0], gate.check_pair(*pair), {alpha: out}, how, {})
     return same, digests[alpha]
 
 
@@ -176,6 +176,25 @@ def test_verb_leaves_no_final_name_after_a_refusal_and_succeeds_once_mended(tmp_
     monkeypatch.setattr(sys, "argv", command(base, sound, out))
     merge_models.main()
     assert len(manifest.read(out).files) == 5 + 4
+
+
+@pytest.mark.parametrize("settings", [{}, {"direct": True}, {"backend": "mergekit"}], ids=str)
+@pytest.mark.parametrize("shards", [2, 3])  # of the distilled model: each read in one piece, or by two shards' jobs
+@pytest.mark.parametrize("spoilt", ["base", "distilled"])
+def test_verb_refuses_a_shard_whose_bytes_have_changed(tmp_path, monkeypatch, spoilt, shards, settings):
+    weights = {"base": (BASE, 2), "distilled": (near(BASE, 2), shards)}
+    stages = {name: published(tmp_path / name, *one) for name, one in weights.items()}
+    out = tmp_path / "merged/checkpoint.json"
+    path = sorted((tmp_path / spoilt / "model").glob("*.safetensors"))[1]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1000] + bytes([whole[-1000] ^ 1]) + whole[-999:])  # one bit: still a finite number
+    message = refusal(monkeypatch, *stages.values(), out, **settings)
+    assert message.startswith(f"{path}: its bytes are not those that the stage has published")
+    assert not out.exists() and not (out.parent / "model").exists()
+    path.write_bytes(whole)
+    monkeypatch.setattr(sys, "argv", command(*stages.values(), out))
+    merge_models.main()
+    assert manifest.read(out).metrics["tensors"] == 5
 
 
 def test_verb_refuses_before_it_writes_a_byte(tmp_path, monkeypatch):

@@ -73,7 +73,13 @@ def updates_of(batch, mini_batch, ranks):
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize(
     ("masked", "skipped"),
-    [("--------", 0), ("xxxx----", {1: 2, 2: 0}), ("xx--xx--", {1: 2, 2: 2}), ("xxxxxxx-", 3), ("x-x-x-x-", {1: 0, 2: 2})],
+    [
+        ("--------", 0),
+        ("xxxx----", {1: 2, 2: 0}),
+        ("xx--xx--", {1: 2, 2: 2}),
+        ("xxxxxxx-", 3),
+        ("x-x-x-x-", {1: 0, 2: 2}),
+    ],
 )
 def test_an_update_without_loss_is_left_out(masked, skipped, ranks):
     """verl would divide by its 0 tokens: see the next test."""
