@@ -1,6 +1,7 @@
 """`polaris plan`: what a recipe asks of a cluster before a GPU is booked, and a refusal where it cannot work."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +9,15 @@ from pathlib import Path
 from configs import recipe
 from configs.planned_stages import Planned, Planner
 from polaris.errors import UserError
+from polaris.manifest import replace_file
 from polaris.plan_memory import GIB, total
 from polaris.plan_profile import Profile
 from polaris.plan_time import GPUS, Gpu, Range
+from polaris.sections import Plan, PlannedStage
+from polaris.settings import read_section
 from polaris.show import NONE, table
 
+KEPT = "plan.json"  # in the run's folder
 TIGHT = 0.92  # share of a GPU's memory beyond which the memory model's error of some 10 % decides
 
 
@@ -130,6 +135,28 @@ def _bytes(value: float) -> str:
     return NONE if value == 0 else f"{value / 1e12:.1f} TB" if value >= 1e12 else f"{value / 1e9:.1f} GB"
 
 
+def keep(planned: Sequence[Planned], profile: Profile, gpu: str, run: Path) -> None:
+    """Write what the report puts beside the measured times of the run in this folder."""
+    stages: dict[str, PlannedStage] = {}
+    for one in planned:
+        before = stages.get(one.rule)
+        hours = tuple(one.jobs * seconds / 3600 for seconds in one.seconds)
+        stages[one.rule] = PlannedStage(
+            jobs=one.jobs + (before.jobs if before else 0),
+            gpus=profile.reserved(one.rule).gpus if one.gpus else 0,
+            hours=tuple(map(sum, zip(hours, before.hours if before else (0.0, 0.0), strict=True))),
+            bytes=one.jobs * one.published + (before.bytes if before else 0.0),
+        )
+    run.mkdir(parents=True, exist_ok=True)
+    replace_file(run / KEPT, Plan(gpu=gpu, stages=stages).model_dump_json(indent=1) + "\n")
+
+
+def kept(run: Path) -> Plan | None:
+    """What was planned for the run in this folder. Raises UserError for a file that `keep` did not write."""
+    path = run / KEPT
+    return read_section(Plan, str(path)) if path.exists() else None
+
+
 def main(argv: Sequence[str]) -> None:
     """Command line of `polaris plan`. Raises UserError with every reason why the recipe cannot work."""
     parser = argparse.ArgumentParser(prog="polaris plan", description=__doc__)
@@ -137,10 +164,16 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--profile", type=Path, default=Path("cluster/config.yaml"), help="what each rule reserves")
     parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="A800 is planned as A100, H800 as H100")
     parser.add_argument("--price", type=float, help="of a GPU hour, in any currency")
+    parser.add_argument(
+        "--keep", action="store_true", help=f"write runs/<run>/{KEPT}: the report sets it beside what was measured"
+    )
     args = parser.parse_args(argv)
     asked, gpu, profile = recipe.load(args.configfile), GPUS[args.gpu], Profile(args.profile)
-    planner = Planner(asked, gpu, Path("runs") / asked.run)
+    run = Path("runs") / asked.run
+    planner = Planner(asked, gpu, run)
     planned = [scheduled(one, profile, limits(asked)) for one in planner.stages()]
     print("\n".join(lines(planned, profile, gpu, args.price)))
     if wrong := [f"{one.name}: {reason}" for one in planned for reason in one.wrong]:
         raise UserError("this recipe cannot work so:\n  " + "\n  ".join(wrong))
+    if args.keep:
+        keep(planned, profile, args.gpu, run)

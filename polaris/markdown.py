@@ -36,6 +36,7 @@ def markdown(found: dict[str, Any]) -> str:
         _lengths(found),
         "Each model's own responses are grouped: a column does not compare models.",
         *_hardest(found),
+        *_planned(found),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -130,6 +131,35 @@ def _published(found: dict[str, Any]) -> list[str]:
         table(["model", "benchmark", "published", "this run"], rows),
         f"{source}. Without intervals, and of other data, samples, prompts and engines: no difference to them is a finding.",
     ]
+
+
+def _planned(found: dict[str, Any]) -> list[str]:
+    if not found["planned"]:
+        return []
+    head = [
+        "stage",
+        "jobs",
+        *(f"{what} {when}" for what in ("hours", "GPU hours", "GB") for when in ("planned", "measured")),
+    ]
+    rows = []
+    for row in found["planned"]:
+        cells = [row["stage"], f"{row['jobs']['measured']} of {row['jobs']['planned']}"]
+        for key in ("hours", "gpu_hours"):
+            cells += [
+                "{:.2f} to {:.2f}".format(*row[key]["planned"]) if row[key]["planned"] else NONE,
+                _number(row[key]["measured"]),
+            ]
+        rows.append([*cells, *(_number(row["bytes"][when], 1e9) for when in ("planned", "measured"))])
+    gpu = found["settings"]["planned"]["gpu"]
+    return [
+        "## Planned and measured",
+        table(head, rows),
+        f"Planned for {gpu} GPUs before the run; wall time of all jobs.",
+    ]
+
+
+def _number(value: float | None, unit: float = 1.0) -> str:
+    return NONE if value is None else f"{value / unit:.2f}"
 
 
 def _measures(found: dict[str, Any]) -> str:

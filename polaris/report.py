@@ -1,8 +1,8 @@
 """Verb: index.html, report.md and results.json, the same numbers for a browser, for a text and for programs.
 
 results.json: `models pairs alphas own_alphas claims choice published` as `polaris.results`, `measures lengths budgets hardest` as
-`polaris.response_rows` and `timings lineage` as `polaris.lineage` describe them row by row, and `checkpoints curves
-difficulty data`, which the page also shows. Scores are shares in [0, 1].
+`polaris.response_rows` and `timings lineage` as `polaris.lineage` and `planned` as `polaris.planned` describe them row by row, and
+`checkpoints curves difficulty data`, which the page also shows. Scores are shares in [0, 1].
 """
 
 import json
@@ -16,6 +16,7 @@ from polaris.errors import UserError
 from polaris.manifest import Manifest
 from polaris.markdown import markdown
 from polaris.page import page
+from polaris.planned import planned_rows
 from polaris.records import DIVERSITY, GRADED, read_rows, read_table
 from polaris.sections import ReportPage
 from polaris.stage import Stage, run_verb
@@ -61,6 +62,7 @@ def collect(
     pairs += results.own_compared(settings.generalists, settings.alphas, own)
     choice = results.choice(numbers, settings.alphas, settings.select_on, settings.selected)
     stages = lineage.with_ancestors([*checkpoints, *data, *scores])
+    timings = lineage.timing_rows(stages, run)
     return {
         "run": run.name,
         "settings": settings.model_dump(mode="json"),
@@ -79,7 +81,8 @@ def collect(
         "curves": lineage.curve_rows(checkpoints),
         "difficulty": lineage.difficulty_rows(data),
         "data": [{"stage": lineage.label(one, run), "metrics": one.metrics} for one in data],
-        "timings": lineage.timing_rows(stages, run),
+        "timings": timings,
+        "planned": planned_rows(settings.planned, timings),
         "lineage": lineage.lineage_rows(stages, run),
     }
 

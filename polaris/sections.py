@@ -215,6 +215,22 @@ class SelfDistillation(Section):
     alphas: Annotated[dict[str, str], Field(description="as the page's")]
 
 
+class PlannedStage(Section):
+    """All jobs of one rule, as `polaris plan` saw them beforehand."""
+
+    jobs: Count
+    gpus: Annotated[int, Field(ge=0, description="reserved for one job")]
+    hours: Annotated[tuple[float, float], Field(description="wall time of all jobs together, lowest and highest")]
+    bytes: Annotated[float, Field(ge=0, description="that they publish")]
+
+
+class Plan(Section):
+    """What `polaris plan --keep` wrote before the run."""
+
+    gpu: str
+    stages: dict[str, PlannedStage]
+
+
 class ReportPage(Report):
     """What the report's rule adds for the verb: which models were evaluated, and how they hang together."""
 
@@ -229,3 +245,4 @@ class ReportPage(Report):
     selected: Annotated[str | None, Field(description="alpha that the recipe selects, as spelled in paths")]
     self_distillation: Annotated[SelfDistillation | None, Field(description="the control; null: there is none")]
     published_values: Published | None
+    planned: Annotated[Plan | None, Field(description="null: nothing was planned")]

@@ -1,5 +1,8 @@
 """The page, its Markdown and results.json, from every finished stage of the run."""
 
+from pathlib import Path
+
+from configs.plan import kept
 from configs.published import published
 from configs.recipe import SELF
 from polaris.sections import ReportPage, SelfDistillation
@@ -28,6 +31,7 @@ PAGE = ReportPage(
     selected=RECIPE.selected,
     self_distillation=OWN,
     published_values=published(RECIPE.report.published),
+    planned=kept(Path(RUN)),
 )
 
 

@@ -246,3 +246,20 @@ def test_the_command_prints_tables_and_takes_less_than_two_seconds():
     for words in ("GiB on one GPU", "distilled", "KV cache", "disk:", "price at 2 per GPU hour", "GPU hours:"):
         assert words in done.stdout
     assert (done.returncode != 0) == ("cannot work so" in done.stderr)
+
+
+def test_a_kept_plan_sums_the_jobs_of_a_rule(v2, tmp_path):
+    profile, planned = Profile(ROOT / "cluster/config.yaml"), list(v2.stages())
+    assert plan.kept(tmp_path / "runs/x") is None
+    plan.keep(planned, profile, "H100-80GB", tmp_path / "runs/x")
+    kept = plan.kept(tmp_path / "runs/x")
+    small, large = (one for one in planned if one.rule == "responses")
+    assert kept.gpu == "H100-80GB" and kept.stages.keys() == {one.rule for one in planned}
+    assert kept.stages["responses"].jobs == small.jobs + large.jobs
+    assert kept.stages["responses"].gpus == profile.reserved("responses").gpus
+    assert kept.stages["responses"].hours == pytest.approx(
+        tuple((small.jobs * a + large.jobs * b) / 3600 for a, b in zip(small.seconds, large.seconds, strict=True))
+    )
+    (tmp_path / "runs/x/plan.json").write_text("{}")
+    with pytest.raises(UserError, match="plan.json: gpu: this key is missing"):
+        plan.kept(tmp_path / "runs/x")

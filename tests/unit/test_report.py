@@ -513,3 +513,33 @@ def test_rows_in_any_order_give_the_same_table():
     assert table.undecided_PG.tolist() == [[False, False], [True, False]]
     assert table.vote_PG[0, 0] == -1 and table.vote_PG[0, 1] == table.vote_PG[1, 0] != table.vote_PG[1, 1]  # 7. is 7
     assert table.distinct_P[0] == 0.5 and np.isnan(table.distinct_P[1])
+
+
+def test_planned_beside_measured(tmp_path):
+    run = whole_run(tmp_path / "run")
+    stages = {
+        "core": {"jobs": 1, "gpus": 4, "hours": [1.0, 2.0], "bytes": 3e9},
+        "scores": {"jobs": 9, "gpus": 0, "hours": [0.0, 0.0], "bytes": 0.0},
+        "elsewhere": {"jobs": 1, "gpus": 8, "hours": [0.5, 0.5], "bytes": 1.0},
+    }
+    found = make(run, planned={"gpu": "H100-80GB", "stages": stages})
+    core, scores, elsewhere = found["planned"]
+    timed = {row["stage"]: row for row in found["timings"]}
+    assert core["hours"] == {"planned": [1.0, 2.0], "measured": pytest.approx(61.5 / 3600)}
+    assert core["gpu_hours"] == {"planned": [4.0, 8.0], "measured": pytest.approx(4 * 61.5 / 3600)}
+    assert core["bytes"] == {"planned": 3e9, "measured": timed["core"]["bytes"]}
+    several = [row for name, row in timed.items() if name.startswith("scores/")]
+    assert scores["jobs"] == {"planned": 9, "measured": len(several)} and len(several) > 1
+    assert scores["hours"]["planned"] is scores["gpu_hours"]["planned"] is None
+    assert scores["bytes"]["measured"] == sum(row["bytes"] for row in several)
+    assert (
+        elsewhere["jobs"]["measured"] == 0 and elsewhere["hours"]["measured"] is elsewhere["bytes"]["measured"] is None
+    )
+    text = "".join(Page((run.folder / "report/index.html").read_text()).text.split())
+    assert "Plannedandmeasured" in text and "core1of11.00–2.000.024.00–8.000.073.000.00" in text
+    lines = (run.folder / "report/report.md").read_text().splitlines()
+    assert "| elsewhere | 0 of 1 | 0.50 to 0.50 | – | 4.00 to 4.00 | – | 0.00 | – |" in lines
+
+
+def test_without_a_plan_nothing_is_said_of_one(run, found):
+    assert found["planned"] == [] and "Planned and measured" not in (run.folder / "report/index.html").read_text()
