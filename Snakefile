@@ -34,5 +34,6 @@ rule all:
     default_target: True
     input:
         rules.report.output,
+        STAGES["scores"],  # named, as over another clone's results nothing else tells of a new model
         STUDIES,
         WEIGHTS,

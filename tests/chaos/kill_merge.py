@@ -1,4 +1,4 @@
-"""kill -9 at random moments of a merge: never a final name, and a rerun gives the digests of an undisturbed merge.
+"""kill -9 at random moments of a merge: never a final name for half a merge, and a rerun gives the digests of an undisturbed merge.
 
     python tests/chaos/kill_merge.py FOLDER [--kills 20] [--megabytes 400]
 
@@ -91,22 +91,24 @@ def main() -> None:
     first = at()
     assert succeeded(process)
     whole, writing = at() - begin, at() - first
-    reference, kills, out = manifest.read(out).files, 0, folder / "merged/checkpoint.json"
+    reference, out = manifest.read(out).files, folder / "merged/checkpoint.json"
+    kills = whole_results = 0
     while kills < args.kills:
         anywhere = kills % 4 == 0
         if not killed(folder, out, anywhere, whole if anywhere else writing):
             shutil.rmtree(out.parent)  # over before its moment came
             continue
         kills += 1
-        assert not out.exists(), "a manifest after a kill"
-        print(f"kill {kills}: {where(out.parent)}", flush=True)
+        print(f"kill {kills}: {'after its manifest' if out.exists() else where(out.parent)}", flush=True)
         if kills % 2 == 0:
-            assert succeeded(started(folder, out))
-            assert manifest.read(out).files == reference, "other digests after a rerun"
+            assert out.exists() or succeeded(started(folder, out))
+        if out.exists():  # whole, and be it that the process was killed on its way out
+            whole_results += 1
+            assert manifest.read(out).files == reference, "other digests"
             for name, file in reference.items():
                 assert manifest.file_digest(out.parent / name) == file["xxh3"], name
             shutil.rmtree(out.parent)
-    print(f"{kills} kills, {kills // 2} reruns with the digests of the undisturbed merge")
+    print(f"{kills} kills, {whole_results} results, each with the digests of the undisturbed merge")
 
 
 if __name__ == "__main__":

