@@ -135,8 +135,8 @@ def halves_change(records: Sequence[Record]) -> str:
     span = results.span(replicates.trainings_interval(falls, CONFIDENCE), results.points)
     mean = sum(falls) / len(falls)
     return (
-        f"On the low-overlap half entropy falls by {results.points(mean)} points of a share more than on the high-overlap "
-        f"half, {span} over trainings. V2 says that low overlap (high difference) makes it collapse. Each half's entropy is "
+        f"The entropy's fall in percent of its start, on the low-overlap half less that on the high-overlap half: "
+        f"{results.points(mean)} {span} over trainings. V2 says that low overlap (high difference) makes it collapse. Each half's entropy is "
         "that of its own problems."
     )
 

@@ -40,7 +40,7 @@ def started(folder: Path, out: Path) -> subprocess.Popen:
 
 def until_first_file(process: subprocess.Popen, out: Path) -> None:
     begun = out.parent / "new.partial/model"
-    while process.poll() is None and not begun.exists():
+    while process.poll() is None and not any(begun.glob("*")):
         time.sleep(0.001)
 
 
