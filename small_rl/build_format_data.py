@@ -14,6 +14,7 @@ from polaris.grade import grade_responses
 from polaris.prompts import messages
 from polaris.records import MESSAGES, RESPONSES, read_problems, read_rows, write_rows
 from polaris.stage import Stage, run_verb
+from small_rl.data_cards import format_card
 from small_rl.format_settings import FormatData
 from small_rl.solutions import from_solutions
 from small_rl.steps import parse_steps
@@ -62,6 +63,7 @@ def main() -> None:
         if not rows:
             raise UserError(f"{stage.name}: no worked answer is left; dropped: {counts}")
         write_rows(stage.partial / "messages.parquet", rows, MESSAGES)
+        (stage.partial / "card.html").write_text(format_card(stage.name, rows, steps, counts))
         stage.say(f"{len(rows)} worked answers with {statistics.fmean(steps):.1f} steps; dropped: {counts or 'none'}")
         stage.publish(metrics={"examples": len(rows), "dropped": counts, "mean_steps": statistics.fmean(steps)})
 

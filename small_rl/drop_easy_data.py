@@ -5,6 +5,7 @@ import pyarrow as pa
 from polaris.errors import UserError
 from polaris.records import ACCURACY, DIFFICULTY, PROBLEMS, read_problems, read_rows, write_rows
 from polaris.stage import Stage, run_verb
+from small_rl.data_cards import ease_card
 from small_rl.drop_easy import easy_because, logged_accuracy
 from small_rl.settings import DropEasy
 
@@ -44,6 +45,7 @@ def main() -> None:
         ]
         write_rows(stage.partial / "problems.parquet", kept, PROBLEMS)
         write_rows(stage.partial / "ease.parquet", ease, EASE)
+        (stage.partial / "card.html").write_text(ease_card(stage.name, ease, settings.above))
         visited = sum(problem_id in logged for problem_id in problems)
         stage.say(f"{len(kept)} of {len(problems)} problems kept, {visited} were visited")
         stage.publish(metrics={"kept": len(kept), "dropped": len(problems) - len(kept), "visited": visited})

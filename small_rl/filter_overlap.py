@@ -10,6 +10,7 @@ from polaris.grade import grade_responses, summary
 from polaris.groups import by_problem
 from polaris.records import PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
 from polaris.stage import Stage, run_verb
+from small_rl.data_cards import overlap_card
 from small_rl.overlap import mean_overlap, select
 from small_rl.settings import OverlapFilter
 from small_rl.steps import parse_steps
@@ -60,6 +61,7 @@ def main() -> None:
         ]
         write_rows(stage.partial / "problems.parquet", kept, PROBLEMS)
         write_rows(stage.partial / "overlap.parquet", table, OVERLAP)
+        (stage.partial / "card.html").write_text(overlap_card(stage.name, table, dict(dropped.most_common()), bound))
         measured = [overlap for overlap in overlaps.values() if overlap is not None]
         stage.say(f"{len(kept)} of {len(problems)} problems kept, {len(measured)} had right and wrong answers")
         stage.publish(

@@ -58,6 +58,8 @@ def test_a_teachers_answers_become_messages(tmp_path, teacher):
     assert rows[0]["messages"][1]["role"] == "assistant" and rows[0]["problem_id"] == "1"
     assert done.metrics["dropped"] == {"truncated": 2, "different": 1, "no_underline": 1, "no_think": 1}
     assert done.metrics["examples"] == 2 and done.metrics["mean_steps"] == 1.5
+    card = done.file("card.html").read_text()
+    assert "2 worked answers are kept, 5 dropped" in card and "no underline" in card and "a=1? Underline." in card
 
 
 def test_wrong_answers_teach_the_format_where_all_are_kept(tmp_path, teacher):
@@ -183,6 +185,10 @@ def test_overlap(tmp_path, rollouts):
         {"problem_id": "other", "correct": 1, "k": 2, "overlap": 0.0, "kept": False},
     ]
     assert done.metrics["dropped"] == {"no_pair": 2, "low_overlap": 1} and done.metrics["bound"] == 0.125
+    card = done.file("card.html").read_text()
+    assert "1 of 4 problems are kept; the filter cuts at an overlap of 0.125." in card and "no pair" in card
+    assert "<td>0.2</td><td>1</td><td>1</td><td>0</td><td>0</td>" in card  # half's overlap; no problem's accuracy
+    assert "<td>0.5</td><td>0</td><td>0</td><td>2</td><td>1</td>" in card
     kept = run(filter_overlap, settings | {"without_pair": "keep"}, tmp_path / "more", **rollouts)
     assert kept.metrics["kept"] == 3
     with pytest.raises(UserError, match="no problem of 4 is left; dropped: .*'low_overlap': 2"):
@@ -222,6 +228,9 @@ def test_what_a_stage_solved_leaves_the_next_one(tmp_path, visited):
         {"problem_id": "unseen", "logged": None, "offline": 1.0, "kept": False},
     ]
     assert done.metrics == {"kept": 1, "dropped": 2, "visited": 2}
+    card = done.file("card.html").read_text()
+    assert "1 of 3 problems are kept; 2 were visited. Above 0.9 is too easy." in card
+    assert "<td>0.5</td><td>1</td><td>1</td><td>1</td><td>0</td>" in card
 
 
 def test_drop_easy_names_what_does_not_fit(tmp_path, visited):

@@ -1,0 +1,125 @@
+"""The cards of the specialist's data sets: what a stage kept and why, for people. The difficulty's is in build_rl_data.py.
+
+Legend: _P problem or example.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polaris import charts
+from polaris.charts import Row
+from polaris.figure_page import figure_page
+
+BINS = 10  # columns of a histogram of shares
+COLUMNS = 7  # of a histogram of counts, at most
+EXAMPLES = 5  # shown answers
+SHOWN = 1000  # characters of each
+
+
+def format_card(
+    name: str, rows_P: Sequence[Mapping[str, Any]], steps_P: Sequence[int], dropped: Mapping[str, int]
+) -> str:
+    """The worked answers. rows_P: rows of records.MESSAGES; steps_P: distinct underlined results; dropped: reason -> answers"""
+    lead = [
+        f"{len(rows_P):,} worked answers are kept, {sum(dropped.values()):,} dropped; {statistics.fmean(steps_P):.1f} distinct "
+        "underlined results each in the mean."
+    ]
+    wide = -(-(max(steps_P) + 1) // COLUMNS)  # results of a column
+    starts = range(0, max(steps_P) + 1, wide)
+    labels = [str(start) if wide == 1 else f"{start}-{start + wide - 1}" for start in starts]
+    counts = [sum(start <= n < start + wide for n in steps_P) for start in starts]
+    drawn = charts.column_chart(labels, [("answers", 0, counts)], "Steps", "distinct underlined results")
+    figures = [("Underlined results", drawn, "What the model is taught to write: answers without any teach it not to.")]
+    table = [("problem", "question", "answer")]
+    table += [
+        (row["problem_id"], *(message["content"][:SHOWN] for message in row["messages"][-2:]))
+        for row in rows_P[:EXAMPLES]
+    ]
+    return figure_page(
+        f"Format data: {name}", lead, [*_reasons(dropped), *figures], table, ["The table has the first answers."]
+    )
+
+
+def overlap_card(
+    name: str, table_P: Sequence[Mapping[str, Any]], dropped: Mapping[str, int], bound: float | None
+) -> str:
+    """The overlap filter. table_P: rows of overlap.parquet; bound: the overlap at which the filter cuts, if there is one"""
+    measured = [row for row in table_P if row["overlap"] is not None]
+    kept = [row for row in measured if row["kept"]]
+    lead = [
+        f"{sum(row['kept'] for row in table_P):,} of {len(table_P):,} problems are kept"
+        + (f"; the filter cuts at an overlap of {bound:.3f}." if bound is not None else ".")
+    ]
+    overlaps = [
+        ("read", 3, _binned([row["overlap"] for row in measured])),
+        ("kept", 0, _binned([row["overlap"] for row in kept])),
+    ]
+    right = [
+        ("read", 3, _binned(_accuracy(table_P))),
+        ("kept", 0, _binned(_accuracy(row for row in table_P if row["kept"]))),
+    ]
+    figures = [
+        ("Overlap", charts.column_chart(_shares(), overlaps, "Overlap", "mean Jaccard overlap of right with wrong responses"),
+         f"Of the {len(measured):,} problems with right and wrong responses."),
+        ("Difficulty", charts.column_chart(_shares(), right, "Difficulty", "share of right responses"),
+         "If the kept problems are easier or harder than those read, a gain may be theirs; within: accuracy keeps them equal."),
+    ]  # fmt: skip
+    return figure_page(f"Overlap filter: {name}", lead, [*_reasons(dropped), *figures], _columns(overlaps, right), [])
+
+
+def ease_card(name: str, ease_P: Sequence[Mapping[str, Any]], above: float) -> str:
+    """Which problems an earlier RL stage solves. ease_P: rows of ease.parquet; above: the accuracy that is too easy"""
+    visited = [row for row in ease_P if row["logged"] is not None]
+    kept = [row for row in ease_P if row["kept"]]
+    logged = [("read", 3, _binned([row["logged"] for row in visited])),
+              ("kept", 0, _binned([row["logged"] for row in visited if row["kept"]]))]  # fmt: skip
+    offline = [
+        ("read", 3, _binned([row["offline"] for row in ease_P])),
+        ("kept", 0, _binned([row["offline"] for row in kept])),
+    ]
+    lead = [
+        f"{len(kept):,} of {len(ease_P):,} problems are kept; {len(visited):,} were visited. Above {above:g} is too easy."
+    ]
+    figures = [
+        ("In the training", charts.column_chart(_shares(), logged, "In the training", "accuracy, by the accuracy log"),
+         "Of visited problems."),
+        ("Before", charts.column_chart(_shares(), offline, "Before", "accuracy, by the difficulty rollouts"),
+         "Of all; it decides for problems that were not visited."),
+    ]  # fmt: skip
+    return figure_page(f"Easy problems dropped: {name}", lead, figures, _columns(logged, offline), [])
+
+
+def _reasons(dropped: Mapping[str, int]) -> list[tuple[str, str, str]]:
+    if not dropped:
+        return []
+    bars = [Row(reason.replace("_", " "), count, f"{count:,}", tone=1) for reason, count in dropped.items()]
+    return [("Dropped", charts.bar_chart(bars, "Dropped by reason"), "Each for one reason, the first that holds.")]
+
+
+def _accuracy(rows: Any) -> list[float]:
+    return [row["correct"] / row["k"] for row in rows]
+
+
+def _binned(shares: Sequence[float]) -> list[int]:
+    """How many lie in [0, .1), ..., [.9, 1]."""
+    places = [min(BINS - 1, int(BINS * share + 1e-9)) for share in shares]
+    return [places.count(place) for place in range(BINS)]
+
+
+def _shares() -> list[str]:
+    return [f"{place / BINS:.1f}" for place in range(BINS)]
+
+
+def _columns(*pairs: Sequence[tuple[str, int, Sequence[int]]]) -> list[tuple[str, ...]]:
+    """The pictures' counts as a table, a row for each column of theirs."""
+    head = (
+        "from",
+        *(
+            f"{name}, {which} picture"
+            for which, pair in zip(("first", "second"), pairs, strict=True)
+            for name, _, _ in pair
+        ),
+    )
+    counts = [column for pair in pairs for _, _, column in pair]
+    return [head, *zip(_shares(), *([f"{n:,}" for n in column] for column in counts), strict=True)]
