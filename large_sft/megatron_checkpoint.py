@@ -5,10 +5,12 @@ process has finished and `complete.json` is in it. Only the newest complete one 
 """
 
 import json
+import multiprocessing
 import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ import torch
 import torch.distributed as dist
 from megatron.core import dist_checkpointing
 from megatron.core.dist_checkpointing.mapping import ShardedObject
+from megatron.core.dist_checkpointing.strategies import filesystem_async
 from megatron.core.dist_checkpointing.strategies.async_utils import AsyncCallsQueue
 from megatron.core.optimizer import USING_PYTORCH_OPTIMIZER, MegatronOptimizer
 from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 from megatron.core.tensor_parallel.random import get_cuda_rng_tracker
 
 from large_sft.layout import goes_on
+from large_sft.megatron_train import die_with_parent
 from large_sft.settings import Sft
 from polaris.manifest import replace_file, sync_folder
 
@@ -55,6 +59,11 @@ class Saver:
 
     def __init__(self, folder: Path, training: Training):
         self.folder, self.training, self.queue = folder, training, AsyncCallsQueue()
+        # The process of this queue, as megatron-core would start it, outlives a killed rank, and with it the rank's output
+        # stays open: the verb would wait for ever.
+        self.manager = SyncManager(ctx=multiprocessing.get_context("spawn"))
+        self.manager.start(die_with_parent)
+        filesystem_async._results_queue = self.manager.Queue()
 
     def save(self, step: int) -> None:
         """Begin the checkpoint after `step`, when the one before is whole."""

@@ -35,10 +35,14 @@ class Job:
     metrics: str
 
 
+def die_with_parent() -> None:
+    """SIGKILL for this process when its parent ends, even where that was killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def run_process(work: Callable[[], None]) -> None:
     """Do a rank's work, megatron-core fit for this machine before; a UserError becomes its message and exit status 1."""
-    # Die with torchrun, even where it was killed: two trainings must never write into one folder.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()  # which is torchrun: two trainings must never write into one folder
     import torch
 
     if not torch.cuda.is_available():

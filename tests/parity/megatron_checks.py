@@ -90,7 +90,6 @@ def main() -> None:
     packed, single = packed_and_single(trainer)
     reached = trainer.resume()
     saver = megatron_checkpoint.Saver(Path(job.state), trainer.training)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     for step in range(reached + 1, steps + 1):
         if step == steps and dist.get_rank() == dist.get_world_size() - 1:
             os.kill(os.getpid(), signal.SIGUSR1)

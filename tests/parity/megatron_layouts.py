@@ -160,7 +160,11 @@ def checks(inputs: Path, out: Path, layout: dict, *models: Path, data: str = "da
     assert set(values) == set(Job.__dataclass_fields__)
     job = out / "job.json"
     job.write_text(json.dumps(values))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    command = [
+        "env",
+        "--block-signal=USR1",
+    ]  # as large_sft/torchrun.py: threads that are there already would not block it
+    command += [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(layout["processes"]), str(Path(__file__).with_name("megatron_checks.py"))]
     environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     child.run([*command, str(job), str(STEPS), *map(str, models)], out / "log", environment, limit=300)
