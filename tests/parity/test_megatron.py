@@ -228,9 +228,9 @@ def ranks(process: subprocess.Popen) -> dict[int, psutil.Process]:
 
 
 def saving(state: Path, since: float) -> bool:
-    """Whether a save has begun since then, and not ended."""
+    """Whether a save has begun to write since then, and not ended."""
     with contextlib.suppress(OSError):
-        return any(path.stat().st_ctime >= since for path in state.glob("step-*.partial"))
+        return any(path.stat().st_ctime >= since for path in state.glob("step-*.partial/*.distcp"))
     return False
 
 
