@@ -90,14 +90,14 @@ def reference_of(stage: Stage, prompts: list[list[int]]) -> list[dict[str, Any]]
     """vLLM's answers to these prompts; None: the recipe does not ask it. Raises UserError where they are of something else."""
     given = stage.inputs.get("reference")
     if (given is None) != (stage.settings.gate.vllm is None):
-        raise UserError("--reference: give it with gate.vllm, and only then (large_sft.score_prompts makes it)")
+        raise UserError("--reference: give it with gate.vllm, and only then (the stage conversion_reference makes it)")
     if given is None:
         return None
     scored = json.loads(given.file("log_probs.json").read_text())
     same = given.inputs["start"]["content"] == stage.inputs["start"].content
     if not same or [row["tokens"] for row in scored] != prompts:
         what = "other prompts" if same else "another start model"
-        raise UserError(f"{given.path}: these are log-probabilities of {what}; run large_sft.score_prompts again")
+        raise UserError(f"{given.path}: these are log-probabilities of {what}; make conversion_reference again")
     return scored
 
 

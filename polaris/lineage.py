@@ -97,13 +97,18 @@ def _weights(one: Manifest) -> set[str]:
 
 def rl_stages(checkpoints: Sequence[Manifest]) -> list[RlStage]:
     """The RL stages among the checkpoints, with what their manifests and those of their data say."""
-    return [_rl_stage(one) for one in checkpoints if one.module == "small_rl.train_rl"]
+    return [_rl_stage(one) for one in checkpoints if _verb(one) == "train_rl"]
+
+
+def _verb(one: Manifest) -> str:
+    """Without its package: a module that is named in full counts as used (polaris/code.py)."""
+    return one.module.rpartition(".")[2]
 
 
 def _rl_stage(one: Manifest) -> RlStage:
     (start,), (path,) = (input_paths(one, [name]) for name in ("start", "data"))
     problems, overlap, data = one.inputs["data"]["content"], None, _read_if_there(path)
-    if data and data.module == "small_rl.filter_overlap":
+    if data and _verb(data) == "filter_overlap":
         (path,) = input_paths(data, ["responses"])
         rollouts = _read_if_there(path)
         problems = data.inputs["problems"]["content"]

@@ -70,3 +70,11 @@ def test_libraries_are_those_of_the_whole_closure():
     assert {"verl", "ray"} <= code.libraries("small_rl.train_rl")
     assert "megatron" in code.libraries("large_sft.train_sft")
     assert not {"vllm", "verl", "megatron", "torch"} & code.libraries("polaris.grade")
+
+
+@pytest.mark.parametrize(
+    ("module", "engine"),
+    [("large_sft.train_sft", "vllm"), ("large_sft.check_conversion", "vllm"), ("polaris.report", "verl")],
+)
+def test_a_message_that_names_another_stage_does_not_count_as_its_use(module, engine):
+    assert engine not in code.libraries(module)
