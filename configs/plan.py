@@ -1,7 +1,6 @@
 """`polaris plan`: what a recipe asks of a cluster before a GPU is booked, and a refusal where it cannot work."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -137,15 +136,14 @@ def _bytes(value: float) -> str:
 
 def keep(planned: Sequence[Planned], profile: Profile, gpu: str, run: Path) -> None:
     """Write what the report puts beside the measured times of the run in this folder."""
-    stages: dict[str, PlannedStage] = {}
-    for one in planned:
-        before = stages.get(one.rule)
-        hours = tuple(one.jobs * seconds / 3600 for seconds in one.seconds)
-        stages[one.rule] = PlannedStage(
-            jobs=one.jobs + (before.jobs if before else 0),
-            gpus=profile.reserved(one.rule).gpus if one.gpus else 0,
-            hours=tuple(map(sum, zip(hours, before.hours if before else (0.0, 0.0), strict=True))),
-            bytes=one.jobs * one.published + (before.bytes if before else 0.0),
+    stages = {}
+    for rule in dict.fromkeys(one.rule for one in planned):
+        mine = [one for one in planned if one.rule == rule]
+        stages[rule] = PlannedStage(
+            jobs=sum(one.jobs for one in mine),
+            gpus=profile.reserved(rule).gpus if mine[0].gpus else 0,
+            hours=tuple(sum(one.jobs * one.seconds[end] / 3600 for one in mine) for end in (0, 1)),
+            bytes=sum(one.jobs * one.published for one in mine),
         )
     run.mkdir(parents=True, exist_ok=True)
     replace_file(run / KEPT, Plan(gpu=gpu, stages=stages).model_dump_json(indent=1) + "\n")

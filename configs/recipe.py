@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from configs.recipe_files import BETWEEN_REPLICATES, holder, like_others, merged, read_file, reseeded
+from configs.recipe_files import holder, like_others, merged, of_replicate, read_file
 from large_sft.settings import LargeSft
 from merge.alpha import spelled
 from merge.settings import Merge
@@ -44,12 +44,6 @@ class Recipe(Section):
     merge: Merge | None
     evaluate: Evaluate
     report: Report
-
-    @model_validator(mode="before")
-    @classmethod
-    def _seeds_of_replicate(cls, values: Any) -> Any:
-        again = values.get("replicate") if isinstance(values, dict) else None
-        return reseeded(values, BETWEEN_REPLICATES * again) if isinstance(again, int) else values
 
     @property
     def trained_on(self) -> list[str]:
@@ -227,7 +221,7 @@ def load(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Re
     for content in [*read.values(), extra or {}]:
         values = merged(values, content)
     try:
-        return Recipe.model_validate(like_others(values, read))
+        return Recipe.model_validate(of_replicate(like_others(values, read)))
     except ValidationError as error:
         lines = []
         for line in describe(error, "\0").splitlines():

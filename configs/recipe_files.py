@@ -82,10 +82,16 @@ def like_others(values: dict[str, Any], files: dict[str, dict[str, Any]]) -> dic
     return values | {"small_rl": section | {"rl": {name: resolve(name, ()) for name in stages}}}
 
 
-def reseeded(values: Any, by: int) -> Any:
+def of_replicate(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with the seeds of their replicate."""
+    again = values.get("replicate")
+    return _reseeded(values, BETWEEN_REPLICATES * again) if isinstance(again, int) else values
+
+
+def _reseeded(values: Any, by: int) -> Any:
     """A copy in which every seed of data, training and sampling is larger by so much."""
     if isinstance(values, list):
-        return [reseeded(one, by) for one in values]
+        return [_reseeded(one, by) for one in values]
     if not isinstance(values, dict):
         return values
     return {
@@ -93,7 +99,7 @@ def reseeded(values: Any, by: int) -> Any:
         if key in SAME_IN_ALL
         else value + by
         if key in ("seed", "sampling_seed") and isinstance(value, int)
-        else reseeded(value, by)
+        else _reseeded(value, by)
         for key, value in values.items()
     }
 

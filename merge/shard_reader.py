@@ -1,7 +1,6 @@
 """A file that is read at any place, through the page cache or past it."""
 
 import contextlib
-import errno
 import mmap
 import os
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Self
 
 import xxhash
 
+from merge.direct import opened
 from polaris.errors import UserError
 
 UNIT = 4096  # bytes: places and lengths of reads with O_DIRECT are multiples of it
@@ -24,14 +24,7 @@ class ShardReader(contextlib.AbstractContextManager):
 
     def __init__(self, path: Path, direct: bool):
         self.path = path
-        try:
-            self._file = os.open(path, os.O_RDONLY | (os.O_DIRECT if direct else 0))
-        except OSError as error:
-            if not direct or error.errno != errno.EINVAL:
-                raise
-            raise UserError(
-                f"{path.parent}: this file system does not take O_DIRECT; set merge.direct: false"
-            ) from None
+        self._file = opened(path, os.O_RDONLY, direct)
         self._aligned = memoryview(mmap.mmap(-1, ROOM + 2 * UNIT)) if direct else None
         self._state, self._hashed = xxhash.xxh3_128(), 0
 

@@ -1,6 +1,5 @@
 """A new file, written from its first byte to its last, with its digests taken on the way and safely on disk at the end."""
 
-import errno
 import fcntl
 import hashlib
 import mmap
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import xxhash
 
+from merge.direct import opened
 from polaris.errors import UserError
 from polaris.stage import DISK_FULL
 
@@ -25,15 +25,7 @@ class ShardWriter:
     def __init__(self, path: Path, direct: bool, sha256: bool):
         self.path, self._filled = path, 0
         self._digests = {"xxh3": xxhash.xxh3_128()} | ({"sha256": hashlib.sha256()} if sha256 else {})
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        try:
-            self._file = os.open(path, flags | (os.O_DIRECT if direct else 0), 0o644)
-        except OSError as error:
-            if not direct or error.errno != errno.EINVAL:
-                raise
-            raise UserError(
-                f"{path.parent}: this file system does not take O_DIRECT; set merge.direct: false"
-            ) from None
+        self._file = opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, direct)
         self._block = memoryview(mmap.mmap(-1, BLOCK)) if direct else None  # of a page's alignment
 
     def write(self, data: memoryview) -> None:

@@ -4,7 +4,7 @@ Legend: _P problem or example.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from polaris import charts
@@ -15,6 +15,8 @@ BINS = 10  # columns of a histogram of shares
 COLUMNS = 7  # of a histogram of counts, at most
 EXAMPLES = 5  # shown answers
 SHOWN = 1000  # characters of each
+
+Group = tuple[str, int, Sequence[int]]  # name, tone and counts, as charts.column_chart takes them
 
 
 def format_card(
@@ -46,19 +48,12 @@ def overlap_card(
 ) -> str:
     """The overlap filter. table_P: rows of overlap.parquet; bound: the overlap at which the filter cuts, if there is one"""
     measured = [row for row in table_P if row["overlap"] is not None]
-    kept = [row for row in measured if row["kept"]]
     lead = [
         f"{sum(row['kept'] for row in table_P):,} of {len(table_P):,} problems are kept"
         + (f"; the filter cuts at an overlap of {bound:.3f}." if bound is not None else ".")
     ]
-    overlaps = [
-        ("read", 3, _binned([row["overlap"] for row in measured])),
-        ("kept", 0, _binned([row["overlap"] for row in kept])),
-    ]
-    right = [
-        ("read", 3, _binned(_accuracy(table_P))),
-        ("kept", 0, _binned(_accuracy(row for row in table_P if row["kept"]))),
-    ]
+    overlaps = _read_and_kept(measured, lambda row: row["overlap"])
+    right = _read_and_kept(table_P, lambda row: row["correct"] / row["k"])
     figures = [
         ("Overlap", charts.column_chart(_shares(), overlaps, "Overlap", "mean Jaccard overlap of right with wrong responses"),
          f"Of the {len(measured):,} problems with right and wrong responses."),
@@ -71,15 +66,10 @@ def overlap_card(
 def ease_card(name: str, ease_P: Sequence[Mapping[str, Any]], above: float) -> str:
     """Which problems an earlier RL stage solves. ease_P: rows of ease.parquet; above: the accuracy that is too easy"""
     visited = [row for row in ease_P if row["logged"] is not None]
-    kept = [row for row in ease_P if row["kept"]]
-    logged = [("read", 3, _binned([row["logged"] for row in visited])),
-              ("kept", 0, _binned([row["logged"] for row in visited if row["kept"]]))]  # fmt: skip
-    offline = [
-        ("read", 3, _binned([row["offline"] for row in ease_P])),
-        ("kept", 0, _binned([row["offline"] for row in kept])),
-    ]
+    logged = _read_and_kept(visited, lambda row: row["logged"])
+    offline = _read_and_kept(ease_P, lambda row: row["offline"])
     lead = [
-        f"{len(kept):,} of {len(ease_P):,} problems are kept; {len(visited):,} were visited. Above {above:g} is too easy."
+        f"{sum(row['kept'] for row in ease_P):,} of {len(ease_P):,} problems are kept; {len(visited):,} were visited. Above {above:g} is too easy."
     ]
     figures = [
         ("In the training", charts.column_chart(_shares(), logged, "In the training", "accuracy, by the accuracy log"),
@@ -97,8 +87,10 @@ def _reasons(dropped: Mapping[str, int]) -> list[tuple[str, str, str]]:
     return [("Dropped", charts.bar_chart(bars, "Dropped by reason"), "Each for one reason, the first that holds.")]
 
 
-def _accuracy(rows: Any) -> list[float]:
-    return [row["correct"] / row["k"] for row in rows]
+def _read_and_kept(rows: Sequence[Mapping[str, Any]], share: Callable[[Mapping[str, Any]], float]) -> list[Group]:
+    """A share of each row, of all and of the kept ones."""
+    kept = [row for row in rows if row["kept"]]
+    return [("read", 3, _binned([*map(share, rows)])), ("kept", 0, _binned([*map(share, kept)]))]
 
 
 def _binned(shares: Sequence[float]) -> list[int]:
@@ -111,7 +103,7 @@ def _shares() -> list[str]:
     return [f"{place / BINS:.1f}" for place in range(BINS)]
 
 
-def _columns(*pairs: Sequence[tuple[str, int, Sequence[int]]]) -> list[tuple[str, ...]]:
+def _columns(*pairs: Sequence[Group]) -> list[tuple[str, ...]]:
     """The pictures' counts as a table, a row for each column of theirs."""
     head = (
         "from",

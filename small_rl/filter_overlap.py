@@ -45,10 +45,10 @@ def main() -> None:
         right = {problem_id: sum(row["correct"] for row in group) for problem_id, group in groups.items()}
         choice = (settings.keep, settings.threshold, settings.within, settings.without_pair)
         reasons, bound = select(overlaps, right, *choice)
-        dropped = collections.Counter(reason for reason in reasons.values() if reason)
+        dropped = dict(collections.Counter(reason for reason in reasons.values() if reason).most_common())
         kept = [problem for problem_id, problem in problems.items() if reasons[problem_id] is None]
         if not kept:
-            raise UserError(f"{stage.name}: no problem of {len(problems)} is left; dropped: {dict(dropped)}")
+            raise UserError(f"{stage.name}: no problem of {len(problems)} is left; dropped: {dropped}")
         table = [
             {
                 "problem_id": problem_id,
@@ -61,13 +61,13 @@ def main() -> None:
         ]
         write_rows(stage.partial / "problems.parquet", kept, PROBLEMS)
         write_rows(stage.partial / "overlap.parquet", table, OVERLAP)
-        (stage.partial / "card.html").write_text(overlap_card(stage.name, table, dict(dropped.most_common()), bound))
+        (stage.partial / "card.html").write_text(overlap_card(stage.name, table, dropped, bound))
         measured = [overlap for overlap in overlaps.values() if overlap is not None]
         stage.say(f"{len(kept)} of {len(problems)} problems kept, {len(measured)} had right and wrong answers")
         stage.publish(
             metrics={
                 "kept": len(kept),
-                "dropped": dict(dropped.most_common()),
+                "dropped": dropped,
                 "bound": bound,
                 "accuracy": statistics.fmean(row["correct"] / row["k"] for row in table),
                 "accuracy_of_kept": statistics.fmean(row["correct"] / row["k"] for row in table if row["kept"]),

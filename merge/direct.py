@@ -1,0 +1,17 @@
+"""Files past the page cache, for reading and writing alike."""
+
+import errno
+import os
+from pathlib import Path
+
+from polaris.errors import UserError
+
+
+def opened(path: Path, flags: int, direct: bool) -> int:
+    """A file descriptor; direct: with O_DIRECT. Raises UserError when the file system does not take that."""
+    try:
+        return os.open(path, flags | (os.O_DIRECT if direct else 0), 0o644)
+    except OSError as error:
+        if not direct or error.errno != errno.EINVAL:
+            raise
+        raise UserError(f"{path.parent}: this file system does not take O_DIRECT; set merge.direct: false") from None
