@@ -127,7 +127,8 @@ class Examples:
 
 
 def main() -> None:
-    flags = {"inputs": ("problems", "responses", "base"), "repeated": ("benchmarks",)}
+    # Of the base the tokenizer is read, and none of its weights.
+    flags = {"inputs": ("problems", "responses", "base"), "repeated": ("benchmarks",), "unchecked": ("base",)}
     with Stage.from_command_line("large_sft.build_sft_data", SftData, **flags) as stage:
         tokenizer = student_tokenizer(stage.inputs["base"].model)
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))

@@ -68,7 +68,8 @@ def _merge(stages: Sequence[Stage], base: Checkpoint, distilled: Checkpoint) -> 
 
 
 def _one(settings: type[Merging], arguments: list[str]) -> Stage:
-    return Stage.from_command_line(MODULE, settings, inputs=("base", "distilled"), argv=arguments)
+    flags = ("base", "distilled")  # their weights' digests are taken while they are read
+    return Stage.from_command_line(MODULE, settings, inputs=flags, unchecked=flags, argv=arguments)
 
 
 def _several(alphas: list[float], arguments: list[str]) -> list[Stage]:
@@ -85,7 +86,7 @@ def _several(alphas: list[float], arguments: list[str]) -> list[Stage]:
             out = Path(str(common.out).replace("{alpha}", spelled(alpha)))
         except ValueError as error:
             raise UserError(f"--alphas: {error}") from None
-        stages[out] = Stage(MODULE, settings, common.inputs, out, "by hand")
+        stages[out] = Stage(MODULE, settings, common.inputs, out, "by hand", common.unchecked)
     return list(stages.values())
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import xxhash
 from polaris.errors import UserError
 
 CHUNK = 1 << 20  # bytes
+AGAIN = "restore it from a copy, or make it again: rm {path} and rerun"
 WEIGHTS_RECORD = "weights.json"
 
 
@@ -85,12 +87,23 @@ class Manifest:
                 continue
             path = self.folder / name
             if not path.is_file():
-                raise UserError(f"{self.path}: its file {name} is gone; make it again: rm {self.path} and rerun")
+                raise UserError(f"{self.path}: its file {name} is gone; {AGAIN.format(path=self.path)}")
             if path.stat().st_size != file["size"]:
                 raise UserError(
                     f"{self.path}: its file {name} has {path.stat().st_size} bytes, not {file['size']}: "
-                    f"it was changed or cut; make it again: rm {self.path} and rerun"
+                    f"it was changed or cut; {AGAIN.format(path=self.path)}"
                 )
+
+    def check_digest(self, name: str, advanced: Callable[[int], None] = lambda size: None) -> None:
+        """The file has the bytes that its stage wrote; reads all of them. Raises UserError.
+
+        advanced: called with the bytes read since its last call
+        """
+        if file_digest(self.folder / name, advanced) != self.files[name]["xxh3"]:
+            raise UserError(
+                f"{self.path}: its file {name} has other bytes than stage {self.stage} wrote, in the same length: "
+                f"{AGAIN.format(path=self.path)}"
+            )
 
 
 def digest_of(value: Any) -> str:
@@ -98,12 +111,13 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:16]
 
 
-def file_digest(path: Path) -> str:
-    """xxh3 (128 bit) of a file's bytes."""
+def file_digest(path: Path, advanced: Callable[[int], None] = lambda size: None) -> str:
+    """xxh3 (128 bit) of a file's bytes; `advanced` as in `Manifest.check_digest`."""
     state = xxhash.xxh3_128()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             state.update(chunk)
+            advanced(len(chunk))
     return state.hexdigest()
 
 

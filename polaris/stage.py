@@ -40,6 +40,7 @@ from typing import Any, TextIO
 from polaris import code, manifest
 from polaris.errors import UserError
 from polaris.manifest import Manifest
+from polaris.progress import Progress
 from polaris.settings import Section, read_section
 
 TOOLS = (
@@ -59,6 +60,7 @@ TOOLS = (
 # Top-level keys that say how and for how long a stage works and not what comes of it: resumable work outlives their change.
 # A verb that cannot go on in another layout says so itself.
 HOW = frozenset({"layout", "limit", "reshardable"})
+MEGABYTE = 1_000_000
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -86,12 +88,21 @@ class Stage:
 
     settings: the verb's own section; inputs: name -> Manifest, or a list of them where the flag was repeated
     code: what the rule passed: the digest of the verb's code, or `advisory` where a code change must not restart work
+    unchecked: inputs whose weights are not compared with their digests at the start, as the verb reads none of them or
+        takes the digests while it reads; their other files are compared
     """
 
     def __init__(
-        self, module: str, settings: Section, inputs: dict[str, Manifest | list[Manifest]], out: Path, code: str
+        self,
+        module: str,
+        settings: Section,
+        inputs: dict[str, Manifest | list[Manifest]],
+        out: Path,
+        code: str,
+        unchecked: Sequence[str] = (),
     ):
         self.module, self.settings, self.inputs, self.out = module, settings, inputs, out.absolute()
+        self.unchecked = unchecked
         self.folder = self.out.parent
         # The stage's name is its folder's: "core_filtered", "alpha=0.30".
         self.name = self.folder.name
@@ -111,9 +122,13 @@ class Stage:
         inputs: Sequence[str] = (),
         optional: Sequence[str] = (),
         repeated: Sequence[str] = (),
+        unchecked: Sequence[str] = (),
         argv: Sequence[str] | None = None,
     ) -> "Stage":
-        """Parse `--settings --out --code` and a flag per input, each the path of another stage's manifest."""
+        """Parse `--settings --out --code` and a flag per input, each the path of another stage's manifest.
+
+        repeated: flags that take several manifests; a verb reads tables and records of these, never weights
+        """
         parser = argparse.ArgumentParser(prog=f"python -m {module}")
         parser.add_argument("--settings", required=True, help="the section: a YAML or JSON file, or JSON itself")
         parser.add_argument("--out", required=True, type=Path, help="the manifest to write: .../<stage>/data.json")
@@ -129,7 +144,7 @@ class Stage:
             for name, value in given.items()
             if value is not None
         }
-        return cls(module, read_section(settings, args.settings), read, args.out, args.code)
+        return cls(module, read_section(settings, args.settings), read, args.out, args.code, (*unchecked, *repeated))
 
     def __enter__(self) -> "Stage":
         try:
@@ -137,6 +152,11 @@ class Stage:
         except OSError as error:
             raise UserError(f"{self.folder}: this cannot be written ({error.strerror}): choose another place") from None
         self._lock = take_lock(self.folder)
+        try:
+            self._check_inputs()
+        except BaseException:
+            self._lock.close()
+            raise
         self.out.unlink(missing_ok=True)
         shutil.rmtree(self.partial, ignore_errors=True)
         self.partial.mkdir()
@@ -158,6 +178,31 @@ class Stage:
                 raise UserError(f"{where}: {error.strerror}; make room there and run it again") from None
         finally:
             self._lock.close()
+
+    def _check_inputs(self) -> None:
+        """Every file of the inputs has the bytes that its stage wrote, before anything is made of it. Raises UserError.
+
+        Not read: logs, on which nothing depends, and weights removed on purpose, which only `Manifest.model` may miss. One
+        thread: the digest costs a tenth of a cold read, and reading several files at once brought no more than that.
+        """
+        wanted = [
+            (one, file)
+            for name, value in self.inputs.items()
+            for one in (value if isinstance(value, list) else [value])
+            for file in sorted(one.files.keys() - one.removed)
+            if not file.startswith("log/") and not (name in self.unchecked and file.endswith(".safetensors"))
+        ]
+        total = sum(one.files[file]["size"] for one, file in wanted) // MEGABYTE
+        progress, done = Progress(f"{self.name}: inputs compared with their digests", total, unit="megabyte"), 0
+
+        def advanced(size: int) -> None:
+            nonlocal done
+            done += size
+            if done // MEGABYTE < total:  # the last line of a short check would be its only one
+                progress.update(done // MEGABYTE)
+
+        for one, file in wanted:
+            one.check_digest(file, advanced)
 
     def say(self, text: str) -> None:
         """A line for people, on stderr, beginning with the stage's name."""

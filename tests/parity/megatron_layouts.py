@@ -106,7 +106,10 @@ def tiny(folder: Path, experts: int, tied: bool) -> Path:
 
 
 def published(folder: Path, name: str) -> Path:
-    files = {str(p.relative_to(folder)): {"size": p.stat().st_size, "xxh3": ""} for p in folder.rglob("*.*")}
+    files = {
+        str(p.relative_to(folder)): {"size": p.stat().st_size, "xxh3": manifest.file_digest(p)}
+        for p in folder.rglob("*.*")
+    }
     path = folder / name
     empty = {"settings": {}, "inputs": {}, "tools": {}, "steps": {}, "metrics": {}}
     values = {"stage": folder.name, "module": "test", "files": files, "code": "", "seconds": 0.0, **empty}

@@ -193,9 +193,6 @@ def test_the_gate_takes_vllm_where_transformers_cannot_hold_the_model(inputs):
     name = next(name for name in sorted(tensors) if ".experts." in name)
     save_file({**tensors, name: tensors[name] * 1.1}, shard, metadata={"format": "pt"})
     changed = published(inputs / "changed", "checkpoint.json")
-    values = json.loads(changed.read_text())
-    values["files"][f"model/{shard.name}"]["xxh3"] = "changed"
-    changed.write_text(json.dumps(values))
     out = passed("gate_other", "--start", str(changed))
     assert out.returncode == 1 and "log-probabilities of another start model" in out.stderr
 

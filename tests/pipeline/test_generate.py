@@ -229,7 +229,7 @@ def test_repeated_ids(monkeypatch, tmp_path, inputs):
     rows = read_rows(path, PROBLEMS)
     write_rows(path, [rows[0], *rows], PROBLEMS)
     record = json.loads((tmp_path / "chain/data.json").read_text())
-    record["files"]["problems.parquet"]["size"] = path.stat().st_size
+    record["files"]["problems.parquet"] = {"size": path.stat().st_size, "xxh3": manifest.file_digest(path)}
     (tmp_path / "chain/data.json").write_text(json.dumps(record))
     sets = inputs | {"chain": tmp_path / "chain/data.json"}
     assert "problem ids occur more than once" in refused(monkeypatch, tmp_path, sets, SETTINGS)

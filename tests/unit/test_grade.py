@@ -79,11 +79,11 @@ def test_a_damaged_generation_is_named(flags):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(
-        UserError, match=r"its file responses.parquet has \d+ bytes, not \d+: it was changed or cut; make it"
+        UserError, match=r"its file responses.parquet has \d+ bytes, not \d+: it was changed or cut; restore it"
     ):
         run(flags)
     path.write_bytes(whole[:4] + bytes(400) + whole[404:])
-    with pytest.raises(UserError, match="responses.parquet: this is not a readable parquet file"):
+    with pytest.raises(UserError, match="its file responses.parquet has other bytes than"):
         run(flags)
     assert not flags["--out"].exists()
 

@@ -139,10 +139,10 @@ def test_responses_too_short_for_diversity_still_have_an_accuracy(tmp_path, prob
     for path in given:
         table = path.parent / "responses.parquet"
         rows = [row | {"response": "\\boxed{5}</think>\\boxed{5}"} for row in tables.read(path, "responses.parquet")]
-        size = json.loads(path.read_text())
+        record = json.loads(path.read_text())
         write_rows(table, rows, RESPONSES)
-        size["files"]["responses.parquet"]["size"] = table.stat().st_size
-        path.write_text(json.dumps(size))
+        record["files"]["responses.parquet"] = {"size": table.stat().st_size, "xxh3": manifest.file_digest(table)}
+        path.write_text(json.dumps(record))
     found = search(tmp_path / "first", problems, given)
     assert found["temperature"] == 1.0 and found["target_diversity"] is None
     assert found["problems_without_ngrams"] == 4 and "The choice is the hottest" in found["notes"][0]

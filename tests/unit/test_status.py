@@ -122,7 +122,7 @@ def test_a_changed_byte_is_told_where_all_are_read(tmp_path):
     path.write_bytes(data)
     assert look(wanted).state == "done"
     one = state_of(wanted, {}, tool_versions(), digests=True)
-    assert one.state == "stale" and f"{path.name} has other bytes than its stage wrote" in one.why[0]
+    assert one.state == "stale" and f"{path.name} has other bytes than stage a wrote" in one.why[0]
 
 
 def test_running_and_partial(tmp_path):
