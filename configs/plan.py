@@ -48,7 +48,8 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
 def limits(of: recipe.Recipe) -> dict[str, float]:
     """Seconds after which a training verb stops its engine, by rule."""
     large = {f"distilled{arm}": of.large_sft.sft for arm in of.arms}
-    stages = {"format_sft": of.small_rl.format_sft, **of.small_rl.rl, **large}
+    small = {"format_sft": of.small_rl.format_sft, "teacher_sft": of.small_rl.teacher_sft}
+    stages = {**small, **of.small_rl.rl, **large}
     return {name: stage.limit for name, stage in stages.items() if stage}
 
 
@@ -168,7 +169,7 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     asked, gpu, profile = recipe.load(args.configfile), GPUS[args.gpu], Profile(args.profile)
     run = Path("runs") / asked.run
-    planner = Planner(asked, gpu, run)
+    planner = Planner(asked, gpu, run, lambda rule: profile.reserved(rule).nodes)
     planned = [scheduled(one, profile, limits(asked)) for one in planner.stages()]
     print("\n".join(lines(planned, profile, gpu, args.price)))
     if wrong := [f"{one.name}: {reason}" for one in planned for reason in one.wrong]:

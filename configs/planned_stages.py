@@ -1,7 +1,7 @@
 """What each stage of a recipe needs of GPUs, disk and time: arithmetic on the recipe's values, nothing is run."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,11 +61,19 @@ class Planned:
     jobs: int = 1
 
 
-class Planner:
-    """The stages of one recipe on one kind of GPU. run: folder whose finished stages say what is otherwise assumed."""
+def _alone(rule: str) -> int:
+    return 1
 
-    def __init__(self, recipe: Recipe, gpu: Gpu, run: Path):
-        self.recipe, self.gpu, self.run = recipe, gpu, run
+
+class Planner:
+    """The stages of one recipe on one kind of GPU.
+
+    run: folder whose finished stages say what is otherwise assumed; nodes: of one job of a generating rule, which works
+    on all that it gets
+    """
+
+    def __init__(self, recipe: Recipe, gpu: Gpu, run: Path, nodes: Callable[[str], int] = _alone):
+        self.recipe, self.gpu, self.run, self.nodes = recipe, gpu, run, nodes
         self.small = self._shape("base_small", recipe.inputs.base_small)
         self.large = recipe.inputs.base_large and self._shape("base_large", recipe.inputs.base_large)
 
@@ -83,7 +91,9 @@ class Planner:
                 section = small.teacher.model_copy(update=asked)
                 yield self._generate(stage, stage, teacher, section, self._problems(name))
         if small.format_sft:
-            yield self._format_sft(small.format_sft)
+            yield self._sft_of("format_sft", "format", small.format_sft)
+        if small.teacher_sft:
+            yield self._sft_of("teacher_sft", "rl", small.teacher_sft)
         yield from self._searches()
         yield self._generate("difficulty", "difficulty", self.small, small.difficulty, self._problems("rl"))
         for name, stage in small.rl.items():
@@ -203,8 +213,8 @@ class Planner:
 
     def _generate(self, name: str, rule: str, shape: Shape, section: Generate, problems: float, like: str = "") -> Planned:  # fmt: skip
         """like: the folder of the stage that measured the lengths, where it is not called `name`."""
-        longest = section.sampling.max_tokens
-        decoding, parts, wrong = self._engine(shape, section.engine, section.engine.replicas)
+        longest, engines = section.sampling.max_tokens, section.engine.replicas * self.nodes(rule)
+        decoding, parts, wrong = self._engine(shape, section.engine, engines)
         mean = self._lengths(like or name, longest)
         responses = problems * sum(section.k.values())
         tokens = _times(responses, mean)
@@ -212,19 +222,18 @@ class Planner:
         seconds = decoding.seconds(responses, mean, longest)
         text, made = 4.0 * tokens[1], self._made(like or name)  # bytes
         return Planned(
-            name, rule, section.engine.tensor_parallel * section.engine.replicas, parts, tokens, flops, seconds, text, text,
-            0.0, wrong=wrong, measured=made.seconds if made else None,
+            name, rule, section.engine.tensor_parallel * engines, parts, tokens, flops, seconds, text, text, 0.0, wrong=wrong, measured=made.seconds if made else None,
         )  # fmt: skip
 
-    def _format_sft(self, settings: FormatSft) -> Planned:
-        examples = self._problems("format")
+    def _sft_of(self, name: str, problems: str, settings: FormatSft) -> Planned:
+        examples = self._problems(problems)
         tokens = tuple(share * settings.max_tokens * examples * settings.epochs for share in MEAN_LENGTH)
         parts = plan_memory.fsdp(self.small, settings.ranks, settings.micro_batch * settings.max_tokens)
         flops = tuple(3 * t * self.small.forward_flops(settings.max_tokens / 2) for t in tokens)
         seconds = training_seconds(flops, settings.ranks, self.gpu, DENSE_TRAINING)
         size = self.small.parameters
         return self._trained(
-            "format_sft", settings.ranks, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, 4.0 * size
+            name, settings.ranks, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, 4.0 * size
         )
 
     def _rl(self, name: str, stage: RlStage) -> Planned:

@@ -50,10 +50,10 @@ class Shards:
 
     One that cannot be read all the same (a disk that filled up or lost power) is set aside, and its responses are
     generated again, the same ones as before.
-    writer: number of the engine that adds to them; all engines' shards are read
+    writer: number of the engine that adds to them; others: whether all engines' shards are read
     """
 
-    def __init__(self, folder: Path, writer: int = 0):
+    def __init__(self, folder: Path, writer: int = 0, others: bool = True):
         self.folder, self.writer = folder, writer
         self.rows: dict[int, dict[str, Any]] = {}
         self.tokens = 0  # of all rows
@@ -62,7 +62,8 @@ class Shards:
         self._written = time.monotonic()
         mine = [int(path.stem.rpartition("-")[2]) for path in folder.glob(f"shard-{writer}-*.parquet")]
         self._number = max(mine, default=-1) + 1  # of the next shard
-        self.look()
+        if others:
+            self.look()
 
     def look(self) -> None:
         """Read the shards that are new since the last look."""

@@ -7,7 +7,8 @@ mixture were the same again, shuffled, in smaller batches, alone, and with cache
 depends on the batch (GPU kernels, half precision), a near-tie may still bring another token, and the rest of that
 response differs.
 
-Finished responses are kept in shards in `stage.state`; a killed stage generates only what is in none of them.
+Finished responses are kept in shards in `stage.state`; a killed stage generates only what is in none of them. Where the
+job has several nodes, all of them generate (polaris/replicas.py).
 """
 
 import time
@@ -20,6 +21,7 @@ from polaris.answering import Shards, answer
 from polaris.errors import UserError
 from polaris.manifest import Manifest
 from polaris.model_context import check_context, with_context
+from polaris.nodes import nodes_of_job
 from polaris.progress import Progress
 from polaris.prompts import load_tokenizer, messages
 from polaris.records import RESPONSES, read_problems, write_rows
@@ -106,9 +108,10 @@ def generate(
 
     todo = requests(wanted, prompts, set(shards.rows))
     how = (model, settings.engine, settings.sampling, shards, stage.log / "vllm.log")
-    if settings.engine.replicas > 1:
+    nodes = nodes_of_job()
+    if nodes * settings.engine.replicas > 1:
         report = begin()
-        side_by_side(list(todo), *how, report)
+        side_by_side(list(todo), *how, report, nodes)
         report()
     else:
         answer(todo, *how, tokenizer, begin)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Sequence
 
 from polaris.errors import UserError
@@ -23,6 +24,21 @@ def on_every_node(nodes: int, command: Sequence[str]) -> list[str]:
         *("srun", f"--jobid={job}", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap"),
         *("--kill-on-bad-exit=1", "--unbuffered", "--cpu-bind=none", *command),
     ]
+
+
+def nodes_of_job() -> int:
+    """How many nodes the Slurm job holds in which this process runs; 1 outside of one. Raises UserError when Slurm does not say.
+
+    Slurm is asked where Snakemake's job step has taken the answer, SLURM_JOB_NUM_NODES, out of the environment.
+    """
+    told, job = os.environ.get("SLURM_JOB_NUM_NODES"), os.environ.get("SLURM_JOB_ID")
+    if told is None and job and shutil.which("squeue"):
+        question = ["squeue", "--noheader", f"--jobs={job}", "--format=%D"]
+        answer = subprocess.run(question, check=False, capture_output=True, text=True)
+        if answer.returncode or not answer.stdout.strip().isdecimal():
+            raise UserError(f"{' '.join(question)}: no number of nodes ({answer.stderr.strip() or answer.stdout!r})")
+        told = answer.stdout
+    return int(told or 1)
 
 
 def this_node() -> str:

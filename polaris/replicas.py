@@ -1,13 +1,18 @@
-"""Several engines side by side on one node, each with its own GPUs and every n-th of the missing responses.
+"""Several engines at once, `engine.replicas` on every node of the job, each with its own GPUs and every n-th of the missing responses.
 
-`python -m polaris.replicas JOB NUMBER` is one of them; `side_by_side` starts them and follows their shards. A response's seed is its
-own, so that it does not depend on who generates it.
+All add shards to one folder, which every node sees. A response's seed is its own, so that it does not depend on who generates it, nor
+on the number of nodes: that is the profile's alone, and an interrupted generation goes on with another one.
+
+`side_by_side` starts them and follows their shards. `python -m polaris.replicas JOB` is the part of one node of several, started by
+srun; `python -m polaris.replicas JOB NUMBER` is one engine.
 """
 
 import json
 import os
+import re
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,10 +20,19 @@ import pyarrow.parquet as pq
 
 from polaris import child, vllm_engine
 from polaris.answering import Shards, answer
+from polaris.errors import UserError
+from polaris.nodes import on_every_node
 from polaris.prompts import load_tokenizer
 from polaris.settings import Engine, Sampling
+from polaris.stage import run_verb
 
 LOOK = 2.0  # seconds between looks at the shards
+ARRIVAL = (
+    120.0  # seconds that another node's last shards may take to be seen here; NFS keeps a folder's listing for up to 60
+)
+TODO = "todo.parquet"
+FAILED = re.compile(r"^error: (node .+)", re.MULTILINE | re.DOTALL)  # what a node's part says, and srun after it
+BATCH = 1024  # requests that an engine's process holds as Python's lists
 
 
 def side_by_side(
@@ -29,28 +43,67 @@ def side_by_side(
     shards: Shards,
     log: Path,
     report: Callable[[], None],
+    nodes: int,
 ) -> None:
-    """Generate every response of `todo` with `engine.replicas` engines; `report` is called as shards come in.
+    """Generate every response of `todo` with `engine.replicas` engines on each of the job's nodes.
 
-    Raises UserError with the end of the log of the first engine that fails; the others are stopped.
+    report: called as shards come in; log: of the engines, each with its number in the name
+    Raises UserError with the end of the log of the first engine that fails; all others are stopped, on all nodes.
     """
     rows = {name: [getattr(request, name) for request in todo] for name in ("key", "prompt", "seed")}
-    pq.write_table(pa.table(rows), shards.folder / "todo.parquet")
+    pq.write_table(pa.table(rows), shards.folder / TODO)
     job = shards.folder / "replicas.json"
     parts = {
         "model": str(model),
         "engine": engine.model_dump(mode="json"),
         "sampling": sampling.model_dump(mode="json"),
     }
-    job.write_text(json.dumps(parts | {"log": str(log)}))
-    commands = [[sys.executable, "-m", "polaris.replicas", str(job), str(n)] for n in range(engine.replicas)]
+    job.write_text(json.dumps(parts | {"log": str(log), "engines": nodes * engine.replicas}))
 
     def look() -> None:
         shards.look()
         report()
 
-    child.run_together(commands, [own_log(log, n) for n in range(engine.replicas)], environments(engine), look, LOOK)
+    if nodes == 1:
+        run_engines(job, 0, look)
+    else:
+        run_nodes(job, nodes, log.with_name("nodes.log"), look)
+    await_shards(shards, {request.key for request in todo})
+
+
+def run_engines(job: Path, node: int, look: Callable[[], None] = lambda: None) -> None:
+    """The engines of the job's node number `node`, which is this one. Raises UserError as soon as one fails."""
+    asked = json.loads(job.read_text())
+    engine, log = Engine(**asked["engine"]), Path(asked["log"])
+    numbers = range(node * engine.replicas, (node + 1) * engine.replicas)
+    commands = [[sys.executable, "-m", "polaris.replicas", str(job), str(number)] for number in numbers]
+    logs = [own_log(log, number) for number in numbers]
+    child.run_together(commands, logs, environments(engine), look, LOOK)
+
+
+def run_nodes(job: Path, nodes: int, log: Path, look: Callable[[], None]) -> None:
+    """`run_engines` on every node. Raises UserError with what the first node to fail said; srun ends the others."""
+    before = log.stat().st_size if log.exists() else 0  # what an earlier try said
+    command = on_every_node(nodes, [sys.executable, "-m", "polaris.replicas", str(job)])
+    try:
+        child.run_together([command], [log], [{}], look, LOOK)
+    except UserError as error:
+        said = FAILED.search(log.read_bytes()[before:].decode(errors="replace"))
+        raise UserError(said[1].rstrip() if said else str(error)) from None
+
+
+def await_shards(shards: Shards, keys: set[int]) -> None:
+    """Read the last shards. Raises UserError when some of the responses do not come to be seen."""
+    deadline = time.monotonic() + ARRIVAL
     shards.look()
+    while missing := len(keys - shards.rows.keys()):
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{missing} of {len(keys)} responses are in no shard in {shards.folder}, although every engine has "
+                "ended well: do all nodes write to the same file system? Run it again to generate what is missing"
+            )
+        time.sleep(LOOK)
+        shards.look()
 
 
 def own_log(log: Path, number: int) -> Path:
@@ -58,29 +111,50 @@ def own_log(log: Path, number: int) -> Path:
 
 
 def environments(engine: Engine) -> list[dict[str, str]]:
-    """Of each engine: its GPUs among this job's, and its share of the processors."""
+    """Of each engine of this node: its GPUs among the job's, and its share of the processors, where none is given."""
     width = engine.tensor_parallel
     visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(engine.replicas * width)))
     gpus = visible.split(",")
     threads = str(max(1, len(os.sched_getaffinity(0)) // engine.replicas))
     return [
-        {"CUDA_VISIBLE_DEVICES": ",".join(gpus[n * width : (n + 1) * width]), "OMP_NUM_THREADS": threads}
+        {
+            "CUDA_VISIBLE_DEVICES": ",".join(gpus[n * width : (n + 1) * width]),
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads),
+        }
         for n in range(engine.replicas)
     ]
 
 
-def main() -> None:
-    vllm_engine.work_offline()
-    job, number = Path(sys.argv[1]), int(sys.argv[2])
+def share(todo: Path, number: int, engines: int) -> Iterator[vllm_engine.Request]:
+    """Every n-th request, so that the responses to a hard problem, which are long, are spread over the engines."""
+    table = pq.read_table(todo)
+    for batch in table.take(pa.array(range(number, len(table), engines), pa.int64())).to_batches(BATCH):
+        for row in batch.to_pylist():
+            yield vllm_engine.Request(**row)
+
+
+def run_engine(job: Path, number: int) -> None:
+    """One engine: its share of the requests into shards of its own."""
     asked = json.loads(job.read_text())
     model, engine, sampling = Path(asked["model"]), Engine(**asked["engine"]), Sampling(**asked["sampling"])
-    rows = pq.read_table(job.with_name("todo.parquet")).to_pylist()[number :: engine.replicas]
-    requests = (vllm_engine.Request(row["key"], row["prompt"], row["seed"]) for row in rows)
-    shards = Shards(job.parent, writer=number)
+    requests = share(job.with_name(TODO), number, asked["engines"])
+    shards = Shards(job.parent, writer=number, others=False)
     log = own_log(Path(asked["log"]), number)
     answer(requests, model, engine, sampling, shards, log, load_tokenizer(model), lambda terminal: lambda: None)
 
 
+def main() -> None:
+    job, *number = sys.argv[1:]
+    if number:
+        vllm_engine.work_offline()
+        run_engine(Path(job), int(number[0]))
+        return
+    try:
+        run_engines(Path(job), int(os.environ["SLURM_PROCID"]))
+    except UserError as error:
+        raise UserError(f"node {os.environ['SLURMD_NODENAME']}: {error}") from None
+
+
 if __name__ == "__main__":
-    main()
+    run_verb(main)
     vllm_engine.leave()

@@ -52,7 +52,7 @@ class Engine(Section):
     max_num_seqs: Annotated[Count, Field(description="responses in flight")]
     tensor_parallel: Count
     memory: Annotated[float, Field(gt=0, description="share of a GPU's memory, or GiB of KV cache on a CPU")]
-    replicas: Annotated[Count, Field(description="engines side by side on the node, of tensor_parallel GPUs each")]
+    replicas: Annotated[Count, Field(description="engines side by side on each node, of tensor_parallel GPUs each")]
     yarn: Annotated[Yarn | None, Field(description="of this stage's copy of the model; null: as the model has it")]
 
     @model_validator(mode="after")

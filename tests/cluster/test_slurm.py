@@ -1,8 +1,10 @@
-"""The cluster's way on a real Slurm: two-node RL on Ray, two-node Megatron SFT that is warned, cancelled and retried, a merge.
+"""The cluster's way on a real Slurm: two-node generation that loses an engine, two-node RL on Ray, two-node Megatron SFT that
+is warned, cancelled and retried, a merge.
 
 Everything goes through Snakemake's Slurm executor; the earlier stages are those of the session's test run.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -12,12 +14,15 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from polaris.records import RESPONSES, read_rows
 from tests.cluster import slurm
 
 ROOT = Path(__file__).resolve().parents[2]
 MINUTES = 15
+GENERATED = "runs/test/responses/base_small"
 # What a cluster's recipe changes: more than one node, with one process on each; long enough to be cancelled on the way.
 OVERLAY = {
     "small_rl": {"rl": {"grpo": {"nodes": 2, "steps": 1}}},
@@ -45,15 +50,18 @@ def run(cluster, finished, tmp_path_factory) -> tuple[Path, str]:
     shutil.copyfile(ROOT / "tests/cluster/profile.yaml", profile / "config.yaml")
     (folder / "overlay.yaml").write_text(json.dumps(OVERLAY))
     stages = ("grpo", "distilled", "merged/alpha=0.30")
+    targets = [f"runs/test/{stage}/checkpoint.json" for stage in stages]
+    shutil.rmtree(folder / GENERATED)
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--profile", str(profile)),
-        *("--nolock", "--rerun-incomplete", *(f"runs/test/{stage}/checkpoint.json" for stage in stages)),
+        *("--nolock", "--rerun-incomplete", f"{GENERATED}/data.json", *targets),
         *("--configfile", str(ROOT / "configs/laptop.yaml"), str(ROOT / "configs/test.yaml"), "overlay.yaml"),
     ]
     log = folder / "snakemake.log"
     with log.open("w") as out:
         started = subprocess.Popen(command, cwd=folder, env=cluster, stdout=out, stderr=out)
         try:
+            kill_an_engine(folder, started, 1)
             # As Slurm warns before the time limit (--signal), which cannot be shorter than a minute here.
             strike_the_sft(folder, cluster, started, 3, "--signal=USR1")
             strike_the_sft(folder, cluster, started, 12)
@@ -63,6 +71,20 @@ def run(cluster, finished, tmp_path_factory) -> tuple[Path, str]:
             subprocess.run(["scancel", "--user=root"], env=cluster, check=False)
     assert started.returncode == 0, log.read_text()[-6000:]
     return folder, log.read_text()
+
+
+def kill_an_engine(folder: Path, run: subprocess.Popen, number: int) -> None:
+    """SIGKILL for one of the engines of the generation, as soon as it is there."""
+    deadline = time.monotonic() + MINUTES * 60
+    while run.poll() is None and time.monotonic() < deadline:
+        for one in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                line = one.cmdline()
+                if line[-1:] == [str(number)] and line[-2].startswith(str(folder / GENERATED)):
+                    one.kill()
+                    return
+        time.sleep(0.1)
+    pytest.fail("the engine did not start")
 
 
 def strike_the_sft(folder: Path, environment: dict[str, str], run: subprocess.Popen, step: int, *how: str) -> None:
@@ -93,8 +115,25 @@ def jobs(environment: dict[str, str]) -> list[dict[str, str]]:
 def test_stages_of_several_nodes_had_them(run, cluster):
     counts = sorted((job["NodeCnt"], job["JobState"]) for job in jobs(cluster))
     one, two = ("1", "COMPLETED"), ("2", "COMPLETED")
-    stopped = [("2", "CANCELLED"), ("2", "FAILED")]
-    assert counts == [one, stopped[0], two, two, two, stopped[1]]  # the merge; the SFT a third time, RL, the SFT's gate
+    cancelled, failed = ("2", "CANCELLED"), ("2", "FAILED")
+    # The merge; the SFT at its third start, RL, the SFT's gate, the generation; the SFT that was warned, the generation without an engine.
+    assert counts == [one, cancelled, *[two] * 4, failed, failed]
+
+
+def test_a_generation_of_two_nodes_is_that_of_one(run, finished):
+    folder, _ = run
+    several, one = (place / "responses/base_small" for place in (folder / "runs/test", finished))
+    spread, alone = (read_rows(place / "responses.parquet", RESPONSES) for place in (several, one))
+    assert spread == alone and len(spread) == 96
+    assert all((several / f"log/vllm-{number}.log").exists() for number in (0, 1))
+
+
+def test_an_engine_that_dies_on_one_node_ends_the_others_and_the_job_goes_on(run):
+    folder, _ = run
+    logs = (folder / ".snakemake/slurm_logs/rule_responses").rglob("*.log")
+    first, second = (log.read_text() for log in sorted(logs, key=lambda log: int(log.stem)))
+    assert re.search(r"error: node n2: .*polaris\.replicas .* 1: exited with status -9; .*vllm-1\.log", first)
+    assert "response 96/96" in second and "error" not in second
 
 
 def test_ray_ran_on_both_nodes(run):
@@ -128,7 +167,7 @@ def test_the_warned_sft_saved_its_step(run):
 
 def test_the_cancelled_sft_went_on(run):
     folder, said = run
-    assert said.count("Trying to restart job") == 2
+    assert said.count("Trying to restart job") == 3
     steps = [
         json.loads(line)["step"] for line in (folder / "runs/test/distilled/log/metrics.jsonl").read_text().splitlines()
     ]

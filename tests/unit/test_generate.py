@@ -1,12 +1,18 @@
 """The pure parts of generation: seeds, order, text, shards."""
 
+import os
 import random
+import threading
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from polaris import replicas, vllm_engine
 from polaris.answering import Decoder, Shards
+from polaris.errors import UserError
 from polaris.generate import metrics, plan
 from polaris.prompts import user_message
 from polaris.sections import Generate
@@ -112,6 +118,77 @@ def test_a_damaged_shard_is_set_aside_and_the_others_stay(tmp_path, capsys, dama
     again.add(rows[0])
     again.flush()
     assert set(Shards(tmp_path).rows) == {0, 2, 3} and (tmp_path / f"unreadable-{path.name}").exists()
+
+
+@pytest.mark.parametrize(("missing", "engines"), [(0, 1), (1, 4), (7, 2), (2500, 3), (2500, 16)])
+def test_every_missing_response_has_one_engine(tmp_path, missing, engines):
+    """Whatever the number of nodes and engines, and also where an engine has nothing to do."""
+    rows = {"key": range(missing), "prompt": [[1] * (key % 5 + 1) for key in range(missing)], "seed": [2**62] * missing}
+    types = {"key": pa.int64(), "prompt": pa.list_(pa.int64()), "seed": pa.int64()}
+    todo = tmp_path / "todo.parquet"
+    pq.write_table(pa.table({name: pa.array(list(rows[name]), types[name]) for name in rows}), todo)
+    shares = [list(replicas.share(todo, number, engines)) for number in range(engines)]
+    assert sorted(request.key for mine in shares for request in mine) == list(range(missing))
+    assert all(len(one.prompt) == one.key % 5 + 1 and one.seed == 2**62 for mine in shares for one in mine)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("engines", "width", "visible", "expected"),
+    [(2, 1, None, ["0", "1"]), (2, 2, "4,5,6,7", ["4,5", "6,7"]), (1, 8, None, ["0,1,2,3,4,5,6,7"])],
+)
+def test_each_engine_of_a_node_has_its_gpus(monkeypatch, engines, width, visible, expected):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    engine = SETTINGS.engine.model_copy(update={"replicas": engines, "tensor_parallel": width})
+    given = replicas.environments(engine)
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in given] == expected
+    assert all(int(one["OMP_NUM_THREADS"]) * engines <= max(engines, len(os.sched_getaffinity(0))) for one in given)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # what somebody has set holds
+    assert {one["OMP_NUM_THREADS"] for one in replicas.environments(engine)} == {"3"}
+
+
+def test_shards_that_come_late_are_waited_for_and_lost_ones_told(tmp_path, monkeypatch):
+    """As another node's files on NFS: not there at the first look."""
+    monkeypatch.setattr(replicas, "LOOK", 0.05)
+    row = {"key": 0, "response": "x", "tokens": 1, "finish_reason": "stop"}
+    here, late = Shards(tmp_path), Shards(tmp_path, writer=5, others=False)
+    late.add(row)
+    threading.Timer(0.2, late.flush).start()
+    replicas.await_shards(here, {0})
+    assert here.rows == {0: row}
+    monkeypatch.setattr(replicas, "ARRIVAL", 0.2)
+    with pytest.raises(UserError, match="1 of 2 responses are in no shard .* same file system"):
+        replicas.await_shards(here, {0, 1})
+
+
+SRUN = """#!/bin/sh
+while [ "$1" != "--cpu-bind=none" ]; do shift; done; shift
+for rank in 0 1; do SLURM_PROCID=$rank SLURMD_NODENAME=n$rank sh -c 'exec "$@"' sh "$@" & done
+wait %1 && wait %2 || { echo "srun: error: n1: task 1: Exited with exit code 1"; exit 1; }
+"""
+
+
+def test_the_node_that_failed_is_named_with_its_engines_log(tmp_path, monkeypatch):
+    """No model in the folder: every engine fails, and what its log ends with is told once, with the node's name."""
+    srun = tmp_path / "bin/srun"
+    srun.parent.mkdir()
+    srun.write_text(SRUN)
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{srun.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    log = tmp_path / "vllm.log"
+    log.with_name("nodes.log").write_text("error: node n7: of an earlier try\n")
+    todo = [vllm_engine.Request(0, [1], 2)]
+    with pytest.raises(
+        UserError, match=r"(?s)^node n[01]: .*polaris\.replicas .* [01]: exited with status 1; .*vllm-[01]"
+    ) as told:
+        replicas.side_by_side(
+            todo, tmp_path / "none", SETTINGS.engine, SETTINGS.sampling, Shards(tmp_path), log, lambda: None, 2
+        )
+    assert "n7" not in str(told.value) and str(tmp_path / "none") in str(told.value)
 
 
 def test_metrics_count_empty_and_cut_responses():

@@ -3,13 +3,39 @@
 import pytest
 
 from polaris.errors import UserError
-from polaris.nodes import free_port, on_every_node
+from polaris.nodes import free_port, nodes_of_job, on_every_node
 from small_rl.verl_ray_cluster import ray_cluster, ray_start
 
 
 def test_one_node_needs_no_slurm(monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     assert on_every_node(1, ["train", "--it"]) == ["train", "--it"]
+
+
+@pytest.mark.parametrize(
+    ("job", "squeue", "nodes"),
+    [
+        ({}, "exit 3", 1),
+        ({"SLURM_JOB_ID": "17", "SLURM_JOB_NUM_NODES": "4"}, "exit 3", 4),
+        ({"SLURM_JOB_ID": "17"}, 'test "$2" = --jobs=17 && echo 2', 2),
+        ({"SLURM_JOB_ID": "17"}, "echo no connection >&2; exit 1", "no connection"),
+        ({"SLURM_JOB_ID": "17"}, "true", "no number of nodes"),
+    ],
+)
+def test_the_nodes_of_the_job(monkeypatch, tmp_path, job, squeue, nodes):
+    script = tmp_path / "squeue"
+    script.write_text(f"#!/bin/sh\n{squeue}\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    for name in ("SLURM_JOB_ID", "SLURM_JOB_NUM_NODES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
+    if isinstance(nodes, str):
+        with pytest.raises(UserError, match=nodes):
+            nodes_of_job()
+    else:
+        assert nodes_of_job() == nodes
 
 
 def test_several_nodes_outside_a_job_are_refused(monkeypatch):

@@ -223,9 +223,27 @@ def test_every_planned_stage_gets_its_gpus(v2, tmp_path):
         assert not [one.name for one in planner.stages() if profile.reserved(one.rule).gpus < one.gpus]
 
 
+@pytest.mark.parametrize("nodes", [2, 8])
+def test_generation_works_on_all_nodes_of_its_job(v2, tmp_path, nodes):
+    """So many nodes take so much less time and as many GPU hours; a stage without an engine of its own is left alone."""
+    several = planned_stages.Planner(v2.recipe, H100, tmp_path, lambda rule: nodes if rule == "difficulty" else 1)
+    for one, spread in zip(v2.stages(), several.stages(), strict=True):
+        if one.name == "difficulty":
+            assert (spread.gpus, spread.tokens, spread.parts) == (nodes * one.gpus, one.tokens, one.parts)
+            assert spread.seconds == pytest.approx([seconds / nodes for seconds in one.seconds], rel=0.01)
+        else:
+            assert spread == one
+    few = v2._generate("few", "few", SMALL, v2.recipe.small_rl.difficulty, 1)
+    spread = planned_stages.Planner(v2.recipe, H100, tmp_path, lambda rule: 8)._generate(
+        "few", "few", SMALL, v2.recipe.small_rl.difficulty, 1
+    )
+    assert spread.seconds == pytest.approx(few.seconds), "no number of nodes makes the longest response faster"
+
+
 def test_the_guide_shows_what_the_command_prints(v2):
     profile = Profile(ROOT / "cluster/config.yaml")
-    planned = [plan.scheduled(one, profile, plan.limits(v2.recipe)) for one in v2.stages()]
+    planner = planned_stages.Planner(v2.recipe, H100, v2.run, lambda rule: profile.reserved(rule).nodes)
+    planned = [plan.scheduled(one, profile, plan.limits(v2.recipe)) for one in planner.stages()]
     printed = "\n".join(
         ["$ polaris plan --configfile configs/polaris_v2.yaml --price 2.5", *plan.lines(planned, profile, H100, 2.5)]
     )
