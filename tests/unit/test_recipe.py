@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LAPTOP = ROOT / "configs/laptop.yaml"
 FULL = [[ROOT / f"configs/{name}.yaml"] for name in ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b")]
 STUDY = [LAPTOP, ROOT / "configs/laptop_study.yaml"]
-RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, *FULL]
+TWO_NODES = [LAPTOP, ROOT / "configs/laptop_two_nodes.yaml"]
+RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, TWO_NODES, *FULL]
 # Overlays of the laptop recipe that leave parts out. A mapping of an overlay cannot drop keys of the one below it.
 NO_GENERALIST = {"large_sft": None, "merge": None, "small_rl": {"specialist": None}, "inputs": {"base_large": None}}
 NO_FORMAT = {"small_rl": {"format_data": None, "format_sft": None, "difficulty_model": "base_small"}}

@@ -12,7 +12,8 @@ from configs import recipe
 from polaris.settings import validated
 from small_rl import verl_config
 from small_rl.format_settings import FormatSft
-from small_rl.settings import Overlong, RlStage, RlTraining, Substitution, Validation
+from small_rl.rl_settings import Overlong, RlTraining, Substitution, Validation
+from small_rl.settings import RlStage
 
 hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
@@ -31,7 +32,7 @@ def compose(name, overrides):
 
 def files(name):
     """A recipe's file, after what it is an overlay of."""
-    below = [CONFIGS / "laptop.yaml"] if name in ("test", "laptop_study") else []
+    below = [CONFIGS / "laptop.yaml"] if name in ("test", "laptop_study", "laptop_two_nodes") else []
     return [*below, CONFIGS / f"{name}.yaml"]
 
 
