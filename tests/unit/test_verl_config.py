@@ -12,8 +12,7 @@ from configs import recipe
 from polaris.settings import validated
 from small_rl import verl_config
 from small_rl.format_settings import FormatSft
-from small_rl.rl_settings import Overlong, RlTraining, Substitution, Validation
-from small_rl.settings import RlStage
+from small_rl.settings import Overlong, RlStage, RlTraining, Substitution, Validation
 
 hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
