@@ -1,20 +1,25 @@
 """An engine as a child process: bounded in time, never left behind, its chatter in a log."""
 
+import codecs
 import contextlib
 import ctypes
+import io
 import os
+import select
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from polaris.errors import UserError
 
 PR_SET_PDEATHSIG = 1  # prctl(2): the kernel signals the child when its parent dies, even by SIGKILL
 LAST_LINES = 25
+LOOK = 0.5  # seconds between looks at whether a silent child is still there
+PIPE = 1 << 20  # bytes; what a pipe holds at most, unless root says otherwise
 LINE = 300  # characters of a line that are shown: vLLM dumps its whole state into one
 
 
@@ -100,6 +105,24 @@ def _watch(child: subprocess.Popen, limit: float, grace: float, timed_out: threa
     child.wait()
 
 
+def _lines(output: IO[bytes], watcher: threading.Thread) -> Iterator[str]:
+    """The child's output by lines, to its end, or to what is in the pipe once the watcher has seen the child's end.
+
+    A grandchild in a session of its own is stopped by nobody and may hold the output open for ever.
+    """
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    rest, over, chunk = "", False, b" "
+    while chunk and not over:
+        over = not watcher.is_alive()  # before the look: all that the child wrote is in the pipe then
+        if not select.select([output], [], [], 0 if over else LOOK)[0]:
+            continue
+        chunk = os.read(output.fileno(), PIPE)
+        *lines, rest = (rest + decoder.decode(chunk, final=not chunk)).split("\n")
+        yield from (line + "\n" for line in lines)
+    if rest:
+        yield rest
+
+
 def tail(log: Path, lines: int = LAST_LINES) -> str:
     """The end of a log, for an error message."""
     with log.open("rb") as file:
@@ -123,14 +146,14 @@ def run(
         hangs (verl waits for ever for a failed weight transfer) thus becomes an error that a retry can resume from.
     Raises UserError with the end of the log when the child fails or is stopped.
     """
-    child = _started(command, env, stdout=subprocess.PIPE, text=True, errors="replace")
+    child = _started(command, env, stdout=subprocess.PIPE)
     timed_out = threading.Event()
-    # A thread watches the end, because a grandchild that outlives the child would hold its output open.
+    # A thread watches the end, because a grandchild that outlives the child holds its output open.
     watcher = threading.Thread(target=_watch, args=(child, limit, grace, timed_out), daemon=True)
     watcher.start()
     try:
         with log.open("a") as out:
-            for line in child.stdout:
+            for line in _lines(child.stdout, watcher):
                 out.write(line)
                 out.flush()
                 on_line(line)
@@ -139,6 +162,7 @@ def run(
         raise
     finally:
         watcher.join()
+        child.stdout.close()
     if timed_out.is_set():
         raise UserError(f"{command[0]}: stopped after its limit of {limit:.0f} s; the log's end ({log}):\n{tail(log)}")
     if child.returncode:

@@ -59,6 +59,31 @@ def test_a_grandchild_that_keeps_the_pipe_open_does_not_hold_us(tmp_path):
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.parametrize("says", ["", "print('x' * 999, flush=True)"])
+def test_nor_does_one_in_another_session_and_the_last_words_are_kept(tmp_path, says):
+    """It is stopped by nobody, silent or chattering, and we do not wait for it."""
+    grandchild = f"import time\nfor _ in range(400):\n time.sleep(0.1)\n {says or 'pass'}"
+    code = (
+        f"import subprocess, sys; g = subprocess.Popen([sys.executable, '-c', {grandchild!r}], start_new_session=True);"
+        "print(g.pid, flush=True); print('wörds ' * 9999 + 'and the last', end='', flush=True); sys.exit(3)"
+    )
+    lines, started = [], time.monotonic()
+    try:
+        with pytest.raises(UserError, match="status 3"):
+            child.run(python(code), tmp_path / "log", {}, 90, lines.append, grace=1)
+        assert time.monotonic() - started < 20
+        assert any(line.startswith("wörds wörds") and "and the last" in line for line in lines)
+        assert (tmp_path / "log").read_text() == "".join(lines)
+    finally:
+        os.kill(int(lines[0]), 9)
+
+
+def test_every_kind_of_line_end_is_one(tmp_path):
+    lines = []
+    child.run(["printf", r"a\rb\r\nc\n\xff\nend"], tmp_path / "log", {}, 30, lines.append)
+    assert lines == ["a\n", "b\n", "c\n", "\ufffd\n", "end"]
+
+
 def test_the_child_dies_with_a_killed_parent(tmp_path):
     inner = f"print(__import__('os').getpid(), file=open({str(tmp_path / 'pid')!r}, 'w'), flush=True);"
     inner += "__import__('time').sleep(99)"
