@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from polaris.records import RESPONSES, read_rows
 from tests.cluster import slurm
@@ -40,14 +41,25 @@ def cluster(tmp_path_factory):
         yield environment
 
 
+def profile_with_gpus(folder: Path) -> Path:
+    """The small profile of docs/cluster.md, whose stages of several nodes ask for GPUs as those of cluster/config.yaml do; a
+    generation is one of them."""
+    values = yaml.safe_load((ROOT / "cluster/cpu/config.yaml").read_text())
+    several = values["set-resources"]
+    several["responses"] = several["grpo"] | {"mem_mb": 2000}
+    for stage in several.values():
+        stage |= {"slurm_partition": "gpu", "slurm_extra": "'--gpus-per-node=1 " + stage["slurm_extra"][1:]}
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def run(cluster, finished, tmp_path_factory) -> tuple[Path, str]:
     """The folder after the run, and what Snakemake said."""
     folder = tmp_path_factory.mktemp("work") / "run"
     shutil.copytree(finished.parents[1], folder, symlinks=True)
-    profile = folder / "profile"
-    profile.mkdir()
-    shutil.copyfile(ROOT / "tests/cluster/profile.yaml", profile / "config.yaml")
+    profile = profile_with_gpus(folder / "profile")
     (folder / "overlay.yaml").write_text(json.dumps(OVERLAY))
     stages = ("grpo", "distilled", "merged/alpha=0.30")
     targets = [f"runs/test/{stage}/checkpoint.json" for stage in stages]

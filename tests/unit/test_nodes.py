@@ -1,10 +1,16 @@
 """One command on every node: nothing to do on one, srun inside a Slurm job, a clear error elsewhere."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+import yaml
+
+from configs import recipe
 from polaris.errors import UserError
 from polaris.nodes import free_port, nodes_of_job, on_every_node
 from small_rl.verl_ray_cluster import ray_cluster, ray_start
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_one_node_needs_no_slurm(monkeypatch):
@@ -72,6 +78,19 @@ def test_a_head_that_does_not_start_is_told(tmp_path):
         ray_cluster(1, 0, 1, folder, tmp_path / "ray.log", {}),
     ):
         pytest.fail("it has started")
+
+
+def test_the_small_profile_gives_its_recipe_the_nodes_that_it_asks_for():
+    """docs/cluster.md, "Try it small": one rank on each of two nodes, in the RL stages and in the generalist's training."""
+    profile = yaml.safe_load((ROOT / "cluster/cpu/config.yaml").read_text())["set-resources"]
+    small = recipe.load([ROOT / "configs/laptop.yaml", ROOT / "configs/laptop_two_nodes.yaml"])
+    layout = small.large_sft.sft.layout
+    asked = {name: (stage.nodes, stage.ranks) for name, stage in small.small_rl.rl.items()}
+    asked |= {name: (layout.nodes, layout.processes) for name in ("conversion", "distilled")}
+    assert asked == dict.fromkeys(asked, (2, 1)) and profile.keys() == asked.keys()
+    for given in profile.values():
+        assert (given["nodes"], given["tasks"], given["mpi"]) == (2, 2, "srun")
+        assert "--ntasks-per-node=1" in given["slurm_extra"]
 
 
 def test_a_free_port_can_be_bound():
