@@ -35,12 +35,14 @@ chaos: $(VENV)/installed
 	python tests/chaos/kill_merge.py $(CHAOS)/merge
 	python tests/chaos/kill_run.py $(CHAOS)/run
 
-# The laptop recipe with its controls, once per replicate (hours): the records and the
-# page of docs/study. Interrupted, the same command goes on.
+# The laptop recipe with its controls and the recipe of sparse rewards, once per replicate (hours): the records and the
+# pages of docs/study. Interrupted, the same command goes on.
 study: $(VENV)/installed
 	for replicate in $(REPLICATES); do \
 	  snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile configs/laptop.yaml configs/laptop_study.yaml \
 	    --config run=study_$$replicate replicate=$$replicate; \
+	  snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile configs/laptop_sparse.yaml \
+	    --config run=sparse_$$replicate replicate=$$replicate; \
 	  polaris study $(REPLICATES); \
 	done
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from polaris.grading_pool import GradingPool
 from small_rl.core import ConsensusSets, core_rewards, scored_steps
-from small_rl.settings import Core
+from small_rl.rl_settings import Core
 
 RESPONSES, GROUP, TOKENS, SPANS, CHARACTERS_PER_TOKEN = 512, 8, 30_000, 40, 3.5
 LITERAL = Core(

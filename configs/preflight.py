@@ -231,7 +231,9 @@ def findings(of: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
         yield Finding("wrong", "plan", str(error))
         return
     yield disk(run, sum(one.jobs * one.published for one in stages) + max(one.scratch for one in stages))
-    per_node = [stage.ranks for stage in (of.small_rl.format_sft, *of.small_rl.rl.values()) if stage]
+    per_node = [
+        stage.ranks for stage in (of.small_rl.format_sft, of.small_rl.teacher_sft, *of.small_rl.rl.values()) if stage
+    ]
     generating = [of.small_rl.difficulty, of.evaluate.generate]
     if of.large_sft:
         per_node.append(of.large_sft.sft.layout.processes)

@@ -78,9 +78,9 @@ class Recipe(Section):
             raise ValueError("inputs.teacher and small_rl.teacher: give both, or null for both")
         if self.small_rl.teacher:
             sets = self.small_rl.teacher_sets or self.small_rl.rl_data.consensus == "teacher"
-            taught = {"format": self.small_rl.format_data, "rl": sets}
+            taught = {"format": self.small_rl.format_data, "rl": sets or self.small_rl.teacher_answers}
             if not any(taught.values()):
-                raise ValueError("small_rl.teacher: must be null, as there is no format_data and no consensus: teacher")
+                raise ValueError("small_rl.teacher: must be null, as nothing asks for its answers")
             _same_keys("small_rl.teacher.k", self.small_rl.teacher.k, [name for name, asked in taught.items() if asked])
         if self.small_rl.probe and (rollouts := self.small_rl.probe.rollouts):
             _same_keys("small_rl.probe.rollouts.generate.k", rollouts.generate.k, [rollouts.problems])
@@ -160,7 +160,8 @@ class Recipe(Section):
     @property
     def specialists(self) -> list[str]:
         """The small model's checkpoints."""
-        return [*self.small_rl.starts, *self.small_rl.rl]
+        taught = ["teacher_sft"] if self.small_rl.teacher_sft else []
+        return [*self.small_rl.starts, *self.small_rl.rl, *taught]
 
     @property
     def generalists(self) -> list[str]:

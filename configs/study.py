@@ -1,6 +1,6 @@
 """`polaris study`: what the replicates of a recipe found, as one small record each, and the page over all of them.
 
-A replicate N is the run `study_N` of the recipe with `replicate: N`. Its record has enough for a reader to recompute every
+A replicate N is the run `study_N` of the laptop recipe with `replicate: N`, or `sparse_N` of that of sparse rewards. Its record has enough for a reader to recompute every
 number of the page without the run; what the run has not finished is named as missing.
 """
 
@@ -15,15 +15,17 @@ from typing import Any
 
 from configs import recipe
 from configs.recipe import SELF, Recipe
-from polaris import lineage, manifest, study, study_page
+from polaris import lineage, manifest, study_page
 from polaris.errors import UserError
 from polaris.manifest import Manifest, digest_of, replace_file
 from polaris.records import GRADED, RESPONSES, read_rows
 from polaris.report import read_verdicts
+from polaris.study_designs import DESIGNS, LAPTOP, OWN, SPARSE, SPECIALIST, Design
 from polaris.verdicts import Verdicts
 from small_rl.steps import step_form, underlined
 
-CONFIGS = ["configs/laptop.yaml", "configs/laptop_study.yaml"]
+CONFIGS = {LAPTOP: ["laptop.yaml", "laptop_study.yaml"], SPARSE: ["laptop_sparse.yaml"]}
+HERE = Path(__file__).parent
 PER_STEP = ("entropy", "accuracy", "response_steps")  # of log/metrics.jsonl
 
 
@@ -56,7 +58,7 @@ def record(of: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
             }
             for name, one in next(iter(verdicts.values())).items()
         },
-        "alphas": {study.SPECIALIST: of.alphas_of(""), study.OWN: of.alphas_of(SELF)},
+        "alphas": {SPECIALIST: of.alphas_of(""), OWN: of.alphas_of(SELF)},
         "models": {name: model_record(one) for name, one in verdicts.items()},
         "rl": {name: rl_record(by_label[name]) for name in of.small_rl.rl if name in by_label},
         "underlined": {
@@ -129,9 +131,9 @@ def text_of(found: Mapping[str, Any]) -> str:
     )
 
 
-def read_records(folder: Path, replicates: Iterable[int]) -> list[dict[str, Any]]:
-    """The records that are there. Raises UserError where two were not asked the same questions."""
-    paths = [path for n in replicates if (path := folder / f"laptop_{n}.json").exists()]
+def read_records(folder: Path, of: Design, replicates: Iterable[int]) -> list[dict[str, Any]]:
+    """The records of a study that are there. Raises UserError where two were not asked the same questions."""
+    paths = [path for n in replicates if (path := folder / f"{of.records}_{n}.json").exists()]
     records = [json.loads(path.read_text()) for path in paths]
     for path, one in zip(paths, records, strict=True):
         if one["benchmarks"] != records[0]["benchmarks"]:
@@ -139,23 +141,31 @@ def read_records(folder: Path, replicates: Iterable[int]) -> list[dict[str, Any]
     return records
 
 
+def write(of: Design, replicates: Sequence[int], to: Path) -> str | None:
+    """Write a study's records from the runs that there are, then its pages over all records. What to say; None without any."""
+    files = [f"configs/{name}" for name in CONFIGS[of]]
+    for number in replicates:
+        made = recipe.load([HERE / name for name in CONFIGS[of]], {"run": f"{of.run}_{number}", "replicate": number})
+        run = Path("runs") / made.run
+        if any(run.glob("scores/*/data.json")):
+            replace_file(to / f"{of.records}_{number}.json", text_of(record(made, files, run)))
+    records = read_records(to, of, replicates)
+    if not records:
+        return None
+    absent = [number for number in replicates if number not in {one["replicate"] for one in records}]
+    replace_file(to / of.markdown, study_page.markdown(of, records, absent))
+    replace_file(to / of.page, study_page.page(of, records, absent))
+    return f"{to}/{of.markdown} and {of.page}: {len(records)} replicates, {len(absent)} missing"
+
+
 def main(argv: Sequence[str]) -> None:
-    """Write the records of the runs that there are, then the page over all records. Raises UserError without any."""
+    """Write what the replicates of each study have found. Raises UserError without any."""
     parser = argparse.ArgumentParser(prog="polaris study")
-    parser.add_argument("replicates", nargs="+", type=int, help="0 1 2: the runs study_0, study_1, study_2")
-    parser.add_argument("--configfile", nargs="+", default=CONFIGS, help="as given to snakemake")
-    parser.add_argument("--to", type=Path, default=Path("docs/study"), help="folder of the records and the page")
+    parser.add_argument("replicates", nargs="+", type=int, help="0 1 2: the runs study_0 sparse_0 study_1 ...")
+    parser.add_argument("--to", type=Path, default=Path("docs/study"), help="folder of the records and the pages")
     args = parser.parse_args(argv)
     args.to.mkdir(parents=True, exist_ok=True)
-    for number in args.replicates:
-        of = recipe.load(args.configfile, {"run": f"study_{number}", "replicate": number})
-        run = Path("runs") / of.run
-        if any(run.glob("scores/*/data.json")):
-            replace_file(args.to / f"laptop_{number}.json", text_of(record(of, args.configfile, run)))
-    records = read_records(args.to, args.replicates)
-    if not records:
+    said = [line for of in DESIGNS if (line := write(of, args.replicates, args.to))]
+    if not said:
         raise UserError(f"{args.to}: no replicate has a record, and none of the runs a scored model; run `make study`")
-    absent = [number for number in args.replicates if number not in {one["replicate"] for one in records}]
-    replace_file(args.to / "README.md", study_page.markdown(records, absent))
-    replace_file(args.to / "index.html", study_page.page(records, absent))
-    print(f"{args.to}/README.md and index.html: {len(records)} replicates, {len(absent)} missing")
+    print("\n".join(said))

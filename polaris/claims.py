@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 TRAINING, PROCESS_REWARD, FILTER, HALF = "training", "process reward", "overlap filter", "half that the filter keeps"
+RESCUE = "rollout rescue"
 MERGE, TRANSFER = "merge", "weak-to-strong transfer"
 WITHOUT = {
     PROCESS_REWARD: "rewarded by the outcome alone",
     FILTER: "on all problems",
     HALF: "on the other half of the problems",
+    RESCUE: "without rescue",
 }
 # Settings of a training stage on which no number of the trained model depends.
 IDLE = {"validate", "limit", "save_every"}
@@ -48,6 +50,8 @@ class Claim:
 def _uses(stage: RlStage, method: str) -> bool:
     if method == PROCESS_REWARD:
         return stage.settings["reward"] == "core"
+    if method == RESCUE:
+        return bool(stage.settings["rescue"])
     return stage.overlap is not None and stage.overlap["keep"] != "lower_half"
 
 
@@ -55,6 +59,8 @@ def _lacks(stage: RlStage, method: str) -> bool:
     """It could be a control: what stands in the method's place."""
     if method == PROCESS_REWARD:
         return stage.settings["reward"] == "outcome"
+    if method == RESCUE:
+        return not stage.settings["rescue"]
     if method == FILTER:
         return stage.overlap is None
     return stage.overlap is not None and stage.overlap["keep"] == "lower_half"
@@ -62,7 +68,7 @@ def _lacks(stage: RlStage, method: str) -> bool:
 
 def _rest(stage: RlStage, method: str) -> dict[str, Any]:
     """The stage without the method and its start."""
-    out = {PROCESS_REWARD: {"reward", "core"}, FILTER: {"overlap"}, HALF: set()}[method]
+    out = {PROCESS_REWARD: {"reward", "core"}, FILTER: {"overlap"}, HALF: set(), RESCUE: {"rescue"}}[method]
     overlap = stage.overlap
     if method == HALF and overlap:
         overlap = {key: value for key, value in overlap.items() if key != "keep"}

@@ -1,6 +1,6 @@
 """What may be said after several trainings: each claim beside its control, over the records that the replicates leave.
 
-A record is docs/study/*.json as configs/study.py writes it. A claim without its control, or with a single training, has no
+A record is docs/study/*.json as configs/study.py writes it; the claims are those of a design (study_designs.py). A claim without its control, or with a single training, has no
 conclusion; what is missing is named.
 Legend: _N replicate, _P problem, _G response of a problem's group, _B benchmark.
 """
@@ -17,52 +17,12 @@ from numpy.typing import NDArray
 from polaris import replicates, statistics
 from polaris.replicates import Pooled
 from polaris.statistics import Estimate
+from polaris.study_designs import OWN, SPECIALIST, Claim
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 10_000, 0
 ENDS = 5  # steps at the start and at the end of an RL stage whose entropy is averaged
-# Two sweeps of alpha: of the model that learned the specialist's traces, and of the one that learned its own.
-SPECIALIST, OWN = "merge", "merge of own traces"
 
 Record = Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """a against its control; `same` says what both share and in what they differ.
-
-    a, control: models, or a sweep (SPECIALIST, OWN): its alpha that is best on the benchmarks kept for this choice
-    """
-
-    question: str
-    a: str
-    control: str
-    same: str
-
-
-SPECIALIST_CLAIMS = (
-    Claim("Does the format SFT gain?", "format_sft", "base_small", "what it starts from; trained or not"),
-    Claim("Does GRPO gain?", "grpo", "format_sft", "what it starts from; trained or not"),
-    Claim("CORE instead of GRPO?", "core", "grpo", "start, problems, steps and seed; the reward differs"),
-    Claim(
-        "The same, a second stage long?", "core_unfiltered", "grpo_grpo", "steps and seeds; the rewards of both stages"
-    ),
-    Claim(
-        "The filter instead of all problems?", "core_filtered", "core_unfiltered", "start, steps and seed; the problems"
-    ),
-    Claim("Its half instead of the other?", "core_filtered", "core_high", "start, steps and seed; the half"),
-    Claim("The guarded reward?", "core_guarded", "core", "start, problems, steps and seed; the reward's denominator"),
-)
-GENERALIST_CLAIMS = (
-    Claim("Is the merge above the base?", SPECIALIST, "base_large", "one of its two parts"),
-    Claim("Is it above the distilled model?", SPECIALIST, "distilled", "the other part"),
-    Claim("Is it more than self-distillation?", SPECIALIST, OWN, "prompts, selection, training, alphas; whose traces"),
-    Claim(
-        "The specialist's traces, unmerged?",
-        "distilled",
-        "distilled_self",
-        "prompts, selection, training; whose traces",
-    ),
-)
 
 
 def correct_PG(record: Record, model: str, benchmark: str) -> NDArray[np.bool_]:

@@ -9,29 +9,29 @@ from polaris.markdown import table
 from polaris.page_charts import axis_percent, axis_points
 from polaris.progress import duration
 from polaris.study import CONFIDENCE, ENDS, Finding, Record
+from polaris.study_designs import OWN, SPECIALIST, Design
 
 NONE = "–"
-FAMILY = ["chain"]  # what the specialist is trained on; of other questions it knows nothing before and after
-HALVES = {"core_filtered": "high overlap", "core_high": "low overlap"}
-TITLE = "The laptop study: claims beside their controls"
+HALVES = ("high overlap", "low overlap")
 
 
-def groups(records: Sequence[Record]) -> list[tuple[str, list[Finding]]]:
+def groups(of: Design, records: Sequence[Record]) -> list[tuple[str, list[Finding]]]:
     """(heading, findings) of each table of claims."""
-    both = study.headline(records[0])
-    claims = study.GENERALIST_CLAIMS
-    found = [("Specialist, on chain", study.findings(records, study.SPECIALIST_CLAIMS, FAMILY, "chain"))]
+    both, claims = study.headline(records[0]), of.generalist
+    found = [(f"Specialist, on {of.family}", study.findings(records, of.specialist, [of.family], of.family))]
+    if not claims:
+        return found
     found.append(("Generalist, mean of the benchmarks", study.findings(records, claims, both, "mean")))
     return found + [(f"Generalist, on {name}", study.findings(records, claims, [name], name)) for name in both]
 
 
-def lead(records: Sequence[Record], absent: Sequence[int]) -> list[str]:
+def lead(of: Design, records: Sequence[Record], absent: Sequence[int]) -> list[str]:
     """What the reader must know before any number."""
-    claims = len(study.SPECIALIST_CLAIMS) + len(study.GENERALIST_CLAIMS)
+    claims = len(of.specialist) + len(of.generalist)
     missing = [f"Replicate {number} was not run." for number in absent]
     missing += [f"Replicate {r['replicate']} lacks {', '.join(r['missing'])}." for r in records if r["missing"]]
     what = (
-        f"The laptop recipe from scratch, {len(records)} times, each with its own data, base models and sampling, asked the "
+        f"{of.recipe} from scratch, {len(records)} times, each with its own data, base models and sampling, asked the "
         "same questions. Tiny models and made-up problems: it says whether the machinery shows an effect here, and "
         "nothing about the method at 4B or 235B."
     )
@@ -70,9 +70,9 @@ def alpha_rows(records: Sequence[Record]) -> list[list[str]]:
     """The sweeps, a row per replicate and alpha; * marks the alpha that the selection split chose."""
     rows = [["replicate", "alpha", "specialist's traces", "own traces"]]
     for record in records:
-        best = {study.chosen(record, sweep) for sweep in (study.SPECIALIST, study.OWN)}
-        for alpha in record["alphas"][study.SPECIALIST]:
-            models = [record["alphas"][sweep].get(alpha) for sweep in (study.SPECIALIST, study.OWN)]
+        best = {study.chosen(record, sweep) for sweep in (SPECIALIST, OWN)}
+        for alpha in record["alphas"][SPECIALIST]:
+            models = [record["alphas"][sweep].get(alpha) for sweep in (SPECIALIST, OWN)]
             cells = [_score(record, model) + (" *" if model and model in best else "") for model in models]
             rows.append([str(record["replicate"]), alpha, *cells])
     return rows
@@ -97,14 +97,14 @@ def entropy_rows(records: Sequence[Record]) -> list[list[str]]:
     return rows
 
 
-def underlined_rows(records: Sequence[Record]) -> list[list[str]]:
+def underlined_rows(of: Design, records: Sequence[Record]) -> list[list[str]]:
     """Underlined results per response on the specialist's questions."""
     rows = [
         ["model", "replicate", "wrong: all", "wrong: different", "right: all", "right: different", "wrong responses"]
     ]
-    for model in ("grpo", "core", "core_guarded"):
+    for model in of.underlined:
         for record in records:
-            found = record["underlined"].get(model, {}).get(FAMILY[0])
+            found = record["underlined"].get(model, {}).get(of.family)
             if found is None:
                 rows.append([model, str(record["replicate"]), "missing", *[NONE] * 4])
                 continue
@@ -126,9 +126,9 @@ def score_rows(records: Sequence[Record]) -> list[list[str]]:
     ]  # fmt: skip
 
 
-def halves_change(records: Sequence[Record]) -> str:
+def halves_change(of: Design, records: Sequence[Record]) -> str:
     """By how much more the entropy of the half with little overlap falls, over the replicates that have both."""
-    pairs = [[study.entropy_change(record, stage) for stage in HALVES] for record in records]
+    pairs = [[study.entropy_change(record, stage) for stage in of.halves] for record in records]
     falls = [1 - low[1] / low[0] - (1 - high[1] / high[0]) for high, low in pairs if high and low]
     if len(falls) < 2:
         return "Fewer than two replicates have both halves: no conclusion about their entropy."
@@ -141,18 +141,19 @@ def halves_change(records: Sequence[Record]) -> str:
     )
 
 
-def markdown(records: Sequence[Record], absent: Sequence[int]) -> str:
-    """docs/study/README.md; absent: replicates without a record."""
-    parts = [f"# {TITLE}", "Written by `polaris study` from the records beside it; `make study` runs it all."]
-    parts += lead(records, absent)
-    for heading, findings in groups(records):
+def markdown(of: Design, records: Sequence[Record], absent: Sequence[int]) -> str:
+    """A study's page as Markdown; absent: replicates without a record."""
+    parts = [f"# {of.title}", "Written by `polaris study` from the records beside it; `make study` runs it all."]
+    parts += lead(of, records, absent)
+    for heading, findings in groups(of, records):
         parts += _section(heading, "Differences of avg@k in points, paired by question.", claim_rows(records, findings))
     sweeps = "Mean of the benchmarks, in percent. 0: distilled; 1: base. *: chosen on the split that is not reported."
-    parts += _section("Alpha", sweeps, alpha_rows(records))
-    entropy = f"Per token, means of the first and the last {ENDS} steps. {halves_change(records)}"
+    if of.generalist:
+        parts += _section("Alpha", sweeps, alpha_rows(records))
+    entropy = f"Per token, means of the first and the last {ENDS} steps. {halves_change(of, records)}"
     parts += _section("Entropy", entropy, entropy_rows(records))
-    spam = "Per response, on chain. A reward that is hacked by underlining shows in more, or in repeated, results of wrong responses."
-    parts += _section("Underlined results", spam, underlined_rows(records))
+    spam = f"Per response, on {of.family}. A reward that is hacked by underlining shows in more, or in repeated, results of wrong responses."
+    parts += _section("Underlined results", spam, underlined_rows(of, records))
     parts += _section("Scores", "avg@k in percent.", score_rows(records))
     parts += _section("Replicates", "Where the records come from.", run_rows(records))
     return "\n\n".join(parts) + "\n"
@@ -170,25 +171,25 @@ def run_rows(records: Sequence[Record]) -> list[list[str]]:
     ]
 
 
-def page(records: Sequence[Record], absent: Sequence[int]) -> str:
-    """docs/study/index.html."""
-    found = groups(records)
+def page(of: Design, records: Sequence[Record], absent: Sequence[int]) -> str:
+    """A study's page."""
+    found = groups(of, records)
     figures = [figure for record in records for figure in _alpha_figure(record)]
     figures += [_claim_figure(heading, findings) for heading, findings in found[:2] if any(f.pooled for f in findings)]
-    figures += [figure for record in records for figure in _entropy_figure(record)]
+    figures += [figure for record in records for figure in _entropy_figure(of, record)]
     head = claim_rows(records, [])[0]
     rows = [[f"{row[0]} ({one.benchmark})", *row[1:]]
             for _, findings in found for one, row in zip(findings, claim_rows(records, findings)[1:], strict=True)]  # fmt: skip
     notes = [
-        halves_change(records),
+        halves_change(of, records),
         "All tables, and the counts that every number can be recomputed from, lie beside this page.",
     ]
-    return figure_page(TITLE, lead(records, absent), figures, [head, *rows], notes)
+    return figure_page(of.title, lead(of, records, absent), figures, [head, *rows], notes)
 
 
 def _alpha_figure(record: Record) -> list[tuple[str, str, str]]:
     lines: list[Line] = []
-    for tone, (sweep, name) in enumerate([(study.SPECIALIST, "specialist's traces"), (study.OWN, "own traces")]):
+    for tone, (sweep, name) in enumerate([(SPECIALIST, "specialist's traces"), (OWN, "own traces")]):
         models = {float(a): m for a, m in record["alphas"].get(sweep, {}).items() if m in record["models"]}
         if models:
             scores = {alpha: study.score(record, models[alpha]) for alpha in sorted(models)}
@@ -211,8 +212,10 @@ def _claim_figure(heading: str, findings: Sequence[Finding]) -> tuple[str, str, 
     return heading, charts.interval_chart(rows, heading, axis_points, zero=True), caption
 
 
-def _entropy_figure(record: Record) -> list[tuple[str, str, str]]:
-    curves = {name: record["rl"].get(stage, {}).get("entropy", []) for stage, name in HALVES.items()}
+def _entropy_figure(of: Design, record: Record) -> list[tuple[str, str, str]]:
+    curves = {
+        name: record["rl"].get(stage, {}).get("entropy", []) for stage, name in zip(of.halves, HALVES, strict=True)
+    }
     lines = [Line(name, list(range(1, len(y) + 1)), y, tone=i) for i, (name, y) in enumerate(curves.items()) if y]
     title = f"Entropy of the halves, replicate {record['replicate']}"
     caption = "Per token, each half on its own problems, whose difficulty need not be the same."

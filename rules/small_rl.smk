@@ -1,5 +1,6 @@
 """The specialist: format SFT, difficulty-filtered RL data, then the RL stages of the recipe."""
 
+from small_rl.format_settings import FormatData
 from small_rl.study_settings import TEACHER_SETS, TeacherSets
 
 SMALL = RECIPE.small_rl
@@ -131,6 +132,51 @@ for SETS in SMALL.teacher_sets:
             "--problems {input.problems} {params.teacher} --out {output}"
 
 
+if SMALL.teacher_answers:
+
+    rule teacher_answers:
+        "The teacher's right answers to the RL problems, to learn from themselves: of the same come its consensus sets."
+        input:
+            problems=data_of("clean/rl"),
+            responses=ANSWERS or [],
+        output:
+            data_of("teacher_answers"),
+        params:
+            settings=settings(
+                FormatData(
+                    instruction=SMALL.difficulty.instruction, keep="correct", underlined_only=False, grading=SMALL.rl_data.grading
+                )
+            ),
+            code=code("small_rl.build_format_data"),
+            responses=f"--responses {ANSWERS}" if ANSWERS else "",
+        threads: 1
+        benchmark:
+            f"{RUN}/teacher_answers/benchmark.tsv"
+        shell:
+            "{PY[polaris]} -m small_rl.build_format_data --settings {params.settings:q} --code {params.code} "
+            "--problems {input.problems} {params.responses} --out {output}"
+
+
+if SMALL.teacher_sft:
+
+    rule teacher_sft:
+        "The control of what RL makes of the teacher's answers: plain training on them."
+        input:
+            start=checkpoint_of("format_sft"),
+            data=data_of("teacher_answers"),
+        output:
+            checkpoint_of("teacher_sft"),
+        params:
+            settings=settings(SMALL.teacher_sft),
+            code=code("small_rl.train_format"),
+        threads: 2
+        benchmark:
+            f"{RUN}/teacher_sft/benchmark.tsv"
+        shell:
+            "{PY[rl]} -m small_rl.train_format --settings {params.settings:q} --code {params.code} "
+            "--start {input.start} --data {input.data} --out {output}"
+
+
 def sets_of(source: str) -> str:
     """Where an RL stage's consensus sets start."""
     if source in TEACHER_SETS:
@@ -208,6 +254,7 @@ for NAME, STAGE in SMALL.rl.items():
     SEARCHED = None if isinstance(STAGE.temperature, float) else data_of(f"temperature/{STAGE.temperature.search}")
     ASKED = data_of(f"benchmarks/{STAGE.validation.benchmark}") if STAGE.validation else None
     SETS = sets_of(STAGE.core.consensus) if STAGE.core else None
+    RESCUER = data_of("teacher_answers") if STAGE.rescue == "teacher" else None
 
     rule:
         name:
@@ -216,6 +263,7 @@ for NAME, STAGE in SMALL.rl.items():
             start=checkpoint_of(STAGE.start),
             data=data_of(DATA[NAME]),
             consensus=SETS or [],
+            teacher=RESCUER or [],
             temperature=SEARCHED or [],
             benchmark=ASKED or [],
         output:
@@ -224,6 +272,7 @@ for NAME, STAGE in SMALL.rl.items():
             settings=settings(STAGE, exclude={"start", "drop_easy", "overlap"}),
             code=code("small_rl.train_rl"),
             consensus=f"--consensus {SETS}" if SETS else "",
+            teacher=f"--teacher {RESCUER}" if RESCUER else "",
             temperature=f"--temperature {SEARCHED}" if SEARCHED else "",
             benchmark=f"--benchmark {ASKED}" if ASKED else "",
         threads: 2
@@ -231,5 +280,5 @@ for NAME, STAGE in SMALL.rl.items():
             f"{RUN}/{NAME}/benchmark.tsv"
         shell:
             "{PY[rl]} -m small_rl.train_rl --settings {params.settings:q} --code {params.code} "
-            "--start {input.start} --data {input.data} {params.consensus} {params.temperature} {params.benchmark} "
-            "--out {output}"
+            "--start {input.start} --data {input.data} {params.consensus} {params.teacher} {params.temperature} "
+            "{params.benchmark} --out {output}"

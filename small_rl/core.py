@@ -15,7 +15,7 @@ from small_rl.steps import parse_steps
 
 
 class Settings(Protocol):
-    """What this file reads of small_rl.settings.Core."""
+    """What this file reads of small_rl.rl_settings.Core."""
 
     cap: float
     min_support: int

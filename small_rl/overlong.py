@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Settings(Protocol):
-    """What this file reads of small_rl.settings.Overlong."""
+    """What this file reads of small_rl.rl_settings.Overlong."""
 
     penalty: float
     buffer: int

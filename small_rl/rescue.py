@@ -1,7 +1,8 @@
 """Rollout rescue: a problem that no rollout of a step solved borrows a right rollout of an earlier step.
 
 V1 blog, "Rollout rescue": a correct response is kept in a sink, and when a later batch yields 0/8 for its problem, one
-failed rollout is swapped for it. The published code has no trace of it; docs/deviations.md tells what is ours.
+failed rollout is swapped for it. The published code has no trace of it; docs/deviations.md tells what is ours. With a
+teacher the sink is full when the training begins and stays as it is.
 Legend: _P group of a step's batch, _G rollout of a group, _T token.
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Kept:
-    """A right response of an earlier step. weights: step of the weights that sampled it"""
+    """A right response of an earlier step; a teacher's: of step 0. weights: step of the weights that sampled it"""
 
     step: int
     weights: int

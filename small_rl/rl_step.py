@@ -26,9 +26,10 @@ class Substitution(Protocol):
 
 
 class Settings(Protocol):
-    """What this file reads of small_rl.settings.RlTraining."""
+    """What this file reads of small_rl.rl_settings.RlTraining."""
 
     core: core.Settings | None
+    rescue: str | bool
     substitution: Substitution | None
     overlong: overlong.Settings | None
     max_response: int
@@ -151,7 +152,7 @@ def _penalty(tokens: int, settings: Settings) -> float:
 def _rescued(
     groups_P: list[list[Rollout]], step: int, settings: Settings, sink: Sink, random: Random
 ) -> list[list[Rollout]]:
-    """The groups after rescue; then the sink keeps what they solved themselves."""
+    """The groups after rescue; then the sink keeps what they solved themselves, unless it is a teacher's."""
     problem_P = [group[0].trajectory.problem for group in groups_P]
     correct_PG = [[rollout.trajectory.correct for rollout in group] for group in groups_P]
     rescued = [list(group) for group in groups_P]
@@ -160,7 +161,7 @@ def _rescued(
         rescued[group][place] = replace(
             groups_P[group][place], response=response, reward=1.0 - _penalty(len(kept.tokens_T), settings)
         )
-    for group, place in enumerate(worth_keeping(correct_PG, random)):
+    for group, place in enumerate(worth_keeping(correct_PG, random) if settings.rescue == "own" else ()):
         if place is not None:
             response = groups_P[group][place].response
             sink.keep(problem_P[group], Kept(step, response.weights, tuple(response.tokens_T)))

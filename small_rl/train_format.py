@@ -10,44 +10,16 @@ from typing import TYPE_CHECKING, Any
 from polaris import child
 from polaris.errors import UserError
 from polaris.progress import Progress
-from polaris.prompts import load_tokenizer
 from polaris.records import MESSAGES, TOKENS, read_rows, write_rows
 from polaris.stage import Stage, run_verb
 from small_rl import verl_checkpoint, verl_config
+from small_rl.answer_tokens import tokenised
 from small_rl.format_settings import FormatSft
 
 if TYPE_CHECKING:  # they run in the child; named here because the digest of this verb's code follows imports
     from small_rl import verl_chat_data, verl_cpu  # noqa: F401
 
 STEP_LINE = re.compile(r"step:(\d+) - (.*)")  # of verl's console logger: `step:3 - train/loss:0.7 - train/lr:0.001`
-
-
-def tokenised(rows: list[dict[str, Any]], model: Path, limit: int) -> list[dict[str, Any]]:
-    """Rows of TOKENS: the prompt as rollouts see it, then the answer up to its end-of-turn token.
-
-    Prompt and answer are tokenised apart, as they are when a model generates. What the generation prompt already says
-    (`<think>` of Qwen3's thinking models) belongs to the prompt and carries no loss.
-    Raises UserError for an answer that does not continue its prompt, or an example of more than `limit` tokens.
-    """
-    tokenizer = load_tokenizer(model)
-    found = []
-    for row in rows:
-        messages = row["messages"]
-        prompt = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
-        whole = tokenizer.apply_chat_template(messages, tokenize=False).rstrip("\n")
-        if messages[-1]["role"] != "assistant" or not whole.startswith(prompt):
-            raise UserError(
-                f"problem {row['problem_id']}: the answer does not continue the generation prompt {prompt[-40:]!r}; "
-                f"it begins {messages[-1]['content'][:40]!r}"
-            )
-        head, tail = (tokenizer(t, add_special_tokens=False)["input_ids"] for t in (prompt, whole[len(prompt) :]))
-        if len(head) + len(tail) > limit:
-            raise UserError(
-                f"problem {row['problem_id']}: prompt and answer have {len(head) + len(tail)} tokens, "
-                f"max_tokens is {limit}"
-            )
-        found.append({"problem_id": row["problem_id"], "input_ids": head + tail, "prompt_tokens": len(head)})
-    return found
 
 
 def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps: int, done: int) -> None:

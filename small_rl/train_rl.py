@@ -18,13 +18,15 @@ from polaris.model_context import check_context, with_context
 from polaris.nodes import on_every_node
 from polaris.progress import Progress
 from polaris.prompts import load_tokenizer, messages
-from polaris.records import ACCURACY, CONSENSUS, read_problems, read_rows, write_rows
+from polaris.records import ACCURACY, CONSENSUS, MESSAGES, SINK, read_problems, read_rows, write_rows
 from polaris.sections import Grading
 from polaris.settings import read_section
 from polaris.stage import Stage, run_verb
 from small_rl import export_gate, verl_checkpoint, verl_config
+from small_rl.answer_tokens import tokenised
 from small_rl.core import initial_sets
-from small_rl.settings import Core, RlTraining, SearchedTemperature
+from small_rl.rescue import Kept, Sink
+from small_rl.rl_settings import Core, RlTraining, SearchedTemperature
 from small_rl.verl_ray_cluster import ray_cluster
 
 if TYPE_CHECKING:  # they run in the child; named here because the digest of this verb's code follows imports
@@ -67,6 +69,24 @@ def write_start_sets(core: Core, grading: Grading, problems: dict[str, Any], con
     with GradingPool(grading.timeout, grading.workers, grading.grader) as pool:
         sets = initial_sets(rows, golds, core, pool.keys if core.key == "structure" else None)
     write_rows(out, sets.rows(), CONSENSUS)
+
+
+def write_teacher_sink(answers: Path, problems: dict[str, Any], model: Path, longest: int, out: Path) -> int:
+    """A full sink for `rescue: teacher`: of each problem the first answer with at most `longest` tokens. Their number.
+
+    Raises UserError when no problem has one.
+    """
+    rows = [row for row in read_rows(answers, MESSAGES) if row["problem_id"] in problems]
+    sink = Sink()
+    for row in reversed(tokenised(rows, model, None)):
+        if len(tokens_T := row["input_ids"][row["prompt_tokens"] :]) <= longest:
+            sink.keep(row["problem_id"], Kept(step=0, weights=0, tokens_T=tuple(tokens_T)))
+    if not len(sink):
+        raise UserError(
+            f"{answers}: {len(rows)} answers to the stage's problems, and none has at most max_response ({longest}) tokens"
+        )
+    write_rows(out, sink.rows(), SINK)
+    return len(sink)
 
 
 def check_lengths(rows: list[dict[str, Any]], model: Path, limit: int) -> None:
@@ -171,6 +191,13 @@ def train(stage: Stage) -> None:
     sets = stage.state / "start_sets.parquet" if settings.core else None
     if sets:
         write_start_sets(settings.core, settings.grading, problems, given.file("consensus.parquet"), sets)
+    sink = None
+    if settings.rescue == "teacher":
+        if "teacher" not in stage.inputs:
+            raise UserError("rescue: teacher needs --teacher, the manifest of the teacher's answers")
+        sink, answers = stage.state / "teacher_sink.parquet", stage.inputs["teacher"].file("messages.parquet")
+        helped = write_teacher_sink(answers, problems, start, settings.max_response, sink)
+        stage.say(f"the teacher's answers stand by for {helped} of {len(problems)} problems")
     data_file = prompts_file(stage.state / "prompts.parquet", problems, settings, start)
     benchmark = None
     if settings.validation:
@@ -189,7 +216,8 @@ def train(stage: Stage) -> None:
     evaluate = evaluation_due(settings, validation, done)
     if done < settings.steps or evaluate:
         with ray_folder(stage.state) as ray:
-            files = verl_config.RlFiles(start, data_file, checkpoints, metrics, accuracy, sets, benchmark, validation)
+            written = (data_file, checkpoints, metrics, accuracy)
+            files = verl_config.RlFiles(start, *written, sets, sink, benchmark, validation)
             launch(stage, settings, files, ray, evaluate)
     reached = verl_checkpoint.last_step(checkpoints)
     folder = verl_checkpoint.step_folder(checkpoints, reached)
@@ -220,7 +248,7 @@ def write_prompts(path: Path, rows: list[dict[str, Any]]) -> None:
 def print_overrides() -> None:
     """`--print-overrides --settings S`: what verl would be told, with stand-ins for the files."""
     settings = at_temperature(read_section(RlTraining, sys.argv[sys.argv.index("--settings") + 1]), None)
-    names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "ACCURACY", "CONSENSUS", "BENCHMARK", "VALIDATION"]
+    names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "ACCURACY", "CONSENSUS", "SINK", "BENCHMARK", "VALIDATION"]
     print("\n".join(verl_config.rl_overrides(settings, verl_config.RlFiles(*map(Path, names)), on_cpu())))
 
 
@@ -228,7 +256,7 @@ def main() -> None:
     if "--print-overrides" in sys.argv:
         print_overrides()
         return
-    inputs, optional = ("start", "data"), ("consensus", "temperature", "benchmark")
+    inputs, optional = ("start", "data"), ("consensus", "teacher", "temperature", "benchmark")
     with Stage.from_command_line("small_rl.train_rl", RlTraining, inputs=inputs, optional=optional) as stage:
         train(stage)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from small_rl.format_settings import FormatSft
-from small_rl.settings import Overlong, RlTraining
+from small_rl.rl_settings import Overlong, RlTraining
 
 GIB = 2**30
 
@@ -47,7 +47,7 @@ class RlFiles:
     """Where an RL stage reads and writes.
 
     model: Hugging Face folder; data: verl's parquet; checkpoints, metrics, accuracy: written and resumed;
-    consensus: consensus.parquet to start from, for reward: core; benchmark: verl's parquet, for validate; validation: its
+    consensus: consensus.parquet to start from, for reward: core; sink: of a teacher, for rescue: teacher; benchmark: verl's parquet, for validate; validation: its
     log, written and resumed as metrics
     """
 
@@ -57,6 +57,7 @@ class RlFiles:
     metrics: Path
     accuracy: Path
     consensus: Path | None = None
+    sink: Path | None = None
     benchmark: Path | None = None
     validation: Path | None = None
 
@@ -212,7 +213,7 @@ def _trainer(settings: RlTraining, files: RlFiles, cpu: bool) -> dict[str, Any]:
 def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     """What our trainer and rollouts read; verl does not look at it, and needs no reward workers."""
     values = {"reward.num_workers": 0, "+polaris.metrics": files.metrics, "+polaris.accuracy": files.accuracy}
-    values |= {"+polaris.rescue": settings.rescue, "+polaris.consensus": files.consensus}
+    values |= {"+polaris.rescue": settings.rescue, "+polaris.consensus": files.consensus, "+polaris.sink": files.sink}
     values["+polaris.max_response"] = settings.max_response
     values["+polaris.masked_from"] = settings.max_response if settings.truncation == "mask" else None
     values["+polaris.validation"] = files.validation

@@ -45,7 +45,8 @@ class PolarisTrainer(PPOTrainerSync):
 
     def _first_memory(self) -> Memory:
         """What a training from scratch begins with."""
-        sink = Sink() if self.settings.rescue else None
+        given = read_rows(Path(self.settings.sink), SINK) if self.settings.sink else []
+        sink = Sink.from_rows(given) if self.settings.rescue else None
         if self.settings.core is None:
             return Memory(sink=sink)
         sets = self._read_sets(Path(self.settings.consensus))

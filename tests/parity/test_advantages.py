@@ -12,7 +12,7 @@ import pytest
 from small_rl.core import ConsensusSets
 from small_rl.rescue import Kept, Sink
 from small_rl.rl_step import Memory, Response, Rollout, finished
-from small_rl.settings import Core, Substitution
+from small_rl.rl_settings import Core, Substitution
 from small_rl.step_metrics import Trajectory
 
 pytest.importorskip("verl")
@@ -31,6 +31,7 @@ class Settings:
     core = Core(**LITERAL)
     substitution = Substitution(min_informative=0.25)
     overlong = None
+    rescue = "own"
 
 
 def group(problem: str, correct: str, steps: tuple[str, ...]) -> list[Rollout]:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from polaris import child, manifest
 from polaris.records import ACCURACY, CONSENSUS, SINK, read_problems, read_rows
 from small_rl import train_rl, verl_checkpoint, verl_config
-from small_rl.settings import RlTraining
+from small_rl.rl_settings import RlTraining
 from small_rl.verl_ray_cluster import ray_cluster
 
 from .conftest import KILLED_STAGE

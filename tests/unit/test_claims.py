@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from polaris import claims
-from polaris.claims import FILTER, HALF, MERGE, PROCESS_REWARD, TRAINING, TRANSFER, Claim, RlStage
+from polaris.claims import FILTER, HALF, MERGE, PROCESS_REWARD, RESCUE, TRAINING, TRANSFER, Claim, RlStage
 from polaris.markdown import markdown
 from tests.unit.report_run import Run
 from tests.unit.test_report import Page, make
@@ -20,6 +20,7 @@ def stage(name: str, start: str, overlap: dict | None = None, problems: str = "p
     given = {
         "reward": "outcome",
         "core": None,
+        "rescue": False,
         "steps": 24,
         "seed": 1,
         "validate": None,
@@ -60,6 +61,9 @@ def control(of: RlStage, method: str, *others: RlStage) -> str | None:
         (FILTERED, HALF, [stage("high", "core", HIGH.overlap | {"within": "accuracy"}, steps=20, **CORE)], None),
         (HIGH, HALF, [FILTERED], None),  # the other half is a control itself
         (HIGH, FILTER, [ALL], None),
+        (stage("rescued", "sft", rescue="teacher"), RESCUE, [WITH_CORE, GRPO], "grpo"),
+        (stage("rescued", "sft", rescue="own"), RESCUE, [stage("taught", "sft", rescue="teacher")], None),
+        (GRPO, RESCUE, [stage("rescued", "sft", rescue="own")], None),
     ],
 )  # fmt: skip
 def test_a_control_is_the_same_training_without_the_method(of, method, others, found):
@@ -132,7 +136,7 @@ def test_the_report_finds_the_controls_in_the_manifests(tmp_path: Path):
     run = Run(tmp_path / "run")
     run.model("sft", "a")
     run.table("rl_data", "problems")
-    given = {"steps": 24, "seed": 1, "validate": None, "limit": 1.0, "save_every": 5}
+    given = {"steps": 24, "seed": 1, "rescue": False, "validate": None, "limit": 1.0, "save_every": 5}
     run.rl("grpo", "sft", "rl_data", reward="outcome", core=None, **given)
     run.rl("core", "sft", "rl_data", **CORE, **given)
     run.table("rollouts", "responses", k=16)

@@ -15,7 +15,7 @@ from small_rl.core import (
     scored_steps,
     without_answer,
 )
-from small_rl.settings import Core
+from small_rl.rl_settings import Core
 
 
 def settings(**changes) -> Core:

@@ -13,7 +13,8 @@ LAPTOP = ROOT / "configs/laptop.yaml"
 FULL = [[ROOT / f"configs/{name}.yaml"] for name in ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b")]
 STUDY = [LAPTOP, ROOT / "configs/laptop_study.yaml"]
 TWO_NODES = [LAPTOP, ROOT / "configs/laptop_two_nodes.yaml"]
-RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, TWO_NODES, *FULL]
+SPARSE = [ROOT / "configs/laptop_sparse.yaml"]
+RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, SPARSE, TWO_NODES, *FULL]
 # Overlays of the laptop recipe that leave parts out. A mapping of an overlay cannot drop keys of the one below it.
 NO_GENERALIST = {"large_sft": None, "merge": None, "small_rl": {"specialist": None}, "inputs": {"base_large": None}}
 NO_FORMAT = {"small_rl": {"format_data": None, "format_sft": None, "difficulty_model": "base_small"}}
@@ -91,17 +92,22 @@ def test_every_recipe_file_is_covered():
 
 
 @pytest.mark.parametrize(
-    ("arm", "control", "differs"),
+    ("files", "arm", "control", "differs"),
     [
-        ("core", "grpo", {"reward", "core"}),
-        ("core_filtered", "core_unfiltered", {"overlap"}),
-        ("core_filtered", "core_high", {"overlap.keep"}),
-        ("core_guarded", "core", {"core.guard"}),
-        ("core_unfiltered", "grpo_grpo", {"start", "reward", "core"}),
+        (STUDY, "core", "grpo", {"reward", "core"}),
+        (STUDY, "core_filtered", "core_unfiltered", {"overlap"}),
+        (STUDY, "core_filtered", "core_high", {"overlap.keep"}),
+        (STUDY, "core_guarded", "core", {"core.guard"}),
+        (STUDY, "core_unfiltered", "grpo_grpo", {"start", "reward", "core"}),
+        (SPARSE, "core", "grpo", {"reward", "core"}),
+        (SPARSE, "core_teacher", "core", {"core.consensus", "core.update"}),
+        (SPARSE, "core_placebo", "core_teacher", {"core.consensus"}),
+        (SPARSE, "rescued", "grpo", {"rescue"}),
+        (SPARSE, "core_filtered", "core_high", {"overlap.keep"}),
     ],
 )
-def test_a_control_differs_in_what_it_controls_and_in_nothing_else(arm, control, differs):
-    stages = recipe.load(STUDY).small_rl.rl
+def test_a_control_differs_in_what_it_controls_and_in_nothing_else(files, arm, control, differs):
+    stages = recipe.load(files).small_rl.rl
     a, b = (stages[name].model_dump() for name in (arm, control))
     found = set()
     for key in a:
@@ -135,6 +141,15 @@ def test_consensus_sets_of_a_teacher(tmp_path):
         UserError, match="rl.taught.core.consensus: school has no consensus sets; possible: rl_data teacher"
     ):
         overlaid(tmp_path, arms.replace("consensus: teacher,", "consensus: school,"))
+
+
+def test_who_learns_from_a_teachers_answers(tmp_path):
+    sparse = recipe.load(SPARSE)
+    assert sparse.specialists[-1] == "teacher_sft" and sparse.small_rl.teacher_answers
+    assert not recipe.load([LAPTOP]).small_rl.teacher_answers
+    assert overlaid(tmp_path, "small_rl: {rl: {grpo: {rescue: teacher}}}").small_rl.teacher_answers
+    with pytest.raises(UserError, match="rl.grpo.rescue: .*False, 'own' or 'teacher'"):
+        overlaid(tmp_path, "small_rl: {rl: {grpo: {rescue: true}}}")
 
 
 def overlaid(tmp_path: Path, overlay: str) -> recipe.Recipe:

@@ -19,9 +19,9 @@ LIMIT = 4  # tokens of a response
 CORE = SimpleNamespace(cap=0.5, min_support=1, update="online", denominator="current", guard="none")
 
 
-def settings(core=None, min_informative=None, overlong=None):
+def settings(core=None, min_informative=None, overlong=None, rescue="own"):
     substitution = None if min_informative is None else SimpleNamespace(min_informative=min_informative)
-    return SimpleNamespace(core=core, substitution=substitution, overlong=overlong, max_response=LIMIT)
+    return SimpleNamespace(core=core, substitution=substitution, overlong=overlong, rescue=rescue, max_response=LIMIT)
 
 
 def group(problem: str, outcomes: str, steps: str = "") -> list[Rollout]:
@@ -74,6 +74,16 @@ def test_the_sink_keeps_what_this_step_solved_and_uses_it_only_later():
     assert memory.sink.rows() == [{"problem_id": "p", "step": 4, "weights": 3, "tokens": [11, 21]}]
     _, numbers = finished([group("p", "00")], 5, settings(), memory, Random(0))
     assert numbers["rescued"] == 1.0 and memory.sink.rows()[0]["step"] == 4  # what was rescued is not kept again
+
+
+def test_a_teachers_sink_helps_from_the_first_step_on_and_stays_as_it_is():
+    memory = Memory(sink=sink_with("p", 0))
+    before = memory.sink.rows()
+    taught = settings(rescue="teacher")
+    groups, numbers = finished([group("p", "00"), group("q", "01")], 1, taught, memory, Random(0))
+    assert numbers["rescued"] == 0.5 and sorted(rewards(groups)[0]) == [0.0, 1.0]
+    finished([group("p", "11")], 2, taught, memory, Random(0))
+    assert memory.sink.rows() == before
 
 
 def test_rescue_feeds_neither_the_sets_nor_the_accuracy():

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from configs import recipe
 from configs import study as command
 from polaris import manifest, study, study_page
 from polaris.errors import UserError
 from polaris.records import RESPONSES, write_rows
 from polaris.stage import Stage
-from polaris.study import Claim
+from polaris.study_designs import DESIGNS, LAPTOP, OWN, SPARSE, SPECIALIST, Claim
 from tests.unit.report_run import Nothing, Run
 
-ROOT = Path(__file__).resolve().parents[2]
 K = 8
 SWEEP = {"0.00": "distilled", "0.50": "alpha=0.50", "1.00": "base_large"}
 
@@ -28,7 +28,7 @@ def record(replicate: int, **right: int | list[int]) -> dict:
         "seconds": 60,
         "missing": [],
         "benchmarks": {name: {"problems": 8, "k": K, "ids": "", "selects": apart} for name, apart in names.items()},
-        "alphas": {study.SPECIALIST: SWEEP, study.OWN: {}},
+        "alphas": {SPECIALIST: SWEEP, OWN: {}},
         "models": {
             model: {
                 "accuracy": {name: sum(right_P) / 8 / K for name in names},
@@ -79,13 +79,13 @@ def test_a_replicate_without_the_control_is_left_out_and_named():
 
 
 def test_alpha_is_chosen_on_the_split_and_only_from_a_whole_sweep():
-    assert study.chosen(record(0, distilled=4, base_large=3), study.SPECIALIST) is None
+    assert study.chosen(record(0, distilled=4, base_large=3), SPECIALIST) is None
     whole = record(0, **{"distilled": 4, "base_large": 3, "alpha=0.50": 4})
-    assert study.chosen(whole, study.SPECIALIST) == "distilled"
+    assert study.chosen(whole, SPECIALIST) == "distilled"
     whole["models"]["alpha=0.50"]["accuracy"]["apart"] = 0.9
     whole["models"]["base_large"]["accuracy"]["chain"] = 1.0  # no reported benchmark counts
-    assert study.chosen(whole, study.SPECIALIST) == "alpha=0.50"
-    assert study.chosen(whole, study.OWN) is None
+    assert study.chosen(whole, SPECIALIST) == "alpha=0.50"
+    assert study.chosen(whole, OWN) is None
 
 
 def test_counts_are_the_paired_difference():
@@ -103,7 +103,7 @@ def test_entropy_needs_a_start_and_an_end():
 def test_the_page_says_what_is_missing():
     records = [record(0, core=6, grpo=4), record(1, core=6, grpo=5)]
     records[1]["missing"] = ["core_guarded"]
-    for text in (study_page.markdown(records, [2]), study_page.page(records, [2])):
+    for text in (study_page.markdown(LAPTOP, records, [2]), study_page.page(LAPTOP, records, [2])):
         assert "Replicate 2 was not run. Replicate 1 lacks core_guarded." in text
         assert "none: core_guarded not run" in text
         assert "no conclusion about their entropy" in text
@@ -145,8 +145,7 @@ def test_underlined_results_of_right_and_wrong_responses(run: Run):
 
 
 def test_the_command(run: Run, capsys: pytest.CaptureFixture[str]):
-    config = ["--configfile", str(ROOT / "configs/laptop.yaml"), "--to", "study"]
-    command.main(["1", "2", *config])
+    command.main(["1", "2", "--to", "study"])
     found = json.loads(Path("study/laptop_1.json").read_text())
     assert found["models"]["core"] == {"accuracy": {"chain": 0.5}, "correct": {"chain": [2, 0]}}
     assert found["benchmarks"]["chain"]["k"] == 2 and found["replicate"] == 1
@@ -158,10 +157,35 @@ def test_the_command(run: Run, capsys: pytest.CaptureFixture[str]):
     other = found | {"replicate": 2, "benchmarks": {"chain": found["benchmarks"]["chain"] | {"ids": "others"}}}
     Path("study/laptop_2.json").write_text(json.dumps(other))
     with pytest.raises(UserError, match="they are no replicates"):
-        command.main(["1", "2", *config])
+        command.main(["1", "2", "--to", "study"])
 
 
 def test_nothing_to_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="run `make study`"):
-        command.main(["0", "--configfile", str(ROOT / "configs/laptop.yaml")])
+        command.main(["0"])
+
+
+@pytest.mark.parametrize("of", DESIGNS, ids=lambda of: of.records)
+def test_every_claim_is_about_models_of_its_recipe(of):
+    made = recipe.load([command.HERE / name for name in command.CONFIGS[of]])
+    known = {*made.checkpoints, SPECIALIST, OWN} if of.generalist else set(made.checkpoints)
+    claims = [*of.specialist, *of.generalist]
+    assert {name for one in claims for name in (one.a, one.control)} | {*of.halves, *of.underlined} <= known
+    assert of.family in made.inputs.benchmarks
+
+
+def test_the_page_of_sparse_rewards_has_no_generalist():
+    records = [
+        record(n, core=6, grpo=4) | {"benchmarks": {"digits": {"problems": 8, "k": K, "selects": False}}}
+        for n in (0, 1)
+    ]
+    for one in records:
+        for model in one["models"].values():
+            model |= {key: {"digits": model[key]["chain"]} for key in ("accuracy", "correct")}
+    text = study_page.markdown(SPARSE, records, [])
+    assert (
+        "| CORE with sets of its own? | core − grpo | +25.0 | +25.0 |" in text
+        and "none: core_placebo, core_teacher not run" in text
+    )
+    assert "Generalist" not in text and "## Alpha" not in text

@@ -8,12 +8,13 @@ import pytest
 import yaml
 
 from polaris.errors import UserError
-from polaris.records import CONSENSUS, read_rows, write_rows
+from polaris.records import CONSENSUS, MESSAGES, SINK, read_rows, write_rows
 from polaris.sections import Grading
 from polaris.stage import Stage
 from polaris.tiny_tokenizer import build_tokenizer
-from small_rl import train_format, train_rl
-from small_rl.settings import Core, RlTraining
+from small_rl import train_rl
+from small_rl.answer_tokens import tokenised
+from small_rl.rl_settings import Core, RlTraining
 from small_rl.step_metrics import Trajectory, step_metrics
 from tests.unit import tables
 
@@ -38,7 +39,7 @@ def example(answer="<think>\n\\underline{b=6*4=4}\n</think>\n\n\\boxed{4}", role
 
 def test_loss_on_the_answer_and_its_end(model):
     tokenizer = build_tokenizer()
-    row = train_format.tokenised([example()], model, limit=200)[0]
+    row = tokenised([example()], model, limit=200)[0]
     prompt, answer = row["input_ids"][: row["prompt_tokens"]], row["input_ids"][row["prompt_tokens"] :]
     assert tokenizer.decode(prompt) == "<|im_start|>user\nFind (b).<|im_end|>\n<|im_start|>assistant\n<think>\n"
     assert tokenizer.decode(answer) == "\\underline{b=6*4=4}\n</think>\n\n\\boxed{4}<|im_end|>"
@@ -46,11 +47,11 @@ def test_loss_on_the_answer_and_its_end(model):
 
 def test_examples_that_do_not_fit_are_named(model):
     with pytest.raises(UserError, match="p1: prompt and answer have .* max_tokens is 20"):
-        train_format.tokenised([example()], model, limit=20)
+        tokenised([example()], model, limit=20)
     with pytest.raises(UserError, match="p1: the answer does not continue"):
-        train_format.tokenised([example(answer="4")], model, limit=200)
+        tokenised([example(answer="4")], model, limit=200)
     with pytest.raises(UserError, match="p1: the answer does not continue"):
-        train_format.tokenised([example(role="user")], model, limit=200)
+        tokenised([example(role="user")], model, limit=200)
 
 
 def test_verl_prompts():
@@ -74,6 +75,20 @@ def test_fewer_problems_than_a_step_needs_are_refused(count):
     with pytest.raises(UserError, match=rf"data.parquet: {count} problems are fewer than prompts_per_step \(2\)"):
         train_rl.check(settings, dict.fromkeys(names[:count], PROBLEM), Path("data.parquet"))
     train_rl.check(settings, dict.fromkeys(names, PROBLEM), Path("data.parquet"))
+
+
+def test_a_teachers_sink(tmp_path, model):
+    """The first answer that fits, as the tokens that a rollout would have; of the stage's own problems."""
+    tokenizer, answers, out = build_tokenizer(), tmp_path / "messages.parquet", tmp_path / "sink.parquet"
+    long = example("<think>\n" + "\\underline{b=6*4=4}" * 9 + "\n</think>\n\n\\boxed{4}")
+    short, later = example(), example("<think>\n</think>\n\n\\boxed{4}")
+    write_rows(answers, [long, short, later, short | {"problem_id": "elsewhere"}], MESSAGES)
+    assert train_rl.write_teacher_sink(answers, {"p1": PROBLEM, "p2": PROBLEM}, model, 40, out) == 1
+    (row,) = read_rows(out, SINK)
+    assert (row["problem_id"], row["step"], row["weights"]) == ("p1", 0, 0)
+    assert tokenizer.decode(row["tokens"]) == "\\underline{b=6*4=4}\n</think>\n\n\\boxed{4}<|im_end|>"
+    with pytest.raises(UserError, match=r"4 answers .* none has at most max_response \(3\) tokens"):
+        train_rl.write_teacher_sink(answers, {"p1": PROBLEM, "elsewhere": PROBLEM}, model, 3, out)
 
 
 def test_start_sets(tmp_path):

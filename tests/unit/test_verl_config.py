@@ -12,13 +12,14 @@ from configs import recipe
 from polaris.settings import validated
 from small_rl import verl_config
 from small_rl.format_settings import FormatSft
-from small_rl.settings import Overlong, RlStage, RlTraining, Substitution, Validation
+from small_rl.rl_settings import Overlong, RlTraining, Substitution, Validation
+from small_rl.settings import RlStage
 
 hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILES = verl_config.RlFiles(
-    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "c", "b", "v"))
+    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "c", "s", "b", "v"))
 )
 
 
@@ -120,10 +121,11 @@ def test_laptop_rl():
 
 
 def test_rescue_and_substitution():
-    changes = {"rescue": True, "substitution": Substitution(min_informative=0.334)}
+    changes = {"rescue": "teacher", "substitution": Substitution(min_informative=0.334)}
     settings = rl_stage("laptop", "grpo").model_copy(update=changes)
     config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES, cpu=True)).polaris
-    assert config.rescue and config.substitution.min_informative == 0.334 and config.core is None
+    assert (config.rescue, config.sink) == ("teacher", "/a folder/s")
+    assert config.substitution.min_informative == 0.334 and config.core is None
     assert config.accuracy == "/a folder/a" and config.grading.format == settings.grading.format
 
 

@@ -1,0 +1,36 @@
+"""Given answers as token ids: what a model would have generated if it had answered so."""
+
+from pathlib import Path
+from typing import Any
+
+from polaris.errors import UserError
+from polaris.prompts import load_tokenizer
+
+
+def tokenised(rows: list[dict[str, Any]], model: Path, limit: int | None) -> list[dict[str, Any]]:
+    """Rows of TOKENS: the prompt as rollouts see it, then the answer up to its end-of-turn token.
+
+    Prompt and answer are tokenised apart, as they are when a model generates. What the generation prompt already says
+    (`<think>` of Qwen3's thinking models) belongs to the prompt and carries no loss.
+    rows: of MESSAGES. Raises UserError for an answer that does not continue its prompt, or an example of more than `limit`
+    tokens (None: of any length).
+    """
+    tokenizer = load_tokenizer(model)
+    found = []
+    for row in rows:
+        messages = row["messages"]
+        prompt = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+        whole = tokenizer.apply_chat_template(messages, tokenize=False).rstrip("\n")
+        if messages[-1]["role"] != "assistant" or not whole.startswith(prompt):
+            raise UserError(
+                f"problem {row['problem_id']}: the answer does not continue the generation prompt {prompt[-40:]!r}; "
+                f"it begins {messages[-1]['content'][:40]!r}"
+            )
+        head, tail = (tokenizer(t, add_special_tokens=False)["input_ids"] for t in (prompt, whole[len(prompt) :]))
+        if limit is not None and len(head) + len(tail) > limit:
+            raise UserError(
+                f"problem {row['problem_id']}: prompt and answer have {len(head) + len(tail)} tokens, "
+                f"max_tokens is {limit}"
+            )
+        found.append({"problem_id": row["problem_id"], "input_ids": head + tail, "prompt_tokens": len(head)})
+    return found
