@@ -115,13 +115,15 @@ class Planner:
         problems = sum(self._count(source) for source in recipe.inputs.benchmarks.values()) / len(
             recipe.inputs.benchmarks
         )
-        small_models = len(recipe.specialists)
-        large_models = len(recipe.checkpoints) - small_models
-        sizes = [(self.small, small_models, "small"), (self.large, large_models, "large")]
-        for shape, models, label in sizes if self.large else sizes[:1]:
-            name, like = f"responses ({label})", f"responses/base_{label}"
-            one = self._generate(name, "responses", shape, recipe.evaluate.generate, problems, like)
-            yield _jobs(one, models)
+        ways = {"": (recipe.evaluate.generate, list(recipe.checkpoints))}
+        ways |= {f"@{name}": (entry.generate, entry.models) for name, entry in recipe.evaluate.also.items()}
+        for way, (asked, models) in ways.items():
+            small = [name for name in models if name in recipe.specialists]
+            large = [name for name in models if name not in small]
+            for shape, mine, label in ((self.small, small, "small"), (self.large, large, "large")):
+                if mine:
+                    name, like = f"responses ({label}{way})", f"responses/{mine[0]}{way}"
+                    yield _jobs(self._generate(name, "responses", shape, asked, problems, like), len(mine))
 
     def _searches(self) -> Iterator[Planned]:
         """Responses at every temperature of each search."""

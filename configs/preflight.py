@@ -234,7 +234,7 @@ def findings(of: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
     per_node = [
         stage.ranks for stage in (of.small_rl.format_sft, of.small_rl.teacher_sft, *of.small_rl.rl.values()) if stage
     ]
-    generating = [of.small_rl.difficulty, of.evaluate.generate]
+    generating = [of.small_rl.difficulty, of.evaluate.generate, *of.evaluate.also.values()]
     if of.large_sft:
         per_node.append(of.large_sft.sft.layout.processes)
         generating.append(of.large_sft.traces)

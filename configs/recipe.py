@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from configs.recipe_files import holder, like_others, merged, of_replicate, read_file
+from configs.recipe_files import holder, like_others, merged, of_replicate, read_file, with_further
 from large_sft.settings import LargeSft
 from merge.alpha import spelled
 from merge.settings import Merge
 from polaris.errors import UserError
-from polaris.sections import UNPINNED, Clean, Evaluate, HubModel, HubProblems, Inputs, Report
+from polaris.sections import UNPINNED, Clean, Evaluate, Generate, HubModel, HubProblems, Inputs, Report
 from polaris.settings import Section, describe
 from small_rl.settings import SmallRl
 
@@ -108,12 +108,26 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _passes_are_sampled(self) -> "Recipe":
-        samples = self.evaluate.generate.k
-        for k in self.report.pass_k:
-            if few := [name for name in samples if samples[name] < k]:
+        asked = {"generate": self.evaluate.generate} | {f"also.{name}": one for name, one in self.evaluate.also.items()}
+        for where, samples in ((where, one.k) for where, one in asked.items()):
+            for k in self.report.pass_k:
+                if few := [name for name in samples if samples[name] < k]:
+                    raise ValueError(
+                        f"report.pass_k: pass@{k} needs as many samples; evaluate.{where}.k.{few[0]} is {samples[few[0]]}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _further_evaluations_are_others(self) -> "Recipe":
+        for name, entry in self.evaluate.also.items():
+            _same_keys(f"evaluate.also.{name}.k", entry.k, self.inputs.benchmarks)
+            if unknown := [model for model in entry.models if model not in self.checkpoints]:
+                possible = " ".join(self.checkpoints)
                 raise ValueError(
-                    f"report.pass_k: pass@{k} needs as many samples; evaluate.generate.k.{few[0]} is {samples[few[0]]}"
+                    f"evaluate.also.{name}.models: {unknown[0]} is no evaluated model; possible: {possible}"
                 )
+            if not entry.told(self.evaluate.generate):
+                raise ValueError(f"evaluate.also.{name}: it asks in no other way than evaluate.generate")
         return self
 
     @model_validator(mode="after")
@@ -149,6 +163,17 @@ class Recipe(Section):
         merged = [spelled(alpha) for alpha in self.merge.alphas if 0 < alpha < 1] if self.merge else []
         folders = {f"alpha={alpha}{arm}": f"merged{arm}/alpha={alpha}" for arm in self.arms for alpha in merged}
         return {name: name for name in single} | folders
+
+    @property
+    def evaluations(self) -> dict[str, tuple[str, Generate]]:
+        """What is evaluated -> the checkpoint, and how it is asked: each as the others, some once more as <checkpoint>@<entry>."""
+        once = {name: (name, self.evaluate.generate) for name in self.checkpoints}
+        again = {
+            f"{model}@{entry}": (model, asked.generate)
+            for entry, asked in self.evaluate.also.items()
+            for model in asked.models
+        }
+        return once | again
 
     @property
     def arms(self) -> dict[str, str]:
@@ -222,7 +247,7 @@ def load(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Re
     for content in [*read.values(), extra or {}]:
         values = merged(values, content)
     try:
-        return Recipe.model_validate(of_replicate(like_others(values, read)))
+        return Recipe.model_validate(of_replicate(with_further(like_others(values, read))))
     except ValidationError as error:
         lines = []
         for line in describe(error, "\0").splitlines():

@@ -1,4 +1,4 @@
-"""A recipe's files as plain values, before any value is checked: overlays, stages that are like others, other seeds."""
+"""A recipe's files as plain values, before any value is checked: overlays, what is like another thing, other seeds."""
 
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,17 @@ def like_others(values: dict[str, Any], files: dict[str, dict[str, Any]]) -> dic
         return whole[name]
 
     return values | {"small_rl": section | {"rl": {name: resolve(name, ()) for name in stages}}}
+
+
+def with_further(values: dict[str, Any]) -> dict[str, Any]:
+    """A copy in which every entry of `evaluate.also` has the settings of `evaluate.generate`, and over them its own."""
+    evaluate = values.get("evaluate")
+    parts = [evaluate.get(key) for key in ("generate", "also")] if isinstance(evaluate, dict) else []
+    if not parts or not all(isinstance(part, dict) for part in parts):
+        return values
+    usual, also = parts
+    whole = {name: merged(usual, own) if isinstance(own, dict) else own for name, own in also.items()}
+    return values | {"evaluate": evaluate | {"also": whole}}
 
 
 def of_replicate(values: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ def markdown(found: dict[str, Any]) -> str:
         "Paired by question. p: permutation test, alone and corrected (Holm) for its family on the benchmark. Seen from: the "
         + f"smallest true difference that is shown in {100 * results.POWER:g} % of evaluations. Shown: the interval excludes 0 "
         + "and the corrected p is small enough.",
+        *_again(found["settings"]["also"]),
         *_choice(found["choice"]),
         *_published(found),
         "## Responses",
@@ -115,6 +116,13 @@ def _choice(choice: dict[str, Any]) -> list[str]:
         return []
     apart = " and ".join(choice["select_on"])
     return [f"Alpha {choice['selected'] or choice['best']} was chosen on {apart} (highest there: {choice['best']})."]
+
+
+def _again(also: dict[str, Any]) -> list[str]:
+    if not also:
+        return []
+    told = "; ".join(f"{name}: {again['told']}" for name, again in also.items())
+    return [f"*{results.AGAIN}*: the same models, asked otherwise. {told}."]
 
 
 def _published(found: dict[str, Any]) -> list[str]:

@@ -109,13 +109,16 @@ def alpha_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def budget_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """Accuracy against a token budget: the ends of the ladder, then the generalists and the chosen merge."""
+    """Accuracy against a token budget: the ends of the ladder, the generalists and the chosen merge, a model asked otherwise."""
     settings, merge = found["settings"], found["choice"]["model"]
     ladder = list(dict.fromkeys([settings["ladder"][0], settings["ladder"][-1]]))
     generalists = list(dict.fromkeys([*settings["generalists"], *([merge] if merge else [])]))
+    groups = {"specialist": ladder, "generalist": generalists}
+    for name, again in settings.get("also", {}).items():
+        groups.setdefault(again["of"], [again["of"]]).append(name)
     drawn = []
     for benchmark in found["headline"]:
-        for kind, names in (("specialist", ladder), ("generalist", generalists)):
+        for kind, names in groups.items():
             if names:
                 title, lines = f"{benchmark}: {kind}", _curves(found, benchmark, names)
                 span = (0.0, max(high for line in lines for high in line.high))

@@ -44,12 +44,15 @@ def collect(
     """Everything that results.json holds. Raises UserError for missing models, benchmarks, problems or samples."""
     own = settings.self_distillation
     controls = [own.distilled, *own.alphas.values()] if own else []
-    wanted = list(dict.fromkeys([*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls]))
+    wanted = list(
+        dict.fromkeys([*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls, *settings.also])
+    )
     tables = {one.stage: read_verdicts(one) for one in scores}
     verdicts.check_tables(tables, wanted)
     run = run.resolve()
     trained = {row["name"]: row for row in lineage.checkpoint_rows(checkpoints, run)}
-    if missing := [name for name in wanted if name not in trained]:
+    models = {settings.also[name].of if name in settings.also else name for name in wanted}
+    if missing := sorted(models - trained.keys()):
         raise UserError(f"--checkpoints: there is none of {', '.join(missing)}, which the report's settings name")
     if apart := [name for name in settings.select_on if name not in tables[wanted[0]]]:
         raise UserError(f"--scores: there are none on {apart[0]}, on which alpha is selected (merge.select_on)")
@@ -60,6 +63,7 @@ def collect(
     start = {name: row["start"] for name, row in trained.items()}
     pairs = results.compared(settings.ladder, settings.generalists, settings.alphas, start)
     pairs += results.own_compared(settings.generalists, settings.alphas, own)
+    pairs += [(results.AGAIN, name, again.of) for name, again in settings.also.items()]
     choice = results.choice(numbers, settings.alphas, settings.select_on, settings.selected)
     stages = lineage.with_ancestors([*checkpoints, *data, *scores])
     timings = lineage.timing_rows(stages, run)

@@ -20,6 +20,7 @@ POWER = 0.8  # with which `detectable` differences are seen
 ENDINGS = {"truncated": "cut_PG", "no_answer": "silent_PG", "undecided": "undecided_PG", "tokens": "tokens_PG"}
 # Which comparisons are looked at together, so that p-values are corrected for all of them.
 LADDER, GENERALISTS, SWEEP, OWN, CLAIMS = "ladder", "generalists", "sweep", "self-distillation", "claims"
+AGAIN = "asked otherwise"
 
 
 class Numbers:

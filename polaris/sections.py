@@ -1,5 +1,6 @@
 """The recipe's shared sections: inputs, generation, evaluation and the report."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -162,10 +163,43 @@ class Clean(Section):
 
 
 # --- evaluation and report --------------------------------------------------------------------------------------
+class FurtherEvaluation(Generate):
+    """Some checkpoints asked once more in another way; what an entry does not name is as in `evaluate.generate`."""
+
+    models: Annotated[list[str], Field(min_length=1, description="evaluated models")]
+
+    @property
+    def generate(self) -> Generate:
+        return Generate(**self.model_dump(exclude={"models"}))
+
+    def told(self, usual: Generate) -> str:
+        """What it changes of `usual`, in words; empty where that is nothing."""
+        return "; ".join(_changes(self.generate.model_dump(mode="json"), usual.model_dump(mode="json")))
+
+
+def _changes(new: dict[str, Any], old: dict[str, Any], within: str = "") -> Iterator[str]:
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            yield from _changes(value, before, f"{within}{key}.")
+        elif value != before:
+            yield f"{within}{key} {_word(value)} instead of {_word(before)}"
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {part}" for key, part in value.items())
+    return "none" if value is None else str(value)
+
+
 class Evaluate(Section):
     """Every checkpoint on every benchmark."""
 
     generate: Annotated[Generate, Field(description="k: benchmark -> samples per problem")]
+    also: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], FurtherEvaluation],
+        Field(description="entry -> models that are evaluated once more, as <model>@<entry>"),
+    ]
     grading: Grading
 
 
@@ -231,6 +265,13 @@ class Plan(Section):
     stages: dict[str, PlannedStage]
 
 
+class Again(Section):
+    """A model's further evaluation."""
+
+    of: Annotated[str, Field(description="the model")]
+    told: Annotated[str, Field(description="how it was asked, unlike the others")]
+
+
 class ReportPage(Report):
     """What the report's rule adds for the verb: which models were evaluated, and how they hang together."""
 
@@ -243,6 +284,7 @@ class ReportPage(Report):
         list[str], Field(description="benchmarks on which alpha is chosen; all others are headline sets")
     ]
     selected: Annotated[str | None, Field(description="alpha that the recipe selects, as spelled in paths")]
+    also: Annotated[dict[str, Again], Field(description="<model>@<entry> -> which model, and how it was asked")]
     self_distillation: Annotated[SelfDistillation | None, Field(description="the control; null: there is none")]
     published_values: Published | None
     planned: Annotated[Plan | None, Field(description="null: nothing was planned")]

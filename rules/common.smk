@@ -52,5 +52,5 @@ def code(module: str) -> str:
 wildcard_constraints:
     set="[A-Za-z0-9_-]+",
     benchmark="[A-Za-z0-9_-]+",
-    model="[A-Za-z0-9_=.-]+",
+    model="[A-Za-z0-9_=.@-]+",
     alpha=r"0\.\d+",

@@ -1,4 +1,4 @@
-"""Every checkpoint on every benchmark: one engine start per model, then grading."""
+"""Every checkpoint on every benchmark, some once more in another way: one engine start per evaluation, then grading."""
 
 BENCHMARKS = [data_of(f"benchmarks/{name}") for name in RECIPE.inputs.benchmarks]
 
@@ -6,12 +6,12 @@ BENCHMARKS = [data_of(f"benchmarks/{name}") for name in RECIPE.inputs.benchmarks
 rule responses:
     "k responses of one model to every problem of every benchmark."
     input:
-        model=lambda w: checkpoint_of(RECIPE.checkpoints[w.model]),
+        model=lambda w: checkpoint_of(RECIPE.checkpoints[RECIPE.evaluations[w.model][0]]),
         problems=BENCHMARKS,
     output:
         data_of("responses/{model}"),
     params:
-        settings=settings(RECIPE.evaluate.generate),
+        settings=lambda w: settings(RECIPE.evaluations[w.model][1]),
         code=code("polaris.generate"),
     threads: 1
     benchmark:

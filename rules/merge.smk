@@ -48,7 +48,9 @@ for ARM in RECIPE.arms if REMOVING else ():
             f"merged_weights{ARM}"
         input:
             model=checkpoint_of(f"merged{ARM}/alpha={{alpha}}"),
-            scores=data_of(f"scores/alpha={{alpha}}{ARM}"),
+            scores=lambda w, arm=ARM: [
+                data_of(f"scores/{name}") for name, (model, _) in RECIPE.evaluations.items() if model == f"alpha={w.alpha}{arm}"
+            ],
         output:
             update(f"{RUN}/merged{ARM}/alpha={{alpha}}/weights.json"), # what is removed must be known at any moment
         params:

@@ -5,7 +5,7 @@ from pathlib import Path
 from configs.plan import kept
 from configs.published import published
 from configs.recipe import SELF
-from polaris.sections import ReportPage, SelfDistillation
+from polaris.sections import Again, ReportPage, SelfDistillation
 
 FILTERED = [
     folder
@@ -17,11 +17,16 @@ FORMAT_DATA = ["format_data"] if RECIPE.small_rl.format_sft else []
 SFT_DATA = [f"sft_data{arm}" for arm in RECIPE.arms]
 CLEAN = [f"clean/{name}" for name in RECIPE.clean]
 STAGES = {
-    "scores": [data_of(f"scores/{name}") for name in RECIPE.checkpoints],
+    "scores": [data_of(f"scores/{name}") for name in RECIPE.evaluations],
     "checkpoints": [checkpoint_of(folder) for folder in RECIPE.checkpoints.values()],
     "data": [data_of(name) for name in (*CLEAN, *FORMAT_DATA, "rl_data", *FILTERED, *SFT_DATA)],
 }
 OWN = SelfDistillation(distilled=f"distilled{SELF}", alphas=RECIPE.alphas_of(SELF)) if SELF in RECIPE.arms else None
+ALSO = {
+    f"{model}@{entry}": Again(of=model, told=asked.told(RECIPE.evaluate.generate))
+    for entry, asked in RECIPE.evaluate.also.items()
+    for model in asked.models
+}
 PAGE = ReportPage(
     **RECIPE.report.model_dump(),
     ladder=RECIPE.specialists,
@@ -29,6 +34,7 @@ PAGE = ReportPage(
     alphas=RECIPE.alphas,
     select_on=RECIPE.select_on,
     selected=RECIPE.selected,
+    also=ALSO,
     self_distillation=OWN,
     published_values=published(RECIPE.report.published),
     planned=kept(Path(RUN)),

@@ -1,4 +1,4 @@
-"""Prompt log-probabilities of vLLM on a CPU against transformers', for the two architectures of the recipe."""
+"""Prompt log-probabilities of vLLM on a CPU against transformers', for the two architectures of the recipe, and with YaRN."""
 
 import json
 import math
@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from polaris import child
+from polaris.model_context import with_context
 from polaris.sections import TinyModel
+from polaris.settings import Yarn
 from polaris.tiny_problems import draw, solve
 
 pytest.importorskip("vllm")
 
+# So far that what the short texts of the test say depends on it: 64 positions become the 512 of the engine below.
+YARN = Yarn(factor=8.0, original=64)
 # Largest difference of a token's log-probability. Both compute in fp32; measured 1e-6.
 TOLERANCE = 1e-4
 ENGINE = {
@@ -72,10 +76,29 @@ def tiny_model(kind: str) -> TinyModel:
     )
 
 
-@pytest.mark.parametrize("kind", ["qwen3", "qwen3_moe"])
-def test_prompt_logprobs_agree(kind: str, tmp_path: Path) -> None:
+def log_probs(folder: Path, ids: list[list[int]]) -> list[list[float]]:
+    """What transformers computes from the files of the model, not from what is in memory."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
+
+    model, found = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), []
+    for tokens in ids:
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([tokens])).logits[0]
+        found.append(logits.log_softmax(-1)[:-1].gather(1, torch.tensor(tokens[1:])[:, None])[:, 0].tolist())
+    return found
+
+
+def apart(one: list[list[float]], other: list[list[float]]) -> float:
+    """The largest difference of a token's log-probability."""
+    return max(abs(x - y) for a, b in zip(one, other, strict=True) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "yarn"), [("qwen3", None), ("qwen3_moe", None), ("qwen3", YARN)], ids=["qwen3", "qwen3_moe", "yarn"]
+)
+def test_prompt_logprobs_agree(kind: str, yarn: Yarn | None, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
 
     from polaris import tiny_training
     from polaris.tiny_tokenizer import build_tokenizer
@@ -95,19 +118,17 @@ def test_prompt_logprobs_agree(kind: str, tmp_path: Path) -> None:
         for p in problems
     ]
     (tmp_path / "ids.json").write_text(json.dumps(ids))
-    arguments = [str(tmp_path / name) for name in ("model", "ids.json", "logprobs.json")]
+    asked = with_context(tmp_path / "model", None, yarn, tmp_path / "stretched")
+    arguments = [str(asked), *(str(tmp_path / name) for name in ("ids.json", "logprobs.json"))]
     child.run([sys.executable, "-c", SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, limit=400)
     theirs = json.loads((tmp_path / "logprobs.json").read_text())
 
-    # Read from the disk again: what transformers computes from config.json, not what was in memory.
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
-    worst = 0.0
-    for tokens, other in zip(ids, theirs, strict=True):
-        with torch.inference_mode():
-            logits = model(input_ids=torch.tensor([tokens])).logits[0]
-        ours = logits.log_softmax(-1)[:-1].gather(1, torch.tensor(tokens[1:])[:, None])[:, 0].tolist()
-        worst = max(worst, *(abs(x - y) for x, y in zip(ours, other, strict=True)))
+    worst = apart(log_probs(asked, ids), theirs)
     print(f"{kind}: largest difference {worst:.1e}")
     # Agreement must not just mean that both are uniform over the vocabulary.
     assert max(map(max, theirs)) - min(map(min, theirs)) > 2
     assert math.isfinite(worst) and worst < TOLERANCE
+    if yarn:
+        stretched = apart(log_probs(tmp_path / "model", ids), theirs)
+        print(f"with YaRN other than without by up to {stretched:.2f}")
+        assert stretched > 1000 * TOLERANCE

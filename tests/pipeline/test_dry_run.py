@@ -125,6 +125,25 @@ small_rl:
     assert [json.loads(one["settings"])["placebo"] for one in made] == [False, True]
 
 
+def test_a_further_evaluation_is_a_stage_of_its_own(tmp_path):
+    """It asks the same checkpoint in its own way; removed weights are removed after it, too."""
+    (tmp_path / "mine.yaml").write_text("""
+evaluate: {also: {yarn: {models: [core_filtered, alpha=0.30]}}}
+merge: {keep: selected, selected: 0.5}
+""")
+    done = snakemake(tmp_path, "-n", "-p", configs=[*CONFIGS, str(tmp_path / "mine.yaml")])
+    assert done.returncode == 0, done.stdout[-4000:]
+    found = flags(done.stdout)
+    usual, further = (found[f"responses/{name}/data.json"] for name in ("alpha=0.30", "alpha=0.30@yarn"))
+    assert usual["model"] == further["model"] == "runs/test/merged/alpha=0.30/checkpoint.json"
+    asked, stretched = (json.loads(one["settings"]) for one in (usual, further))
+    assert stretched == {**asked, "engine": asked["engine"] | {"yarn": {"factor": 4.0, "original": 64}}}
+    assert {"scores/core_filtered@yarn/data.json", "scores/alpha=0.30@yarn/data.json"} < found.keys()
+    assert "runs/test/scores/alpha=0.30@yarn/data.json" in found["report/data.json"]["scores"]
+    job = done.stdout.split("output: runs/test/merged/alpha=0.30/weights.json")[0].rpartition("rule merged_weights:")[2]
+    assert "scores/alpha=0.30/data.json" in job and "scores/alpha=0.30@yarn/data.json" in job
+
+
 def test_self_distillation_is_a_second_arm_of_the_graph(tmp_path):
     """Its stages are those of the first one but for whose traces they start from; nothing of the first changes."""
     (tmp_path / "mine.yaml").write_text("large_sft: {self_distillation: true}\nmerge: {keep: selected, selected: 0.3}")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from configs import recipe
 from polaris import manifest
-from polaris.records import CONSENSUS, GRADED, read_rows
+from polaris.records import CONSENSUS, GRADED, RESPONSES, read_rows
 
 from .conftest import CONFIGS, KILLED_STAGE, snakemake
 
@@ -25,16 +25,29 @@ def results(finished) -> dict:
 
 
 def test_every_checkpoint_was_trained_and_evaluated(finished, results):
-    names = set(RECIPE.checkpoints)
-    assert {row["name"] for row in results["models"]} == names
-    for name in names:
+    assert {row["name"] for row in results["models"]} == set(RECIPE.evaluations)
+    for name, (_, asked) in RECIPE.evaluations.items():
         graded = read_rows(finished / f"scores/{name}/graded.parquet", GRADED)
-        for benchmark, k in RECIPE.evaluate.generate.k.items():
+        for benchmark, k in asked.k.items():
             rows = [row for row in graded if row["set"] == benchmark]
             assert len(rows) == k * RECIPE.inputs.benchmarks[benchmark].count
             (shown,) = [r for r in results["models"] if (r["name"], r["benchmark"]) == (name, benchmark)]
             assert shown["avg"] == pytest.approx(sum(row["correct"] for row in rows) / len(rows))
             assert shown["interval"][0] <= shown["avg"] <= shown["interval"][1]
+
+
+def test_yarn_is_a_further_evaluation(finished, results):
+    """The same questions and seeds, another rope: other responses, beside the model's own and nowhere else."""
+    plain, stretched = (
+        read_rows(finished / f"responses/{name}/responses.parquet", RESPONSES)
+        for name in ("core_filtered", "core_filtered@yarn")
+    )
+    key = ("set", "problem_id", "sample", "seed")
+    assert [[row[name] for name in key] for row in plain] == [[row[name] for name in key] for row in stretched]
+    same = sum(one["response"] == other["response"] for one, other in zip(plain, stretched, strict=True))
+    assert same < len(plain) / 2
+    again = [row for row in results["pairs"] if "core_filtered@yarn" in (row["a"], row["b"])]
+    assert {(row["family"], row["b"]) for row in again} == {("asked otherwise", "core_filtered")}
 
 
 def test_steps_planned_are_steps_reached(finished):

@@ -230,6 +230,15 @@ def search(change: str) -> str:
          "merge.select_on: chain_select has the problems of chain, which is reported"),
         ("report: {pass_k: [2, 5]}", "report.pass_k: pass@5 needs as many samples; evaluate.generate.k.chain_select is 4"),
         ("report: {length_groups: [48, 32]}", "report: .*length_groups: must rise"),
+        ("evaluate: {also: {yarn: {models: [nobody], engine: {max_num_seqs: 8}}}}",
+         "mine.yaml: .*evaluate.also.yarn.models: nobody is no evaluated model; possible: base_small format_sft"),
+        ("evaluate: {also: {same: {models: [core]}}}", "evaluate.also.same: it asks in no other way than evaluate.generate"),
+        ("evaluate: {also: {no/path: {models: [core]}}}", "mine.yaml: evaluate.also.no/path"),
+        ("evaluate: {also: {yarn: {engine: {max_num_seqs: 8}}}}", "mine.yaml: evaluate.also.yarn.models: this key is missing"),
+        ("evaluate: {also: {yarn: {models: [core], engine: {yarn: {factor: 2.0, original: 64}}}}}",
+         r"mine.yaml: evaluate.also.yarn.engine: .*max_model_len \(256\) must not exceed yarn's factor"),
+        ("evaluate: {also: {few: {models: [core], k: {chain: 2}}}}",
+         "report.pass_k: pass@4 needs as many samples; evaluate.also.few.k.chain is 2"),
         ("run: ../elsewhere", "mine.yaml: run: "),
         ("run: a\nrun: b", "mine.yaml.*line 2: key run is in line 1 already"),
         ("small_rl: {rl: [1, 2]}", "mine.yaml: small_rl.rl: "),
@@ -349,6 +358,19 @@ def test_what_is_graded_has_golds(tmp_path, overlay, message):
     (tmp_path / "mine.yaml").write_text(overlay)
     with pytest.raises(UserError, match=message):
         recipe.load([ROOT / "configs/polaris_v2.yaml", tmp_path / "mine.yaml"])
+
+
+def test_a_further_evaluation_is_the_usual_one_but_for_what_it_names(tmp_path):
+    entry = "{models: [core, alpha=0.30], sampling: {max_tokens: 64}, engine: {yarn: {factor: 4.0, original: 64}}}"
+    asked = overlaid(tmp_path, f"evaluate: {{also: {{yarn: {entry}}}}}\nreplicate: 1")
+    usual, further = asked.evaluate.generate, asked.evaluate.also["yarn"]
+    said = "sampling.max_tokens 64 instead of 96; engine.yarn factor 4.0, original 64 instead of none"
+    assert further.told(usual) == said and further.told(further.generate) == ""
+    assert further.sampling.seed == usual.sampling.seed == 1_000_123 and further.k == usual.k
+    assert list(asked.evaluations)[:-2] == list(asked.checkpoints)
+    assert asked.evaluations["core"] == ("core", usual)
+    assert asked.evaluations["alpha=0.30@yarn"] == ("alpha=0.30", further.generate)
+    assert recipe.load([LAPTOP]).evaluations.keys() == asked.checkpoints.keys(), "none in a recipe without one"
 
 
 def test_a_replicate_has_other_seeds_and_the_same_benchmarks():

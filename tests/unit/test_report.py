@@ -12,6 +12,7 @@ import pytest
 from polaris import report, results, show, significance, verdicts
 from polaris.errors import UserError
 from polaris.markdown import markdown
+from polaris.page_charts import budget_charts
 from tests.unit.report_run import Run
 
 LADDER = ["base_small", "format_sft", "grpo", "core"]
@@ -265,6 +266,43 @@ def test_self_distillation_stands_beside_the_recipes_arm(tmp_path: Path, capsys)
     assert "this run did not try it" not in text and "alpha=0.50_self" in markdown(found)
     show.main(["--run", str(run.folder)])
     assert re.search(r"^alpha=0\.50 +37\.5 \[.*\] +−50\.0 \[", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_model_asked_otherwise_is_beside_all_others(tmp_path: Path, capsys):
+    """Scores, a difference and a curve of its own, p in a family of its own; no other number and no alpha changes."""
+    run = whole_run(tmp_path / "small")
+    alone = make(run)
+    for name in ("grpo@yarn", "distilled@yarn"):
+        run.scores(name, {"chain": BETTER, "digits": DIGITS})
+    (run.folder / "report" / "data.json").unlink()
+    also = {
+        f"{of}@yarn": {"of": of, "told": "engine.yarn factor 2.0, original 8 instead of none"}
+        for of in ("grpo", "distilled")
+    }
+    found = make(run, also=also)
+    further = [row for row in found["pairs"] if row["family"] == "asked otherwise"]
+    assert [row for row in found["pairs"] if row not in further] == alone["pairs"]
+    assert [row for row in found["models"] if "@" not in row["name"]] == alone["models"]
+    for part in ("alphas", "choice", "claims", "checkpoints", "hardest"):
+        assert found[part] == alone[part], part
+    mine = [row for row in further if row["benchmark"] == "chain"]
+    score = {row["name"]: row["avg"] for row in found["models"] if row["benchmark"] == "chain"}
+    assert {(row["a"], row["b"]): row["difference"] for row in mine} == {
+        (f"{of}@yarn", of): pytest.approx(score[f"{of}@yarn"] - score[of]) for of in ("grpo", "distilled")
+    }
+    assert [row["p_holm"] for row in mine] == significance.holm([row["p"] for row in mine])
+    assert {row["name"] for row in found["budgets"]} >= also.keys()
+    drawn = [title for title, _ in budget_charts(found)]
+    assert drawn == ["chain: specialist", "chain: generalist", "chain: grpo", "chain: distilled",
+                     "digits: specialist", "digits: generalist", "digits: grpo", "digits: distilled"]  # fmt: skip
+    text = " ".join(Page((run.folder / "report" / "index.html").read_text()).text.split())
+    assert "grpo@yarn: engine.yarn factor 2.0, original 8 instead of none." in text
+    assert "| asked otherwise | grpo@yarn − grpo | chain |" in markdown(found)
+    show.main(["--run", str(run.folder)])
+    printed = capsys.readouterr().out
+    assert re.search(
+        r"The same models, asked otherwise\n\nchain: .*\nmodel +score +to the model\n.*\ngrpo@yarn +", printed
+    )
 
 
 def test_a_pass_at_k_above_the_samples_is_refused(tmp_path: Path):
