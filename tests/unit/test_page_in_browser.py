@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_report import make, whole_run
+from tests.unit.test_report import BETTER, DIGITS, make, whole_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MEASURE = """<!DOCTYPE html><body style="margin:0"><iframe src="report/index.html" style="width:WIDTHpx;height:900px;border:0"></iframe>
@@ -41,7 +41,13 @@ onload = () => {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's folder with its report."""
     run = whole_run(tmp_path_factory.mktemp("runs") / "small")
-    make(run)
+    run.scores("distilled@no_yarn", {"chain": BETTER, "digits": DIGITS})
+    make(
+        run,
+        also={
+            "distilled@no_yarn": {"of": "distilled", "told": "engine.yarn none instead of factor 1.5, original 65536"}
+        },
+    )
     return run.folder
 
 
