@@ -22,7 +22,7 @@ SELF = "_self"  # the arm whose generalist learns from its own traces
 
 
 class Tools(Section):
-    """The Python of each engine's environment; `python` is the one that runs Snakemake."""
+    """The Python of each engine's environment, or the container's command that ends with it; `python`: Snakemake's own."""
 
     rl: str
     vllm: str

@@ -1,6 +1,7 @@
-"""The nodes of a job: one command on each of them, by Slurm's srun inside the job's own allocation."""
+"""The nodes of a job: one command on each of them, by Slurm's srun inside the job's own allocation, in the stage's container."""
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -8,21 +9,36 @@ from collections.abc import Sequence
 
 from polaris.errors import UserError
 
+CONTAINER = "POLARIS_CONTAINER"  # environment variable of a stage: the words that start a command in its container
+
+
+def interpreter(tool: str) -> str:
+    """How a rule starts the Python of one of the recipe's `tools`: a path, or a container's command that ends with one.
+
+    The stage is told of its container, so that what it starts on other nodes runs in the same one.
+    """
+    *container, python = shlex.split(tool)
+    return shlex.join(["env", f"{CONTAINER}={shlex.join(container)}", *container, python]) if container else tool
+
 
 def on_every_node(nodes: int, command: Sequence[str]) -> list[str]:
     """The command line that runs `command` once on each of the job's nodes, and ends with the first that fails.
 
-    nodes: 1 gives the command itself. Raises UserError for several nodes where this process is in no Slurm job.
+    Each in the container that this process is in. nodes: 1 gives the command itself. Raises UserError for several nodes where this process is in no Slurm job.
     """
     if nodes == 1:
         return list(command)
     job = os.environ.get("SLURM_JOB_ID")
-    if job is None or shutil.which("srun") is None:
+    if job is None:
         raise UserError(f"nodes: {nodes} nodes need a Slurm job that holds them; this process is in none")
+    if shutil.which("srun") is None:
+        where = " in its container; bind Slurm's commands into it" if os.environ.get(CONTAINER) else ""
+        raise UserError(f"nodes: {nodes} nodes are reached by srun, which this process does not find{where}")
     # --overlap: the batch step, in which this process runs, holds the same processors.
     return [
         *("srun", f"--jobid={job}", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap"),
-        *("--kill-on-bad-exit=1", "--unbuffered", "--cpu-bind=none", *command),
+        *("--kill-on-bad-exit=1", "--unbuffered", "--cpu-bind=none"),
+        *(*shlex.split(os.environ.get(CONTAINER, "")), *command),
     ]
 
 

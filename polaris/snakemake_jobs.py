@@ -24,7 +24,7 @@ COMMAND = "Shell command: "
 class Job:
     """One verb as its rule calls it.
 
-    python: interpreter of its engine; settings: the values of `--settings`; code: digest, or `advisory`
+    python: what starts its engine's interpreter; settings: the values of `--settings`; code: digest, or `advisory`
     inputs: flag without its dashes, as the verb names it -> manifests; out: the manifest that it writes
     """
 
@@ -47,7 +47,7 @@ def next_jobs(configs: Sequence[str]) -> set[Path]:
 
 
 def parsed(line: str) -> Job:
-    """A job from the line with its command; whatever starts the interpreter may stand before it."""
+    """A job from the line with its command."""
     words = shlex.split(line.removeprefix(COMMAND).rpartition(" && ")[2])
     place = next(i for i, word in enumerate(words) if word == "-m" and words[i + 1].split(".")[0] in PACKAGES)
     flags: dict[str, list[str]] = {}
@@ -59,7 +59,7 @@ def parsed(line: str) -> Job:
             flags[name].append(word)
     settings, code, out = (flags.pop(name)[0] for name in ("settings", "code", "out"))
     inputs = {name: [Path(value) for value in values] for name, values in flags.items() if values}
-    return Job(words[place - 1], words[place + 1], json.loads(settings), code, inputs, Path(out))
+    return Job(shlex.join(words[:place]), words[place + 1], json.loads(settings), code, inputs, Path(out))
 
 
 def _jobs(configs: Sequence[str], *more: str) -> list[Job]:

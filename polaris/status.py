@@ -5,6 +5,7 @@ its next run agrees. They stay behind where a run's folder is moved, and then it
 """
 
 import json
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -42,11 +43,13 @@ def states(jobs: Sequence[Job], upcoming: set[Path], digests: bool = False) -> l
 
 
 def versions_of(python: str) -> dict[str, str]:
-    """Engines installed beside an interpreter."""
+    """Engines installed beside an interpreter, a path or a container's command."""
     if python == sys.executable:
         return tool_versions()
     script = "import json; from polaris.stage import tool_versions; print(json.dumps(tool_versions()))"
-    return json.loads(subprocess.run([python, "-c", script], capture_output=True, text=True, check=True).stdout)
+    return json.loads(
+        subprocess.run([*shlex.split(python), "-c", script], capture_output=True, text=True, check=True).stdout
+    )
 
 
 def lines(found: Sequence[State], upcoming: set[Path], run: Path) -> list[str]:

@@ -8,6 +8,7 @@ from snakemake.settings.types import RerunTrigger
 from configs import recipe
 from polaris.code import digest
 from polaris.errors import UserError
+from polaris.nodes import interpreter
 
 try:
     RECIPE = recipe.load(workflow.configfiles, config)
@@ -18,7 +19,7 @@ RUN = f"runs/{RECIPE.run}"
 
 # The Python of each engine; verbs without an engine run under Snakemake's own.
 PY = {"polaris": sys.executable} | {
-    tool: sys.executable if python == "python" else python for tool, python in RECIPE.tools.model_dump().items()
+    tool: sys.executable if python == "python" else interpreter(python) for tool, python in RECIPE.tools.model_dump().items()
 }
 
 # What reruns a stage: its settings and code digest (params), its inputs. Not the raw text of a shell block, where a

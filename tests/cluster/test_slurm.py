@@ -24,8 +24,10 @@ from tests.cluster import slurm
 ROOT = Path(__file__).resolve().parents[2]
 MINUTES = 15
 GENERATED = "runs/test/responses/base_small"
-# What a cluster's recipe changes: more than one node, with one process on each; long enough to be cancelled on the way.
+# What a cluster's recipe changes: more than one node, with one process on each; long enough to be cancelled on the way; the
+# engines in a container, here a mount namespace of their own.
 OVERLAY = {
+    "tools": dict.fromkeys(("rl", "vllm", "megatron"), f"unshare --mount {sys.executable}"),
     "small_rl": {"rl": {"grpo": {"nodes": 2, "steps": 1}}},
     "large_sft": {"sft": {"epochs": 12.0, "layout": {"nodes": 2, "processes": 1}}},
 }
@@ -86,13 +88,14 @@ def run(cluster, finished, tmp_path_factory) -> tuple[Path, str]:
 
 
 def kill_an_engine(folder: Path, run: subprocess.Popen, number: int) -> None:
-    """SIGKILL for one of the engines of the generation, as soon as it is there."""
+    """SIGKILL for one of the engines of the generation, as soon as it is there; each node's is in a container."""
     deadline = time.monotonic() + MINUTES * 60
     while run.poll() is None and time.monotonic() < deadline:
         for one in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 line = one.cmdline()
                 if line[-1:] == [str(number)] and line[-2].startswith(str(folder / GENERATED)):
+                    assert os.readlink(f"/proc/{one.pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt")
                     one.kill()
                     return
         time.sleep(0.1)

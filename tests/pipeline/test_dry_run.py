@@ -4,8 +4,12 @@ import json
 import os
 import shlex
 import shutil
+import sys
 
 import pytest
+
+from polaris.snakemake_jobs import parsed
+from polaris.status import versions_of
 
 from .conftest import CONFIGS, ROOT, snakemake
 
@@ -142,6 +146,20 @@ merge: {keep: selected, selected: 0.5}
     assert "runs/test/scores/alpha=0.30@yarn/data.json" in found["report/data.json"]["scores"]
     job = done.stdout.split("output: runs/test/merged/alpha=0.30/weights.json")[0].rpartition("rule merged_weights:")[2]
     assert "scores/alpha=0.30/data.json" in job and "scores/alpha=0.30@yarn/data.json" in job
+
+
+def test_an_engine_in_a_container(tmp_path):
+    """Its stages run there, and are told of it; `status` reads them all the same."""
+    (tmp_path / "mine.yaml").write_text("tools: {vllm: 'unshare --mount python'}")
+    done = snakemake(tmp_path, "-n", "-p", configs=[*CONFIGS, str(tmp_path / "mine.yaml")])
+    assert done.returncode == 0, done.stdout[-4000:]
+    jobs = {
+        job.out.parent.name: job for job in (parsed(line) for line in done.stdout.splitlines() if " --out " in line)
+    }
+    assert jobs["difficulty"].python == "env 'POLARIS_CONTAINER=unshare --mount' unshare --mount python"
+    assert jobs["difficulty"].module == "polaris.generate" and jobs["grpo"].python == sys.executable
+    inside = "env 'POLARIS_CONTAINER=env -u NOTHING' env -u NOTHING " + sys.executable
+    assert versions_of(inside) == versions_of(sys.executable)
 
 
 def test_self_distillation_is_a_second_arm_of_the_graph(tmp_path):

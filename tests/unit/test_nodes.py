@@ -1,5 +1,6 @@
 """One command on every node: nothing to do on one, srun inside a Slurm job, a clear error elsewhere."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import yaml
 
 from configs import recipe
 from polaris.errors import UserError
-from polaris.nodes import free_port, nodes_of_job, on_every_node
+from polaris.nodes import CONTAINER, free_port, interpreter, nodes_of_job, on_every_node
 from small_rl.verl_ray_cluster import ray_cluster, ray_start
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,15 +51,36 @@ def test_several_nodes_outside_a_job_are_refused(monkeypatch):
         on_every_node(2, ["train"])
 
 
-def test_several_nodes_inside_a_job(monkeypatch, tmp_path):
+@pytest.fixture
+def job(monkeypatch, tmp_path) -> Path:
+    """This process is in a Slurm job; the folder of its commands."""
     srun = tmp_path / "srun"
     srun.write_text("#!/bin/sh\n")
     srun.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("SLURM_JOB_ID", "17")
+    return tmp_path
+
+
+def test_several_nodes_inside_a_job(job):
     line = on_every_node(2, ["train", "--it"])
     assert line[0] == "srun" and line[-2:] == ["train", "--it"]
     assert {"--jobid=17", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--kill-on-bad-exit=1"} <= set(line)
+
+
+def test_the_same_container_on_every_node(monkeypatch, job):
+    container = "apptainer exec --nv '/images/of rl.sif'"
+    started = shlex.split(interpreter(f"{container} python3"))
+    assert started[0] == "env" and started[2:] == ["apptainer", "exec", "--nv", "/images/of rl.sif", "python3"]
+    name, _, told = started[1].partition("=")
+    assert name == CONTAINER and interpreter("/envs/rl/bin/python") == "/envs/rl/bin/python"
+    monkeypatch.setenv(name, told)
+    line = on_every_node(2, ["train", "--it"])
+    assert line[0] == "srun" and line[-6:] == ["apptainer", "exec", "--nv", "/images/of rl.sif", "train", "--it"]
+    assert on_every_node(1, ["train"]) == ["train"], "it is in its container already"
+    (job / "srun").unlink()
+    with pytest.raises(UserError, match="does not find in its container; bind Slurm's commands into it"):
+        on_every_node(2, ["train"])
 
 
 def test_the_first_node_is_rays_head_without_a_dashboard():
