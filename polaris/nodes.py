@@ -48,7 +48,10 @@ def nodes_of_job() -> int:
     Slurm is asked where Snakemake's job step has taken the answer, SLURM_JOB_NUM_NODES, out of the environment.
     """
     told, job = os.environ.get("SLURM_JOB_NUM_NODES"), os.environ.get("SLURM_JOB_ID")
-    if told is None and job and shutil.which("squeue"):
+    if told is None and job:
+        if shutil.which("squeue") is None:
+            where = " in its container; bind Slurm's commands into it" if os.environ.get(CONTAINER) else ""
+            raise UserError(f"how many nodes this job has is told by squeue, which this process does not find{where}")
         question = ["squeue", "--noheader", f"--jobs={job}", "--format=%D"]
         answer = subprocess.run(question, check=False, capture_output=True, text=True)
         if answer.returncode or not answer.stdout.strip().isdecimal():

@@ -27,14 +27,18 @@ def test_one_node_needs_no_slurm(monkeypatch):
         ({"SLURM_JOB_ID": "17"}, 'test "$2" = --jobs=17 && echo 2', 2),
         ({"SLURM_JOB_ID": "17"}, "echo no connection >&2; exit 1", "no connection"),
         ({"SLURM_JOB_ID": "17"}, "true", "no number of nodes"),
+        ({"SLURM_JOB_ID": "17"}, None, "squeue, which this process does not find$"),
+        ({"SLURM_JOB_ID": "17", "POLARIS_CONTAINER": "apptainer exec x"}, None, "bind Slurm's commands into it"),
+        ({"SLURM_JOB_ID": "17", "SLURM_JOB_NUM_NODES": "1"}, None, 1),
     ],
 )
 def test_the_nodes_of_the_job(monkeypatch, tmp_path, job, squeue, nodes):
-    script = tmp_path / "squeue"
-    script.write_text(f"#!/bin/sh\n{squeue}\n")
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    for name in ("SLURM_JOB_ID", "SLURM_JOB_NUM_NODES"):
+    if squeue is not None:
+        script = tmp_path / "squeue"
+        script.write_text(f"#!/bin/sh\n{squeue}\n")
+        script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("SLURM_JOB_ID", "SLURM_JOB_NUM_NODES", "POLARIS_CONTAINER"):
         monkeypatch.delenv(name, raising=False)
     for name, value in job.items():
         monkeypatch.setenv(name, value)
