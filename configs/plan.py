@@ -28,6 +28,11 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
             wrong.append(f"works on {one.gpus} GPUs, the profile reserves {reserved.gpus}")
         elif reserved.gpus > one.gpus:
             notes.append(f"works on {one.gpus} of the {reserved.gpus} reserved GPUs")
+        if reserved.cpus is not None and reserved.cpus * reserved.nodes < reserved.gpus:
+            wrong.append(
+                f"gets {reserved.cpus} processors beside {reserved.gpus // reserved.nodes} GPUs on a node; set cpus_per_task in "
+                "the profile (-1 where the site gives them with the GPUs)"
+            )
         slot = min(reserved.seconds, limits.get(one.rule, reserved.seconds))
         low, high = (seconds / slot for seconds in one.seconds)
         if low > reserved.attempts:

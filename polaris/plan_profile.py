@@ -16,10 +16,13 @@ GRES = re.compile(r"gpu:(?:\w+:)?(\d+)")
 
 @dataclass(frozen=True)
 class Reserved:
-    """gpus: over all nodes; seconds: of one job; memory: bytes per node; attempts: a job that timed out is tried again."""
+    """gpus: over all nodes; cpus: of one task, None where Slurm is not asked; seconds: of one job; memory: bytes per node;
+    attempts: a job that timed out is tried again.
+    """
 
     nodes: int
     gpus: int
+    cpus: int | None
     seconds: float
     memory: float
     attempts: int
@@ -54,4 +57,7 @@ class Profile:
             if (found := GRES.search(str(given.get("gres", ""))))
             else 0
         )
-        return Reserved(nodes, gpus, 60.0 * given.get("runtime", 240), 1e6 * given.get("mem_mb", 0), self._attempts)
+        asked = int(given.get("cpus_per_task", 1))  # the plugin falls back on the rule's threads, which are a laptop's
+        cpus = asked if asked >= 0 else None
+        seconds, memory = 60.0 * given.get("runtime", 240), 1e6 * given.get("mem_mb", 0)
+        return Reserved(nodes, gpus, cpus, seconds, memory, self._attempts)

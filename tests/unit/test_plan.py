@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from configs import plan, planned_stages, recipe
 from large_sft.qwen3 import read_config
@@ -186,8 +187,27 @@ def test_the_profile_is_held_against_the_plan(v2):
     (grpo,) = (one for one in v2.stages() if one.name == "grpo")
     wide = plan.scheduled(planned_stages.replace(grpo, gpus=64), profile, {})
     assert "works on 64 GPUs, the profile reserves 32" in wide.wrong
+    assert profile.reserved("grpo").cpus == 64 and not plan.scheduled(grpo, profile, {}).wrong
     short = plan.scheduled(grpo, profile, {"grpo": 3600.0})
     assert any("the limit of 1 h; the profile tries 4 times" in reason for reason in short.wrong)
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [({}, True), ({"cpus_per_task": 7}, True), ({"cpus_per_task": 8}, False), ({"cpus_per_task": -1}, False)],
+)
+def test_a_node_of_gpus_with_a_laptops_processors_is_refused(v2, tmp_path, asked, refused):
+    """Slurm would give a job of eight GPUs the rule's one thread."""
+    values = yaml.safe_load((ROOT / "cluster/config.yaml").read_text())
+    del values["set-resources"]["grpo"]["cpus_per_task"]
+    values["set-resources"]["grpo"] |= asked
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
+    (grpo,) = (one for one in v2.stages() if one.name == "grpo")
+    found = plan.scheduled(grpo, Profile(tmp_path / "config.yaml"), {}).wrong
+    assert [reason for reason in found if "processors beside 8 GPUs on a node; set cpus_per_task" in reason] == list(
+        found
+    )
+    assert bool(found) is refused
 
 
 def test_the_gate_holds_the_weights_and_its_reference_an_engine(v2):
