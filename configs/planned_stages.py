@@ -21,18 +21,10 @@ from small_rl.settings import RlStage
 # Mean length of a response as a share of max_tokens, where the run has not measured it: a guess.
 MEAN_LENGTH: Range = (0.25, 0.5)
 PROMPT = 300  # tokens; small beside a response
-# Rows of published sets whose recipe takes all of them; cards of the data sets.
+# About so many rows have the training sets of which a recipe takes all, by their cards.
 ROWS = {
     "inclusionAI/AReaL-boba-Data": 106_000,
     "POLARIS-Project/Polaris-Dataset-53K": 53_000,
-    "HuggingFaceH4/aime_2024": 30,
-    "AI-MO/aimo-validation-amc": 83,
-    "math-ai/minervamath": 272,
-    "Hothan/OlympiadBench": 674,
-    "MathArena/aime_2025": 30,
-    "MathArena/aime_2026": 30,
-    "MathArena/hmmt_feb_2025": 30,
-    "ByteDance-Seed/BeyondAIME": 100,
 }
 
 
@@ -165,12 +157,12 @@ class Planner:
     def _count(self, source: object) -> float:
         """Problems of a set. Raises UserError when it takes all rows of a set of unknown size."""
         if (
-            found := getattr(source, "count", None)
-            or getattr(source, "limit", None)
+            found := getattr(source, "limit", None)
+            or getattr(source, "count", None)
             or ROWS.get(getattr(source, "hub", ""))
         ):
             return float(found)
-        raise UserError(f"{source!r}: how many problems this has is not known before its stage has run; give `limit`")
+        raise UserError(f"{source!r}: how many problems this has is not known before its stage has run; give `count`")
 
     def _problems(self, name: str) -> float:
         return self._rows(f"problems/{name}", "problems") or self._count(self.recipe.inputs.problems[name])

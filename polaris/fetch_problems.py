@@ -104,6 +104,12 @@ def main() -> None:
         else:
             rows, where = file_rows(settings.file), str(settings.file)
         problems = read_layout(itertools.islice(rows, settings.limit), stage.name, where, settings.gold)
+        expected = settings.count and min(settings.count, settings.limit or settings.count)
+        if expected not in (None, len(problems)):
+            raise UserError(
+                f"{where}: {len(problems)} problems are read, {expected} were expected (count: {settings.count}); is this the set "
+                "that is meant, in the right version? Otherwise correct inputs' `count`"
+            )
         write_rows(stage.partial / "problems.parquet", problems, PROBLEMS)
         stage.publish(metrics={"problems": len(problems)})
 

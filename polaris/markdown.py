@@ -22,7 +22,8 @@ def markdown(found: dict[str, Any]) -> str:
         *_claims(found),
         "## Scores",
         _scores(found),
-        "Cut at the length limit, ended without an answer, undecided by the grader: percent of the responses.",
+        "Cut at the length limit, ended without an answer, undecided by the grader: percent of the responses."
+        + _dates(found["settings"]["dates"]),
         "## Differences",
         _differences(found),
         "Paired by question. p: permutation test, alone and corrected (Holm) for its family on the benchmark. Seen from: the "
@@ -51,6 +52,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def with_interval(value: float, interval: Sequence[float], word: Any = results.percent) -> str:
     """A number and its interval, written by `word`."""
     return f"{word(value)} {results.span(interval, word)}"
+
+
+def _dates(dates: dict[str, str]) -> str:
+    told = ", ".join(f"{name} {when}" for name, when in dates.items())
+    return f" Published: {told}; what was trained later may have seen it." if told else ""
 
 
 def _scores(found: dict[str, Any]) -> str:

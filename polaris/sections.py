@@ -74,15 +74,30 @@ class MadeProblems(Section):
     seed: Seed
 
 
-class FileProblems(Section):
-    """Problems from a local parquet, json or jsonl file in one of the known layouts (see polaris/problem_layouts.py)."""
+class ReadProblems(Section):
+    """What is known of a set that others made."""
 
-    file: Path
     gold: Gold
+    count: Annotated[
+        Count | None, Field(description="problems of the whole set; another number is an error; null: any")
+    ]
+    published: Annotated[
+        str | None,
+        Field(
+            pattern=r"^\d{4}(-\d\d){0,2}$",
+            description="year, month, day: later models may have seen it; null: not known",
+        ),
+    ]
     limit: Annotated[int | None, Field(ge=1, description="take the first so many; null: all")]
 
 
-class HubProblems(Section):
+class FileProblems(ReadProblems):
+    """Problems from a local parquet, json or jsonl file in one of the known layouts (see polaris/problem_layouts.py)."""
+
+    file: Path
+
+
+class HubProblems(ReadProblems):
     """Problems from a Hugging Face dataset at a pinned revision."""
 
     hub: str
@@ -90,8 +105,6 @@ class HubProblems(Section):
     config: str | None
     split: str
     files: Annotated[list[str] | None, Field(description="read these only; null: as the repository's README.md says")]
-    gold: Gold
-    limit: Annotated[int | None, Field(ge=1)]
 
 
 def _kind(*keys: str) -> Discriminator:
@@ -285,6 +298,7 @@ class ReportPage(Report):
     ]
     selected: Annotated[str | None, Field(description="alpha that the recipe selects, as spelled in paths")]
     also: Annotated[dict[str, Again], Field(description="<model>@<entry> -> which model, and how it was asked")]
+    dates: Annotated[dict[str, str], Field(description="benchmark -> when it was published, where that is known")]
     self_distillation: Annotated[SelfDistillation | None, Field(description="the control; null: there is none")]
     published_values: Published | None
     planned: Annotated[Plan | None, Field(description="null: nothing was planned")]

@@ -35,6 +35,7 @@ PAGE = ReportPage(
     select_on=RECIPE.select_on,
     selected=RECIPE.selected,
     also=ALSO,
+    dates={name: when for name, source in RECIPE.inputs.benchmarks.items() if (when := getattr(source, "published", None))},
     self_distillation=OWN,
     published_values=published(RECIPE.report.published),
     planned=kept(Path(RUN)),

@@ -35,7 +35,11 @@ def test_gsm8k_and_aime24_reach_a_score(finished, tmp_path):
     sets = []
     for name, file in files.items():
         out = tmp_path / name / "data.json"
-        verb("polaris.fetch_problems", {"file": file, "gold": "every", "limit": PROBLEMS}, out)
+        verb(
+            "polaris.fetch_problems",
+            {"file": file, "gold": "every", "count": None, "published": None, "limit": PROBLEMS},
+            out,
+        )
         problems = read_problems(out.parent / "problems.parquet")
         assert len(problems) == PROBLEMS
         assert not any("boxed" in row["problem"] for row in problems.values()), "the prompt's suffix is a recipe key"

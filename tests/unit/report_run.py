@@ -141,7 +141,14 @@ class Run:
         given = {"confidence": 0.95, "resamples": 400, "seed": 0, "generalists": [], "alphas": {}, "pass_k": [2]}
         given |= (
             {"length_groups": [15, 35], "worst_k": 2, "select_on": [], "selected": None}
-            | {"published": None, "published_values": None, "self_distillation": None, "planned": None, "also": {}}
+            | {
+                "published": None,
+                "published_values": None,
+                "self_distillation": None,
+                "planned": None,
+                "also": {},
+                "dates": {},
+            }
             | settings
         )
         flags = [[f"--{flag}", *map(str, paths)] for flag, paths in self.paths.items() if paths]

@@ -153,12 +153,34 @@ def test_problems_from_a_file(tmp_path, monkeypatch, suffix):
     else:
         file.write_text("\n".join(map(json.dumps, rows)) if suffix == "jsonl" else json.dumps(rows))
     done = run(
-        monkeypatch, fetch_problems, {"file": str(file), "gold": "every", "limit": 3}, tmp_path / "run/some/data.json"
+        monkeypatch,
+        fetch_problems,
+        {"file": str(file), "gold": "every", "count": None, "published": None, "limit": 3},
+        tmp_path / "run/some/data.json",
     )
     problems = read_problems(done.file("problems.parquet"))
     assert [(p["id"], p["answers"], p["source"]) for p in problems.values()] == [
         (str(i), [str(i)], "some") for i in range(3)
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "limit", "expected"), [(5, None, None), (5, 3, None), (9, 5, None), (4, None, 4), (6, None, 6), (9, 7, 7)]
+)
+def test_a_set_of_another_size_is_not_the_one_that_is_meant(tmp_path, monkeypatch, count, limit, expected):
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps({"problem": f"P{i}", "answer": i}) + "\n" for i in range(5)))
+    settings = {
+        "file": str(tmp_path / "x.jsonl"),
+        "gold": "every",
+        "count": count,
+        "published": "2025-02",
+        "limit": limit,
+    }
+    if expected is None:
+        run(monkeypatch, fetch_problems, settings, tmp_path / "run/s/data.json")
+        return
+    with pytest.raises(UserError, match=rf"x.jsonl: 5 problems are read, {expected} were expected \(count: {count}\)"):
+        run(monkeypatch, fetch_problems, settings, tmp_path / "run/s/data.json")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +200,7 @@ def test_a_bad_file_is_named(tmp_path, monkeypatch, name, content, message):
         run(
             monkeypatch,
             fetch_problems,
-            {"file": str(tmp_path / name), "gold": "every", "limit": None},
+            {"file": str(tmp_path / name), "gold": "every", "count": None, "published": None, "limit": None},
             tmp_path / "run/s/data.json",
         )
     assert name in str(error.value)
@@ -191,7 +213,7 @@ def test_problems_from_the_hubs_cache(tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), folder / "data/test-00000-of-00001.parquet")
     (folder / "name.py").write_text("raise SystemExit('never executed')")
     settings = {"hub": "org/name", "revision": COMMIT, "config": None, "split": "test", "limit": 4}
-    settings |= {"files": None, "gold": "every"}
+    settings |= {"files": None, "gold": "every", "count": None, "published": None}
     out = tmp_path / "run/some/data.json"
     done = run_offline(fetch_problems, settings, out, tmp_path / "hub")
     assert done.returncode == 0, done.stderr
@@ -209,7 +231,16 @@ def test_one_of_several_files_of_a_data_set(tmp_path):
     rows = [{"prompt": f"P{i}", "solutions": [f"\\boxed{{{i}}}"], "query_id": f"q{i}"} for i in range(3)]
     (folder / "a-106k.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (folder / "b-sft.jsonl").write_text(json.dumps({"messages": [{"role": "user", "content": "Q"}], "answer": 3}))
-    settings = {"hub": "org/name", "revision": COMMIT, "config": None, "split": "train", "gold": "some", "limit": None}
+    settings = {
+        "hub": "org/name",
+        "revision": COMMIT,
+        "config": None,
+        "split": "train",
+        "gold": "some",
+        "count": None,
+        "published": None,
+        "limit": None,
+    }
     out = tmp_path / "run/some/data.json"
     done = run_offline(fetch_problems, settings | {"files": ["a-106k.jsonl"]}, out, tmp_path / "hub")
     assert done.returncode == 0, done.stderr
@@ -225,6 +256,14 @@ def test_one_of_several_files_of_a_data_set(tmp_path):
 def test_an_unpinned_revision_is_refused(tmp_path, monkeypatch, module):
     settings = {"hub": "org/name", "revision": "unpinned"}
     if module is fetch_problems:
-        settings |= {"config": None, "split": "test", "limit": None, "files": None, "gold": "every"}
+        settings |= {
+            "config": None,
+            "split": "test",
+            "limit": None,
+            "files": None,
+            "gold": "every",
+            "count": None,
+            "published": None,
+        }
     with pytest.raises(UserError, match=r"revision: org/name is not pinned .* run `polaris pin <config>`"):
         run(monkeypatch, module, settings, tmp_path / "run/s/data.json")

@@ -33,7 +33,13 @@ def test_unpinned_and_missing_inputs_are_wrong(tmp_path):
     assert all(any(text.startswith(f"{key}.revision: unpinned") for text in texts) for key in unpinned)
     values = recipe_files.read_file(LAPTOP)
     values["inputs"]["base_small"] = {"path": str(tmp_path / "none")}
-    values["inputs"]["problems"]["rl"] = {"file": str(tmp_path / "none.jsonl"), "gold": "every", "limit": None}
+    values["inputs"]["problems"]["rl"] = {
+        "file": str(tmp_path / "none.jsonl"),
+        "gold": "every",
+        "count": None,
+        "published": None,
+        "limit": None,
+    }
     asked = recipe.Recipe.model_validate(values)
     texts = wrong(list(preflight.inputs(asked, tmp_path)))
     assert len(texts) == 2 and "base_small" in texts[0] and "none.jsonl: there is no such file" in texts[1]

@@ -194,7 +194,7 @@ def search(change: str) -> str:
         (search("grid: [1.0, 0.5]"), "grid: temperatures must rise"),
         (search("grid: [1.0, 1.005]"), "grid: 1.005 has more than two decimals"),
         (search("tolerance: 0.5"), r"collapse \(0.15\) must not be below tolerance \(0.5\)"),
-        (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: some, limit: null}}}",
+        (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: some, count: null, published: null, limit: null}}}",
          "inputs.problems.held.gold: some, but temperature_search or probe grades all of them"),
         ("small_rl: {rl: {grpo: {temperature: {search: one}}}}",
          "rl.grpo.temperature.search: one is no search of temperature_search .*possible: none"),

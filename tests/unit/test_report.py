@@ -279,7 +279,9 @@ def test_a_model_asked_otherwise_is_beside_all_others(tmp_path: Path, capsys):
         f"{of}@yarn": {"of": of, "told": "engine.yarn factor 2.0, original 8 instead of none"}
         for of in ("grpo", "distilled")
     }
-    found = make(run, also=also)
+    found = make(run, also=also, dates={"chain": "2025-02"})
+    for text in ((run.folder / "report/index.html").read_text(), markdown(found)):
+        assert "Published: chain 2025-02;" in " ".join(text.split())
     further = [row for row in found["pairs"] if row["family"] == "asked otherwise"]
     assert [row for row in found["pairs"] if row not in further] == alone["pairs"]
     assert [row for row in found["models"] if "@" not in row["name"]] == alone["models"]
