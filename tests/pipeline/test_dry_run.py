@@ -207,9 +207,8 @@ def test_v1_is_three_stages_and_their_evaluation(name):
         "stage2_drop_easy", "stage3_drop_easy", "responses_at_temperature", "temperature_first", "temperature_second",
         "temperature_third", "responses", "scores", "report", "total",
     }  # fmt: skip
-    assert (
-        table["responses"] == table["scores"] == 4 + 2 and table["benchmarks"] == 5
-    )  # two models once more without YaRN
+    # Two of the models once more, without YaRN.
+    assert table["responses"] == table["scores"] == 4 + 2 and table["benchmarks"] == 5
     (line,) = [text for text in done.stdout.splitlines() if "--out runs/" + name + "/stage2/checkpoint.json" in text]
     assert f"--start runs/{name}/stage1/checkpoint.json --data runs/{name}/stage2_drop_easy/data.json" in line
 
