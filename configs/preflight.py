@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from configs.recipe import Recipe
 from polaris.code import ROOT
 from polaris.errors import UserError
 from polaris.fetch_model import check_model
+from polaris.nodes import interpreter
 from polaris.plan_memory import GIB, total
 from polaris.plan_time import GPUS, Gpu
 from polaris.sections import FileProblems, HubModel, HubProblems, LocalModel, TinyModel
@@ -182,7 +182,7 @@ def engines(of: Recipe) -> Iterator[Finding]:
         if key in ("megatron", "merge") and not of.large_sft:
             continue
         try:
-            versions = versions_of(sys.executable if python == "python" else python)
+            versions = versions_of(interpreter(python))
         except (OSError, subprocess.CalledProcessError, ValueError) as error:
             yield Finding("wrong", "engines", f"tools.{key}: {python} does not start with polaris installed ({error})")
             continue

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 
 from polaris.errors import UserError
@@ -13,10 +14,12 @@ CONTAINER = "POLARIS_CONTAINER"  # environment variable of a stage: the words th
 
 
 def interpreter(tool: str) -> str:
-    """How a rule starts the Python of one of the recipe's `tools`: a path, or a container's command that ends with one.
+    """How the Python of one of the recipe's `tools` is started: `python` (this one), a path, or a container's command that ends with one.
 
     The stage is told of its container, so that what it starts on other nodes runs in the same one.
     """
+    if tool == "python":
+        return sys.executable
     *container, python = shlex.split(tool)
     return shlex.join(["env", f"{CONTAINER}={shlex.join(container)}", *container, python]) if container else tool
 
@@ -31,9 +34,7 @@ def on_every_node(nodes: int, command: Sequence[str]) -> list[str]:
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         raise UserError(f"nodes: {nodes} nodes need a Slurm job that holds them; this process is in none")
-    if shutil.which("srun") is None:
-        where = " in its container; bind Slurm's commands into it" if os.environ.get(CONTAINER) else ""
-        raise UserError(f"nodes: {nodes} nodes are reached by srun, which this process does not find{where}")
+    _check_found("srun", f"nodes: {nodes} nodes are reached")
     # --overlap: the batch step, in which this process runs, holds the same processors.
     return [
         *("srun", f"--jobid={job}", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap"),
@@ -49,15 +50,20 @@ def nodes_of_job() -> int:
     """
     told, job = os.environ.get("SLURM_JOB_NUM_NODES"), os.environ.get("SLURM_JOB_ID")
     if told is None and job:
-        if shutil.which("squeue") is None:
-            where = " in its container; bind Slurm's commands into it" if os.environ.get(CONTAINER) else ""
-            raise UserError(f"how many nodes this job has is told by squeue, which this process does not find{where}")
+        _check_found("squeue", "how many nodes this job has is told")
         question = ["squeue", "--noheader", f"--jobs={job}", "--format=%D"]
         answer = subprocess.run(question, check=False, capture_output=True, text=True)
         if answer.returncode or not answer.stdout.strip().isdecimal():
             raise UserError(f"{' '.join(question)}: no number of nodes ({answer.stderr.strip() or answer.stdout!r})")
         told = answer.stdout
     return int(told or 1)
+
+
+def _check_found(command: str, what: str) -> None:
+    """Raises UserError where one of Slurm's commands is not there; what: that is done by it."""
+    if shutil.which(command) is None:
+        where = " in its container; bind Slurm's commands into it" if os.environ.get(CONTAINER) else ""
+        raise UserError(f"{what} by {command}, which this process does not find{where}")
 
 
 def this_node() -> str:

@@ -1,7 +1,5 @@
 """The recipe and the words that the cards share."""
 
-import sys
-
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import RerunTrigger
 
@@ -18,9 +16,7 @@ except UserError as error:
 RUN = f"runs/{RECIPE.run}"
 
 # The Python of each engine; verbs without an engine run under Snakemake's own.
-PY = {"polaris": sys.executable} | {
-    tool: sys.executable if python == "python" else interpreter(python) for tool, python in RECIPE.tools.model_dump().items()
-}
+PY = {tool: interpreter(python) for tool, python in {"polaris": "python", **RECIPE.tools.model_dump()}.items()}
 
 # What reruns a stage: its settings and code digest (params), its inputs. Not the raw text of a shell block, where a
 # second blank would retrain a model. The class is patched because this must hold for a bare `snakemake`, too, which

@@ -11,6 +11,15 @@ from polaris.settings import Section
 from polaris.stage import Stage
 
 GRADING = {"grader": "math_verify", "format": "think", "timeout": 20.0, "workers": 1, "max_failures": 0.0}
+ENGINE = {
+    "dtype": "float32",
+    "max_model_len": 64,
+    "max_num_seqs": 4,
+    "tensor_parallel": 1,
+    "replicas": 1,
+    "memory": 0.1,
+    "yarn": None,
+}
 
 
 class Given(Section):

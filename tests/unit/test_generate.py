@@ -18,21 +18,14 @@ from polaris.prompts import user_message
 from polaris.sections import Generate
 from polaris.seeds import response_seed
 from polaris.vllm_engine import Completion
+from tests.unit.tables import ENGINE
 
 SETTINGS = Generate.model_validate(
     {
         "k": {"a": 2, "b": 1},
         "instruction": "",
         "sampling": {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "max_tokens": 8, "seed": 7},
-        "engine": {
-            "dtype": "float32",
-            "max_model_len": 64,
-            "max_num_seqs": 4,
-            "tensor_parallel": 1,
-            "replicas": 1,
-            "memory": 0.1,
-            "yarn": None,
-        },
+        "engine": ENGINE,
     }
 )
 

@@ -17,15 +17,7 @@ GENERATE = {
     "k": {"chain": 1},
     "instruction": "",
     "sampling": {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "max_tokens": 8, "seed": 1},
-    "engine": {
-        "dtype": "float32",
-        "max_model_len": 64,
-        "max_num_seqs": 4,
-        "tensor_parallel": 1,
-        "replicas": 1,
-        "memory": 0.1,
-        "yarn": None,
-    },
+    "engine": tables.ENGINE,
 }
 
 
