@@ -130,7 +130,7 @@ def rows_of(transfer_queue: Any) -> Any:
 def main() -> None:
     step = float(sys.argv[1]) if len(sys.argv) > 1 else 600.0
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    environment = verl_config.environment(cpu=True) | {"TRANSFER_QUEUE_ENABLE": "1"}
+    environment = verl_config.environment("cpu") | {"TRANSFER_QUEUE_ENABLE": "1"}
     try:
         with ray_cluster(1, 1, verl_config.LOGICAL_CPUS, folder, folder / "ray.log", environment) as found:
             os.environ |= found

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from configs.recipe_files import holder, like_others, merged, of_replicate, read_file, with_further
+from configs.recipe_files import holder, like_others, merged, of_replicate, on_device, read_file, with_further
 from large_sft.settings import LargeSft
 from merge.alpha import spelled
 from merge.settings import Merge
 from polaris.errors import UserError
 from polaris.sections import UNPINNED, Clean, Evaluate, Generate, HubModel, HubProblems, Inputs, Report
-from polaris.settings import Section, describe
+from polaris.settings import Device, Section, describe
 from small_rl.settings import SmallRl
 
 SELF = "_self"  # the arm whose generalist learns from its own traces
@@ -35,6 +35,7 @@ class Recipe(Section):
 
     run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="results lie in runs/<run>/")]
     replicate: Annotated[int, Field(ge=0, le=1000, description="other draws of everything but the benchmarks")]
+    device: Device
     invalidate_on_code: Annotated[bool, Field(description="a changed module reruns its stages; false: only reported")]
     tools: Tools
     inputs: Inputs
@@ -44,6 +45,11 @@ class Recipe(Section):
     merge: Merge | None
     evaluate: Evaluate
     report: Report
+
+    @model_validator(mode="before")
+    @classmethod
+    def _everywhere_on_its_device(cls, values: Any) -> Any:
+        return on_device(values, values["device"]) if isinstance(values, dict) and "device" in values else values
 
     @property
     def trained_on(self) -> list[str]:

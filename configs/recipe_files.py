@@ -8,6 +8,7 @@ import yaml
 from polaris.errors import UserError
 
 BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so far apart
+WITH_DEVICE = {"engine", "vllm", "format_sft", "teacher_sft", "sft"}  # sections with a key `device`
 SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
 
 
@@ -111,6 +112,20 @@ def _reseeded(values: Any, by: int) -> Any:
         else value + by
         if key in ("seed", "sampling_seed") and isinstance(value, int)
         else _reseeded(value, by)
+        for key, value in values.items()
+    }
+
+
+def on_device(values: Any, device: str) -> Any:
+    """A copy in which every section that runs an engine says where; one that says so itself keeps its own device."""
+    if isinstance(values, list):
+        return [on_device(one, device) for one in values]
+    if not isinstance(values, dict):
+        return values
+    return {
+        key: {"device": device, **on_device(value, device)}
+        if key in WITH_DEVICE and isinstance(value, dict)
+        else on_device(value, device)
         for key, value in values.items()
     }
 

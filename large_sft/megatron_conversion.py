@@ -89,7 +89,7 @@ def _write_logits(chunks: Any, settings: ConversionCheck, job: Job) -> None:
     used = sum(rooms([len(prompt) for prompt in job.prompts], settings.layout))
     parts = math.lcm(2 * settings.layout.context, settings.layout.context * settings.layout.tensor)
     capacity = -(-used // parts) * parts  # sequence and context parallelism cut it into equal parts
-    batch = Batch(tuple(range(len(job.prompts))), traces, capacity)
+    batch = Batch(tuple(range(len(job.prompts))), traces, capacity, settings.device)
     # Chunks of layers are visited in turn by as many packs as there are stages: the same one, again and again.
     packs = settings.layout.pipeline if len(chunks) > 1 else 1
 
@@ -136,7 +136,8 @@ def _in_order(own: Any, edges: list[int]) -> Any:
 
 
 def main() -> None:
-    run_process(lambda: run(Job(**json.loads(Path(sys.argv[1]).read_text()))))
+    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
+    run_process(job.settings["device"], lambda: run(job))
 
 
 if __name__ == "__main__":

@@ -63,9 +63,9 @@ def run(job: Job) -> None:
 def start_processes(settings: Placed) -> None:
     """Process groups and random number generators."""
     layout = settings.layout
-    if torch.cuda.is_available():
+    if settings.device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    backend = "nccl" if settings.device == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(seconds=settings.limit))
     parallel_state.initialize_model_parallel(
         tensor_model_parallel_size=layout.tensor,
@@ -159,7 +159,7 @@ class Trainer:
 
     def losses(self, packs: Sequence[Pack], forward_only: bool) -> list[torch.Tensor]:
         """What `_forward` reports of each of this replica's packs; the gradients are added up unless forward_only."""
-        batches = [Batch(pack, self.traces, self.settings.pack_tokens) for pack in packs]
+        batches = [Batch(pack, self.traces, self.settings.pack_tokens, self.settings.device) for pack in packs]
         return self.forward_backward(
             forward_step_func=self._forward,
             data_iterator=[iter(batches) for _ in self.chunks],
@@ -183,8 +183,7 @@ class Trainer:
 
     def _over_processes(self, losses: list[torch.Tensor]) -> tuple[float, float]:
         """Sum of the loss and of the loss tokens over the global batch, and whether to stop, on every process."""
-        device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else "cpu"
-        sums = torch.zeros(3, dtype=torch.double, device=device)
+        sums = torch.zeros(3, dtype=torch.double, device=self.settings.device)
         if losses and parallel_state.get_tensor_model_parallel_rank() == 0:
             sums[:2] = torch.stack(losses).sum(0)
         # Blocked, the signal waits for ever: no handler, which a process forked for a checkpoint would have, too.
@@ -203,7 +202,7 @@ class Batch:
     traces with what fills them up to their `room`, in the whole pack
     """
 
-    def __init__(self, pack: Pack, traces: Traces, capacity: int):
+    def __init__(self, pack: Pack, traces: Traces, capacity: int, device: str):
         rows = [torch.from_numpy(traces.row(row)).long() for row in pack]
         ranks, rank = parallel_state.get_context_parallel_world_size(), parallel_state.get_context_parallel_rank()
         lengths = [room(len(row), ranks) for row in rows]
@@ -221,7 +220,6 @@ class Batch:
         padding[0] = False
         positions = torch.cat([torch.arange(length) for length in lengths])
         own = torch.from_numpy(own_tokens(self.edges, ranks, rank))
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         self.ids, self.labels, self.mask, self.positions, self.padding = (
             tensor[own][None].to(device) for tensor in (ids, labels, mask.float(), positions, padding)
         )

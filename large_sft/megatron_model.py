@@ -77,7 +77,7 @@ def transformer_config(model: Qwen3, settings: Placed) -> TransformerConfig:
         context_parallel_size=layout.context,
         calculate_per_token_loss=True,
         **(_mixture(model, settings) if model.experts else {}),
-        **(ON_GPU if torch.cuda.is_available() else ON_CPU),
+        **(ON_GPU if settings.device == "cuda" else ON_CPU),
         **RECOMPUTE[settings.recompute],
     )
 
@@ -108,9 +108,9 @@ def _mixture(model: Qwen3, settings: Placed) -> dict[str, Any]:
     }
 
 
-def layer_spec(config: TransformerConfig, chunk: int | None) -> TransformerBlockSubmodules:
+def layer_spec(config: TransformerConfig, device: str, chunk: int | None) -> TransformerBlockSubmodules:
     """Transformer Engine's modules on a GPU, our local ones on a CPU."""
-    if torch.cuda.is_available():
+    if device == "cuda":
         return get_gpt_decoder_block_spec(config, use_transformer_engine=True, normalization="RMSNorm", vp_stage=chunk)
     return local_spec(config, chunk)
 
@@ -127,7 +127,7 @@ def build(model: Qwen3, settings: Placed, loss_chunk: int | None = None) -> list
         stage = chunk if chunks_of(settings) else None
         built = kind(
             config=config,
-            transformer_layer_spec=layer_spec(config, stage),
+            transformer_layer_spec=layer_spec(config, settings.device, stage),
             vocab_size=model.vocabulary,
             max_sequence_length=settings.pack_tokens,
             pre_process=parallel_state.is_pipeline_first_stage(ignore_virtual=False, vp_stage=stage),
@@ -137,5 +137,5 @@ def build(model: Qwen3, settings: Placed, loss_chunk: int | None = None) -> list
             rotary_base=model.rope_base,
             vp_stage=stage,
         )
-        chunks.append(built.cuda() if torch.cuda.is_available() else built)
+        chunks.append(built.to(settings.device))
     return chunks

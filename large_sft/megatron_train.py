@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from polaris.child import PR_SET_PDEATHSIG
+from polaris.cuda import require_cuda
 from polaris.errors import UserError
 
 STOP = "stop"  # file in Job.state: the training is to end after the step at hand
@@ -40,29 +41,30 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def run_process(work: Callable[[], None]) -> None:
-    """Do a rank's work, megatron-core fit for this machine before; a UserError becomes its message and exit status 1."""
+def run_process(device: str, work: Callable[[], None]) -> None:
+    """Do a rank's work, megatron-core fit for the device before; a UserError becomes its message and exit status 1."""
     die_with_parent()  # which is torchrun: two trainings must never write into one folder
-    import torch
-
-    if not torch.cuda.is_available():
-        from large_sft import megatron_cpu
-
-        megatron_cpu.install()
     try:
+        if device == "cuda":
+            require_cuda("Megatron")
+        else:
+            from large_sft import megatron_cpu
+
+            megatron_cpu.install()
         work()
     except UserError as error:
         sys.exit(f"error: {error}")
 
 
-def _train() -> None:
+def _train(job: Job) -> None:
     from large_sft import megatron_loop
 
-    megatron_loop.run(Job(**json.loads(Path(sys.argv[1]).read_text())))
+    megatron_loop.run(job)
 
 
 def main() -> None:
-    run_process(_train)
+    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
+    run_process(job.settings["device"], lambda: _train(job))
 
 
 if __name__ == "__main__":

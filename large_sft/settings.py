@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from polaris.sections import Generate, Grading
-from polaris.settings import Count, Engine, Fraction, Section, Seed
+from polaris.settings import Count, Device, Engine, Fraction, Section, Seed
 
 
 class SftData(Section):
@@ -58,6 +58,7 @@ class Layout(Section):
 class Placed(Section):
     """A model in Megatron's processes, whatever is done with it."""
 
+    device: Device
     pack_tokens: Annotated[Count, Field(description="tokens of one packed sequence (context length)")]
     aux_loss: Annotated[float, Field(ge=0, description="coefficient of the router's load-balancing loss")]
     precision: Literal["fp32", "bf16"]

@@ -6,7 +6,7 @@ its YAML file and nowhere else. A field's unit and bounds stand in its type.
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,6 +19,9 @@ Count = Annotated[int, Field(ge=1)]
 Temperature = Annotated[float, Field(gt=0, le=5)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Device = Annotated[
+    Literal["cpu", "cuda"], Field(description="where it runs; the recipe's `device`, never found by looking")
+]
 
 
 class Section(BaseModel):
@@ -47,6 +50,7 @@ class Yarn(Section):
 class Engine(Section):
     """The vLLM engine of a generating stage (but for `yarn` not what is asked, only how fast it is answered)."""
 
+    device: Device
     dtype: Annotated[str, Field(pattern="^(float32|float16|bfloat16)$")]
     max_model_len: Annotated[Count, Field(description="tokens of prompt + response")]
     max_num_seqs: Annotated[Count, Field(description="responses in flight")]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from polaris.child import tail
+from polaris.cuda import require_cuda
 from polaris.errors import UserError
 from polaris.settings import Engine, Sampling
 
@@ -128,16 +129,17 @@ class VllmEngine:
     def _start(self) -> None:
         work_offline()
         gc.disable()
-        import torch
-
-        gpu = torch.cuda.is_available()
-        if not gpu:
+        if self.engine.device == "cuda":
+            require_cuda("vLLM")
+        else:
             os.environ.update(CPU_ENVIRONMENT)
         from vllm.engine.arg_utils import EngineArgs
         from vllm.v1.engine.llm_engine import LLMEngine
 
         gc.freeze()  # vLLM collects several times while it starts: nothing to look through any more
-        device = {"gpu_memory_utilization": self.engine.memory} if gpu else self._cpu_arguments()
+        device = (
+            {"gpu_memory_utilization": self.engine.memory} if self.engine.device == "cuda" else self._cpu_arguments()
+        )
         self._engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=str(self.model),

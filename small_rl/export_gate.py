@@ -20,12 +20,12 @@ TOKENS = 512  # of each, prompt included: what comes later changes nothing befor
 LIMITS = {"fp32": 1e-4, "fp16": 0.01, "bf16": 0.05}
 
 
-def export(checkpoint: Path, start: Path, precision: str, out: Path) -> float:
+def export(checkpoint: Path, start: Path, precision: str, device: str, out: Path) -> float:
     """verl_checkpoint.export of a stage's last checkpoint, read back and compared; the largest deviation, see below."""
     trained = checkpoint / "actor" / "huggingface"
     verl_checkpoint.export(trained, start, precision, out)
     check_tensors(trained, out)
-    return check_log_probs(out, checkpoint / LOG_PROBS, precision)
+    return check_log_probs(out, checkpoint / LOG_PROBS, precision, device)
 
 
 def check_tensors(trained: Path, exported: Path) -> None:
@@ -51,10 +51,10 @@ def _tensors(model: Path) -> Iterator[tuple[str, Any]]:
             yield from ((name, file.get_tensor(name)) for name in sorted(file.keys()))
 
 
-def check_log_probs(exported: Path, recorded: Path, precision: str) -> float:
+def check_log_probs(exported: Path, recorded: Path, precision: str, device: str) -> float:
     """Largest mean deviation of a row, exported model against `recorded` (rows of small_rl.verl_batch.log_probs, as JSON).
 
-    Computed in float32, on a GPU where there is one. Raises UserError with the first row beyond the precision's limit.
+    Computed in float32. Raises UserError with the first row beyond the precision's limit.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -62,7 +62,7 @@ def check_log_probs(exported: Path, recorded: Path, precision: str) -> float:
 
     logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.float32)
-    model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.eval().to(device)
     worst = 0.0
     for number, row in enumerate(json.loads(recorded.read_text())):
         after_T = _log_probs(model, row["prompt"], row["response"])

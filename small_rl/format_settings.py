@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from polaris.sections import Grading
-from polaris.settings import Count, Fraction, Section, Seed
+from polaris.settings import Count, Device, Fraction, Section, Seed
 
 LearningRate = Annotated[float, Field(gt=0, lt=1)]
 
@@ -22,6 +22,7 @@ class FormatData(Section):
 class FormatSft(Section):
     """verl's SFT trainer (small_rl.train_format)."""
 
+    device: Device
     epochs: Count
     batch: Annotated[Count, Field(description="examples per step, over all ranks")]
     micro_batch: Annotated[Count, Field(description="examples per forward pass of a rank")]

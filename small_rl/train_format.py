@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polaris import child
+from polaris.cuda import require_cuda
 from polaris.errors import UserError
 from polaris.progress import Progress
 from polaris.records import MESSAGES, TOKENS, read_rows, write_rows
@@ -24,10 +25,9 @@ STEP_LINE = re.compile(r"step:(\d+) - (.*)")  # of verl's console logger: `step:
 
 def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps: int, done: int) -> None:
     """Run verl's SFT trainer under torchrun; each step's line goes to log/metrics.jsonl and to the progress."""
-    import torch
-
     settings: FormatSft = stage.settings
-    cpu = not torch.cuda.is_available()
+    if settings.device == "cuda":
+        require_cuda("verl")
     curve = stage.log / "metrics.jsonl"
     verl_checkpoint.keep_curve(curve, done)
     progress = Progress(stage.name, settings.epochs * epoch_steps)
@@ -41,11 +41,11 @@ def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps
                 file.write(json.dumps(row) + "\n")
             progress.update(int(match[1]), f"loss {loss:.3f}")
 
-    overrides = verl_config.sft_overrides(settings, start, data, checkpoints, epoch_steps, cpu)
+    overrides = verl_config.sft_overrides(settings, start, data, checkpoints, epoch_steps)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={settings.ranks}"]
     command = [*torchrun, "-m", "verl.trainer.sft_trainer", *overrides, *verl_config.hydra_overrides(stage.state)]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
-    child.run(command, stage.log / "verl.log", verl_config.environment(cpu), settings.limit, follow)
+    child.run(command, stage.log / "verl.log", verl_config.environment(settings.device), settings.limit, follow)
 
 
 def train(stage: Stage) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from polaris import child
 from polaris.answers import STRUCTURE
+from polaris.cuda import require_cuda
 from polaris.errors import UserError
 from polaris.grading_pool import GradingPool
 from polaris.manifest import Manifest
@@ -119,12 +120,6 @@ def ray_folder(state: Path) -> Iterator[Path]:
         link.unlink()
 
 
-def on_cpu() -> bool:
-    import torch
-
-    return not torch.cuda.is_available()
-
-
 def at_temperature(settings: RlTraining, search: Manifest | None) -> RlTraining:
     """The settings with a number as temperature: their own, or what `search` has chosen. Raises UserError without it."""
     if not isinstance(settings.temperature, SearchedTemperature):
@@ -139,7 +134,9 @@ def at_temperature(settings: RlTraining, search: Manifest | None) -> RlTraining:
 
 def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: Path, evaluate: bool) -> None:
     """Run verl until all steps are done; a line of progress for each line of metrics.jsonl."""
-    cpu = on_cpu()
+    device = settings.engine.device
+    if device == "cuda":
+        require_cuda("verl")
     progress = Progress(stage.name, settings.steps)
     seen = files.metrics.stat().st_size
 
@@ -153,11 +150,11 @@ def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: 
             last = json.loads(lines[-1])
             progress.update(last["step"], f"accuracy {last['accuracy']:.2f}")
 
-    overrides = verl_config.rl_overrides(settings, files, cpu, evaluate) + verl_config.hydra_overrides(stage.state)
+    overrides = verl_config.rl_overrides(settings, files, evaluate) + verl_config.hydra_overrides(stage.state)
     command = [sys.executable, "-m", "small_rl.verl_main", *overrides]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
-    env = verl_config.environment(cpu)
-    cpus = verl_config.logical_cpus(settings) if cpu else None
+    env = verl_config.environment(device)
+    cpus = verl_config.logical_cpus(settings) if device == "cpu" else None
     with ray_cluster(settings.nodes, settings.ranks, cpus, ray, stage.log / "ray.log", env) as env:
         child.run(command, stage.log / "verl.log", env, settings.limit, follow)
 
@@ -222,7 +219,8 @@ def train(stage: Stage) -> None:
     reached = verl_checkpoint.last_step(checkpoints)
     folder = verl_checkpoint.step_folder(checkpoints, reached)
     if reached == settings.steps:
-        deviation = export_gate.export(folder, start, settings.precision, stage.partial / "model")
+        precision, device = settings.precision, settings.engine.device
+        deviation = export_gate.export(folder, start, precision, device, stage.partial / "model")
         stage.say(f"exported; its log-probabilities are within {deviation:.1e} of the actor's")
         if settings.core:
             shutil.copyfile(folder / "consensus.parquet", stage.partial / "consensus.parquet")
@@ -249,7 +247,7 @@ def print_overrides() -> None:
     """`--print-overrides --settings S`: what verl would be told, with stand-ins for the files."""
     settings = at_temperature(read_section(RlTraining, sys.argv[sys.argv.index("--settings") + 1]), None)
     names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "ACCURACY", "CONSENSUS", "SINK", "BENCHMARK", "VALIDATION"]
-    print("\n".join(verl_config.rl_overrides(settings, verl_config.RlFiles(*map(Path, names)), on_cpu())))
+    print("\n".join(verl_config.rl_overrides(settings, verl_config.RlFiles(*map(Path, names)))))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Our settings as verl's Hydra overrides: the only place that knows verl's key names, and where CPU or GPU is decided.
+"""Our settings as verl's Hydra overrides: the only place that knows verl's key names.
 
 A leading "+" adds a key that verl reads but does not list in its YAML files.
 """
@@ -67,8 +67,8 @@ def logical_cpus(settings: RlTraining) -> int:
     return LOGICAL_CPUS_PER_RANK * settings.ranks + LOGICAL_CPUS
 
 
-def environment(cpu: bool) -> dict[str, str]:
-    """Environment of a verl process."""
+def environment(device: str) -> dict[str, str]:
+    """Environment of a verl process on "cpu" or "cuda"."""
     common = {
         "HF_HUB_OFFLINE": "1",
         "HYDRA_FULL_ERROR": "1",
@@ -77,7 +77,7 @@ def environment(cpu: bool) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "VLLM_NO_USAGE_STATS": "1",
     }
-    if not cpu:
+    if device == "cuda":
         return common
     # verl registers its FSDP engine for "cuda" and "npu" only; it runs on a CPU as it is.
     return common | {
@@ -98,14 +98,14 @@ def hydra_overrides(folder: Path) -> list[str]:
     return _overrides({"hydra.run.dir": folder / "hydra", "hydra.output_subdir": None})
 
 
-def rl_overrides(settings: RlTraining, files: RlFiles, cpu: bool, evaluate: bool = True) -> list[str]:
+def rl_overrides(settings: RlTraining, files: RlFiles, evaluate: bool = True) -> list[str]:
     """Overrides of verl's `ppo_trainer` for one RL stage (GRPO: no KL, no entropy term, no critic).
 
     settings.temperature must be a number by now; evaluate: with validate, before the first step of this launch
     """
-    values = _data(settings, files) | _actor(settings, files) | _rollout(settings) | _trainer(settings, files, cpu)
+    values = _data(settings, files) | _actor(settings, files) | _rollout(settings) | _trainer(settings, files)
     values |= _ours(settings, files) | {"trainer.val_before_train": evaluate and settings.validation is not None}
-    if cpu:
+    if settings.engine.device == "cpu":
         values |= ON_CPU
         # On a CPU `memory` is GiB of KV cache, on a GPU the share of its memory.
         kv_cache = int(settings.engine.memory * GIB)
@@ -187,13 +187,13 @@ def _rollout(settings: RlTraining) -> dict[str, Any]:
     return {f"actor_rollout_ref.rollout.{key}": value for key, value in rollout.items()}
 
 
-def _trainer(settings: RlTraining, files: RlFiles, cpu: bool) -> dict[str, Any]:
+def _trainer(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     values = {
         "algorithm.adv_estimator": "grpo",
         "algorithm.norm_adv_by_std_in_grpo": settings.std_normalization,
         "algorithm.use_kl_in_reward": False,
         "trainer.v1.trainer_mode": "sync",
-        "trainer.device": "cpu" if cpu else "cuda",
+        "trainer.device": settings.engine.device,
         "trainer.nnodes": settings.nodes,
         "trainer.n_gpus_per_node": settings.ranks,
         "trainer.logger": ["console"],
@@ -241,9 +241,7 @@ def save_interval(epochs: int, epoch_steps: int) -> int:
     )
 
 
-def sft_overrides(
-    settings: FormatSft, model: Path, data: Path, checkpoints: Path, epoch_steps: int, cpu: bool
-) -> list[str]:
+def sft_overrides(settings: FormatSft, model: Path, data: Path, checkpoints: Path, epoch_steps: int) -> list[str]:
     """Overrides of verl's `sft_trainer_engine` for the format SFT. epoch_steps: optimizer steps of one epoch."""
     values = {
         "data.train_files": data,
@@ -265,7 +263,7 @@ def sft_overrides(
         "optim.lr": settings.learning_rate,
         "optim.lr_scheduler_type": "cosine",
         "optim.lr_warmup_steps_ratio": settings.warmup,
-        "trainer.device": "cpu" if cpu else "cuda",
+        "trainer.device": settings.device,
         "trainer.nnodes": 1,
         "trainer.n_gpus_per_node": settings.ranks,
         "trainer.logger": ["console"],
@@ -281,7 +279,7 @@ def sft_overrides(
         "checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
         "checkpoint.load_contents": ["model", "optimizer", "extra"],
     }
-    return _overrides(values | (SFT_ON_CPU if cpu else {}))
+    return _overrides(values | (SFT_ON_CPU if settings.device == "cpu" else {}))
 
 
 def _overrides(values: dict[str, Any]) -> list[str]:

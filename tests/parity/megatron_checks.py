@@ -47,10 +47,10 @@ def inspect(folder: Path, settings: Sft) -> None:
     rows = load_file(folder.parent / "prompts.safetensors")["ids"].tolist()
     lengths, prompts = [len(row) for row in rows], [3 + 5 * i for i in range(len(rows))]
     few, model = traces(rows, prompts), chunks[0]
-    logits = forward(model, megatron_loop.Batch((0,), few, lengths[0]), labels=False)
-    together = megatron_loop.Batch(tuple(range(len(rows))), few, sum(lengths) + 7)
+    logits = forward(model, megatron_loop.Batch((0,), few, lengths[0], "cpu"), labels=False)
+    together = megatron_loop.Batch(tuple(range(len(rows))), few, sum(lengths) + 7, "cpu")
     packed = (forward(model, together, labels=True) * together.mask).sum()
-    alone = [megatron_loop.Batch((row,), few, length) for row, length in enumerate(lengths)]
+    alone = [megatron_loop.Batch((row,), few, length, "cpu") for row, length in enumerate(lengths)]
     single = sum((forward(model, batch, labels=True) * batch.mask).sum() for batch in alone)
     counts = torch.stack([together.mask.sum(), sum(batch.mask.sum() for batch in alone)])
     out = {"logits": logits, "packed": packed, "single": single, "counts": counts}

@@ -31,6 +31,7 @@ CP2 = {**TWO, "context": 2}
 PP2_VPP2 = {**TWO, "pipeline": 2, "virtual_pipeline": 2}
 TP2_EP2 = {**EP2, "tensor": 2}
 SETTINGS = {
+    "device": "cpu",
     "epochs": 1.0,
     "batch_tokens": 512,
     "pack_tokens": 128,

@@ -144,7 +144,9 @@ GATE = {"prompts": ["a=6. Find (a).", "<think>\nWhy?\n</think>\n\n6"], "vllm": N
 
 def gate(inputs: Path, name: str, layout: dict, **settings) -> list[str]:
     """The command of the conversion gate."""
-    placed = {key: SETTINGS[key] for key in ("pack_tokens", "aux_loss", "precision", "recompute", "limit", "seed")}
+    placed = {
+        key: SETTINGS[key] for key in ("device", "pack_tokens", "aux_loss", "precision", "recompute", "limit", "seed")
+    }
     section = {**placed, "layout": layout, "gate": GATE, **settings}
     flags = ["--settings", json.dumps(section), "--start", str(inputs / "base" / "checkpoint.json")]
     return [sys.executable, "-m", "large_sft.check_conversion", *flags, "--out", str(inputs / name / "data.json")]
@@ -172,8 +174,8 @@ def test_the_gate_takes_vllm_where_transformers_cannot_hold_the_model(inputs):
     """Agreement on one model; then vLLM's answers pass for those of a model in which one expert's weight is another."""
     pytest.importorskip("vllm")
     build_tokenizer().save_pretrained(inputs / "base" / "model")
-    engine = {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 4, "tensor_parallel": 1, "replicas": 1}
-    asked = {**GATE, "vllm": {**engine, "memory": 0.1, "yarn": None}}
+    engine = {"device": "cpu", "dtype": "float32", "max_model_len": 256, "max_num_seqs": 4, "tensor_parallel": 1}
+    asked = {**GATE, "vllm": {**engine, "replicas": 1, "memory": 0.1, "yarn": None}}
     reference = inputs / "reference" / "data.json"
     flags = ["--settings", json.dumps({"prompts": asked["prompts"], "vllm": asked["vllm"]}), "--out", str(reference)]
     start = ["--start", str(inputs / "base" / "checkpoint.json")]

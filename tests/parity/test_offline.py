@@ -25,7 +25,8 @@ CHATTY = {"RAY_USAGE_STATS_ENABLED": "1", "VLLM_NO_USAGE_STATS": "0", "DO_NOT_TR
 
 
 @pytest.mark.parametrize(
-    ("engine", "ours"), [("vllm", {}), ("ray", verl_config.environment(True)), ("ray", verl_config.environment(False))]
+    ("engine", "ours"),
+    [("vllm", {}), ("ray", verl_config.environment("cpu")), ("ray", verl_config.environment("cuda"))],
 )
 def test_engines_neither_report_nor_ask_the_hub(engine, ours):
     pytest.importorskip(engine)

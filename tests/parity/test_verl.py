@@ -46,7 +46,7 @@ def verl(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, script, answer],
         input=json.dumps(request),
-        env={**os.environ, **verl_config.environment(cpu=True)},
+        env={**os.environ, **verl_config.environment("cpu")},
         capture_output=True,
         text=True,
         timeout=600,

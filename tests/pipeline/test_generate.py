@@ -46,6 +46,7 @@ SETTINGS = {
     "instruction": " Underline key results.",
     "sampling": {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "max_tokens": 64, "seed": 11},
     "engine": {
+        "device": "cpu",
         "dtype": "float32",
         "max_model_len": 256,
         "max_num_seqs": 64,

@@ -60,7 +60,7 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
         files = verl_config.RlFiles(
             start.model, folder / "prompts.parquet", folder / "checkpoints", *logs, consensus=sets
         )
-        overrides = verl_config.rl_overrides(settings, files, cpu=True) + verl_config.hydra_overrides(folder)
+        overrides = verl_config.rl_overrides(settings, files) + verl_config.hydra_overrides(folder)
         overrides.append(f"trainer.rollout_data_dir={folder / 'rows'}")
         command = [sys.executable, "-m", "small_rl.verl_main", *overrides]
         own = (
@@ -68,7 +68,7 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
             verl_config.logical_cpus(settings),
             ray,
             folder / "ray.log",
-            verl_config.environment(cpu=True),
+            verl_config.environment("cpu"),
         )
         with ray_cluster(1, *own) as env:
             child.run(command, folder / "verl.log", env, settings.limit)

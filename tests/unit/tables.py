@@ -12,6 +12,7 @@ from polaris.stage import Stage
 
 GRADING = {"grader": "math_verify", "format": "think", "timeout": 20.0, "workers": 1, "max_failures": 0.0}
 ENGINE = {
+    "device": "cpu",
     "dtype": "float32",
     "max_model_len": 64,
     "max_num_seqs": 4,

@@ -51,13 +51,13 @@ def checkpoint(tmp_path, start):
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_the_trained_model_passes(tmp_path, start, checkpoint, precision):
-    deviation = export_gate.export(checkpoint, start, precision, tmp_path / "out")
+    deviation = export_gate.export(checkpoint, start, precision, "cpu", tmp_path / "out")
     assert 0 < deviation < export_gate.LIMITS[precision]
 
 
 def test_the_start_model_in_its_place_is_refused(start, checkpoint):
     with pytest.raises(UserError, match="row 0 of log_probs.json are .* this is not the model that was trained"):
-        export_gate.check_log_probs(start, checkpoint / export_gate.LOG_PROBS, "bf16")
+        export_gate.check_log_probs(start, checkpoint / export_gate.LOG_PROBS, "bf16", "cpu")
 
 
 def test_one_wrong_response_is_named(tmp_path, start, checkpoint):
@@ -65,7 +65,7 @@ def test_one_wrong_response_is_named(tmp_path, start, checkpoint):
     rows[1]["log_probs"][2] -= 0.001
     (checkpoint / export_gate.LOG_PROBS).write_text(json.dumps(rows))
     with pytest.raises(UserError, match="row 1 of log_probs.json are 0.0002 a token away .*fp32 allows 0.0001"):
-        export_gate.export(checkpoint, start, "fp32", tmp_path / "out")
+        export_gate.export(checkpoint, start, "fp32", "cpu", tmp_path / "out")
 
 
 def corrupt(model, name, change):
@@ -76,7 +76,7 @@ def corrupt(model, name, change):
 
 def test_one_wrong_number_is_named(tmp_path, start, checkpoint):
     """Too small for any log-probability to tell: the last bit of one weight."""
-    export_gate.export(checkpoint, start, "fp16", tmp_path / "out")
+    export_gate.export(checkpoint, start, "fp16", "cpu", tmp_path / "out")
     name = "model.layers.1.mlp.up_proj.weight"
     bits = lambda tensor: (tensor.view(torch.int16) ^ torch.eye(*tensor.shape, dtype=torch.int16)).view(torch.float16)
     corrupt(tmp_path / "out", name, bits)
@@ -88,7 +88,7 @@ def test_a_number_beyond_the_precision_is_named(tmp_path, start, checkpoint):
     name = "model.layers.0.self_attn.q_norm.weight"
     corrupt(checkpoint / "actor" / "huggingface", name, lambda tensor: tensor * 1e6)
     with pytest.raises(UserError, match=f"tensor {name} has numbers that torch.float16 cannot hold"):
-        export_gate.export(checkpoint, start, "fp16", tmp_path / "out")
+        export_gate.export(checkpoint, start, "fp16", "cpu", tmp_path / "out")
 
 
 def test_weights_under_each_others_names_are_refused(tmp_path, start, checkpoint):
@@ -99,4 +99,4 @@ def test_weights_under_each_others_names_are_refused(tmp_path, start, checkpoint
     tensors[first], tensors[second] = tensors[second], tensors[first]
     safetensors_torch.save_file(tensors, trained / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError, match="row 0 of log_probs.json"):
-        export_gate.export(checkpoint, start, "bf16", tmp_path / "out")
+        export_gate.export(checkpoint, start, "bf16", "cpu", tmp_path / "out")

@@ -60,6 +60,7 @@ def test_yarn_stretches_without_another_temperature(model, tmp_path):
 
 def test_an_engine_stays_within_its_yarn():
     values = {
+        "device": "cuda",
         "dtype": "bfloat16",
         "max_model_len": 98305,
         "max_num_seqs": 8,

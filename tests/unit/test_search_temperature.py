@@ -14,6 +14,7 @@ from small_rl import search_temperature
 from tests.unit import tables
 
 ENGINE = {
+    "device": "cpu",
     "dtype": "float32",
     "max_model_len": 64,
     "max_num_seqs": 8,

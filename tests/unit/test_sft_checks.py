@@ -37,6 +37,7 @@ CONFIG = {
 LAYOUT = {"processes": 2, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 2, "expert_tensor": 1, "context": 1,
           "virtual_pipeline": 1, "first_layers": None, "last_layers": None}  # fmt: skip
 SETTINGS = {
+    "device": "cpu",
     "epochs": 1.0,
     "batch_tokens": 64,
     "pack_tokens": 16,

@@ -5,8 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import yaml
 
+from configs import recipe
 from polaris.errors import UserError
 from polaris.records import CONSENSUS, MESSAGES, SINK, read_rows, write_rows
 from polaris.sections import Grading
@@ -124,11 +124,16 @@ def test_step_metrics():
     assert paid["zero_variance"] == 0.0 and paid["accuracy"] == 0.25
 
 
+def laptop_grpo():
+    """Values of the laptop recipe's GRPO stage, as the stage reads them."""
+    stage = recipe.load([ROOT / "configs/laptop.yaml"]).small_rl.rl["grpo"]
+    return stage.model_dump(exclude={"start", "drop_easy", "overlap"})
+
+
 def test_an_evaluation_is_due_at_the_start_every_so_often_at_the_end_and_once(tmp_path):
     log = tmp_path / "validation.jsonl"
     log.write_text('{"step": 0}\n{"step": 4}\n')
-    stage = yaml.safe_load((ROOT / "configs/laptop.yaml").read_text())["small_rl"]["rl"]["grpo"]
-    values = {key: value for key, value in stage.items() if key not in ("start", "drop_easy", "overlap")}
+    values = laptop_grpo()
     asked = RlTraining.model_validate(values | {"steps": 10, "validate": {"benchmark": "chain", "k": 2, "every": 4}})
     due = [step for step in range(11) if train_rl.evaluation_due(asked, log, step)]
     assert due == [8, 10]  # after a kill between a checkpoint and its evaluation
@@ -141,9 +146,7 @@ def test_the_temperature_of_a_search(tmp_path):
     """Its number, from the file that the search publishes; a stage of the command line must name it."""
     from polaris import manifest
 
-    stage = yaml.safe_load((ROOT / "configs/laptop.yaml").read_text())["small_rl"]["rl"]["grpo"]
-    values = {key: value for key, value in stage.items() if key not in ("start", "drop_easy", "overlap")}
-    settings = RlTraining.model_validate(values | {"temperature": {"search": "first"}})
+    settings = RlTraining.model_validate(laptop_grpo() | {"temperature": {"search": "first"}})
     with Stage("small_rl.search_temperature", GRADING, {}, tmp_path / "first" / "data.json", "by hand") as search:
         (search.partial / "temperature.json").write_text('{"temperature": 1.45}')
         search.publish()

@@ -4,16 +4,12 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from configs import recipe
-from polaris.settings import validated
 from small_rl import verl_config
-from small_rl.format_settings import FormatSft
 from small_rl.rl_settings import Overlong, RlTraining, Substitution, Validation
-from small_rl.settings import RlStage
 
 hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
@@ -43,21 +39,20 @@ STAGES = [
 ]  # fmt: skip
 
 
-def rl_stage(recipe, name):
-    values = yaml.safe_load((CONFIGS / f"{recipe}.yaml").read_text())["small_rl"]["rl"][name]
-    stage = validated(RlStage, values, recipe)
-    return RlTraining.model_validate(stage.model_dump(exclude={"start", "drop_easy", "overlap"}))
+def rl_stage(name, stage, **extra):
+    asked = recipe.load(files(name), extra).small_rl.rl[stage]
+    return RlTraining.model_validate(asked.model_dump(exclude={"start", "drop_easy", "overlap"}))
 
 
-@pytest.mark.parametrize("cpu", [True, False], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize(("name", "stage"), STAGES, ids=lambda part: part)
-def test_every_rl_stage_of_every_recipe(name, stage, cpu):
+def test_every_rl_stage_of_every_recipe(name, stage, device):
     """Each key is verl's (an unknown one raises), and verl's dataclasses take the values."""
     from verl.utils.config import omega_conf_to_dataclass
 
-    asked = recipe.load(files(name)).small_rl.rl[stage]
-    settings = RlTraining.model_validate(asked.model_dump(exclude={"start", "drop_easy", "overlap"}))
-    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES, cpu))
+    settings = rl_stage(name, stage, device=device)
+    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES))
+    assert config.trainer.device == device
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
     rollout = omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
     assert actor.loss_agg_mode == settings.loss_aggregation
@@ -73,15 +68,15 @@ def test_every_rl_stage_of_every_recipe(name, stage, cpu):
 def test_options_of_the_loss():
     changes = {"loss_aggregation": "seq-mean-token-sum-norm", "std_normalization": False, "truncation": "mask"}
     settings = rl_stage("laptop", "grpo").model_copy(update=changes)
-    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES, cpu=True))
+    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES))
     actor = config.actor_rollout_ref.actor
     assert (actor.loss_agg_mode, actor.loss_scale_factor) == ("seq-mean-token-sum-norm", settings.max_response)
     assert not config.algorithm.norm_adv_by_std_in_grpo and config.polaris.masked_from == settings.max_response
-    plain = compose("ppo_trainer", verl_config.rl_overrides(rl_stage("laptop", "grpo"), FILES, cpu=True))
+    plain = compose("ppo_trainer", verl_config.rl_overrides(rl_stage("laptop", "grpo"), FILES))
     assert plain.actor_rollout_ref.actor.loss_scale_factor is None and plain.polaris.masked_from is None
     assert plain.polaris.overlong is None
     paid = settings.model_copy(update={"truncation": Overlong(penalty=0.5, buffer=16)})
-    config = compose("ppo_trainer", verl_config.rl_overrides(paid, FILES, cpu=True))
+    config = compose("ppo_trainer", verl_config.rl_overrides(paid, FILES))
     assert dict(config.polaris.overlong) == {"penalty": 0.5, "buffer": 16} and config.polaris.masked_from is None
     assert config.polaris.max_response == settings.max_response
 
@@ -90,16 +85,16 @@ def test_validation():
     """verl calls it at these steps and asks as the training does; without `validate` nothing of it is on."""
     off = rl_stage("laptop", "grpo")
     on = off.model_copy(update={"validation": Validation(benchmark="chain", k=3, every=4)})
-    config = compose("ppo_trainer", verl_config.rl_overrides(on, FILES, cpu=True))
+    config = compose("ppo_trainer", verl_config.rl_overrides(on, FILES))
     asked, rollout = config.actor_rollout_ref.rollout.val_kwargs, config.actor_rollout_ref.rollout
     assert (asked.n, asked.do_sample) == (3, True) and rollout.n == on.rollouts
     assert (asked.temperature, asked.top_p, asked.top_k) == (rollout.temperature, rollout.top_p, rollout.top_k)
     assert (config.trainer.test_freq, config.trainer.val_before_train) == (4, True)
     assert config.data.val_files == "/a folder/b" and config.data.val_max_samples == -1
     assert config.polaris.validation == "/a folder/v"
-    later = compose("ppo_trainer", verl_config.rl_overrides(on, FILES, cpu=True, evaluate=False))
+    later = compose("ppo_trainer", verl_config.rl_overrides(on, FILES, evaluate=False))
     assert not later.trainer.val_before_train
-    config = compose("ppo_trainer", verl_config.rl_overrides(off, FILES, cpu=True))
+    config = compose("ppo_trainer", verl_config.rl_overrides(off, FILES))
     assert (config.trainer.test_freq, config.trainer.val_before_train, config.data.val_max_samples) == (-1, False, 1)
 
 
@@ -108,7 +103,7 @@ pytestmark = pytest.mark.skipif(VERL is None, reason="verl is not installed")
 
 def test_laptop_rl():
     settings = rl_stage("laptop", "core")
-    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES, cpu=True))
+    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES))
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
     assert actor.ppo_mini_batch_size * settings.updates_per_step == config.data.train_batch_size
     assert (actor.clip_ratio_low, actor.clip_ratio_high) == (settings.clip_low, settings.clip_high)
@@ -123,7 +118,7 @@ def test_laptop_rl():
 def test_rescue_and_substitution():
     changes = {"rescue": "teacher", "substitution": Substitution(min_informative=0.334)}
     settings = rl_stage("laptop", "grpo").model_copy(update=changes)
-    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES, cpu=True)).polaris
+    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES)).polaris
     assert (config.rescue, config.sink) == ("teacher", "/a folder/s")
     assert config.substitution.min_informative == 0.334 and config.core is None
     assert config.accuracy == "/a folder/a" and config.grading.format == settings.grading.format
@@ -131,7 +126,7 @@ def test_rescue_and_substitution():
 
 def test_cluster_rl():
     settings = rl_stage("polaris_v2", "grpo")
-    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES, cpu=False))
+    config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES))
     rollout = config.actor_rollout_ref.rollout
     assert rollout.dtype == "float16"
     assert config.actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype == "fp16"
@@ -143,17 +138,14 @@ def test_cluster_rl():
     assert config.polaris.core is None and config.polaris.substitution is None and not config.polaris.rescue
 
 
-@pytest.mark.parametrize("recipe, cpu", [("laptop", True), ("polaris_v2", False)])
-def test_format_sft(recipe, cpu):
-    values = yaml.safe_load((CONFIGS / f"{recipe}.yaml").read_text())["small_rl"]["format_sft"]
-    settings = validated(FormatSft, values, recipe)
-    overrides = verl_config.sft_overrides(settings, Path("/m"), Path("/d"), Path("/c"), epoch_steps=23, cpu=cpu)
+@pytest.mark.parametrize("name, device", [("laptop", "cpu"), ("polaris_v2", "cuda")])
+def test_format_sft(name, device):
+    settings = recipe.load(files(name)).small_rl.format_sft
+    overrides = verl_config.sft_overrides(settings, Path("/m"), Path("/d"), Path("/c"), epoch_steps=23)
     config = compose("sft_trainer_engine", overrides)
-    assert config.trainer.total_training_steps == 23 * settings.epochs and config.trainer.device == (
-        "cpu" if cpu else "cuda"
-    )
+    assert config.trainer.total_training_steps == 23 * settings.epochs and config.trainer.device == device
     assert config.data.train_batch_size == settings.batch and config.optim.lr == settings.learning_rate
-    assert config.model.use_remove_padding != cpu
+    assert config.model.use_remove_padding == (device == "cuda")
 
 
 @given(st.integers(1, 8), st.integers(1, 60))
