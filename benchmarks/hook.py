@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from small_rl import verl_config
+from small_rl import verl_devices
 from small_rl.core import ConsensusSets
 from small_rl.rescue import Kept, Sink
 from small_rl.rl_step import Memory, Response, Rollout, accuracies, finished
@@ -130,9 +130,9 @@ def rows_of(transfer_queue: Any) -> Any:
 def main() -> None:
     step = float(sys.argv[1]) if len(sys.argv) > 1 else 600.0
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    environment = verl_config.environment("cpu") | {"TRANSFER_QUEUE_ENABLE": "1"}
+    environment = verl_devices.environment("cpu") | {"TRANSFER_QUEUE_ENABLE": "1"}
     try:
-        with ray_cluster(1, 1, verl_config.LOGICAL_CPUS, folder, folder / "ray.log", environment) as found:
+        with ray_cluster(1, 1, verl_devices.LOGICAL_CPUS, folder, folder / "ray.log", environment) as found:
             os.environ |= found
             measure(step)
     finally:

@@ -38,6 +38,10 @@ class Recipe(Section):
     device: Device
     invalidate_on_code: Annotated[bool, Field(description="a changed module reruns its stages; false: only reported")]
     tools: Tools
+    environment: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str],
+        Field(description="variables of every engine: the cluster's network interfaces (NCCL_SOCKET_IFNAME, ...)"),
+    ]
     inputs: Inputs
     clean: Annotated[dict[str, Clean], Field(description="training set -> which of its problems stay")]
     small_rl: SmallRl

@@ -1,27 +1,32 @@
 """The nodes of a job: one command on each of them, by Slurm's srun inside the job's own allocation, in the stage's container."""
 
+import contextlib
 import os
 import shlex
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import psutil
 
 from polaris.errors import UserError
 
 CONTAINER = "POLARIS_CONTAINER"  # environment variable of a stage: the words that start a command in its container
 
 
-def interpreter(tool: str) -> str:
+def interpreter(tool: str, environment: Mapping[str, str] = MappingProxyType({})) -> str:
     """How the Python of one of the recipe's `tools` is started: `python` (this one), a path, or a container's command that ends with one.
 
     The stage is told of its container, so that what it starts on other nodes runs in the same one.
+    environment: variables that are set for it
     """
-    if tool == "python":
-        return sys.executable
-    *container, python = shlex.split(tool)
-    return shlex.join(["env", f"{CONTAINER}={shlex.join(container)}", *container, python]) if container else tool
+    *container, python = [sys.executable] if tool == "python" else shlex.split(tool)
+    variables = dict(environment) | ({CONTAINER: shlex.join(container)} if container else {})
+    assignments = [f"{name}={value}" for name, value in variables.items()]
+    return shlex.join([*(["env", *assignments] if assignments else []), *container, python])
 
 
 def on_every_node(nodes: int, command: Sequence[str]) -> list[str]:
@@ -67,8 +72,33 @@ def _check_found(command: str, what: str) -> None:
 
 
 def this_node() -> str:
-    """The name under which the job's other nodes reach this one."""
-    return socket.gethostname()
+    """The IPv4 address under which the job's other nodes reach this one.
+
+    Of the interface that the recipe's `environment` names (GLOO_SOCKET_IFNAME); else what its name means, unless that
+    leads back to this machine, as 127.0.1.1 does on Debian: then of the interface by which packets leave it.
+    """
+    if (name := os.environ.get("GLOO_SOCKET_IFNAME")) and (found := _addresses().get(name)):
+        return found
+    with contextlib.suppress(OSError):
+        own = socket.gethostbyname(socket.gethostname())
+        if not own.startswith("127."):
+            return own
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # an address for examples (RFC 5737): nothing is sent
+        return probe.getsockname()[0]
+    return "127.0.0.1"
+
+
+def interface() -> str | None:
+    """The network interface that has this node's address, for engines that would ask its name: gloo."""
+    own = this_node()
+    return next((name for name, address in _addresses().items() if address == own), None)
+
+
+def _addresses() -> dict[str, str]:
+    """IPv4 address by interface."""
+    pairs = ((name, one) for name, addresses in psutil.net_if_addrs().items() for one in addresses)
+    return {name: one.address for name, one in pairs if one.family == socket.AF_INET}
 
 
 def free_port(address: str) -> int:

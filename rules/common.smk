@@ -16,7 +16,8 @@ except UserError as error:
 RUN = f"runs/{RECIPE.run}"
 
 # The Python of each engine; verbs without an engine run under Snakemake's own.
-PY = {tool: interpreter(python) for tool, python in {"polaris": "python", **RECIPE.tools.model_dump()}.items()}
+PY = {tool: interpreter(python, RECIPE.environment) for tool, python in RECIPE.tools.model_dump().items()}
+PY["polaris"] = interpreter("python")
 
 # What reruns a stage: its settings and code digest (params), its inputs. Not the raw text of a shell block, where a
 # second blank would retrain a model. The class is patched because this must hold for a bare `snakemake`, too, which

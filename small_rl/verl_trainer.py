@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import PPOTrainerSync
 
+from polaris.deadline import is_due
 from polaris.records import CONSENSUS, SINK, read_rows, write_rows
 from small_rl import verl_batch
 from small_rl.core import ConsensusSets
@@ -33,6 +34,10 @@ CURVES = {
 }
 
 
+class OutOfTime(Exception):
+    """The step at hand is saved, and there is no time for another one."""
+
+
 class PolarisTrainer(PPOTrainerSync):
     """Finishes the groups of a step (asked by verl_rollouts.py), and writes a line of metrics.jsonl after each update."""
 
@@ -42,6 +47,7 @@ class PolarisTrainer(PPOTrainerSync):
         self.memory = self._first_memory()
         self.numbers: dict[str, float] = {}
         self.clock = time.monotonic()
+        self.longest = 0.0  # seconds of a step of this launch
 
     def _first_memory(self) -> Memory:
         """What a training from scratch begins with."""
@@ -97,11 +103,21 @@ class PolarisTrainer(PPOTrainerSync):
         line = {"step": self.global_steps} | self.numbers
         line |= {ours: float(metrics[name]) for ours, name in CURVES.items() if name in metrics}
         line["seconds"] = now - self.clock  # since the last line: weight transfer and checkpoint included
+        self.longest = max(self.longest, line["seconds"])
         self.clock = now
         _append(Path(self.settings.metrics), {key: round(value, 6) for key, value in line.items()})
         if self.global_steps == self.total_training_steps:
             self._record_log_probs(batch)
         return batch
+
+    def on_step_end(self) -> None:
+        """As verl, unless another step might not end before the deadline: then save and stop. Raises OutOfTime."""
+        end = self.settings.deadline
+        if end and self.global_steps < self.total_training_steps and is_due(end, time.time(), self.longest):
+            if self.global_steps % self.config.trainer.save_freq:
+                self._save_checkpoint()
+            raise OutOfTime
+        super().on_step_end()
 
     def _record_log_probs(self, batch: KVBatchMeta) -> None:
         """What the trained actor says of some of its responses: the exported model must say the same (export_gate.py)."""

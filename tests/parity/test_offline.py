@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from small_rl import verl_config
+from small_rl import verl_devices
 
 ASK = """
 import json, sys
@@ -26,7 +26,7 @@ CHATTY = {"RAY_USAGE_STATS_ENABLED": "1", "VLLM_NO_USAGE_STATS": "0", "DO_NOT_TR
 
 @pytest.mark.parametrize(
     ("engine", "ours"),
-    [("vllm", {}), ("ray", verl_config.environment("cpu")), ("ray", verl_config.environment("cuda"))],
+    [("vllm", {}), ("ray", verl_devices.environment("cpu")), ("ray", verl_devices.environment("cuda"))],
 )
 def test_engines_neither_report_nor_ask_the_hub(engine, ours):
     pytest.importorskip(engine)

@@ -10,7 +10,7 @@ import pytest
 
 from polaris.records import MESSAGES, read_rows, write_rows
 from polaris.tiny_tokenizer import CHAT_TEMPLATE, build_tokenizer
-from small_rl import train_format, verl_config
+from small_rl import train_format, verl_config, verl_devices
 from tests.unit.test_verl_config import FILES, rl_stage
 
 pytest.importorskip("verl")
@@ -37,8 +37,8 @@ def verl(tmp_path_factory):
         tokenizer.chat_template = template
         tokenizer.save_pretrained(folder / name)
     rl = [
-        verl_config.rl_overrides(rl_stage("laptop", "core"), FILES, cpu=True),
-        verl_config.rl_overrides(rl_stage("polaris_v2", "grpo"), FILES, cpu=False),
+        verl_config.rl_overrides(rl_stage("laptop", "core"), FILES),
+        verl_config.rl_overrides(rl_stage("polaris_v2", "grpo"), FILES),
     ]
     data = str(folder / "messages.parquet")
     request = {"examples": [(str(folder / name), data) for name in ("tiny", "qwen3")], "overrides": rl}
@@ -46,7 +46,7 @@ def verl(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, script, answer],
         input=json.dumps(request),
-        env={**os.environ, **verl_config.environment("cpu")},
+        env={**os.environ, **verl_devices.environment("cpu")},
         capture_output=True,
         text=True,
         timeout=600,

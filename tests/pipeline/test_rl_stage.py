@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from polaris import child, manifest
 from polaris.records import ACCURACY, CONSENSUS, SINK, read_problems, read_rows
-from small_rl import train_rl, verl_checkpoint, verl_config
+from small_rl import train_rl, verl_checkpoint, verl_config, verl_devices
 from small_rl.rl_settings import RlTraining
 from small_rl.verl_ray_cluster import ray_cluster
 
@@ -65,10 +65,10 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
         command = [sys.executable, "-m", "small_rl.verl_main", *overrides]
         own = (
             settings.ranks,
-            verl_config.logical_cpus(settings),
+            verl_devices.logical_cpus(settings),
             ray,
             folder / "ray.log",
-            verl_config.environment("cpu"),
+            verl_devices.environment("cpu"),
         )
         with ray_cluster(1, *own) as env:
             child.run(command, folder / "verl.log", env, settings.limit)

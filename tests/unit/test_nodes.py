@@ -1,6 +1,8 @@
 """One command on every node: nothing to do on one, srun inside a Slurm job, a clear error elsewhere."""
 
 import shlex
+import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,9 @@ import yaml
 
 from configs import recipe
 from polaris.errors import UserError
-from polaris.nodes import CONTAINER, free_port, interpreter, nodes_of_job, on_every_node
+from polaris import nodes
+from polaris.nodes import CONTAINER, free_port, interface, interpreter, nodes_of_job, on_every_node, this_node
+from small_rl.verl_devices import environment
 from small_rl.verl_ray_cluster import ray_cluster, ray_start
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +105,7 @@ def test_a_head_that_does_not_start_is_told(tmp_path):
     folder = tmp_path / ("long" * 25)  # its sockets have at most 107 characters
     with (
         pytest.raises(UserError, match="(?s)Ray did not start; the log's end .*path length cannot exceed"),
-        ray_cluster(1, 0, 1, folder, tmp_path / "ray.log", {}),
+        ray_cluster(1, 0, 1, folder, tmp_path / "ray.log", environment("cpu")),
     ):
         pytest.fail("it has started")
 
@@ -117,6 +121,35 @@ def test_the_small_profile_gives_its_recipe_the_nodes_that_it_asks_for():
     for given in profile.values():
         assert (given["nodes"], given["tasks"], given["mpi"]) == (2, 2, "srun")
         assert "--ntasks-per-node=1" in given["slurm_extra"]
+
+
+def test_this_nodes_address_is_one_that_others_reach(monkeypatch):
+    """Debian calls the own name 127.0.1.1; an interface that is named wins."""
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
+    monkeypatch.setattr(socket, "gethostbyname", lambda name: "10.1.2.3")
+    assert this_node() == "10.1.2.3"
+    monkeypatch.setattr(socket, "gethostbyname", lambda name: "127.0.1.1")
+    own, addresses = this_node(), nodes._addresses()
+    assert own in addresses.values() and own != "127.0.1.1"
+    if set(addresses) - {"lo"}:
+        assert not own.startswith("127."), "a machine with a network is told by its outer address"
+    assert addresses[interface()] == own
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    assert this_node() == "127.0.0.1" and interface() == "lo"
+
+
+def test_variables_of_the_recipe_reach_the_engine():
+    asked = {"NCCL_SOCKET_IFNAME": "ib0", "NCCL_IB_HCA": "mlx5_0 mlx5_1"}
+    assert shlex.split(interpreter("/envs/rl/bin/python", asked)) == [
+        "env", "NCCL_SOCKET_IFNAME=ib0", "NCCL_IB_HCA=mlx5_0 mlx5_1", "/envs/rl/bin/python",
+    ]  # fmt: skip
+    inside = shlex.split(interpreter("apptainer exec rl.sif python3", asked))
+    assert (
+        inside[0] == "env"
+        and "NCCL_SOCKET_IFNAME=ib0" in inside
+        and inside[-4:] == ["apptainer", "exec", "rl.sif", "python3"]
+    )
+    assert interpreter("python") == shlex.quote(sys.executable)
 
 
 def test_a_free_port_can_be_bound():
