@@ -85,7 +85,7 @@ def lines(planned: Sequence[Planned], profile: Profile, gpu: Gpu, price: float |
             ]
         )
     text = table(rows)
-    names = ("weights", "gradients", "optimizer", "activations", "logits", "KV cache", "other")
+    names = ("weights", "gradients", "optimizer", "activations", "logits", "KV cache", "rollouts", "other")
     memory = [["GiB on one GPU", *names, "sum", "of", "verdict"]]
     for one in planned:
         if one.parts:

@@ -7,7 +7,7 @@ from polaris import plan_memory
 from polaris.errors import UserError
 from polaris.plan_memory import GIB, Parts, Ranks, total
 from polaris.plan_model import Shape
-from polaris.plan_time import Gpu
+from polaris.plan_time import Gpu, Range, mixture_efficiency
 
 
 def memory(shape: Shape, settings: Sft, ranks: Ranks, layers: list[int] | None = None) -> Parts:
@@ -26,6 +26,13 @@ def of(shape: Shape, settings: Sft) -> Parts:
     except UserError:  # `refusal` says why
         stages = None
     return memory(shape, settings, ranks, stages)
+
+
+def efficiency(settings: Sft) -> Range:
+    """Share of the peak that a mixture's training may reach in the recipe's own layout."""
+    place = settings.layout
+    packs = settings.batch_tokens / settings.pack_tokens / layout.data_parallel(place)
+    return mixture_efficiency(place.expert * place.expert_tensor, place.processes, place.pipeline, packs)
 
 
 def refusal(shape: Shape, settings: Sft) -> str | None:

@@ -12,7 +12,7 @@ from polaris import manifest, plan_memory, plan_model
 from polaris.errors import UserError
 from polaris.plan_memory import GIB, Parts, total
 from polaris.plan_model import Shape
-from polaris.plan_time import DENSE_TRAINING, MIXTURE_TRAINING, READING, Decoding, Gpu, Range, training_seconds
+from polaris.plan_time import DENSE_TRAINING, READING, Decoding, Gpu, Range, training_seconds
 from polaris.sections import Generate, HubModel, LocalModel, Model, TinyModel
 from polaris.settings import Engine
 from small_rl.format_settings import FormatSft
@@ -233,7 +233,7 @@ class Planner:
     def _rl(self, name: str, stage: RlStage) -> Planned:
         gpus = stage.nodes * stage.ranks
         decoding, rollout, wrong = self._engine(self.small, stage.engine, gpus // stage.engine.tensor_parallel)
-        parts = plan_memory.fsdp(self.small, gpus, stage.micro_tokens)
+        parts = plan_memory.fsdp(self.small, gpus, stage.micro_tokens) | {"rollouts": plan_memory.ASLEEP}
         mean = tuple(share * stage.max_response for share in MEAN_LENGTH)
         responses = stage.prompts_per_step * stage.rollouts
         tokens = tuple(stage.steps * responses * m for m in mean)
@@ -251,7 +251,15 @@ class Planner:
         size = self.small.parameters
         # verl keeps two checkpoints, of weights and both moments in fp32 and a Hugging Face copy.
         planned = self._trained(name, gpus, parts, tokens, flops, seconds, 2.0 * size, 2 * 16.0 * size, 4.0 * size)
-        note = f"rollouts: {rollout['weights'] / GIB:.0f} GiB weights, {rollout['KV cache'] / GIB:.0f} GiB KV cache"
+        awake = plan_memory.beside_rollouts(self.small, gpus, self.gpu.memory, stage.engine.memory)
+        if total(awake) > self.gpu.memory:
+            sizes = ", ".join(f"{part} {size / GIB:.1f}" for part, size in awake.items())
+            beside = f"{total(awake) / GIB:.1f} GiB per GPU while the rollout engine is awake, it has {self.gpu.memory / GIB:.1f}"
+            wrong = (*wrong, f"needs {beside}: {sizes}; lower engine.memory")
+        note = (
+            f"rollouts: {rollout['weights'] / GIB:.0f} GiB weights, {rollout['KV cache'] / GIB:.0f} GiB KV cache; with the "
+            f"actor beside them {total(awake) / GIB:.1f} GiB"
+        )
         return replace(planned, notes=(note,), wrong=planned.wrong + wrong)
 
     def _sft(self, name: str, traces: str, settings: Sft) -> Planned:
@@ -262,11 +270,13 @@ class Planner:
         responses = self._problems("distill") * sum(self.recipe.large_sft.traces.k.values())
         tokens = tuple(settings.epochs * responses * min(m, longest) for m in mean)
         flops = tuple(3 * t * shape.forward_flops(min(m, longest)) for t, m in zip(tokens, mean, strict=True))
-        efficiency = MIXTURE_TRAINING if shape.experts else DENSE_TRAINING
+        efficiency = planned_layouts.efficiency(settings) if shape.experts else DENSE_TRAINING
         seconds = training_seconds(flops, world, self.gpu, efficiency)
         size, host = shape.parameters, settings.layout.processes * 2 * settings.shard_gb * 1e9
         # A checkpoint is written beside the last one: bf16 weights, fp32 weights and both moments.
         planned = self._trained(name, world, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, host)
+        share = "expected share of the peak (MFU): {:.0%} to {:.0%}".format(*efficiency)
+        planned = replace(planned, notes=(share,))
         if refused := planned_layouts.refusal(shape, settings):
             planned = replace(planned, wrong=(*planned.wrong, refused))
         return replace(planned, notes=planned_layouts.others(shape, settings, self.gpu)) if planned.wrong else planned

@@ -13,6 +13,10 @@ from polaris.plan_model import Shape
 GIB = 1 << 30
 # CUDA context, NCCL buffers, kernels' work space, fragmentation: a guess.
 OVERHEAD = 6 * GIB
+# A rollout engine that sleeps at level 2: its CUDA context and graphs, 2 to 4 GiB by verl's users; a guess.
+ASLEEP = 3 * GIB
+TRANSFER = 2 * GIB  # verl's bucket of weights on their way to the engine (update_weights_bucket_megabytes)
+FUSED_TOKENS = 512  # whose logits exist at a time (verl's FusedLinearForPPO)
 # Tokens of the most loaded expert against the mean: a guess; real routing is uneven.
 IMBALANCE = 1.3
 
@@ -132,8 +136,9 @@ def layouts(shape: Shape, world: int) -> Iterator[Ranks]:
 def fsdp(shape: Shape, world: int, tokens: int) -> Parts:
     """verl's FSDP2 actor with fp32 master weights: 16 bytes per parameter over all ranks, layers gathered in 2 bytes.
 
-    tokens: of one forward and backward pass of a rank. Gradient checkpointing keeps the input of every layer. Logits:
-    2 bytes and their gradient (flash-attn's cross entropy works in place, our sum over tokens does not: 4 in all).
+    tokens: of one forward and backward pass of a rank. Gradient checkpointing keeps the input of every layer. Logits: those
+    of FUSED_TOKENS at a time, in 2 bytes and in float32 with probabilities, one-hot answers and gradient (20 bytes in all);
+    the gradient of the output layer twice in 2 bytes, for it is summed over the chunks (verl's FusedLinearForPPO).
     """
     layer = shape.attention + max(1, shape.experts) * shape.expert
     wide = (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim + 2 * shape.hidden + 3 * shape.feed_forward
@@ -142,8 +147,21 @@ def fsdp(shape: Shape, world: int, tokens: int) -> Parts:
         "gradients": 4 * shape.parameters / world,
         "optimizer": 8 * shape.parameters / world,
         "activations": 2.0 * tokens * (shape.layers * shape.hidden + 1.5 * wide),
-        "logits": 4.0 * tokens * shape.vocabulary,
+        "logits": 20.0 * min(tokens, FUSED_TOKENS) * shape.vocabulary + 4.0 * shape.embedding,
         "other": OVERHEAD,
+    }
+
+
+def beside_rollouts(shape: Shape, world: int, memory: float, share: float) -> Parts:
+    """One GPU while verl's rollout engine is awake: its share, and what the actor keeps on the GPU meanwhile.
+
+    The engine takes its share of the whole memory, whatever is there already. The actor's gradients are gone by then.
+    """
+    return {
+        "engine": share * memory,
+        "weights": 4 * shape.parameters / world,
+        "optimizer": 8 * shape.parameters / world,
+        "other": OVERHEAD + TRANSFER,
     }
 
 

@@ -1,6 +1,7 @@
 """The plan against what others have published and run, and its refusals."""
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from polaris.errors import UserError
 from polaris.plan_memory import GIB, Ranks, fsdp, layouts, megatron, megatron_stages, total, vllm
 from polaris.plan_model import KNOWN, Shape, from_config
 from polaris.plan_profile import Profile
-from polaris.plan_time import GPUS
+from polaris.plan_time import GPUS, mixture_efficiency
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL, MIDDLE, LARGE = (
@@ -167,6 +168,29 @@ def test_measured_lengths_and_times_take_the_place_of_guesses(v2, tmp_path):
     (tmp_path / "difficulty/data.json").write_text(json.dumps(made))
     known = v2._generate("difficulty", "difficulty", SMALL, v2.recipe.small_rl.difficulty, 1000)
     assert known.tokens == (800_000, 800_000) and known.measured == 7.0 and guessed.tokens[0] > 1e8
+
+
+def test_an_engine_and_an_actor_share_a_gpu(v2):
+    """V2's stage on 32 GPUs, and on one node: 8 of them hold four times as much of the actor each."""
+    stage = v2.recipe.small_rl.rl["grpo"]
+    wide, node = (v2._rl("grpo", stage.model_copy(update={"nodes": nodes})) for nodes in (4, 1))
+    assert not wide.wrong and wide.parts["logits"] < 4 * GIB < 0.1 * stage.micro_tokens * 4.0 * SMALL.vocabulary
+    assert re.search(r"81\.\d GiB per GPU while the rollout engine is awake.*lower engine.memory", node.wrong[0])
+    lower = stage.model_copy(update={"nodes": 1, "engine": stage.engine.model_copy(update={"memory": 0.7})})
+    assert not v2._rl("grpo", lower).wrong
+
+
+@pytest.mark.parametrize(
+    ("expert_ranks", "stages", "packs", "efficiency"),
+    [
+        (8, 1, 16, (0.15, 0.26)),
+        (64, 1, 16, (0.075, 0.13)),
+        (8, 8, 16, (0.15 * 16 / 23, 0.26 * 16 / 23)),
+    ],
+)
+def test_a_mixtures_share_of_the_peak(expert_ranks, stages, packs, efficiency):
+    """Experts beyond a node of 8 GPUs cross the network; a pipeline of 8 waits 7 of 23 times."""
+    assert mixture_efficiency(expert_ranks, 8, stages, packs) == pytest.approx(efficiency)
 
 
 def test_evaluations_during_rl_are_paid_for(v2):
