@@ -174,7 +174,7 @@ def test_an_engine_and_an_actor_share_a_gpu(v2):
     """V2's stage on 32 GPUs, and on one node: 8 of them hold four times as much of the actor each."""
     stage = v2.recipe.small_rl.rl["grpo"]
     wide, node = (v2._rl("grpo", stage.model_copy(update={"nodes": nodes})) for nodes in (4, 1))
-    assert not wide.wrong and wide.parts["logits"] < 4 * GIB < 0.1 * stage.micro_tokens * 4.0 * SMALL.vocabulary
+    assert not wide.wrong and wide.parts["logits"] < 0.1 * 4.0 * stage.micro_tokens * SMALL.vocabulary
     assert re.search(r"81\.\d GiB per GPU while the rollout engine is awake.*lower engine.memory", node.wrong[0])
     lower = stage.model_copy(update={"nodes": 1, "engine": stage.engine.model_copy(update={"memory": 0.7})})
     assert not v2._rl("grpo", lower).wrong
