@@ -1,0 +1,167 @@
+"""The generalist's training on one GPU: a random mixture of 2.5 B parameters in bfloat16, stopped, resumed and exported.
+
+With megatron-core's own modules (`spec: local`), which need no Transformer Engine.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from large_sft.qwen3 import read_config
+from large_sft.settings import Sft
+from large_sft.weights import Weights
+from polaris import manifest, plan_memory, plan_model
+from polaris.records import TOKENS, write_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = {
+    "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "vocab_size": 151936, "hidden_size": 2048,
+    "num_hidden_layers": 6, "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128, "intermediate_size": 6144,
+    "moe_intermediate_size": 768, "num_experts": 64, "num_experts_per_tok": 8, "decoder_sparse_step": 1,
+    "mlp_only_layers": [], "norm_topk_prob": True, "rms_norm_eps": 1e-6, "rope_theta": 1e6, "hidden_act": "silu",
+    "attention_bias": False, "max_position_embeddings": 262144, "tie_word_embeddings": False, "dtype": "bfloat16",
+}  # fmt: skip
+TINY = CONFIG | {"vocab_size": 512, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 16,
+                 "num_key_value_heads": 2, "intermediate_size": 96, "moe_intermediate_size": 32, "num_experts": 4,
+                 "num_experts_per_tok": 2, "dtype": "float32"}  # fmt: skip
+LAYOUT = {"processes": 1, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 1, "expert_tensor": 1, "context": 1,
+          "virtual_pipeline": 1, "first_layers": None, "last_layers": None}  # fmt: skip
+SETTINGS = {
+    "device": "cuda", "spec": "local", "dispatcher": "alltoall", "pack_tokens": 32768, "aux_loss": 0.001, "precision": "bf16",
+    "recompute": "full", "layout": LAYOUT, "limit": 300.0, "seed": 1, "epochs": 1.0, "batch_tokens": 32768,
+    "learning_rate": 1e-4, "min_learning_rate": 1e-5, "warmup": 0.1, "weight_decay": 0.1, "betas": [0.9, 0.95],
+    "grad_clip": 1.0, "loss_chunk": 4096, "save_every": 1000, "reshardable": False, "shard_gb": 4.0,
+}  # fmt: skip
+
+
+def published(folder: Path, name: str) -> Path:
+    """A finished stage of the files in `folder`."""
+    files = {
+        str(path.relative_to(folder)): {"size": path.stat().st_size, "xxh3": manifest.file_digest(path)}
+        for path in sorted(folder.rglob("*.*"))
+    }
+    nothing = {"settings": {}, "inputs": {}, "tools": {}, "steps": {}, "metrics": {}}
+    about = {"stage": folder.name, "module": "test", "files": files, "code": "", "seconds": 0.0, **nothing}
+    manifest.write(manifest.Manifest(path=folder / name, **about))
+    return folder / name
+
+
+def random_model(folder: Path, config: dict, device: str) -> Path:
+    """A model with random weights, made on the device; its manifest."""
+    import torch
+    from safetensors.torch import save_file
+
+    (folder / "model").mkdir(parents=True)
+    (folder / "model/config.json").write_text(json.dumps(config))
+    torch.manual_seed(0)
+    dtype = getattr(torch, config["dtype"])
+    shapes = read_config(config, "made here").parameters()
+    tensors = {
+        name: (torch.ones(shape) if len(shape) == 1 else torch.randn(shape, device=device) * 0.02).to("cpu", dtype)
+        for name, shape in shapes.items()
+    }
+    save_file(tensors, folder / "model/model.safetensors", metadata={"format": "pt"})
+    return published(folder, "checkpoint.json")
+
+
+def random_traces(folder: Path, vocabulary: int, pack: int) -> tuple[Path, list[int]]:
+    """40 traces of a 16th to a half of a pack; the manifest, and their lengths."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(pack // 16, pack // 2, 40).tolist()
+    rows = [
+        {"problem_id": str(i), "input_ids": rng.integers(0, vocabulary, length).tolist(), "prompt_tokens": 5}
+        for i, length in enumerate(lengths)
+    ]
+    write_rows(folder / "tokens.parquet", rows, TOKENS)
+    return published(folder, "data.json"), lengths
+
+
+def command(folder: Path, settings: dict, start: Path, data: Path) -> list[str]:
+    words = ["--settings", json.dumps(settings), "--start", str(start), "--data", str(data)]
+    return [sys.executable, "-m", "large_sft.train_sft", *words, "--out", str(folder / "trained/checkpoint.json")]
+
+
+def stopped_after_a_step(line: list[str], metrics: Path) -> str:
+    """Start it, ask it to stop once a step is done; what it said."""
+    run = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 240
+    while run.poll() is None and time.monotonic() < deadline and not (metrics.exists() and metrics.read_text()):
+        time.sleep(0.2)
+    run.send_signal(signal.SIGTERM)
+    return run.communicate(timeout=240)[1]
+
+
+def lines(metrics: Path) -> list[dict]:
+    return [json.loads(line) for line in metrics.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def trained(gpu, scratch, figures):
+    """The folder of the mixture that was trained in two launches."""
+    pytest.importorskip("megatron.core", reason="megatron-core is not installed here")
+    start = random_model(scratch / "mixture", CONFIG, "cuda")
+    data, lengths = random_traces(scratch / "traces", CONFIG["vocab_size"], SETTINGS["pack_tokens"])
+    line, metrics = command(scratch, SETTINGS, start, data), scratch / "trained/log/metrics.jsonl"
+    said = stopped_after_a_step(line, metrics)
+    assert "which is saved; the same command goes on from there" in said, said[-3000:]
+    first = len(lines(metrics))
+    done = subprocess.run(line, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    steps = lines(metrics)
+    assert 1 <= first < len(steps) and [step["step"] for step in steps] == list(range(1, len(steps) + 1))
+    shape, late = plan_model.from_config(CONFIG), steps[first + 1 :]  # the first step of a launch is slower
+    rate = sum(step["tokens"] for step in late) / sum(step["seconds"] for step in late)
+    flops = 3 * shape.forward_flops(float(np.average(lengths, weights=lengths)))
+    parts = plan_memory.megatron(shape, plan_memory.Ranks(1, 1, 1, 1, 1, 1), 32768, "full", loss_chunk=4096)
+    figures["mixture"] = {
+        "parameters": shape.parameters, "steps": len(steps), "stopped after": first, "tokens/s": round(rate),
+        "model TFLOP/s": round(flops * rate / 1e12, 1), "loss": [steps[0]["loss"], steps[-1]["loss"]],
+        "planned GiB": {name: round(size / plan_memory.GIB, 1) for name, size in parts.items()},
+        "planned GiB in all": round(plan_memory.total(parts) / plan_memory.GIB, 1),
+        "measured GiB": max(step["gpu_gib"] for step in steps),
+    }  # fmt: skip
+    return scratch / "trained", start
+
+
+def test_it_learns_and_is_exported_as_it_came(trained):
+    folder, start = trained
+    steps = lines(folder / "log/metrics.jsonl")
+    assert steps[-1]["loss"] < steps[0]["loss"] and all(np.isfinite(step["grad_norm"]) for step in steps)
+    before, after = Weights(start.parent / "model", "pt"), Weights(folder / "model", "pt")
+    assert before.names == after.names and all(before.shape(name) == after.shape(name) for name in before.names)
+    moved = "model.layers.0.mlp.experts.0.up_proj.weight"
+    assert not (before.slice(moved)[:] == after.slice(moved)[:]).all()
+
+
+def test_the_plan_holds(trained, figures):
+    """A GPU's memory as the trainer needs it lies below the planned sum, and not far."""
+    seen = figures["mixture"]
+    assert 0.6 * seen["planned GiB in all"] < seen["measured GiB"] <= seen["planned GiB in all"]
+
+
+def test_a_recipe_on_the_cpu_leaves_the_card_alone(gpu, tmp_path):
+    """`device: cpu` beside a card: the same trainer, and no process of it on the GPU."""
+    pytest.importorskip("megatron.core", reason="megatron-core is not installed here")
+    settings = SETTINGS | {
+        "device": "cpu",
+        "precision": "fp32",
+        "pack_tokens": 256,
+        "batch_tokens": 512,
+        "loss_chunk": None,
+    }
+    Sft.model_validate(settings)
+    start = random_model(tmp_path / "tiny", TINY, "cpu")
+    data, _ = random_traces(tmp_path / "traces", TINY["vocab_size"], 256)
+    done = subprocess.run(
+        command(tmp_path, settings, start, data), cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    steps = lines(tmp_path / "trained/log/metrics.jsonl")
+    assert all(np.isfinite(step["loss"]) and "gpu_gib" not in step for step in steps)
