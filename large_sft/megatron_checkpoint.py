@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import random
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.managers import SyncManager
@@ -59,6 +60,7 @@ class Saver:
 
     def __init__(self, folder: Path, training: Training):
         self.folder, self.training, self.queue = folder, training, AsyncCallsQueue()
+        self.began = 0.0  # the checkpoint under way, by time.monotonic()
         # The process of this queue, as megatron-core would start it, outlives a killed rank, and with it the rank's output
         # stays open: the verb would wait for ever.
         self.manager = SyncManager(ctx=multiprocessing.get_context("spawn"))
@@ -68,6 +70,7 @@ class Saver:
     def save(self, step: int) -> None:
         """Begin the checkpoint after `step`, when the one before is whole."""
         self.wait()
+        self.began = time.monotonic()
         partial = self.folder / f"step-{step:06d}.partial"
         if dist.get_rank() == 0:
             shutil.rmtree(partial, ignore_errors=True)
@@ -105,6 +108,7 @@ class Saver:
         for old in self.folder.glob("step-*"):
             if old != final:
                 shutil.rmtree(old)
+        print(json.dumps({"saved": final.name, "seconds": round(time.monotonic() - self.began, 1)}), flush=True)
 
 
 @torch.no_grad()

@@ -1,13 +1,15 @@
-"""Megatron-core on a machine without CUDA: inside this process "cuda" means "cpu".
+"""Megatron-core without CUDA: inside this process "cuda" means "cpu".
 
 megatron-core 0.16.1 asks for CUDA by name although gloo and CPU tensors would do. `install()` is called before the first
-import of megatron and refuses to load where CUDA exists. Two parts: functions of torch.cuda that answer for the CPU, and
+import of megatron, and hides a card that is there. Two parts: functions of torch.cuda that answer for the CPU, and
 one TorchFunctionMode that redirects devices. SITES names for each the lines that need it; a patch whose lines are gone in
 a newer megatron-core is stale (`stale()`), and the two patches of single functions look whether their defect is there.
 """
 
 import contextlib
 import importlib.util
+import os
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +22,8 @@ CPU = torch.device("cpu")
 CUDA_TYPES = {
     f"torch.{name}": f"torch.cuda.{name}" for name in ("FloatTensor", "BFloat16Tensor", "HalfTensor", "DoubleTensor")
 }
+# What megatron-core uses without a look at the device where it is installed.
+CUDA_PACKAGES = ("transformer_engine", "apex", "amp_C")
 # patch -> (file of megatron-core, text that needs it)
 SITES = {
     "rng state": ("tensor_parallel/random.py", "orig_rng_state = torch.cuda.get_rng_state()"),
@@ -93,9 +97,11 @@ def stale() -> list[str]:
 
 
 def install() -> None:
-    """Patch this process. Raises RuntimeError where CUDA exists, or where a patch is stale."""
+    """Patch this process. Raises RuntimeError where it has a GPU open already, or where a patch is stale."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if torch.cuda.is_available():
-        raise RuntimeError("CUDA is present: the CPU shim must not be used")
+        raise RuntimeError("this process has opened a GPU: the CPU shim comes too late")
+    sys.modules.update(dict.fromkeys(CUDA_PACKAGES))  # importing them is an ImportError from now on
     if gone := stale():
         raise RuntimeError(f"megatron-core has changed: drop from large_sft/megatron_cpu.py: {', '.join(gone)}")
     _patch_torch_cuda(torch.cuda)

@@ -40,6 +40,11 @@ from polaris.errors import UserError
 from polaris.manifest import digest_of, replace_file
 
 
+# Within a step no process waits so long for another, so one that does is a hang (torch's own bound for NCCL). Where they wait
+# for each other's disks (the start, checkpoints, the export) only the recipe's `limit` bounds it.
+COLLECTIVE = timedelta(minutes=10)
+
+
 def run(job: Job) -> None:
     """Train to the last step, resuming where a checkpoint is, and write the model; or save and return where asked to."""
     settings = Sft.model_validate(job.settings)
@@ -47,21 +52,30 @@ def run(job: Job) -> None:
     trainer = Trainer(job, settings)
     saver = megatron_checkpoint.Saver(Path(job.state), trainer.training)
     reached = trainer.resume()
+    bound_waits(COLLECTIVE)
     for step in range(reached + 1, len(trainer.packs_SK) + 1):
         trainer.step(step)
         saver.look()
         if trainer.must_stop or step % settings.save_every == 0:
+            bound_waits(timedelta(seconds=settings.limit))
             saver.save(step)
+            bound_waits(COLLECTIVE)
         if trainer.must_stop:
             break
+    bound_waits(timedelta(seconds=settings.limit))
     saver.wait()
     if not trainer.must_stop:
         megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
     dist.destroy_process_group()
 
 
+def bound_waits(longest: timedelta) -> None:
+    """How long a process waits in a collective for the others before all of them end. All processes call it together."""
+    parallel_state.update_pg_timeout(longest)
+
+
 def start_processes(settings: Placed) -> None:
-    """Process groups and random number generators."""
+    """Process groups, whose collectives wait as long as `limit`, and random number generators."""
     layout = settings.layout
     if settings.device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -74,6 +88,7 @@ def start_processes(settings: Placed) -> None:
         context_parallel_size=layout.context,
         expert_model_parallel_size=layout.expert,
         expert_tensor_parallel_size=layout.expert_tensor,
+        distributed_timeout_minutes=settings.limit / 60,
     )
     random.seed(settings.seed)
     np.random.seed(settings.seed)

@@ -1,9 +1,10 @@
 """megatron-core's GPTModel for a Qwen3 or Qwen3-MoE, on the process's place in the layout.
 
-The layer spec is chosen here and nowhere else: Transformer Engine where CUDA is, otherwise megatron-core's local modules
-with our packed attention. The Transformer Engine branch was written from megatron-core's code and has not been run.
+The recipe's `spec` chooses the layers: Transformer Engine's modules, or megatron-core's local ones with our packed
+attention. The Transformer Engine branch was written from megatron-core's code and has not been run.
 """
 
+import importlib.util
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from large_sft.megatron_local import local_spec
 from large_sft.megatron_loss import ChunkedLossModel
 from large_sft.qwen3 import Qwen3
 from large_sft.settings import Placed
+from polaris.errors import UserError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 RECOMPUTE = {
@@ -26,14 +28,8 @@ RECOMPUTE = {
     "selective": {"recompute_granularity": "selective", "recompute_modules": ["core_attn"]},
     "full": {"recompute_granularity": "full", "recompute_method": "uniform", "recompute_num_layers": 1},
 }
-# What needs kernels that only Transformer Engine or CUDA brings.
-ON_CPU = {
-    "use_cpu_initialization": True,
-    "gradient_accumulation_fusion": False,
-    "batch_p2p_comm": False,
-    "moe_grouped_gemm": False,
-}
-ON_GPU = {"moe_grouped_gemm": True, "moe_permute_fusion": True, "apply_rope_fusion": True}
+# The package that a value of the recipe asks for, and how its makers call it.
+PACKAGES = {"transformer_engine": ("transformer_engine", "Transformer Engine"), "flex": ("deep_ep", "DeepEP")}
 
 
 def chunks_of(settings: Placed) -> int | None:
@@ -59,7 +55,6 @@ def transformer_config(model: Qwen3, settings: Placed) -> TransformerConfig:
         add_bias_linear=False,
         hidden_dropout=0.0,
         attention_dropout=0.0,
-        bias_activation_fusion=False,
         bias_dropout_fusion=False,
         masked_softmax_fusion=False,
         params_dtype=dtype,
@@ -77,9 +72,31 @@ def transformer_config(model: Qwen3, settings: Placed) -> TransformerConfig:
         context_parallel_size=layout.context,
         calculate_per_token_loss=True,
         **(_mixture(model, settings) if model.experts else {}),
-        **(ON_GPU if settings.device == "cuda" else ON_CPU),
+        **fusions(settings),
         **RECOMPUTE[settings.recompute],
     )
+
+
+def fusions(settings: Placed) -> dict[str, bool]:
+    """The keys that ask for kernels of CUDA (by torch.compile) and of Transformer Engine.
+
+    gradient_accumulation_fusion is none of them: the output layer would want apex (tensor_parallel/layers.py:924). The
+    modules of Transformer Engine need none and get it in `build`.
+    """
+    cuda, engine = settings.device == "cuda", settings.spec == "transformer_engine"
+    return {
+        "use_cpu_initialization": not cuda,
+        "batch_p2p_comm": cuda,
+        "bias_activation_fusion": cuda,
+        # Its gradient is bfloat16 whatever the logits are (fusions/fused_cross_entropy.py:82).
+        "cross_entropy_loss_fusion": cuda and settings.precision == "bf16",
+        "apply_rope_fusion": engine,
+        "moe_grouped_gemm": engine,
+        "moe_permute_fusion": engine,
+        # With a padding mask megatron-core counts tokens in a float tensor (moe/moe_utils.py:229), and the fused loss of
+        # Transformer Engine takes an int.
+        "moe_router_fusion": engine and settings.aux_loss == 0,
+    }
 
 
 def _mixture(model: Qwen3, settings: Placed) -> dict[str, Any]:
@@ -102,15 +119,26 @@ def _mixture(model: Qwen3, settings: Placed) -> dict[str, Any]:
         "moe_router_load_balancing_type": "aux_loss" if settings.aux_loss else "none",
         "moe_aux_loss_coeff": settings.aux_loss,
         "moe_router_dtype": "fp32",
-        "moe_token_dispatcher_type": "alltoall",
+        "moe_token_dispatcher_type": settings.dispatcher,
+        "moe_flex_dispatcher_backend": "deepep",
         "expert_model_parallel_size": layout.expert,
         "expert_tensor_parallel_size": layout.expert_tensor,
     }
 
 
-def layer_spec(config: TransformerConfig, device: str, chunk: int | None) -> TransformerBlockSubmodules:
-    """Transformer Engine's modules on a GPU, our local ones on a CPU."""
-    if device == "cuda":
+def _check_packages(settings: Placed) -> None:
+    """Raises UserError where this Python lacks what `spec` or `dispatcher` asks for."""
+    for key, other in (("spec", "local"), ("dispatcher", "alltoall")):
+        package, name = PACKAGES.get(value := getattr(settings, key), (None, None))
+        if package and importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"{key}: {value} needs {name} (the package {package}), which this Python lacks; install it or use {other}"
+            )
+
+
+def layer_spec(config: TransformerConfig, spec: str, chunk: int | None) -> TransformerBlockSubmodules:
+    """The modules of this pipeline stage's layers. chunk: of them, where the stage has several."""
+    if spec == "transformer_engine":
         return get_gpt_decoder_block_spec(config, use_transformer_engine=True, normalization="RMSNorm", vp_stage=chunk)
     return local_spec(config, chunk)
 
@@ -118,8 +146,9 @@ def layer_spec(config: TransformerConfig, device: str, chunk: int | None) -> Tra
 def build(model: Qwen3, settings: Placed, loss_chunk: int | None = None) -> list[GPTModel]:
     """The part of the model that lies on this process, its weights still to be read: one GPTModel per chunk of layers.
 
-    parallel_state and the random number trackers must be initialised.
+    parallel_state and the random number trackers must be initialised. Raises UserError where a package is missing.
     """
+    _check_packages(settings)
     config = transformer_config(model, settings)
     kind = partial(ChunkedLossModel, loss_chunk=loss_chunk) if loss_chunk else GPTModel
     chunks = []
@@ -127,7 +156,7 @@ def build(model: Qwen3, settings: Placed, loss_chunk: int | None = None) -> list
         stage = chunk if chunks_of(settings) else None
         built = kind(
             config=config,
-            transformer_layer_spec=layer_spec(config, settings.device, stage),
+            transformer_layer_spec=layer_spec(config, settings.spec, stage),
             vocab_size=model.vocabulary,
             max_sequence_length=settings.pack_tokens,
             pre_process=parallel_state.is_pipeline_first_stage(ignore_virtual=False, vp_stage=stage),
@@ -137,5 +166,8 @@ def build(model: Qwen3, settings: Placed, loss_chunk: int | None = None) -> list
             rotary_base=model.rope_base,
             vp_stage=stage,
         )
+        for module in built.modules():
+            if hasattr(module, "fuse_wgrad_accumulation"):  # of Transformer Engine: adds to the float32 gradient itself
+                module.fuse_wgrad_accumulation = True
         chunks.append(built.to(settings.device))
     return chunks

@@ -63,9 +63,27 @@ class Placed(Section):
     aux_loss: Annotated[float, Field(ge=0, description="coefficient of the router's load-balancing loss")]
     precision: Literal["fp32", "bf16"]
     recompute: Literal["none", "selective", "full"]
+    spec: Annotated[
+        Literal["local", "transformer_engine"],
+        Field(description="the layers' modules: Transformer Engine's, or megatron-core's own with our packed attention"),
+    ]
+    dispatcher: Annotated[
+        Literal["alltoall", "flex"], Field(description="what brings tokens to their experts; flex: DeepEP")
+    ]
     layout: Layout
-    limit: Annotated[float, Field(gt=0, description="seconds for one launch; a hang becomes an error")]
+    limit: Annotated[
+        float,
+        Field(gt=0, description="seconds for one launch: a training saves and ends before, a hang becomes an error"),
+    ]
     seed: Seed
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Placed":
+        if self.device == "cpu" and self.spec == "transformer_engine":
+            raise ValueError("spec: transformer_engine needs device: cuda; on a CPU use local")
+        if self.dispatcher == "flex" and (self.device == "cpu" or self.layout.expert * self.layout.expert_tensor == 1):
+            raise ValueError("dispatcher: flex needs device: cuda and experts on several processes; else use alltoall")
+        return self
 
 
 class Sft(Placed):

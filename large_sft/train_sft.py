@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import json
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,31 @@ def check_gate(stage: Stage) -> None:
         raise UserError(f"{gate.path}: this gate was passed with another {what}; run large_sft.check_conversion again")
 
 
+@dataclasses.dataclass
+class Clock:
+    """Whether the time limit leaves room for another step and a checkpoint, by the longest so far; all in seconds.
+
+    Until a checkpoint has been timed, it counts as a tenth of the limit.
+    """
+
+    limit: float
+    started: float
+    step: float = 0.0
+    save: float | None = None
+
+    def read(self, line: dict[str, Any]) -> None:
+        """Note how long a step or a checkpoint took, as rank 0 prints it."""
+        if "step" in line:
+            self.step = max(self.step, line["seconds"])
+        else:
+            self.save = max(self.save or 0.0, line["seconds"])
+
+    def is_short(self, now: float) -> bool:
+        """A step has begun; after one more a checkpoint would come too late."""
+        save = 0.1 * self.limit if self.save is None else self.save
+        return now - self.started + 2 * self.step + save > self.limit
+
+
 @contextlib.contextmanager
 def asked_to_stop(request: Path) -> Iterator[None]:
     """Within the block SIGTERM and SIGUSR1 (Slurm's warning) become the file `request`: a step ends, and is saved.
@@ -100,12 +126,17 @@ def main() -> None:
         job.write_text(json.dumps(dataclasses.asdict(asked)))
         stop = stage.state / megatron_train.STOP
         stop.unlink(missing_ok=True)
-        progress = Progress(stage.name, len(packs_SK))
+        progress, clock = Progress(stage.name, len(packs_SK)), Clock(settings.limit, time.monotonic())
 
         def follow(line: str) -> None:
-            if line.startswith('{"step"'):
-                values = json.loads(line)
+            if not line.startswith(('{"step"', '{"saved"')):
+                return
+            values = json.loads(line)
+            clock.read(values)
+            if "step" in values:
                 progress.update(values["step"], f"loss {values['loss']:.4f}")
+                if clock.is_short(time.monotonic()) and not stop.exists():
+                    stop.write_text(f"limit of {settings.limit:g} s")
 
         with asked_to_stop(stop):
             launch(megatron_train.__name__, job, settings, stage.log / "torchrun.log", follow)

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from large_sft.megatron_train import Job
+from large_sft.torchrun import UNWARNED
 from large_sft.weights import Weights
 from polaris import child, manifest
 from polaris.records import TOKENS, write_rows
@@ -45,6 +46,8 @@ SETTINGS = {
     "aux_loss": 0.001,
     "precision": "fp32",
     "recompute": "none",
+    "spec": "local",
+    "dispatcher": "alltoall",
     "loss_chunk": None,
     "save_every": 2,
     "reshardable": False,
@@ -164,11 +167,9 @@ def checks(inputs: Path, out: Path, layout: dict, *models: Path, data: str = "da
     assert set(values) == set(Job.__dataclass_fields__)
     job = out / "job.json"
     job.write_text(json.dumps(values))
-    command = [
-        "env",
-        "--block-signal=USR1",
-    ]  # as large_sft/torchrun.py: threads that are there already would not block it
-    command += [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    # Blocked as by large_sft/torchrun.py: threads that are there already would not block it.
+    command = [sys.executable, "-c", UNWARNED, "-m", "torch.distributed.run"]
+    command += ["--standalone", "--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(layout["processes"]), str(Path(__file__).with_name("megatron_checks.py"))]
     environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     child.run([*command, str(job), str(STEPS), *map(str, models)], out / "log", environment, limit=300)

@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from large_sft import megatron_cpu
+from large_sft.settings import Placed
 from large_sft.weights import Weights
 from polaris import manifest
 from polaris.tiny_tokenizer import build_tokenizer
@@ -144,9 +145,7 @@ GATE = {"prompts": ["a=6. Find (a).", "<think>\nWhy?\n</think>\n\n6"], "vllm": N
 
 def gate(inputs: Path, name: str, layout: dict, **settings) -> list[str]:
     """The command of the conversion gate."""
-    placed = {
-        key: SETTINGS[key] for key in ("device", "pack_tokens", "aux_loss", "precision", "recompute", "limit", "seed")
-    }
+    placed = {name: SETTINGS[name] for name in Placed.model_fields if name in SETTINGS}
     section = {**placed, "layout": layout, "gate": GATE, **settings}
     flags = ["--settings", json.dumps(section), "--start", str(inputs / "base" / "checkpoint.json")]
     return [sys.executable, "-m", "large_sft.check_conversion", *flags, "--out", str(inputs / name / "data.json")]

@@ -50,6 +50,8 @@ SETTINGS = {
     "aux_loss": 0.0,
     "precision": "fp32",
     "recompute": "none",
+    "spec": "local",
+    "dispatcher": "alltoall",
     "layout": LAYOUT,
     "loss_chunk": None,
     "save_every": 5,
