@@ -134,7 +134,7 @@ def main() -> None:
     args = parser.parse_args()
     folder = args.folder.absolute()
     if args.inside:
-        run_process(lambda: convert(folder, args.shard_gb * 1e9))
+        run_process("cpu", lambda: convert(folder, args.shard_gb * 1e9))
         return
     if not (folder / "base/model/config.json").is_file():
         make_model(folder / "base/model", args.layers)

@@ -145,7 +145,7 @@ def main() -> None:
         work = lambda: (folder / f"{args.way}.{os.environ['RANK']}").write_text(
             json.dumps(WAYS[args.way][1](run, args.model, folder, args.steps))
         )
-        run_process(work) if WAYS[args.way][0].startswith("ours") else work()
+        run_process("cpu", work) if WAYS[args.way][0].startswith("ours") else work()
         return
     folder.mkdir(parents=True, exist_ok=True)
     start = start_model(run, folder, args.hidden)

@@ -39,7 +39,6 @@ from large_sft.weights import Weights, architecture
 from polaris.errors import UserError
 from polaris.manifest import digest_of, replace_file
 
-
 # Within a step no process waits so long for another, so one that does is a hang (torch's own bound for NCCL). Where they wait
 # for each other's disks (the start, checkpoints, the export) only the recipe's `limit` bounds it.
 COLLECTIVE = timedelta(minutes=10)

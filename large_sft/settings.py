@@ -65,7 +65,7 @@ class Placed(Section):
     recompute: Literal["none", "selective", "full"]
     spec: Annotated[
         Literal["local", "transformer_engine"],
-        Field(description="the layers' modules: Transformer Engine's, or megatron-core's own with our packed attention"),
+        Field(description="modules of the layers: Transformer Engine's, or megatron-core's and our packed attention"),
     ]
     dispatcher: Annotated[
         Literal["alltoall", "flex"], Field(description="what brings tokens to their experts; flex: DeepEP")

@@ -14,7 +14,8 @@ from polaris.nodes import free_port, on_every_node, this_node
 # Lines of torchrun's report on what has failed.
 RANK = re.compile(r"\s*rank\s*: (\d+) ")
 ENDED = re.compile(r"\s*traceback : Signal \d+ \((?!SIGTERM)(SIG\w+)\)")
-CAUSE = re.compile(r"error: (.+)|(?:\[rank\d+\]: )?((?:\w+\.)*\w*(?:Error|Exception): .+)")
+# SignalException: torchrun was stopped, by us at the limit.
+CAUSE = re.compile(r"error: (.+)|(?:\[rank\d+\]: )?((?!\S*SignalException)(?:\w+\.)*\w*(?:Error|Exception): .+)")
 
 
 # Slurm warns all processes. Blocked for torchrun and all that it starts, megatron-core's helpers in writing a checkpoint

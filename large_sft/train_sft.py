@@ -56,6 +56,9 @@ def check_gate(stage: Stage) -> None:
         raise UserError(f"{gate.path}: this gate was passed with another {what}; run large_sft.check_conversion again")
 
 
+ENDING = 30.0  # seconds for the processes to end, on a busy machine
+
+
 @dataclasses.dataclass
 class Clock:
     """Whether the time limit leaves room for another step and a checkpoint, by the longest so far; all in seconds.
@@ -78,7 +81,7 @@ class Clock:
     def is_short(self, now: float) -> bool:
         """A step has begun; after one more a checkpoint would come too late."""
         save = 0.1 * self.limit if self.save is None else self.save
-        return now - self.started + 2 * self.step + save > self.limit
+        return now - self.started + 2 * self.step + save + ENDING > self.limit
 
 
 @contextlib.contextmanager

@@ -21,6 +21,8 @@ from large_sft import megatron_cpu
 
 megatron_cpu.install()
 
+from megatron.core import parallel_state
+
 from large_sft import megatron_checkpoint, megatron_hf, megatron_loop, megatron_model
 from large_sft.megatron_train import Job
 from large_sft.settings import Sft
@@ -39,7 +41,7 @@ def forward(model: torch.nn.Module, batch: megatron_loop.Batch, labels: bool) ->
 
 @torch.no_grad()
 def inspect(folder: Path, settings: Sft) -> None:
-    """Round trip, logits of the first prompt, and the loss of a pack against the loss of its traces one by one."""
+    """Round trip, logits of the first prompt, the loss of a pack against that of its traces one by one, and fused in chunks."""
     weights = Weights(folder, "pt")
     chunks = megatron_model.build(architecture(folder), settings)
     megatron_hf.load(chunks, weights)
@@ -53,7 +55,11 @@ def inspect(folder: Path, settings: Sft) -> None:
     alone = [megatron_loop.Batch((row,), few, length, "cpu") for row, length in enumerate(lengths)]
     single = sum((forward(model, batch, labels=True) * batch.mask).sum() for batch in alone)
     counts = torch.stack([together.mask.sum(), sum(batch.mask.sum() for batch in alone)])
-    out = {"logits": logits, "packed": packed, "single": single, "counts": counts}
+    chunked = megatron_model.build(architecture(folder), settings, loss_chunk=16)
+    megatron_hf.load(chunked, weights)
+    chunked[0].config.cross_entropy_loss_fusion = chunked[0].config.bias_activation_fusion = True
+    fused = (forward(chunked[0], together, labels=True) * together.mask).sum()
+    out = {"logits": logits, "packed": packed, "single": single, "fused": fused, "counts": counts}
     save_file({name: tensor.contiguous() for name, tensor in out.items()}, folder / "seen.safetensors")
 
 
@@ -89,6 +95,14 @@ def main() -> None:
     megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
     packed, single = packed_and_single(trainer)
     reached = trainer.resume()
+    megatron_loop.bound_waits(megatron_loop.COLLECTIVE)
+    groups = [
+        parallel_state.get_data_parallel_group(),
+        parallel_state.get_tensor_model_parallel_group(),
+        dist.group.WORLD,
+    ]
+    bounds = {group._get_backend(torch.device("cpu")).options._timeout for group in groups}
+    assert bounds == {megatron_loop.COLLECTIVE}, f"a step's collectives wait as long as {bounds}"
     saver = megatron_checkpoint.Saver(Path(job.state), trainer.training)
     for step in range(reached + 1, steps + 1):
         if step == steps and dist.get_rank() == dist.get_world_size() - 1:

@@ -92,6 +92,13 @@ def test_a_pack_has_the_loss_of_its_traces_one_by_one(inputs, one, name):
     assert seen["packed"].item() == pytest.approx(seen["single"].item(), rel=1e-6)
 
 
+@pytest.mark.parametrize("name", ["base", "dense"])
+def test_the_fused_loss_and_activation_are_the_plain_ones_in_chunks_too(inputs, one, name):
+    """Not compiled here, and without their gradient; on a GPU torch.compile makes kernels of them."""
+    seen = load_file(inputs / name / "model" / "seen.safetensors")
+    assert seen["fused"].item() == pytest.approx(seen["packed"].item(), rel=1e-6)
+
+
 def test_weights_survive_the_round_trip(inputs, one, laid_out):
     start = inputs / "base" / "model"
     for again in (start / "again", inputs / "one" / "model", *(inputs / name / "model" for name in LAYOUTS)):

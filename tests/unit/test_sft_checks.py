@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,8 +13,8 @@ from safetensors.numpy import save_file
 from large_sft.qwen3 import read_config
 from large_sft.settings import Sft
 from large_sft.tokens import read_traces
-from large_sft.torchrun import CAUSE
-from large_sft.train_sft import checked
+from large_sft.torchrun import CAUSE, UNWARNED
+from large_sft.train_sft import Clock, checked
 from polaris.errors import UserError
 from polaris.records import TOKENS, write_rows
 
@@ -185,8 +188,51 @@ def test_layers_without_experts():
         ("torch.distributed.DistBackendError: gone\n", "torch.distributed.DistBackendError: gone"),
         ("[rank0]:   raise ValueError(text)\n", None),
         ("UserWarning: slow\n", None),
+        ("torch.distributed.elastic.multiprocessing.api.SignalException: Process 7 got signal: 15\n", None),
     ],
 )
 def test_the_cause_of_a_failure_is_found_in_the_log(line, cause):
     match = CAUSE.match(line)
     assert (match and match[match.lastindex]) == cause
+
+
+def test_what_torchrun_starts_is_not_ended_by_slurms_warning():
+    """Programs started by it inherit that; the words arrive as they are."""
+    code = "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR1); print(signal.sigpending(), sys.argv[1:])"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}, *sys.argv[1:]], check=True)"
+    command = [sys.executable, "-c", UNWARNED, "-c", outer]
+    done = subprocess.run([*command, "a b", "$c"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{ {signal.SIGUSR1} } ['a b', '$c']\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "now", "short"),
+    [
+        ([], 869, False),  # a tenth of the limit for the first checkpoint, half a minute for the end
+        ([], 871, True),
+        ([{"step": 1, "seconds": 200.0}], 469, False),  # the step at hand, one more, a tenth
+        ([{"step": 1, "seconds": 200.0}], 471, True),
+        ([{"step": 1, "seconds": 200.0}, {"step": 2, "seconds": 50.0}], 471, True),
+        ([{"step": 1, "seconds": 50.0}, {"saved": "step-000001", "seconds": 300.0}], 569, False),
+        ([{"step": 1, "seconds": 50.0}, {"saved": "step-000001", "seconds": 300.0}], 571, True),
+    ],
+)
+def test_when_the_limit_leaves_no_room_for_another_step(lines, now, short):
+    clock = Clock(limit=1000, started=77)
+    for line in lines:
+        clock.read(line)
+    assert clock.is_short(77 + now) is short
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"spec": "transformer_engine"}, "transformer_engine needs device: cuda"),
+        ({"dispatcher": "flex"}, "flex needs device: cuda"),
+        ({"device": "cuda", "dispatcher": "flex", "layout": {**LAYOUT, "expert": 1}}, "experts on several processes"),
+    ],
+)
+def test_modules_that_the_device_cannot_run(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Sft(**{**SETTINGS, **changes})
+    Sft(**{**SETTINGS, "device": "cuda", "spec": "transformer_engine", "dispatcher": "flex"})
