@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from polaris import vllm_engine
 from polaris.errors import UserError
+from polaris.harmony import Harmony, thought_then_said
 from polaris.records import read_rows, write_rows
 from polaris.settings import Engine, Sampling
 
@@ -31,17 +32,25 @@ KEPT_SPECIAL = ("<think>", "</think>")
 
 
 class Decoder:
-    """Token ids to text: special tokens and the token that ended the response go, think tags stay."""
+    """Token ids to text: special tokens and the token that ended the response go, think tags stay.
+
+    A response in the harmony format (polaris/harmony.py) gets think tags of its own.
+    """
 
     def __init__(self, tokenizer: Any):
-        self._tokenizer = tokenizer
+        self._tokenizer, self._harmony = tokenizer, Harmony(tokenizer)
         kept = {tokenizer.convert_tokens_to_ids(tag) for tag in KEPT_SPECIAL}
         self._dropped = set(tokenizer.all_special_ids) - kept
 
     def text(self, answer: vllm_engine.Completion) -> str:
         # A response that ended by itself ends with the token that said so, special or not.
         said = answer.token_ids[:-1] if answer.finish_reason == "stop" else answer.token_ids
-        shown = [token for token in said if token not in self._dropped]
+        if messages := list(self._harmony.messages(said)):
+            return thought_then_said([(self._decoded(channel), self._decoded(text)) for channel, text in messages])
+        return self._decoded(said)
+
+    def _decoded(self, tokens: list[int]) -> str:
+        shown = [token for token in tokens if token not in self._dropped]
         return self._tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
