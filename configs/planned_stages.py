@@ -107,13 +107,14 @@ class Planner:
         problems = sum(self._count(source) for source in recipe.inputs.benchmarks.values()) / len(
             recipe.inputs.benchmarks
         )
-        ways = {"": (recipe.evaluate.generate, list(recipe.checkpoints))}
-        ways |= {f"@{name}": (entry.generate, entry.models) for name, entry in recipe.evaluate.also.items()}
-        for way, (asked, models) in ways.items():
+        ways = {"": list(recipe.checkpoints)}
+        ways |= {f"@{name}": entry.models for name, entry in recipe.evaluate.also.items()}
+        for way, models in ways.items():
             small = [name for name in models if name in recipe.specialists]
             large = [name for name in models if name not in small]
             for shape, mine, label in ((self.small, small, "small"), (self.large, large, "large")):
                 if mine:
+                    _, asked = recipe.evaluations[f"{mine[0]}{way}"]
                     name, like = f"responses ({label}{way})", f"responses/{mine[0]}{way}"
                     yield _jobs(self._generate(name, "responses", shape, asked, problems, like), len(mine))
 
@@ -132,7 +133,7 @@ class Planner:
         if engine := large.gate.vllm:
             _, parts, wrong = self._engine(self.large, engine, 1)
             one = self._trained(
-                "conversion_reference", engine.tensor_parallel, parts, none, none, reading, 0.0, 0.0, 0.0
+                "conversion_reference", engine.gpus, parts, none, none, reading, 0.0, 0.0, 0.0
             )
             yield replace(one, wrong=one.wrong + wrong)
         world, training = large.sft.layout.processes * large.sft.layout.nodes, planned_layouts.of(self.large, large.sft)
@@ -194,16 +195,16 @@ class Planner:
         return Planned(name, name, 0, {}, none, none, none, shape.weights, 0.0, 0.0)
 
     def _engine(self, shape: Shape, engine: Engine, engines: int) -> tuple[Decoding, Parts, tuple[str, ...]]:
-        parts = plan_memory.vllm(shape, engine.tensor_parallel, self.gpu.memory, engine.memory)
-        need, wrong = shape.cache(engine.tensor_parallel) * engine.max_model_len, ()
+        parts = plan_memory.vllm(shape, engine.gpus, self.gpu.memory, engine.memory)
+        need, wrong = plan_memory.cache(shape, engine) * engine.max_model_len, ()
         if parts["KV cache"] < need:
             left, full = parts["KV cache"] / GIB, need / GIB
             room = f"engine: {left:.1f} GiB of a GPU are left for KV cache"
             wrong = (
-                f"{room}, one response of max_model_len ({engine.max_model_len}) needs {full:.1f}; raise tensor_parallel",
+                f"{room}, one response of max_model_len ({engine.max_model_len}) needs {full:.1f}; raise tensor_parallel "
+                "or pipeline_parallel",
             )
-        decoding = Decoding(shape, self.gpu, engine.tensor_parallel, engine.memory, engine.max_num_seqs, engines)
-        return decoding, parts, wrong
+        return Decoding(shape, self.gpu, engine, engines), parts, wrong
 
     def _generate(self, name: str, rule: str, shape: Shape, section: Generate, problems: float, like: str = "") -> Planned:  # fmt: skip
         """like: the folder of the stage that measured the lengths, where it is not called `name`."""
@@ -216,7 +217,7 @@ class Planner:
         seconds = decoding.seconds(responses, mean, longest)
         text, made = 4.0 * tokens[1], self._made(like or name)  # bytes
         return Planned(
-            name, rule, section.engine.tensor_parallel * engines, parts, tokens, flops, seconds, text, text, 0.0, wrong=wrong, measured=made.seconds if made else None,
+            name, rule, section.engine.gpus * engines, parts, tokens, flops, seconds, text, text, 0.0, wrong=wrong, measured=made.seconds if made else None,
         )  # fmt: skip
 
     def _sft_of(self, name: str, problems: str, settings: FormatSft) -> Planned:

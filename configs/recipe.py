@@ -141,6 +141,12 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _large_engine_has_a_model(self) -> "Recipe":
+        if self.evaluate.large_engine and not self.large_sft:
+            raise ValueError("evaluate.large_engine: must be null, as there is no large model (large_sft is null)")
+        return self
+
+    @model_validator(mode="after")
     def _graded_problems_have_golds(self) -> "Recipe":
         for name, benchmark in self.inputs.benchmarks.items():
             if getattr(benchmark, "gold", "every") != "every":
@@ -177,13 +183,20 @@ class Recipe(Section):
     @property
     def evaluations(self) -> dict[str, tuple[str, Generate]]:
         """What is evaluated -> the checkpoint, and how it is asked: each as the others, some once more as <checkpoint>@<entry>."""
-        once = {name: (name, self.evaluate.generate) for name in self.checkpoints}
+        once = {name: (name, self._asked(name, self.evaluate.generate)) for name in self.checkpoints}
         again = {
-            f"{model}@{entry}": (model, asked.generate)
+            f"{model}@{entry}": (model, self._asked(model, asked.generate))
             for entry, asked in self.evaluate.also.items()
             for model in asked.models
         }
         return once | again
+
+    def _asked(self, model: str, asked: Generate) -> Generate:
+        """With the large model's engine where that is another; an entry with an engine of its own means it."""
+        engine = self.evaluate.large_engine
+        if engine is None or model in self.specialists or asked.engine != self.evaluate.generate.engine:
+            return asked
+        return asked.model_copy(update={"engine": engine})
 
     @property
     def arms(self) -> dict[str, str]:

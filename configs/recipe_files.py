@@ -8,7 +8,7 @@ import yaml
 from polaris.errors import UserError
 
 BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so far apart
-WITH_DEVICE = {"engine", "vllm", "format_sft", "teacher_sft", "sft"}  # sections with a key `device`
+WITH_DEVICE = {"engine", "large_engine", "vllm", "format_sft", "teacher_sft", "sft"}  # sections with a key `device`
 SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
 
 

@@ -11,6 +11,7 @@ Finished responses are kept in shards in `stage.state`; a killed stage generates
 job has several nodes, all of them generate (polaris/replicas.py).
 """
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -29,6 +30,16 @@ from polaris.replicas import side_by_side
 from polaris.sections import Generate
 from polaris.seeds import response_seed
 from polaris.stage import Stage, run_verb
+
+
+def check_dtype(model: Path, dtype: str) -> None:
+    """Raises UserError when the model's published precision cannot be served in this one.
+
+    MXFP4 weights (gpt-oss) are multiplied in bfloat16 alone (vllm/model_executor/layers/quantization/mxfp4.py).
+    """
+    quantization = json.loads((model / "config.json").read_text()).get("quantization_config") or {}
+    if quantization.get("quant_method") == "mxfp4" and dtype != "bfloat16":
+        raise UserError(f"engine.dtype: {dtype}, but the weights of {model} are MXFP4; vLLM serves them in bfloat16 only")
 
 
 def problem_sets(manifests: list[Manifest], k: dict[str, int]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -140,6 +151,7 @@ def main() -> None:
         given, longest = stage.inputs["model"].model, settings.engine.max_model_len
         model = with_context(given, None, settings.engine.yarn, stage.state / "model")
         check_context(model, longest, "ask for less, or stretch it with engine.yarn")
+        check_dtype(model, settings.engine.dtype)
         tokenizer = load_tokenizer(model)
         prompts = render_prompts(tokenizer, sets, settings)
         wanted = plan(sets, settings)

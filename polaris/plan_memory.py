@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from polaris.plan_model import Shape
+from polaris.settings import Engine
 
 GIB = 1 << 30
 # CUDA context, NCCL buffers, kernels' work space, fragmentation: a guess.
@@ -165,11 +166,17 @@ def beside_rollouts(shape: Shape, world: int, memory: float, share: float) -> Pa
     }
 
 
-def vllm(shape: Shape, tensor: int, memory: float, share: float) -> Parts:
-    """One GPU of a vLLM engine: everything in its `share` that is neither weights nor work space is KV cache.
+def cache(shape: Shape, engine: Engine) -> float:
+    """Bytes of KV cache per token on one GPU of a vLLM engine."""
+    value = 2.0 if engine.kv_cache_dtype == "auto" else 1.0
+    return shape.cache(engine.tensor_parallel, engine.pipeline_parallel, value)
+
+
+def vllm(shape: Shape, gpus: int, memory: float, share: float) -> Parts:
+    """One of the GPUs of a vLLM engine: everything in its `share` that is neither weights nor work space is KV cache.
 
     memory: bytes of the GPU. The cache may come out too small, or negative.
     """
     work = 3.0 * GIB  # activations of a batch and CUDA graphs: a guess
-    weights = shape.weights / tensor
+    weights = shape.weights / gpus
     return {"weights": weights, "KV cache": share * memory - weights - work, "other": work}

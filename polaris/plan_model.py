@@ -60,9 +60,9 @@ class Shape:
         """Bytes of the weights as they are served: 2 per parameter, or as published."""
         return self.stored or 2.0 * self.parameters
 
-    def cache(self, tensor: int = 1) -> float:
-        """Bytes of KV cache per token on one of `tensor` GPUs, 2 per value; a head is never cut, only copied."""
-        return 2 * 2.0 * self.layers * max(1, self.kv_heads // tensor) * self.head_dim
+    def cache(self, tensor: int = 1, pipeline: int = 1, value: float = 2.0) -> float:
+        """Bytes of KV cache per token on one of `tensor` * `pipeline` GPUs, `value` each; a head is only copied, never cut."""
+        return 2 * value * -(-self.layers // pipeline) * max(1, self.kv_heads // tensor) * self.head_dim
 
     def forward_flops(self, length: float) -> float:
         """Floating point operations per token of a forward pass over sequences of `length` tokens.

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from polaris.plan_memory import GIB, vllm
+from polaris.plan_memory import GIB, cache, vllm
 from polaris.plan_model import Shape
+from polaris.settings import Engine
 
 Range = tuple[float, float]
 
@@ -57,30 +58,30 @@ def mixture_efficiency(expert_ranks: int, node: int, stages: int, packs: float) 
 
 @dataclass(frozen=True)
 class Decoding:
-    """One kind of vLLM engine. share: of a GPU's memory; sequences: at most in flight; engines: side by side."""
+    """One kind of vLLM engine, `engines` side by side."""
 
     shape: Shape
     gpu: Gpu
-    tensor: int
-    share: float
-    sequences: int
+    engine: Engine
     engines: int
 
     def seconds(self, responses: float, mean: Range, longest: float) -> Range:
         """Time of `responses` with `mean` tokens each, the longest of `longest` tokens.
 
         A step of decoding reads the weights once and every sequence's cache, of half its length on average. No batch is
-        faster than its longest response alone.
+        faster than its longest response alone. In a pipeline a step passes all GPUs one after the other, each with a
+        part of the sequences at a time: the weights are read as often, the cache by its own GPU alone.
         """
         low, high = (self._bound(responses, tokens, longest) for tokens in mean)
         return low / DECODING[1], high / DECODING[0]
 
     def _bound(self, responses: float, mean: float, longest: float) -> float:
-        own = responses / self.engines
-        cached = self.shape.cache(self.tensor) * mean / 2  # bytes of one sequence on one GPU
-        room = vllm(self.shape, self.tensor, self.gpu.memory, self.share)["KV cache"]
-        flying = max(1.0, min(self.sequences, own, room / cached))
-        alone = longest * self._step(1.0, self.shape.cache(self.tensor) * longest / 2)
+        own, engine = responses / self.engines, self.engine
+        held = cache(self.shape, engine)  # bytes of a token on one GPU
+        cached = held * mean / 2
+        room = vllm(self.shape, engine.gpus, self.gpu.memory, engine.memory)["KV cache"]
+        flying = max(1.0, min(engine.max_num_seqs, own, room / cached))
+        alone = longest * self._step(1.0, held * engine.pipeline_parallel * longest / 2)
         return max(own * mean / flying * self._step(flying, cached), alone)
 
     def _step(self, flying: float, cached: float) -> float:
@@ -88,5 +89,5 @@ class Decoding:
         shape = self.shape
         touched = 1 - (1 - shape.experts_per_token / shape.experts) ** flying if shape.experts else 1.0
         experts = shape.layers * max(1, shape.experts) * shape.expert / shape.parameters
-        weights = shape.weights / self.tensor * (1 - experts + experts * touched)
+        weights = shape.weights / self.engine.tensor_parallel * (1 - experts + experts * touched)
         return (weights + flying * cached) / self.gpu.bandwidth

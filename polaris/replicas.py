@@ -111,10 +111,17 @@ def own_log(log: Path, number: int) -> Path:
 
 
 def environments(engine: Engine) -> list[dict[str, str]]:
-    """Of each engine of this node: its GPUs among the job's, and its share of the processors, where none is given."""
-    width = engine.tensor_parallel
+    """Of each engine of this node: its GPUs among the job's, and its share of the processors, where none is given.
+
+    Raises UserError when the job has fewer GPUs on this node than the engines need.
+    """
+    width = engine.gpus
     visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(engine.replicas * width)))
-    gpus = visible.split(",")
+    gpus = visible.split(",") if engine.device == "cuda" else []
+    if engine.device == "cuda" and len(gpus) < engine.replicas * width:
+        raise UserError(
+            f"engine: {engine.replicas} replicas of {width} GPUs each, but this node has {len(gpus)} (CUDA_VISIBLE_DEVICES={visible})"
+        )
     threads = str(max(1, len(os.sched_getaffinity(0)) // engine.replicas))
     return [
         {

@@ -209,6 +209,9 @@ class Evaluate(Section):
     """Every checkpoint on every benchmark."""
 
     generate: Annotated[Generate, Field(description="k: benchmark -> samples per problem")]
+    large_engine: Annotated[
+        Engine | None, Field(description="of generalists and merges; null: as evaluate.generate's, as for the small model")
+    ]
     also: Annotated[
         dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], FurtherEvaluation],
         Field(description="entry -> models that are evaluated once more, as <model>@<entry>"),

@@ -47,6 +47,10 @@ class Yarn(Section):
     original: Annotated[Count, Field(description="positions without it; with it factor times as many")]
 
 
+# vLLM's names (vllm/config/cache.py, CacheDType), of which it has more for single models; fp8 is fp8_e4m3.
+KvCache = Literal["auto", "fp8", "fp8_e4m3", "fp8_e5m2"]
+
+
 class Engine(Section):
     """The vLLM engine of a generating stage (but for `yarn` not what is asked, only how fast it is answered)."""
 
@@ -54,10 +58,23 @@ class Engine(Section):
     dtype: Annotated[str, Field(pattern="^(float32|float16|bfloat16)$")]
     max_model_len: Annotated[Count, Field(description="tokens of prompt + response")]
     max_num_seqs: Annotated[Count, Field(description="responses in flight")]
-    tensor_parallel: Count
+    tensor_parallel: Annotated[Count, Field(description="GPUs that share each layer")]
+    pipeline_parallel: Annotated[Count, Field(description="groups of such GPUs, each with a part of the layers")]
+    kv_cache_dtype: Annotated[KvCache, Field(description="auto: as dtype; fp8: half of its memory, rounded keys and values")]
     memory: Annotated[float, Field(gt=0, description="share of a GPU's memory, or GiB of KV cache on a CPU")]
-    replicas: Annotated[Count, Field(description="engines side by side on each node, of tensor_parallel GPUs each")]
+    replicas: Annotated[Count, Field(description="engines side by side on each node")]
     yarn: Annotated[Yarn | None, Field(description="of this stage's copy of the model; null: as the model has it")]
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one engine."""
+        return self.tensor_parallel * self.pipeline_parallel
+
+    @model_validator(mode="after")
+    def _a_cpu_has_no_pipeline(self) -> "Engine":
+        if self.device == "cpu" and self.pipeline_parallel > 1:
+            raise ValueError("pipeline_parallel must be 1 with device: cpu, where vLLM has none; use tensor_parallel")
+        return self
 
     @model_validator(mode="after")
     def _stretched_far_enough(self) -> "Engine":

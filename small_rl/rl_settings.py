@@ -138,6 +138,13 @@ class RlTraining(Section):
             )
         if self.engine.replicas != 1:
             raise ValueError("engine.replicas must be 1 here: RL has an engine for each tensor_parallel ranks")
+        if self.engine.pipeline_parallel != 1:
+            raise ValueError("engine.pipeline_parallel must be 1 here: verl gives vLLM no pipeline")
+        if self.engine.kv_cache_dtype != "auto":
+            raise ValueError(
+                f"engine.kv_cache_dtype ({self.engine.kv_cache_dtype}) must be auto here: the actor's attention rounds no "
+                "keys and values, and rollouts that do are off-policy"
+            )
         if self.engine.dtype != ROLLOUT_DTYPE[self.precision]:
             raise ValueError(
                 f"engine.dtype ({self.engine.dtype}) must be {ROLLOUT_DTYPE[self.precision]} for precision "

@@ -51,6 +51,8 @@ SETTINGS = {
         "max_model_len": 256,
         "max_num_seqs": 64,
         "tensor_parallel": 1,
+        "pipeline_parallel": 1,
+        "kv_cache_dtype": "auto",
         "replicas": 1,
         "memory": 0.125,
         "yarn": None,
@@ -216,6 +218,19 @@ def test_a_model_without_chat_template(monkeypatch, tmp_path, inputs):
     del record["files"]["model/chat_template.jinja"]
     broken["model"].write_text(json.dumps(record))
     assert "no chat template" in refused(monkeypatch, tmp_path, broken, SETTINGS)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_mxfp4_weights_in_another_precision_than_bfloat16(monkeypatch, tmp_path, inputs, dtype):
+    """As gpt-oss is published."""
+    broken = broken_model(inputs, tmp_path)
+    config = broken["model"].parent / "model/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"quantization_config": {"quant_method": "mxfp4"}}))
+    record = json.loads(broken["model"].read_text())
+    record["files"]["model/config.json"] = {"size": config.stat().st_size, "xxh3": manifest.file_digest(config)}
+    broken["model"].write_text(json.dumps(record))
+    said = refused(monkeypatch, tmp_path, broken, SETTINGS | {"engine": SETTINGS["engine"] | {"dtype": dtype}})
+    assert f"engine.dtype: {dtype}, but the weights of" in said and "in bfloat16 only" in said
 
 
 def test_a_model_without_config(monkeypatch, tmp_path, inputs):

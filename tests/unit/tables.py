@@ -17,6 +17,8 @@ ENGINE = {
     "max_model_len": 64,
     "max_num_seqs": 4,
     "tensor_parallel": 1,
+    "pipeline_parallel": 1,
+    "kv_cache_dtype": "auto",
     "replicas": 1,
     "memory": 0.1,
     "yarn": None,

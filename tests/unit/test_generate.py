@@ -127,20 +127,35 @@ def test_every_missing_response_has_one_engine(tmp_path, missing, engines):
 
 
 @pytest.mark.parametrize(
-    ("engines", "width", "visible", "expected"),
-    [(2, 1, None, ["0", "1"]), (2, 2, "4,5,6,7", ["4,5", "6,7"]), (1, 8, None, ["0,1,2,3,4,5,6,7"])],
+    ("engines", "tensor", "pipeline", "visible", "expected"),
+    [
+        (2, 1, 1, None, ["0", "1"]),
+        (2, 2, 1, "4,5,6,7", ["4,5", "6,7"]),
+        (1, 8, 1, None, ["0,1,2,3,4,5,6,7"]),
+        (2, 2, 2, None, ["0,1,2,3", "4,5,6,7"]),
+    ],
 )
-def test_each_engine_of_a_node_has_its_gpus(monkeypatch, engines, width, visible, expected):
+def test_each_engine_of_a_node_has_its_gpus(monkeypatch, engines, tensor, pipeline, visible, expected):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    engine = SETTINGS.engine.model_copy(update={"replicas": engines, "tensor_parallel": width})
+    width = {"device": "cuda", "replicas": engines, "tensor_parallel": tensor, "pipeline_parallel": pipeline}
+    engine = SETTINGS.engine.model_copy(update=width)
     given = replicas.environments(engine)
     assert [one["CUDA_VISIBLE_DEVICES"] for one in given] == expected
     assert all(int(one["OMP_NUM_THREADS"]) * engines <= max(engines, len(os.sched_getaffinity(0))) for one in given)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")  # what somebody has set holds
     assert {one["OMP_NUM_THREADS"] for one in replicas.environments(engine)} == {"3"}
+
+
+def test_engines_without_a_gpu_are_refused_and_on_a_cpu_a_card_is_left_alone(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
+    engine = SETTINGS.engine.model_copy(update={"device": "cuda", "replicas": 2, "tensor_parallel": 2})
+    with pytest.raises(UserError, match=r"2 replicas of 2 GPUs each, but this node has 3 \(CUDA_VISIBLE_DEVICES=4,5,6\)"):
+        replicas.environments(engine)
+    given = replicas.environments(engine.model_copy(update={"device": "cpu"}))
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in given] == ["", ""]
 
 
 def test_shards_that_come_late_are_waited_for_and_lost_ones_told(tmp_path, monkeypatch):

@@ -13,10 +13,10 @@ import yaml
 from configs import plan, planned_stages, recipe
 from large_sft.qwen3 import read_config
 from polaris.errors import UserError
-from polaris.plan_memory import GIB, Ranks, fsdp, layouts, megatron, megatron_stages, total, vllm
+from polaris.plan_memory import GIB, Ranks, cache, fsdp, layouts, megatron, megatron_stages, total, vllm
 from polaris.plan_model import KNOWN, Shape, from_config
 from polaris.plan_profile import Profile
-from polaris.plan_time import GPUS, mixture_efficiency
+from polaris.plan_time import GPUS, Decoding, mixture_efficiency
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL, MIDDLE, LARGE = (
@@ -154,10 +154,22 @@ def test_self_distillation_is_a_second_arm_of_the_plan(tmp_path):
 
 
 def test_an_engine_without_room_is_refused(v2):
-    section = v2.recipe.evaluate.generate
-    small = section.model_copy(update={"engine": section.engine.model_copy(update={"tensor_parallel": 4})})
+    section, large = v2.recipe.evaluate.generate, v2.recipe.evaluate.large_engine
+    small = section.model_copy(update={"engine": large.model_copy(update={"tensor_parallel": 4})})
     one = v2._generate("responses (large)", "responses", LARGE, small, 30)
     assert "left for KV cache" in one.wrong[0] and "raise tensor_parallel" in one.wrong[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "share"), [({"kv_cache_dtype": "fp8"}, 0.5), ({"pipeline_parallel": 2, "replicas": 1}, 0.5)]
+)
+def test_a_smaller_cache_leaves_room_for_more_responses(v2, change, share):
+    """Half of its bytes a GPU with fp8, and with half of the layers there; both decode faster than before."""
+    engine = v2.recipe.evaluate.large_engine.model_copy(update={"pipeline_parallel": 1, "kv_cache_dtype": "auto"})
+    other = engine.model_copy(update=change)
+    assert cache(LARGE, other) == share * cache(LARGE, engine)
+    seconds = [Decoding(LARGE, H100, one, 1).seconds(1000, (20000, 40000), 81920) for one in (engine, other)]
+    assert seconds[1][0] < seconds[0][0] and seconds[1][1] < seconds[0][1]
 
 
 def test_measured_lengths_and_times_take_the_place_of_guesses(v2, tmp_path):

@@ -170,7 +170,7 @@ def search(change: str) -> str:
     values = {
         "model": "format_sft", "problems": "rl", "after": None, "reset": None, "grid": [0.5, 1.0], "k": 4, "instruction": "",
         "top_p": 1.0, "top_k": -1, "max_tokens": 96, "sampling_seed": 5,
-        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1, "replicas": 1, "memory": 0.25, "yarn": None},
+        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1, "pipeline_parallel": 1, "kv_cache_dtype": "auto", "replicas": 1, "memory": 0.25, "yarn": None},
         "grading": {"grader": "math_verify", "format": "think", "timeout": 5.0, "workers": 1, "max_failures": 0.02},
         "tolerance": 0.03, "collapse": 0.15, "confidence": 0.95, "resamples": 200, "seed": 0,
     }  # fmt: skip
@@ -232,6 +232,10 @@ def search(change: str) -> str:
         ("report: {length_groups: [48, 32]}", "report: .*length_groups: must rise"),
         ("evaluate: {also: {yarn: {models: [nobody], engine: {max_num_seqs: 8}}}}",
          "mine.yaml: .*evaluate.also.yarn.models: nobody is no evaluated model; possible: base_small format_sft"),
+        ("evaluate: {generate: {engine: {pipeline_parallel: 2}}}",
+         "mine.yaml: evaluate.generate.engine: .*pipeline_parallel must be 1 with device: cpu"),
+        ("evaluate: {generate: {engine: {kv_cache_dtype: int2}}}", "evaluate.generate.engine.kv_cache_dtype: .*'fp8'"),
+        ("small_rl: {rl: {grpo: {engine: {kv_cache_dtype: fp8}}}}", r"small_rl.rl.grpo: .*kv_cache_dtype \(fp8\) must be auto"),
         ("evaluate: {also: {same: {models: [core]}}}", "evaluate.also.same: it asks in no other way than evaluate.generate"),
         ("evaluate: {also: {no/path: {models: [core]}}}", "mine.yaml: evaluate.also.no/path"),
         ("evaluate: {also: {yarn: {engine: {max_num_seqs: 8}}}}", "mine.yaml: evaluate.also.yarn.models: this key is missing"),
@@ -371,6 +375,30 @@ def test_a_further_evaluation_is_the_usual_one_but_for_what_it_names(tmp_path):
     assert asked.evaluations["core"] == ("core", usual)
     assert asked.evaluations["alpha=0.30@yarn"] == ("alpha=0.30", further.generate)
     assert recipe.load([LAPTOP]).evaluations.keys() == asked.checkpoints.keys(), "none in a recipe without one"
+
+
+def test_large_models_have_an_engine_of_their_own(tmp_path):
+    """In the usual evaluation and in one that names no engine; one that names its own means it for every model."""
+    also = (
+        "{greedy: {models: [core, alpha=0.30], sampling: {top_k: 1}}, few: {models: [alpha=0.30], engine: {memory: 0.1}}}"
+    )
+    engine = recipe.load([LAPTOP]).evaluate.generate.engine.model_dump(exclude={"device"}) | {"max_num_seqs": 7}
+    overlay = yaml.safe_dump({"evaluate": {"large_engine": engine, "also": yaml.safe_load(also)}})
+    asked = overlaid(tmp_path, overlay)
+    large, small = asked.evaluate.large_engine, asked.evaluate.generate.engine
+    assert large.device == asked.device and large != small
+    for name, expected in {"core": small, "base_large": large, "distilled": large, "alpha=0.30": large, "core@greedy": small,
+                           "alpha=0.30@greedy": large}.items():  # fmt: skip
+        assert asked.evaluations[name][1].engine == expected, name
+    assert asked.evaluations["alpha=0.30@few"][1].engine == asked.evaluate.also["few"].engine != large
+    assert asked.evaluations["alpha=0.30@greedy"][1].sampling == asked.evaluate.also["greedy"].sampling
+
+
+def test_a_large_engine_needs_a_large_model(tmp_path):
+    engine = recipe.load([LAPTOP]).evaluate.generate.engine.model_dump()
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"evaluate": {"large_engine": engine}}))
+    with pytest.raises(UserError, match="evaluate.large_engine: must be null, as there is no large model"):
+        recipe.load([ROOT / "configs/polaris_v1_4b.yaml", tmp_path / "mine.yaml"])
 
 
 def test_a_replicate_has_other_seeds_and_the_same_benchmarks():

@@ -19,6 +19,8 @@ ENGINE = {
     "max_model_len": 64,
     "max_num_seqs": 8,
     "tensor_parallel": 1,
+    "pipeline_parallel": 1,
+    "kv_cache_dtype": "auto",
     "replicas": 1,
     "memory": 0.1,
     "yarn": None,
