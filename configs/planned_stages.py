@@ -208,8 +208,11 @@ class Planner:
 
     def _generate(self, name: str, rule: str, shape: Shape, section: Generate, problems: float, like: str = "") -> Planned:  # fmt: skip
         """like: the folder of the stage that measured the lengths, where it is not called `name`."""
-        longest, engines = section.sampling.max_tokens, section.engine.replicas * self.nodes(rule)
-        decoding, parts, wrong = self._engine(shape, section.engine, engines)
+        longest, engine, nodes = section.sampling.max_tokens, section.engine, self.nodes(rule)
+        engines = max(1, nodes * engine.replicas // engine.nodes)
+        decoding, parts, wrong = self._engine(shape, engine, engines)
+        if nodes % engine.nodes:
+            wrong = (*wrong, f"engine: it takes {engine.nodes} nodes, the profile reserves {nodes}, no multiple of them")
         mean = self._lengths(like or name, longest)
         responses = problems * sum(section.k.values())
         tokens = _times(responses, mean)
@@ -217,7 +220,7 @@ class Planner:
         seconds = decoding.seconds(responses, mean, longest)
         text, made = 4.0 * tokens[1], self._made(like or name)  # bytes
         return Planned(
-            name, rule, section.engine.gpus * engines, parts, tokens, flops, seconds, text, text, 0.0, wrong=wrong, measured=made.seconds if made else None,
+            name, rule, engine.gpus * engines, parts, tokens, flops, seconds, text, text, 0.0, wrong=wrong, measured=made.seconds if made else None,
         )  # fmt: skip
 
     def _sft_of(self, name: str, problems: str, settings: FormatSft) -> Planned:

@@ -136,6 +136,12 @@ class Gate(Section):
         ),
     ]
 
+    @model_validator(mode="after")
+    def _vllm_stays_on_a_node(self) -> "Gate":
+        if self.vllm and (self.vllm.nodes, self.vllm.replicas) != (1, 1):
+            raise ValueError("vllm.nodes and vllm.replicas must be 1 here: a few prompts are scored by one engine")
+        return self
+
     @property
     def reference(self) -> Reference | None:
         """What vLLM is asked; None: nothing."""

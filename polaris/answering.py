@@ -15,7 +15,6 @@ from polaris import vllm_engine
 from polaris.errors import UserError
 from polaris.harmony import Harmony, thought_then_said
 from polaris.records import read_rows, write_rows
-from polaris.settings import Engine, Sampling
 
 SHARD_RESPONSES = 512
 SHARD_SECONDS = 20.0  # what a kill may cost, besides the responses in flight
@@ -112,29 +111,21 @@ class Shards:
 
 def answer(
     todo: Iterable[vllm_engine.Request],
-    model: Path,
-    engine: Engine,
-    sampling: Sampling,
+    engine: vllm_engine.VllmEngine,
     shards: Shards,
-    log: Path,
     tokenizer: Any,
-    started: Callable[[Any], Callable[[], None]],
+    done: Callable[[], None] = lambda: None,
 ) -> None:
-    """Generate every response of `todo` into `shards`.
-
-    started: called with the terminal once the engine runs; what it returns is called after each response
-    """
+    """Generate every response of `todo` into `shards`, with an engine that runs; `done` is called after each."""
     decoder = Decoder(tokenizer)
-    with vllm_engine.VllmEngine(model, engine, sampling, log) as running:
-        done = started(running.terminal)
-        for completion in running.generate(todo):
-            shards.add(
-                {
-                    "key": completion.key,
-                    "response": decoder.text(completion),
-                    "tokens": len(completion.token_ids),
-                    "finish_reason": completion.finish_reason,
-                }
-            )
-            done()
-        shards.flush()
+    for completion in engine.generate(todo):
+        shards.add(
+            {
+                "key": completion.key,
+                "response": decoder.text(completion),
+                "tokens": len(completion.token_ids),
+                "finish_reason": completion.finish_reason,
+            }
+        )
+        done()
+    shards.flush()

@@ -118,14 +118,14 @@ def generate(
         return lambda: progress.update(len(shards.rows), f"{speed():.0f} tokens/s")
 
     todo = requests(wanted, prompts, set(shards.rows))
-    how = (model, settings.engine, settings.sampling, shards, stage.log / "vllm.log")
-    nodes = nodes_of_job()
-    if nodes * settings.engine.replicas > 1:
+    log, nodes = stage.log / "vllm.log", nodes_of_job()
+    if max(nodes * settings.engine.replicas, settings.engine.nodes) > 1:
         report = begin()
-        side_by_side(list(todo), *how, report, nodes)
+        side_by_side(list(todo), model, settings.engine, settings.sampling, shards, log, report, nodes)
         report()
     else:
-        answer(todo, *how, tokenizer, begin)
+        with vllm_engine.VllmEngine(model, settings.engine, settings.sampling, log) as engine:
+            answer(todo, engine, shards, tokenizer, begin(engine.terminal))
     return shards.rows, round(speed(), 1)
 
 

@@ -1,10 +1,12 @@
 """Several engines at once, `engine.replicas` on every node of the job, each with its own GPUs and every n-th of the missing responses.
 
+Or one engine on every `engine.nodes` nodes (polaris/vllm_nodes.py).
+
 All add shards to one folder, which every node sees. A response's seed is its own, so that it does not depend on who generates it, nor
 on the number of nodes: that is the profile's alone, and an interrupted generation goes on with another one.
 
 `side_by_side` starts them and follows their shards. `python -m polaris.replicas JOB` is the part of one node of several, started by
-srun; `python -m polaris.replicas JOB NUMBER` is one engine.
+srun; `python -m polaris.replicas JOB NUMBER RANK` is one engine, or what of it is on its node number RANK.
 """
 
 import json
@@ -25,6 +27,7 @@ from polaris.nodes import on_every_node
 from polaris.prompts import load_tokenizer
 from polaris.settings import Engine, Sampling
 from polaris.stage import run_verb
+from polaris.vllm_nodes import Meeting, Workers
 
 LOOK = 2.0  # seconds between looks at the shards
 ARRIVAL = (
@@ -50,15 +53,17 @@ def side_by_side(
     report: called as shards come in; log: of the engines, each with its number in the name
     Raises UserError with the end of the log of the first engine that fails; all others are stopped, on all nodes.
     """
+    engines = engines_of(engine, nodes)
     rows = {name: [getattr(request, name) for request in todo] for name in ("key", "prompt", "seed")}
     pq.write_table(pa.table(rows), shards.folder / TODO)
     job = shards.folder / "replicas.json"
     parts = {
+        "launch": f"{os.getpid()}-{time.time_ns()}",
         "model": str(model),
         "engine": engine.model_dump(mode="json"),
         "sampling": sampling.model_dump(mode="json"),
     }
-    job.write_text(json.dumps(parts | {"log": str(log), "engines": nodes * engine.replicas}))
+    job.write_text(json.dumps(parts | {"log": str(log), "engines": engines}))
 
     def look() -> None:
         shards.look()
@@ -71,13 +76,24 @@ def side_by_side(
     await_shards(shards, {request.key for request in todo})
 
 
+def engines_of(engine: Engine, nodes: int) -> int:
+    """How many engines the job's nodes hold. Raises UserError where one would lack some of its nodes."""
+    if nodes % engine.nodes:
+        raise UserError(
+            f"engine.nodes: an engine takes {engine.nodes} nodes, but this job has {nodes}; reserve a multiple of them in "
+            "the profile"
+        )
+    return nodes * engine.replicas // engine.nodes
+
+
 def run_engines(job: Path, node: int, look: Callable[[], None] = lambda: None) -> None:
     """The engines of the job's node number `node`, which is this one. Raises UserError as soon as one fails."""
     asked = json.loads(job.read_text())
     engine, log = Engine(**asked["engine"]), Path(asked["log"])
-    numbers = range(node * engine.replicas, (node + 1) * engine.replicas)
-    commands = [[sys.executable, "-m", "polaris.replicas", str(job), str(number)] for number in numbers]
-    logs = [own_log(log, number) for number in numbers]
+    first, rank = node * engine.replicas // engine.nodes, node % engine.nodes
+    numbers = range(first, first + engine.replicas)
+    commands = [[sys.executable, "-m", "polaris.replicas", str(job), str(number), str(rank)] for number in numbers]
+    logs = [own_log(log, number, rank) for number in numbers]
     child.run_together(commands, logs, environments(engine), look, LOOK)
 
 
@@ -106,8 +122,8 @@ def await_shards(shards: Shards, keys: set[int]) -> None:
         shards.look()
 
 
-def own_log(log: Path, number: int) -> Path:
-    return log.with_name(f"{log.stem}-{number}{log.suffix}")
+def own_log(log: Path, number: int, rank: int) -> Path:
+    return log.with_name(f"{log.stem}-{number}{f'-node{rank}' if rank else ''}{log.suffix}")
 
 
 def environments(engine: Engine) -> list[dict[str, str]]:
@@ -115,12 +131,13 @@ def environments(engine: Engine) -> list[dict[str, str]]:
 
     Raises UserError when the job has fewer GPUs on this node than the engines need.
     """
-    width = engine.gpus
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(engine.replicas * width)))
-    gpus = visible.split(",") if engine.device == "cuda" else []
-    if engine.device == "cuda" and len(gpus) < engine.replicas * width:
+    needed = engine.gpus_per_node
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(needed)))
+    gpus, width = visible.split(",") if engine.device == "cuda" else [], needed // engine.replicas
+    if engine.device == "cuda" and len(gpus) < needed:
         raise UserError(
-            f"engine: {engine.replicas} replicas of {width} GPUs each, but this node has {len(gpus)} (CUDA_VISIBLE_DEVICES={visible})"
+            f"engine: {engine.replicas} replicas with {width} GPUs each on a node, but this one has {len(gpus)} "
+            f"(CUDA_VISIBLE_DEVICES={visible})"
         )
     threads = str(max(1, len(os.sched_getaffinity(0)) // engine.replicas))
     return [
@@ -140,21 +157,30 @@ def share(todo: Path, number: int, engines: int) -> Iterator[vllm_engine.Request
             yield vllm_engine.Request(**row)
 
 
-def run_engine(job: Path, number: int) -> None:
-    """One engine: its share of the requests into shards of its own."""
+def run_engine(job: Path, number: int, rank: int) -> None:
+    """One engine: its share of the requests into shards of its own. On its other nodes: workers for it."""
     asked = json.loads(job.read_text())
     model, engine, sampling = Path(asked["model"]), Engine(**asked["engine"]), Sampling(**asked["sampling"])
-    requests = share(job.with_name(TODO), number, asked["engines"])
+    log = own_log(Path(asked["log"]), number, rank)
+    meeting = Meeting(job.parent, asked["launch"], number) if engine.nodes > 1 else None
+    more = meeting.place(engine.nodes, rank).arguments() if meeting else {}
+    if rank:
+        with Workers(model, engine, sampling, log, more) as workers:
+            workers.serve(meeting)
+        return
+    requests, tokenizer = share(job.with_name(TODO), number, asked["engines"]), load_tokenizer(model)
     shards = Shards(job.parent, writer=number, others=False)
-    log = own_log(Path(asked["log"]), number)
-    answer(requests, model, engine, sampling, shards, log, load_tokenizer(model), lambda terminal: lambda: None)
+    with vllm_engine.VllmEngine(model, engine, sampling, log, more) as running:
+        answer(requests, running, shards, tokenizer)
+        if meeting:
+            meeting.end()  # before the engine stops, whose workers there would miss it
 
 
 def main() -> None:
-    job, *number = sys.argv[1:]
-    if number:
+    job, *part = sys.argv[1:]
+    if part:
         vllm_engine.work_offline()
-        run_engine(Path(job), int(number[0]))
+        run_engine(Path(job), *map(int, part))
         return
     try:
         run_engines(Path(job), int(os.environ["SLURM_PROCID"]))

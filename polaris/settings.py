@@ -60,6 +60,7 @@ class Engine(Section):
     max_num_seqs: Annotated[Count, Field(description="responses in flight")]
     tensor_parallel: Annotated[Count, Field(description="GPUs that share each layer")]
     pipeline_parallel: Annotated[Count, Field(description="groups of such GPUs, each with a part of the layers")]
+    nodes: Annotated[Count, Field(description="of the job that one engine takes, its GPUs in equal parts")]
     kv_cache_dtype: Annotated[KvCache, Field(description="auto: as dtype; fp8: half of its memory, rounded keys and values")]
     memory: Annotated[float, Field(gt=0, description="share of a GPU's memory, or GiB of KV cache on a CPU")]
     replicas: Annotated[Count, Field(description="engines side by side on each node")]
@@ -67,13 +68,24 @@ class Engine(Section):
 
     @property
     def gpus(self) -> int:
-        """GPUs of one engine."""
+        """GPUs of one engine, on all of its nodes."""
         return self.tensor_parallel * self.pipeline_parallel
 
+    @property
+    def gpus_per_node(self) -> int:
+        """Of all engines on a node."""
+        return self.replicas * self.gpus // self.nodes
+
     @model_validator(mode="after")
-    def _a_cpu_has_no_pipeline(self) -> "Engine":
+    def _parts_are_equal(self) -> "Engine":
         if self.device == "cpu" and self.pipeline_parallel > 1:
             raise ValueError("pipeline_parallel must be 1 with device: cpu, where vLLM has none; use tensor_parallel")
+        if self.nodes > 1 and self.replicas > 1:
+            raise ValueError(f"replicas ({self.replicas}) must be 1 where an engine takes {self.nodes} nodes")
+        if self.gpus % self.nodes:
+            raise ValueError(
+                f"tensor_parallel * pipeline_parallel ({self.gpus}) must be a multiple of nodes ({self.nodes})"
+            )
         return self
 
     @model_validator(mode="after")

@@ -11,24 +11,25 @@ import dataclasses
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from polaris.child import tail
 from polaris.cuda import require_cuda
 from polaris.errors import UserError
+from polaris.nodes import this_node
 from polaris.settings import Engine, Sampling
 
 GIB = 1 << 30
 BATCHED_TOKENS = 4096  # tokens of one forward pass on a CPU, at least
-# No network, no reports, no listening on an outer interface. Set before anything of Hugging Face or vLLM is imported.
+# No network, no reports. Set before anything of Hugging Face or vLLM is imported.
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
-    "VLLM_HOST_IP": "127.0.0.1",
     "TOKENIZERS_PARALLELISM": "false",
 }
 # On a GPU. A process that has asked CUDA anything must not fork: the check goes through NVML, and workers are spawned.
@@ -41,8 +42,8 @@ CPU_ENVIRONMENT = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the threads are the rule's, through OMP_NUM_THREADS
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine core in this process: one start of Python less
     "TORCHDYNAMO_DISABLE": "1",  # nothing is compiled, so the tables for compiling need not be built
-    "GLOO_SOCKET_IFNAME": "lo",
 }
+ON_ONE_NODE = {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}  # nobody listens on an outer interface
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,11 +93,14 @@ class VllmEngine:
     """A context manager; while it is open, descriptors 1 and 2 of this process lead to `log`.
 
     model: a directory in Hugging Face layout; no code in it is ever executed
+    more: of vLLM's EngineArgs
     Raises UserError with the end of the log when vLLM cannot start or stops.
     """
 
-    def __init__(self, model: Path, engine: Engine, sampling: Sampling, log: Path):
-        self.model, self.engine, self.sampling, self.log = model, engine, sampling, log
+    def __init__(
+        self, model: Path, engine: Engine, sampling: Sampling, log: Path, more: Mapping[str, Any] = MappingProxyType({})
+    ):
+        self.model, self.engine, self.sampling, self.log, self.more = model, engine, sampling, log, more
 
     def __enter__(self) -> Self:
         self._saved = os.dup(1), os.dup(2)
@@ -116,9 +120,7 @@ class VllmEngine:
 
     def __exit__(self, *error: object) -> None:
         try:
-            # In this process there is nothing to stop: `leave` follows. Processes of its own are stopped and awaited.
-            if os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") != "0":
-                self._engine.engine_core.shutdown()
+            self._close()
         finally:
             self._restore()
 
@@ -150,15 +152,15 @@ class VllmEngine:
         gc.disable()
         on_gpu = self.engine.device == "cuda"
         os.environ.update(GPU_ENVIRONMENT if on_gpu else CPU_ENVIRONMENT)
+        os.environ.update(ON_ONE_NODE if self.engine.nodes == 1 else {"VLLM_HOST_IP": this_node()})
         if on_gpu:
             require_cuda("vLLM")
         check_build(self.engine.device)
         from vllm.engine.arg_utils import EngineArgs
-        from vllm.v1.engine.llm_engine import LLMEngine
 
         gc.freeze()  # vLLM collects several times while it starts: nothing to look through any more
         device = {"gpu_memory_utilization": self.engine.memory} if on_gpu else self._cpu_arguments()
-        self._engine = LLMEngine.from_engine_args(
+        self._open(
             EngineArgs(
                 model=str(self.model),
                 trust_remote_code=False,
@@ -172,10 +174,21 @@ class VllmEngine:
                 seed=self.sampling.seed,
                 disable_log_stats=True,
                 **device,
+                **self.more,
             )
         )
         gc.freeze()
         gc.enable()
+
+    def _open(self, arguments: Any) -> None:
+        from vllm.v1.engine.llm_engine import LLMEngine
+
+        self._engine = LLMEngine.from_engine_args(arguments)
+
+    def _close(self) -> None:
+        # In this process there is nothing to stop: `leave` follows. Processes of its own are stopped and awaited.
+        if os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") != "0":
+            self._engine.engine_core.shutdown()
 
     def _cpu_arguments(self) -> dict[str, Any]:
         return {

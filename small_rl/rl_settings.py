@@ -138,8 +138,9 @@ class RlTraining(Section):
             )
         if self.engine.replicas != 1:
             raise ValueError("engine.replicas must be 1 here: RL has an engine for each tensor_parallel ranks")
-        if self.engine.pipeline_parallel != 1:
-            raise ValueError("engine.pipeline_parallel must be 1 here: verl gives vLLM no pipeline")
+        for key in ("pipeline_parallel", "nodes"):
+            if getattr(self.engine, key) != 1:
+                raise ValueError(f"engine.{key} must be 1 here: verl's rollout engines have tensor parallel ranks of one node")
         if self.engine.kv_cache_dtype != "auto":
             raise ValueError(
                 f"engine.kv_cache_dtype ({self.engine.kv_cache_dtype}) must be auto here: the actor's attention rounds no "

@@ -228,7 +228,7 @@ small_rl:
       top_k: -1
       max_tokens: 96
       sampling_seed: 5
-      engine: {dtype: float32, max_model_len: 256, max_num_seqs: 256, tensor_parallel: 1, pipeline_parallel: 1, kv_cache_dtype: auto, replicas: 1, memory: 0.25, yarn: null}
+      engine: {dtype: float32, max_model_len: 256, max_num_seqs: 256, tensor_parallel: 1, pipeline_parallel: 1, nodes: 1, kv_cache_dtype: auto, replicas: 1, memory: 0.25, yarn: null}
       grading: {grader: math_verify, format: think, timeout: 5.0, workers: 1, max_failures: 0.02}
       tolerance: 0.03
       collapse: 0.15

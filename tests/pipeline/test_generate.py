@@ -52,6 +52,7 @@ SETTINGS = {
         "max_num_seqs": 64,
         "tensor_parallel": 1,
         "pipeline_parallel": 1,
+        "nodes": 1,
         "kv_cache_dtype": "auto",
         "replicas": 1,
         "memory": 0.125,
@@ -174,6 +175,32 @@ def test_engines_side_by_side_give_the_same_and_fail_together(inputs, uninterrup
 
     finish(start(inputs, settings, out, ("digits",)))
     assert rows_of(manifest.read(out)) == [row for row in rows_of(uninterrupted[0]) if row["set"] == "digits"]
+
+
+# As Slurm's, but that both of its nodes are this machine.
+SRUN = """#!/bin/sh
+while [ "$1" != "--cpu-bind=none" ]; do shift; done; shift
+for rank in 0 1; do SLURM_PROCID=$rank SLURMD_NODENAME=n$rank "$@" & done
+wait %1 && wait %2
+"""
+
+
+def test_one_engine_on_two_nodes_gives_the_same(inputs, uninterrupted, tmp_path, monkeypatch):
+    """Tensor parallel over processes that share nothing but the folder and a network, as vLLM's on two machines."""
+    srun = tmp_path / "bin/srun"
+    srun.parent.mkdir()
+    srun.write_text(SRUN)
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{srun.parent}:{os.environ['PATH']}")
+    for name, value in {"SLURM_JOB_ID": "17", "SLURM_JOB_NUM_NODES": "2"}.items():
+        monkeypatch.setenv(name, value)
+    settings = SETTINGS | {"k": {"digits": 10}, "engine": SETTINGS["engine"] | {"tensor_parallel": 2, "nodes": 2}}
+    out = tmp_path / "out/data.json"
+    finish(start(inputs, settings, out, ("digits",)))
+    done = manifest.read(out)
+    assert "world_size=2" in done.file("log/vllm-0.log").read_text()
+    assert "rank=1" in done.file("log/vllm-0-node1.log").read_text()
+    assert rows_of(done) == [row for row in rows_of(uninterrupted[0]) if row["set"] == "digits"]
 
 
 # --- what is refused before an engine starts -----------------------------------------------------------------------

@@ -18,6 +18,7 @@ ENGINE = {
     "max_num_seqs": 4,
     "tensor_parallel": 1,
     "pipeline_parallel": 1,
+    "nodes": 1,
     "kv_cache_dtype": "auto",
     "replicas": 1,
     "memory": 0.1,

@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from polaris import replicas, vllm_engine
+from polaris import replicas, vllm_engine, vllm_nodes
 from polaris.answering import Decoder, Shards
 from polaris.errors import UserError
 from polaris.generate import metrics, plan
@@ -149,10 +149,46 @@ def test_each_engine_of_a_node_has_its_gpus(monkeypatch, engines, tensor, pipeli
     assert {one["OMP_NUM_THREADS"] for one in replicas.environments(engine)} == {"3"}
 
 
+def test_an_engine_of_several_nodes_has_its_part_of_the_gpus_on_each(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    wide = {"device": "cuda", "tensor_parallel": 8, "pipeline_parallel": 2, "nodes": 2}
+    engine = SETTINGS.engine.model_copy(update=wide)
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in replicas.environments(engine)] == ["0,1,2,3,4,5,6,7"]
+    assert engine.gpus_per_node == 8 and [replicas.engines_of(engine, nodes) for nodes in (2, 8)] == [1, 4]
+    assert replicas.engines_of(engine.model_copy(update={"nodes": 1, "replicas": 3}), 2) == 6
+    for nodes in (1, 3):
+        with pytest.raises(UserError, match=f"an engine takes 2 nodes, but this job has {nodes}; reserve a multiple"):
+            replicas.engines_of(engine, nodes)
+
+
+def test_the_nodes_of_an_engine_meet_in_the_folder(tmp_path, monkeypatch):
+    """Each launch for itself: what an earlier try has left behind says nothing."""
+    first, other = (vllm_nodes.Meeting(tmp_path, "now", 3) for _ in range(2))
+    old = vllm_nodes.Meeting(tmp_path, "before", 3)
+    old.place(2, 0), old.end()
+    threading.Timer(0.2, first.place, (2, 0)).start()
+    place = other.place(2, 1)
+    assert (place.rank, place.nodes) == (1, 2) and place.address and 1024 < place.port < 65536
+    assert place.arguments()["node_rank"] == 1 and place.arguments()["nnodes"] == 2
+    assert not other.ended()
+    first.end()
+    assert other.ended() and other.await_end() is None
+
+
+def test_a_node_whose_engine_does_not_start_or_end_is_told(tmp_path, monkeypatch):
+    for name in ("LOOK", "START", "ARRIVAL"):
+        monkeypatch.setattr(vllm_nodes, name, 0.05)
+    alone = vllm_nodes.Meeting(tmp_path, "now", 0)
+    with pytest.raises(UserError, match=r"the first node of this engine has written no address \(.*engine-0-now\.json"):
+        alone.place(2, 1)
+    with pytest.raises(UserError, match="workers on this node have ended before the engine's first node was done"):
+        alone.await_end()
+
+
 def test_engines_without_a_gpu_are_refused_and_on_a_cpu_a_card_is_left_alone(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
     engine = SETTINGS.engine.model_copy(update={"device": "cuda", "replicas": 2, "tensor_parallel": 2})
-    with pytest.raises(UserError, match=r"2 replicas of 2 GPUs each, but this node has 3 \(CUDA_VISIBLE_DEVICES=4,5,6\)"):
+    with pytest.raises(UserError, match=r"2 replicas with 2 GPUs each on a node, but this one has 3 \(CUDA_VISIBLE_DEVICES=4,5,6\)"):
         replicas.environments(engine)
     given = replicas.environments(engine.model_copy(update={"device": "cpu"}))
     assert [one["CUDA_VISIBLE_DEVICES"] for one in given] == ["", ""]

@@ -66,6 +66,7 @@ def test_an_engine_stays_within_its_yarn():
         "max_num_seqs": 8,
         "tensor_parallel": 1,
         "pipeline_parallel": 1,
+        "nodes": 1,
         "kv_cache_dtype": "auto",
         "replicas": 1,
         "memory": 0.9,

@@ -155,7 +155,10 @@ def test_self_distillation_is_a_second_arm_of_the_plan(tmp_path):
 
 def test_an_engine_without_room_is_refused(v2):
     section, large = v2.recipe.evaluate.generate, v2.recipe.evaluate.large_engine
-    small = section.model_copy(update={"engine": large.model_copy(update={"tensor_parallel": 4})})
+    wide = section.model_copy(update={"engine": large})
+    one = v2._generate("responses (large)", "responses", LARGE, wide, 30)  # of a profile that gives each job one node
+    assert one.wrong == ("engine: it takes 2 nodes, the profile reserves 1, no multiple of them",) and one.gpus == 16
+    small = section.model_copy(update={"engine": large.model_copy(update={"tensor_parallel": 4, "pipeline_parallel": 1})})
     one = v2._generate("responses (large)", "responses", LARGE, small, 30)
     assert "left for KV cache" in one.wrong[0] and "raise tensor_parallel" in one.wrong[0]
 
@@ -165,7 +168,7 @@ def test_an_engine_without_room_is_refused(v2):
 )
 def test_a_smaller_cache_leaves_room_for_more_responses(v2, change, share):
     """Half of its bytes a GPU with fp8, and with half of the layers there; both decode faster than before."""
-    engine = v2.recipe.evaluate.large_engine.model_copy(update={"pipeline_parallel": 1, "kv_cache_dtype": "auto"})
+    engine = v2.recipe.evaluate.large_engine.model_copy(update={"pipeline_parallel": 1, "nodes": 1})
     other = engine.model_copy(update=change)
     assert cache(LARGE, other) == share * cache(LARGE, engine)
     seconds = [Decoding(LARGE, H100, one, 1).seconds(1000, (20000, 40000), 81920) for one in (engine, other)]

@@ -170,7 +170,7 @@ def search(change: str) -> str:
     values = {
         "model": "format_sft", "problems": "rl", "after": None, "reset": None, "grid": [0.5, 1.0], "k": 4, "instruction": "",
         "top_p": 1.0, "top_k": -1, "max_tokens": 96, "sampling_seed": 5,
-        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1, "pipeline_parallel": 1, "kv_cache_dtype": "auto", "replicas": 1, "memory": 0.25, "yarn": None},
+        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1, "pipeline_parallel": 1, "nodes": 1, "kv_cache_dtype": "auto", "replicas": 1, "memory": 0.25, "yarn": None},
         "grading": {"grader": "math_verify", "format": "think", "timeout": 5.0, "workers": 1, "max_failures": 0.02},
         "tolerance": 0.03, "collapse": 0.15, "confidence": 0.95, "resamples": 200, "seed": 0,
     }  # fmt: skip
@@ -234,6 +234,9 @@ def search(change: str) -> str:
          "mine.yaml: .*evaluate.also.yarn.models: nobody is no evaluated model; possible: base_small format_sft"),
         ("evaluate: {generate: {engine: {pipeline_parallel: 2}}}",
          "mine.yaml: evaluate.generate.engine: .*pipeline_parallel must be 1 with device: cpu"),
+        ("evaluate: {generate: {engine: {nodes: 2, replicas: 2}}}", r"replicas \(2\) must be 1 where an engine takes 2 nodes"),
+        ("evaluate: {generate: {engine: {nodes: 2}}}", r"tensor_parallel \* pipeline_parallel \(1\) must be a multiple of nodes"),
+        ("small_rl: {rl: {grpo: {engine: {tensor_parallel: 2, nodes: 2}}}}", "small_rl.rl.grpo: .*engine.nodes must be 1 here"),
         ("evaluate: {generate: {engine: {kv_cache_dtype: int2}}}", "evaluate.generate.engine.kv_cache_dtype: .*'fp8'"),
         ("small_rl: {rl: {grpo: {engine: {kv_cache_dtype: fp8}}}}", r"small_rl.rl.grpo: .*kv_cache_dtype \(fp8\) must be auto"),
         ("evaluate: {also: {same: {models: [core]}}}", "evaluate.also.same: it asks in no other way than evaluate.generate"),
