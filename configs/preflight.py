@@ -15,14 +15,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from configs import recipe
+from configs import preflight_gpus, recipe
 from configs.planned_stages import Planner
 from configs.recipe import Recipe
 from polaris.code import ROOT
 from polaris.errors import UserError
 from polaris.fetch_model import check_model
 from polaris.nodes import interpreter
-from polaris.plan_memory import GIB, total
 from polaris.plan_time import GPUS, Gpu
 from polaris.sections import FileProblems, HubModel, HubProblems, LocalModel, TinyModel
 from polaris.show import table
@@ -199,49 +198,25 @@ def engines(of: Recipe) -> Iterator[Finding]:
                 yield Finding("ok", "engines", text)
 
 
-def gpus(wanted: int, need: float) -> Iterator[Finding]:
-    """This node's GPUs against the largest number of processes per node and the fullest rank's bytes."""
-    try:
-        query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-        listed = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout.split()
-    except (OSError, subprocess.SubprocessError):
-        yield Finding("look", "GPUs", f"none on this machine; {wanted} per node are wanted: run this in a GPU job")
-        return
-    memory = min(float(mebibytes) * 2**20 for mebibytes in listed)
-    yield Finding(
-        "ok" if len(listed) >= wanted else "wrong", "GPUs", f"{len(listed)} here, {wanted} per node are wanted"
-    )
-    text = f"{memory / GIB:.1f} GiB each, the fullest rank is planned with {need / GIB:.1f}"
-    yield Finding("ok" if memory >= need else "wrong", "GPUs", text)
-
-
 def findings(of: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
-    """All checks of a recipe in this folder."""
+    """All checks of a recipe in this folder, on this node. With `device: cuda` the table of its tools is printed first."""
     run.mkdir(parents=True, exist_ok=True)
     yield from inputs(of, run)
     yield from templates(of, run)
     yield from file_system(run)
     yield from engines(of)
-    if isinstance(of.inputs.base_small, TinyModel):
-        yield disk(run, LEAST)
-        return
-    try:
-        stages = list(Planner(of, gpu, run).stages())
-    except UserError as error:
-        yield Finding("wrong", "plan", str(error))
-        return
-    yield disk(run, sum(one.jobs * one.published for one in stages) + max(one.scratch for one in stages))
-    per_node = [
-        stage.ranks for stage in (of.small_rl.format_sft, of.small_rl.teacher_sft, *of.small_rl.rl.values()) if stage
-    ]
-    generating = [of.small_rl.difficulty, of.evaluate.generate, *of.evaluate.also.values()]
-    if of.large_sft:
-        per_node.append(of.large_sft.sft.layout.processes)
-        generating.append(of.large_sft.traces)
-        if of.large_sft.gate.vllm:
-            per_node.append(of.large_sft.gate.vllm.tensor_parallel)
-    per_node += [section.engine.tensor_parallel * section.engine.replicas for section in generating]
-    yield from gpus(max(per_node), max(total(one.parts) for one in stages if "KV cache" not in one.parts))
+    stages, need = [], LEAST
+    if not isinstance(of.inputs.base_small, TinyModel):
+        try:
+            stages = list(Planner(of, gpu, run).stages())
+            need = sum(one.jobs * one.published for one in stages) + max(one.scratch for one in stages)
+        except UserError as error:
+            yield Finding("wrong", "plan", str(error))
+    yield disk(run, need)
+    if of.device == "cuda":
+        rows, sentences = preflight_gpus.check(of, preflight_gpus.wanted(of, stages))
+        print("\n".join([*rows, ""]))
+        yield from (Finding("wrong", "GPUs", sentence) for sentence in sentences)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from configs.planned_stages import Planned
 from configs.recipe import Recipe
 from polaris.nodes import interpreter
 from polaris.plan_memory import GIB, total
+from polaris.sections import Generate
 from polaris.show import NONE, table
 from polaris.tool_check import Seen
 
@@ -38,7 +39,7 @@ def wanted(of: Recipe, stages: list[Planned]) -> dict[str, Wanted]:
     small, large = of.small_rl, of.large_sft
     trainings = [one for one in (small.format_sft, small.teacher_sft, *small.rl.values()) if one]
     engines = [section.engine for section in generating(of)]
-    gpus = {"rl": max(one.ranks for one in trainings), "vllm": max(one.gpus for one in engines)}
+    gpus = {"rl": max(one.ranks for one in trainings), "vllm": max(one.gpus_per_node for one in engines)}
     if large:
         gpus |= {"megatron": large.sft.layout.processes, "merge": 0}
     memory = {"rl": _fullest(stages, {"format_sft", "teacher_sft", *small.rl})}
@@ -100,6 +101,8 @@ def wrong(seen: Seen | str, asked: Wanted) -> Iterator[str]:
         yield seen
         return
     yield from (f"{module} cannot be imported ({why})" for module, why in seen.missing.items())
+    if not asked.gpus:
+        return
     if seen.refusal:
         yield seen.refusal
         return

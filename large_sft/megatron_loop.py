@@ -167,6 +167,9 @@ class Trainer:
                 "loss_tokens": int(count),
                 "seconds": round(time.monotonic() - started, 4),
             }
+            if self.settings.device == "cuda":
+                free, whole = torch.cuda.mem_get_info()
+                line["gpu_gib"] = round((whole - free) / 2**30, 2)  # rank 0's GPU, contexts and caches included
             with open(self.job.metrics, "a") as file:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)

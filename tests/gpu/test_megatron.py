@@ -71,12 +71,12 @@ def random_model(folder: Path, config: dict, device: str) -> Path:
 
 
 def random_traces(folder: Path, vocabulary: int, pack: int) -> tuple[Path, list[int]]:
-    """40 traces of a 16th to a half of a pack; the manifest, and their lengths."""
+    """40 traces of a 16th to a half of a pack, of a few tokens of the vocabulary; the manifest, and their lengths."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     lengths = rng.integers(pack // 16, pack // 2, 40).tolist()
     rows = [
-        {"problem_id": str(i), "input_ids": rng.integers(0, vocabulary, length).tolist(), "prompt_tokens": 5}
+        {"problem_id": str(i), "input_ids": rng.integers(0, vocabulary // 64, length).tolist(), "prompt_tokens": 5}
         for i, length in enumerate(lengths)
     ]
     write_rows(folder / "tokens.parquet", rows, TOKENS)
