@@ -166,6 +166,7 @@ class Trainer:
                 "tokens": int(sum(self.traces.lengths_R[row] for pack in packs for row in pack)),
                 "loss_tokens": int(count),
                 "seconds": round(time.monotonic() - started, 4),
+                **self._gpu_memory(),
             }
             if self.settings.device == "cuda":
                 free, whole = torch.cuda.mem_get_info()
@@ -173,6 +174,13 @@ class Trainer:
             with open(self.job.metrics, "a") as file:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)
+
+    def _gpu_memory(self) -> dict[str, float]:
+        """GiB of rank 0's GPU in use, as nvidia-smi shows them: torch's pool at its largest so far, context and NCCL."""
+        if self.settings.device == "cpu":
+            return {}
+        free, whole = torch.cuda.mem_get_info()
+        return {"gpu_gib": round((whole - free) / 2**30, 2)}
 
     def losses(self, packs: Sequence[Pack], forward_only: bool) -> list[torch.Tensor]:
         """What `_forward` reports of each of this replica's packs; the gradients are added up unless forward_only."""

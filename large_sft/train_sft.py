@@ -21,6 +21,7 @@ from large_sft.settings import Sft
 from large_sft.tokens import Traces, read_traces
 from large_sft.torchrun import launch
 from large_sft.weights import Weights, architecture, check
+from polaris.deadline import deadline
 from polaris.errors import UserError
 from polaris.progress import Progress
 from polaris.stage import Stage, run_verb
@@ -47,12 +48,13 @@ def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
 
 
 def check_gate(stage: Stage) -> None:
-    """Raises UserError when the conversion gate was passed by another start model or in another layout."""
+    """Raises UserError when the conversion gate was passed by another start model, in another layout or by other modules."""
     if (gate := stage.inputs.get("conversion")) is None:
         return
-    same = gate.settings["layout"] == stage.settings.layout.model_dump(mode="json")
-    if not same or gate.inputs["start"]["content"] != stage.inputs["start"].content:
-        what = "layout" if not same else "start model"
+    now = stage.settings.model_dump(mode="json")
+    other = [name for name in ("layout", "spec", "dispatcher") if gate.settings[name] != now[name]]
+    if other or gate.inputs["start"]["content"] != stage.inputs["start"].content:
+        what = other[0] if other else "start model"
         raise UserError(f"{gate.path}: this gate was passed with another {what}; run large_sft.check_conversion again")
 
 
@@ -61,13 +63,13 @@ ENDING = 30.0  # seconds for the processes to end, on a busy machine
 
 @dataclasses.dataclass
 class Clock:
-    """Whether the time limit leaves room for another step and a checkpoint, by the longest so far; all in seconds.
+    """Whether there is time for another step and a checkpoint, by the longest so far; all in seconds.
 
-    Until a checkpoint has been timed, it counts as a tenth of the limit.
+    end: since the epoch. Until a checkpoint has been timed, it counts as a tenth of the limit.
     """
 
     limit: float
-    started: float
+    end: float
     step: float = 0.0
     save: float | None = None
 
@@ -81,7 +83,7 @@ class Clock:
     def is_short(self, now: float) -> bool:
         """A step has begun; after one more a checkpoint would come too late."""
         save = 0.1 * self.limit if self.save is None else self.save
-        return now - self.started + 2 * self.step + save + ENDING > self.limit
+        return now + 2 * self.step + save + ENDING > self.end
 
 
 @contextlib.contextmanager
@@ -129,7 +131,7 @@ def main() -> None:
         job.write_text(json.dumps(dataclasses.asdict(asked)))
         stop = stage.state / megatron_train.STOP
         stop.unlink(missing_ok=True)
-        progress, clock = Progress(stage.name, len(packs_SK)), Clock(settings.limit, time.monotonic())
+        progress, clock = Progress(stage.name, len(packs_SK)), Clock(settings.limit, deadline(settings.limit))
 
         def follow(line: str) -> None:
             if not line.startswith(('{"step"', '{"saved"')):
@@ -138,8 +140,8 @@ def main() -> None:
             clock.read(values)
             if "step" in values:
                 progress.update(values["step"], f"loss {values['loss']:.4f}")
-                if clock.is_short(time.monotonic()) and not stop.exists():
-                    stop.write_text(f"limit of {settings.limit:g} s")
+                if clock.is_short(time.time()) and not stop.exists():
+                    stop.write_text("time limit")
 
         with asked_to_stop(stop):
             launch(megatron_train.__name__, job, settings, stage.log / "torchrun.log", follow)

@@ -46,12 +46,19 @@ def test_what_is_not_the_model_is_named(tmp_path, parts, message):
 
 
 @pytest.mark.parametrize(
-    ("layout", "start", "message"),
-    [({"expert": 2}, "x", None), ({"expert": 1}, "x", "another layout"), ({"expert": 2}, "y", "another start model")],
+    ("gates", "start", "message"),
+    [
+        ({}, "x", None),
+        ({"layout": {"expert": 1}}, "x", "another layout"),
+        ({"spec": "local"}, "x", "another spec"),
+        ({"dispatcher": "flex"}, "x", "another dispatcher"),
+        ({}, "y", "another start model"),
+    ],
 )
-def test_the_training_wants_its_own_gate(layout, start, message):
-    gate = SimpleNamespace(path="g/data.json", settings={"layout": layout}, inputs={"start": {"content": start}})
-    mine = SimpleNamespace(layout=SimpleNamespace(model_dump=lambda mode: {"expert": 2}))
+def test_the_training_wants_its_own_gate(gates, start, message):
+    own = {"layout": {"expert": 2}, "spec": "transformer_engine", "dispatcher": "alltoall"}
+    gate = SimpleNamespace(path="g/data.json", settings={**own, **gates}, inputs={"start": {"content": start}})
+    mine = SimpleNamespace(model_dump=lambda mode: own)
     stage = SimpleNamespace(settings=mine, inputs={"start": SimpleNamespace(content="x"), "conversion": gate})
     if message:
         with pytest.raises(UserError, match=message):
