@@ -168,9 +168,6 @@ class Trainer:
                 "seconds": round(time.monotonic() - started, 4),
                 **self._gpu_memory(),
             }
-            if self.settings.device == "cuda":
-                free, whole = torch.cuda.mem_get_info()
-                line["gpu_gib"] = round((whole - free) / 2**30, 2)  # rank 0's GPU, contexts and caches included
             with open(self.job.metrics, "a") as file:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)
