@@ -39,7 +39,9 @@ def check_dtype(model: Path, dtype: str) -> None:
     """
     quantization = json.loads((model / "config.json").read_text()).get("quantization_config") or {}
     if quantization.get("quant_method") == "mxfp4" and dtype != "bfloat16":
-        raise UserError(f"engine.dtype: {dtype}, but the weights of {model} are MXFP4; vLLM serves them in bfloat16 only")
+        raise UserError(
+            f"engine.dtype: {dtype}, but the weights of {model} are MXFP4; vLLM serves them in bfloat16 only"
+        )
 
 
 def problem_sets(manifests: list[Manifest], k: dict[str, int]) -> dict[str, dict[str, dict[str, Any]]]:

@@ -19,7 +19,7 @@ from typing import Any, Self
 from polaris.child import tail
 from polaris.cuda import require_cuda
 from polaris.errors import UserError
-from polaris.nodes import this_node
+from polaris.nodes import interface, this_node
 from polaris.settings import Engine, Sampling
 
 GIB = 1 << 30
@@ -32,11 +32,7 @@ ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-# On a GPU. A process that has asked CUDA anything must not fork: the check goes through NVML, and workers are spawned.
-GPU_ENVIRONMENT = {
-    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
-    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
-}
+GPU_ENVIRONMENT = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn"}  # a process that has opened CUDA must not fork
 CPU_ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "",  # a card that is there is left alone
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the threads are the rule's, through OMP_NUM_THREADS
@@ -67,6 +63,12 @@ class Completion:
 def work_offline() -> None:
     """Set the environment for this process and its children; call it before transformers is imported."""
     os.environ.update(ENVIRONMENT)
+
+
+def on_several_nodes() -> dict[str, str]:
+    """Environment of an engine whose nodes reach each other under their addresses, not the loopback's."""
+    gloo = interface()
+    return {"VLLM_HOST_IP": this_node()} | ({"GLOO_SOCKET_IFNAME": gloo} if gloo else {})
 
 
 def check_build(device: str) -> None:
@@ -152,7 +154,7 @@ class VllmEngine:
         gc.disable()
         on_gpu = self.engine.device == "cuda"
         os.environ.update(GPU_ENVIRONMENT if on_gpu else CPU_ENVIRONMENT)
-        os.environ.update(ON_ONE_NODE if self.engine.nodes == 1 else {"VLLM_HOST_IP": this_node()})
+        os.environ.update(ON_ONE_NODE if self.engine.nodes == 1 else on_several_nodes())
         if on_gpu:
             require_cuda("vLLM")
         check_build(self.engine.device)

@@ -177,6 +177,18 @@ def test_engines_side_by_side_give_the_same_and_fail_together(inputs, uninterrup
     assert rows_of(manifest.read(out)) == [row for row in rows_of(uninterrupted[0]) if row["set"] == "digits"]
 
 
+def test_a_response_ends_with_every_token_that_the_model_says_ends_it(inputs, uninterrupted, tmp_path):
+    """As gpt-oss, whose generation_config.json names <|return|>, <|endoftext|> and <|call|>: here 20 of 320 tokens more."""
+    given = changed_model(
+        inputs, tmp_path, "generation_config.json", lambda old: {"eos_token_id": [*range(60, 80), *old["eos_token_id"]]}
+    )
+    finish(start(given, SETTINGS | {"k": {"digits": 10}}, tmp_path / "out/data.json", ("digits",)))
+    before, after = (
+        one.metrics["sets"]["digits"] for one in (uninterrupted[0], manifest.read(tmp_path / "out/data.json"))
+    )
+    assert before["truncated"] > 0.3 and after["truncated"] < 0.1 and after["mean_tokens"] < before["mean_tokens"] / 2
+
+
 # As Slurm's, but that both of its nodes are this machine.
 SRUN = """#!/bin/sh
 while [ "$1" != "--cpu-bind=none" ]; do shift; done; shift
@@ -219,6 +231,18 @@ def broken_model(inputs, tmp_path) -> dict[str, Path]:
     return inputs | {"model": folder / "checkpoint.json"}
 
 
+def changed_model(inputs, tmp_path, name, change) -> dict[str, Path]:
+    """The model with other values in one of its JSON files: those that `change` gives of the old ones."""
+    given = broken_model(inputs, tmp_path)
+    path = given["model"].parent / "model" / name
+    old = json.loads(path.read_text())
+    path.write_text(json.dumps(old | change(old)))
+    record = json.loads(given["model"].read_text())
+    record["files"][f"model/{name}"] = {"size": path.stat().st_size, "xxh3": manifest.file_digest(path)}
+    given["model"].write_text(json.dumps(record))
+    return given
+
+
 def test_sets_and_k_must_agree(monkeypatch, tmp_path, inputs):
     assert "there is no problem set digits" in refused(monkeypatch, tmp_path, inputs, SETTINGS, ("chain",))
     settings = SETTINGS | {"k": {"chain": 1}}
@@ -250,13 +274,10 @@ def test_a_model_without_chat_template(monkeypatch, tmp_path, inputs):
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_mxfp4_weights_in_another_precision_than_bfloat16(monkeypatch, tmp_path, inputs, dtype):
     """As gpt-oss is published."""
-    broken = broken_model(inputs, tmp_path)
-    config = broken["model"].parent / "model/config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"quantization_config": {"quant_method": "mxfp4"}}))
-    record = json.loads(broken["model"].read_text())
-    record["files"]["model/config.json"] = {"size": config.stat().st_size, "xxh3": manifest.file_digest(config)}
-    broken["model"].write_text(json.dumps(record))
-    said = refused(monkeypatch, tmp_path, broken, SETTINGS | {"engine": SETTINGS["engine"] | {"dtype": dtype}})
+    given = changed_model(
+        inputs, tmp_path, "config.json", lambda old: {"quantization_config": {"quant_method": "mxfp4"}}
+    )
+    said = refused(monkeypatch, tmp_path, given, SETTINGS | {"engine": SETTINGS["engine"] | {"dtype": dtype}})
     assert f"engine.dtype: {dtype}, but the weights of" in said and "in bfloat16 only" in said
 
 
