@@ -2,8 +2,8 @@
 
 gpt-oss answers in messages, `<|start|>assistant<|channel|>NAME<|message|>TEXT<|end|>`. The prompt ends with
 `<|start|>assistant`, so that the first message begins with its channel; the last one ends with `<|return|>`, or with
-`<|call|>` where a tool is called. The channel `final` is the answer; `analysis` is the chain of thought, and `commentary`
-what is said before a call. Source: docs/format.md of github.com/openai/harmony.
+`<|call|>` where a tool is called. The channel `final` is the answer; `analysis` is the chain of thought, and
+`commentary` what is said before a call. Source: docs/format.md of github.com/openai/harmony.
 
 Only the markers' own token ids separate messages: a response may well quote the markers.
 """

@@ -1,4 +1,4 @@
-"""Several engines at once, `engine.replicas` on every node of the job, each with its own GPUs and every n-th of the missing responses.
+"""Several engines at once: `engine.replicas` on every node of the job, each with its own GPUs and every n-th missing response.
 
 Or one engine on every `engine.nodes` nodes (polaris/vllm_nodes.py).
 

