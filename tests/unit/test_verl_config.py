@@ -39,8 +39,8 @@ STAGES = [
 ]  # fmt: skip
 
 
-def rl_stage(name, stage, **extra):
-    asked = recipe.load(files(name), extra).small_rl.rl[stage]
+def rl_stage(name, stage):
+    asked = recipe.load(files(name)).small_rl.rl[stage]
     return RlTraining.model_validate(asked.model_dump(exclude={"start", "drop_easy", "overlap"}))
 
 
@@ -50,7 +50,8 @@ def test_every_rl_stage_of_every_recipe(name, stage, device):
     """Each key is verl's (an unknown one raises), and verl's dataclasses take the values."""
     from verl.utils.config import omega_conf_to_dataclass
 
-    settings = rl_stage(name, stage, device=device)
+    settings = rl_stage(name, stage)
+    settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"device": device})})
     config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES))
     assert config.trainer.device == device
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
