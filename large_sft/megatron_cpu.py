@@ -33,7 +33,6 @@ SITES = {
     "synchronize": ("dist_checkpointing/strategies/filesystem_async.py", "torch.cuda.synchronize()"),
     "device='cuda'": ("pipeline_parallel/schedules.py", 'device="cuda"'),
     "Tensor.type": ("optimizer/distrib_optimizer.py", "'torch.cuda.BFloat16Tensor'"),
-    "router gemm": ("transformer/moe/moe_utils.py", "te_general_gemm is not None"),
     "fuser": ("jit.py", "jit_fuser = torch.compile"),
     "counts": ("transformer/moe/token_dispatcher.py", "as_numpy=True"),
 }
@@ -109,14 +108,13 @@ def install() -> None:
     # jit.py:23 makes torch.compile the fuser: on a CPU that means seconds in a C++ compiler, if there is one.
     compile, torch.compile = torch.compile, lambda function: function
     import megatron.core.tensor_parallel.random as megatron_random
-    from megatron.core.transformer.moe import moe_utils, token_dispatcher
+    from megatron.core.transformer.moe import token_dispatcher
 
     torch.compile = compile
 
     # tensor_parallel/random.py:43,75: the tracker's accessors go through CUDA's lazy initialisation.
     megatron_random._get_cuda_rng_state = lambda *args, **kwargs: torch.get_rng_state()
     megatron_random._set_cuda_rng_state = lambda state, *args, **kwargs: torch.set_rng_state(state)
-    _patch_router_gemm(moe_utils)
     _patch_counts(token_dispatcher)
 
 
@@ -142,12 +140,6 @@ def _patch_torch_cuda(cuda: ModuleType) -> None:
     cuda.set_rng_state = lambda state, device=None: torch.set_rng_state(state)
     cuda.random.get_rng_state = lambda device=None: torch.get_rng_state()
     cuda.random.set_rng_state = lambda state, device=None: torch.set_rng_state(state)
-
-
-def _patch_router_gemm(moe_utils: ModuleType) -> None:
-    """transformer/moe/moe_utils.py:1192 reads te_general_gemm, which :38 leaves undefined without Transformer Engine."""
-    if not hasattr(moe_utils, "te_general_gemm"):
-        moe_utils.te_general_gemm = None
 
 
 def _patch_counts(token_dispatcher: ModuleType) -> None:
