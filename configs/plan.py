@@ -17,7 +17,7 @@ from polaris.settings import read_section
 from polaris.show import NONE, table
 
 KEPT = "plan.json"  # in the run's folder
-TIGHT = 0.92  # share of a GPU's memory beyond which the memory model's error of some 10 % decides
+TIGHT = 0.87  # share of a GPU's memory beyond which the memory model's error decides: 14 % measured (docs/performance.md)
 
 
 def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Planned:

@@ -39,6 +39,7 @@ def wanted(of: Recipe, stages: list[Planned]) -> dict[str, Wanted]:
     small, large = of.small_rl, of.large_sft
     trainings = [one for one in (small.format_sft, small.teacher_sft, *small.rl.values()) if one]
     engines = [section.engine for section in generating(of)]
+    engines += [large.gate.vllm] if large and large.gate.vllm else []
     gpus = {"rl": max(one.ranks for one in trainings), "vllm": max(one.gpus_per_node for one in engines)}
     if large:
         gpus |= {"megatron": large.sft.layout.processes, "merge": 0}

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from configs.plan import TIGHT
 from large_sft.qwen3 import read_config
 from large_sft.settings import Sft
 from large_sft.weights import Weights
@@ -141,9 +142,9 @@ def test_it_learns_and_is_exported_as_it_came(trained):
 
 
 def test_the_plan_holds(trained, figures):
-    """A GPU's memory as the trainer needs it lies below the planned sum, and not far."""
+    """A GPU's memory as the trainer needs it, torch's fragments included, is the planned sum within the plan's own margin."""
     seen = figures["mixture"]
-    assert 0.6 * seen["planned GiB in all"] < seen["measured GiB"] <= seen["planned GiB in all"]
+    assert 0.6 * seen["planned GiB in all"] < seen["measured GiB"] <= seen["planned GiB in all"] / TIGHT
 
 
 def test_a_recipe_on_the_cpu_leaves_the_card_alone(gpu, tmp_path):
