@@ -9,6 +9,9 @@ CORES ?= 2
 CONFIG ?= configs/laptop.yaml
 CHAOS ?= chaos
 REPLICATES ?= 0 1 2
+# Asked first for torch; where it does not answer, and where this is empty, pip's own index has the word.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := $(shell grep '^torch==' constraints.txt)
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -48,14 +51,25 @@ study: $(VENV)/installed
 
 install: $(VENV)/installed
 
-# One environment with every engine, without a GPU, from a complete list (constraints.txt says why --no-deps).
+# One environment with every engine, without a GPU, from a complete list (constraints.txt says why --no-deps). torch comes
+# first and with its own dependencies: beside PyPI's build, a CUDA one, those are packages that the list does not have.
+# -qq: pip's warnings of indexes that lack a package are no news.
+PIP := $(BIN)/python -m pip install -qq
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "polaris needs Python 3.11 or 3.12; name one: make PYTHON=/path/to/python3.12"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
-	$(BIN)/python -m pip install --quiet --no-deps -r constraints.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	touch $@
+	@$(PYTHON) -m envs.machine
+	@test -x $(BIN)/python || { $(PYTHON) -m venv $(VENV) && $(PIP) --upgrade 'pip>=25'; }
+	@if timeout 10 $(PYTHON) -m envs.machine "$(TORCH_INDEX)" $(TORCH); then \
+	  echo "installing $(TORCH), the CPU build, from $(TORCH_INDEX)"; \
+	  $(PIP) --no-deps --index-url "$(TORCH_INDEX)" $(TORCH); \
+	else \
+	  echo "installing $(TORCH) as pip's own index has it (PyPI has a CUDA build, which takes minutes and 7 GB)"; \
+	  $(PIP) --constraint constraints.txt $(TORCH); \
+	fi
+	@echo "installing the packages of constraints.txt"
+	@$(PIP) --no-deps -r constraints.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .snakemake build ./*.egg-info

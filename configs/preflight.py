@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import time
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -164,13 +163,12 @@ def file_system(folder: Path) -> Iterator[Finding]:
 
 
 def pins() -> dict[str, set[str]]:
-    """Distribution -> the versions that were tried: of constraints.txt and of pyproject's engine extras."""
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    """Distribution -> the versions that were tried: of constraints.txt and of every engine's list in envs/."""
     found: dict[str, set[str]] = {}
-    for line in [*lines, *(requirement for group in extras.values() for requirement in group)]:
-        if match := re.fullmatch(r"([\w.-]+)==([\w.]+)", line.strip()):
-            found.setdefault(match[1].lower(), set()).add(match[2])
+    for path in (ROOT / "constraints.txt", *sorted((ROOT / "envs").glob("*.txt"))):
+        for line in path.read_text().splitlines():
+            if match := re.match(r"([\w.-]+)==([\w.]+)", line):
+                found.setdefault(match[1].lower(), set()).add(match[2])
     return found
 
 
