@@ -12,11 +12,19 @@ REPLICATES ?= 0 1 2
 # Asked first for torch; where it does not answer, and where this is empty, pip's own index has the word.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := $(shell grep '^torch==' constraints.txt)
+COMPAT_TORCH := $(shell grep '^torch==' envs/rl.in)
+COMPAT_TESTS ?= tests/parity/test_vllm_transformers.py tests/pipeline/test_generate.py tests/pipeline/test_rl_stage.py
+GPU_ENGINES ?= driver rl vllm megatron merge
+GPU_PYTHON ?= python3.12
+# Major version of the GPU nodes' NVIDIA driver, where the environments are installed on a machine that is none of them.
+DRIVER ?=
 VENV := .venv
 BIN := $(VENV)/bin
+UV := .venvs/uv-0.13.9/bin/uv
+LOCK = $(UV) pip compile --quiet --upgrade --config-file envs/uv.toml --extra test pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test unit parity chaos study install clean
+.PHONY: run test unit parity chaos study install compat envs network install-gpu gpu-machine clean
 
 # --nolock: a killed run goes on with the same command; that no two processes work on one stage, the stages see to.
 run: $(VENV)/installed
@@ -53,23 +61,57 @@ install: $(VENV)/installed
 
 # One environment with every engine, without a GPU, from a complete list (constraints.txt says why --no-deps). torch comes
 # first and with its own dependencies: beside PyPI's build, a CUDA one, those are packages that the list does not have.
-# -qq: pip's warnings of indexes that lack a package are no news.
-PIP := $(BIN)/python -m pip install -qq
+# Arguments: folder, list, torch. -qq: pip's warnings of indexes that lack a package are no news.
+define install_list
+@test -n "$(PYTHON)" || { echo "polaris needs Python 3.11 or 3.12; name one: make PYTHON=/path/to/python3.12"; exit 1; }
+@$(PYTHON) -m envs.machine
+@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+@$(1)/bin/python -m pip install -qq --upgrade 'pip>=25'
+@if timeout 10 $(PYTHON) -m envs.machine "$(TORCH_INDEX)" $(3); then \
+  echo "installing $(3), the CPU build, from $(TORCH_INDEX)"; \
+  $(1)/bin/python -m pip install -qq --no-deps --index-url "$(TORCH_INDEX)" $(3); \
+else \
+  echo "installing $(3) as pip's own index has it (PyPI has a CUDA build, which takes minutes and 6 GB)"; \
+  $(1)/bin/python -m pip install -qq --constraint $(2) $(3); \
+fi
+@echo "installing the packages of $(2)"
+@$(1)/bin/python -m pip install -qq --no-deps -r $(2)
+@$(1)/bin/python -m pip install -qq --no-deps --no-build-isolation -e .
+@touch $@
+endef
+
 $(VENV)/installed: pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "polaris needs Python 3.11 or 3.12; name one: make PYTHON=/path/to/python3.12"; exit 1; }
-	@$(PYTHON) -m envs.machine
-	@test -x $(BIN)/python || { $(PYTHON) -m venv $(VENV) && $(PIP) --upgrade 'pip>=25'; }
-	@if timeout 10 $(PYTHON) -m envs.machine "$(TORCH_INDEX)" $(TORCH); then \
-	  echo "installing $(TORCH), the CPU build, from $(TORCH_INDEX)"; \
-	  $(PIP) --no-deps --index-url "$(TORCH_INDEX)" $(TORCH); \
-	else \
-	  echo "installing $(TORCH) as pip's own index has it (PyPI has a CUDA build, which takes minutes and 7 GB)"; \
-	  $(PIP) --constraint constraints.txt $(TORCH); \
-	fi
-	@echo "installing the packages of constraints.txt"
-	@$(PIP) --no-deps -r constraints.txt
-	@$(PIP) --no-deps --no-build-isolation -e .
-	@touch $@
+	$(call install_list,$(VENV),constraints.txt,$(TORCH))
+
+# The generation and RL tests with the vLLM that verl is released for, which the GPU environments have (envs/rl.in).
+compat: $(VENV)-compat/installed
+	$(VENV)-compat/bin/python -m pytest $(COMPAT_TESTS)
+
+$(VENV)-compat/installed: pyproject.toml envs/compat.txt
+	$(call install_list,$(VENV)-compat,envs/compat.txt,$(COMPAT_TORCH))
+
+# The locked lists of the GPU environments, from envs/*.in and pyproject.toml: metadata only. uv.toml says for what machine.
+envs: $(UV)
+	for engine in $(GPU_ENGINES); do \
+	  $(LOCK) envs/$$engine.in -o envs/$$engine.txt; \
+	done
+	$(LOCK) --python-version 3.11 --overrides envs/compat.overrides envs/compat.in -o envs/compat.txt
+
+# The lists against the package index; metadata only.
+network: $(VENV)/installed $(UV)
+	POLARIS_UV=$(abspath $(UV)) python -m pytest tests/network
+
+$(UV):
+	$(PYTHON) -m venv $(@D:/bin=)
+	$(@D)/python -m pip install -qq uv==$(patsubst .venvs/uv-%/bin/uv,%,$@)
+
+# One environment per engine, .venvs/<engine>, on a machine with CUDA, and tools.yaml, the overlay that names them.
+install-gpu: gpu-machine $(UV)
+	@$(GPU_PYTHON) -m envs.install_gpu --uv $(UV) $(if $(DRIVER),--driver $(DRIVER)) $(GPU_ENGINES)
+
+gpu-machine:
+	@$(GPU_PYTHON) -c '' 2>/dev/null || { echo "the GPU environments need Python 3.12; name one: make GPU_PYTHON=/path/to/python3.12"; exit 1; }
+	@$(GPU_PYTHON) -m envs.install_gpu $(if $(DRIVER),--driver $(DRIVER)) $(GPU_ENGINES)
 
 clean:
-	rm -rf $(VENV) .snakemake build ./*.egg-info
+	rm -rf $(VENV) $(VENV)-compat .venvs tools.yaml .snakemake build ./*.egg-info

