@@ -4,6 +4,7 @@ import re
 import socket
 import subprocess
 import threading
+import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def test_make_says_it_before_anything_is_fetched(tmp_path):
         (["install-gpu", "GPU_PYTHON=/no/python"], "the GPU environments need Python 3.12"),
         (["install", "PYTHON=", f"VENV={tmp_path}/venv"], "polaris needs Python 3.11 or 3.12"),
     ):
-        done = subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["make", *arguments], cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
         assert done.returncode and words in done.stdout and len(done.stdout.splitlines()) == 1, done.stdout
     assert not (tmp_path / "venv").exists()
 
@@ -129,6 +130,15 @@ def test_what_has_no_wheel_is_built_last():
     for engine, (_, sources, _) in ENGINES.items():
         wheels, built = install_gpu.lines_of(engine)
         assert {line.split("==")[0] for line in built} == set(sources) and not set(built) & set(wheels)
+
+
+def test_both_containers_have_the_files_that_the_installation_reads():
+    docker = re.findall(r"^COPY (.+) \S+$", (ROOT / "containers/Dockerfile").read_text(), re.MULTILINE)
+    apptainer = re.findall(r"^    (\S+) /opt/polaris/", (ROOT / "containers/polaris.def").read_text(), re.MULTILINE)
+    copied = " ".join(docker).split()
+    assert copied == apptainer and all((ROOT / name).exists() for name in copied)
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert {*packages, "envs", "Makefile", "pyproject.toml"} <= set(copied)
 
 
 def test_the_overlay_names_each_installed_interpreter(tmp_path):
