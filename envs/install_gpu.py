@@ -116,15 +116,15 @@ def lines_of(engine: str) -> tuple[list[str], list[str]]:
 
 
 def build_environment(environment: Path) -> dict[str, str]:
-    """Of a build with nvcc: no binary of unknown origin in its place, and cuDNN's and NCCL's headers from their wheels."""
+    """Of a build with nvcc: sources, no prebuilt file from elsewhere; headers that the toolkit lacks from torch's wheels."""
     packages = environment / "lib/python3.12/site-packages/nvidia"
-    headers = os.pathsep.join(str(packages / name / "include") for name in ("cudnn", "nccl"))
+    headers = " ".join(f"-idirafter {packages / name / 'include'}" for name in ("cudnn", "nccl", "cu13"))
     return {
         **os.environ,
         "FLASH_ATTENTION_FORCE_BUILD": "TRUE",
         "FLASH_ATTN_CUDA_ARCHS": ARCHITECTURES,
         "NVTE_PYTORCH_FORCE_BUILD": "TRUE",
-        "CPATH": os.pathsep.join(filter(None, [headers, os.environ.get("CPATH")])),
+        "CPPFLAGS": f"{os.environ.get('CPPFLAGS', '')} {headers}",
         "PATH": os.pathsep.join([str(environment / "bin"), os.environ["PATH"]]),
     }
 
