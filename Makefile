@@ -114,4 +114,4 @@ gpu-machine:
 	@$(GPU_PYTHON) -m envs.install_gpu $(if $(DRIVER),--driver $(DRIVER)) $(GPU_ENGINES)
 
 clean:
-	rm -rf $(VENV) $(VENV)-compat .venvs tools.yaml .snakemake build ./*.egg-info
+	rm -rf $(VENV) $(VENV)-compat .snakemake build ./*.egg-info
