@@ -39,10 +39,10 @@ class Engine(NamedTuple):
 
 ENGINES = {
     "driver": Engine(1, compiles=False),
-    "rl": Engine(13, ("flash-attn",)),
-    "vllm": Engine(11),
-    "megatron": Engine(8, ("transformer-engine-torch",)),
-    "merge": Engine(7, compiles=False),
+    "rl": Engine(12, ("flash-attn",)),
+    "vllm": Engine(10),
+    "megatron": Engine(7, ("transformer-engine-torch",)),
+    "merge": Engine(6, compiles=False),
 }
 
 
@@ -118,13 +118,17 @@ def lines_of(engine: str) -> tuple[list[str], list[str]]:
 def build_environment(environment: Path) -> dict[str, str]:
     """Of a build with nvcc: sources, no prebuilt file from elsewhere; headers that the toolkit lacks from torch's wheels."""
     packages = environment / "lib/python3.12/site-packages/nvidia"
-    headers = " ".join(f"-idirafter {packages / name / 'include'}" for name in ("cudnn", "nccl", "cu13"))
+    headers = [packages / name / "include" for name in ("cudnn", "nccl", "cu13")]
+    flags = {  # for gcc, which looks there last, and for nvcc, which hands them on to gcc
+        "CPPFLAGS": [f"-idirafter {path}" for path in headers],
+        "NVCC_APPEND_FLAGS": [f"-Xcompiler=-idirafter,{path}" for path in headers],
+    }
     return {
         **os.environ,
         "FLASH_ATTENTION_FORCE_BUILD": "TRUE",
         "FLASH_ATTN_CUDA_ARCHS": ARCHITECTURES,
         "NVTE_PYTORCH_FORCE_BUILD": "TRUE",
-        "CPPFLAGS": f"{os.environ.get('CPPFLAGS', '')} {headers}",
+        **{name: " ".join([os.environ.get(name, ""), *words]) for name, words in flags.items()},
         "PATH": os.pathsep.join([str(environment / "bin"), os.environ["PATH"]]),
     }
 
