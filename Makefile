@@ -84,8 +84,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(call install_list,$(VENV),constraints.txt,$(TORCH))
 
 # The generation and RL tests with the vLLM that verl is released for, which the GPU environments have (envs/rl.in).
+compat: export PATH := $(CURDIR)/$(VENV)-compat/bin:$(PATH)
 compat: $(VENV)-compat/installed
-	$(VENV)-compat/bin/python -m pytest $(COMPAT_TESTS)
+	python -m pytest $(COMPAT_TESTS)
 
 $(VENV)-compat/installed: pyproject.toml envs/compat.txt
 	$(call install_list,$(VENV)-compat,envs/compat.txt,$(COMPAT_TORCH))
