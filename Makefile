@@ -24,7 +24,7 @@ UV := .venvs/uv-0.13.9/bin/uv
 LOCK = $(UV) pip compile --quiet --upgrade --config-file envs/uv.toml --extra test pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test unit parity chaos study install compat envs network install-gpu gpu-machine clean
+.PHONY: run test unit parity gpu chaos study install compat envs network install-gpu gpu-machine clean
 
 # --nolock: a killed run goes on with the same command; that no two processes work on one stage, the stages see to.
 run: $(VENV)/installed
@@ -45,6 +45,10 @@ parity: $(VENV)/installed
 chaos: $(VENV)/installed
 	python tests/chaos/kill_merge.py $(CHAOS)/merge
 	python tests/chaos/kill_run.py $(CHAOS)/run
+
+# What one GPU can prove, in each engine's environment (make install-gpu); a test says why it is skipped there.
+gpu:
+	for engine in rl vllm megatron; do .venvs/$$engine/bin/python -m pytest tests/gpu -rs --durations=0; done
 
 # The laptop recipe with its controls and the recipe of sparse rewards, once per replicate (hours): the records and the
 # pages of docs/study. Interrupted, the same command goes on.
