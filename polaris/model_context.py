@@ -15,8 +15,9 @@ def extended(config: dict[str, Any], context: int | None, yarn: Yarn | None) -> 
     """A config.json's values for at least `context` positions, or for as many as `yarn` reaches.
 
     V1 writes `attn_factor: 1.0`, a key that transformers and vLLM do not know: they then scale queries and keys by
-    0.1 ln(factor) + 1 all the same. `attention_factor` is what they read. Both take max_position_embeddings as the
-    stretched length, and vLLM insists on the original one.
+    0.1 ln(factor) + 1 all the same. `attention_factor` is what they read, but for vLLM 0.24.0, which verl is released
+    for: it reads `apply_yarn_scaling`. All take max_position_embeddings as the stretched length, and vLLM insists on
+    the original one.
     """
     config = dict(config)
     if context is not None:
@@ -26,7 +27,8 @@ def extended(config: dict[str, Any], context: int | None, yarn: Yarn | None) -> 
         key = "rope_parameters" if config.get("rope_parameters") else "rope_scaling"
         kept = {name: value for name, value in (config.get(key) or {}).items() if name == "rope_theta"}
         reach = {"rope_type": "yarn", "factor": yarn.factor, "original_max_position_embeddings": yarn.original}
-        config |= {key: kept | reach | {"attention_factor": 1.0}, POSITIONS: int(yarn.factor * yarn.original)}
+        unscaled = {"attention_factor": 1.0, "apply_yarn_scaling": False}
+        config |= {key: kept | reach | unscaled, POSITIONS: int(yarn.factor * yarn.original)}
     return config
 
 

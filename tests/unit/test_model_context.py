@@ -42,7 +42,10 @@ def test_a_longer_context_and_nothing_else(model, tmp_path):
 
 
 def test_yarn_stretches_without_another_temperature(model, tmp_path):
-    """transformers and vLLM both read the copy; V1's own spelling would have left 0.1 ln(1.5) + 1."""
+    """transformers and vLLM both read the copy; V1's own spelling would have left 0.1 ln(1.5) + 1.
+
+    What vLLM makes of it: tests/parity/test_vllm_transformers.py, with 0.24.0 by `make compat`.
+    """
     from transformers import AutoConfig
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
