@@ -109,6 +109,8 @@ def wrong(seen: Seen | str, asked: Wanted) -> Iterator[str]:
         return
     if seen.gpus < asked.gpus:
         yield f"{seen.gpus} GPUs on this node, its stages ask for {asked.gpus}"
+    if not seen.compiler:
+        yield "no C compiler (gcc) on this node: Triton builds its launchers with one while a stage runs"
     if not seen.covered:
         yield f"torch {seen.torch} has no kernels for a GPU of compute capability {seen.capability}"
     if seen.memory * GIB < asked.memory:

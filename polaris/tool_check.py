@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +27,8 @@ REASON = 160  # characters of an import's error that are shown
 class Seen:
     """missing: module -> why it cannot be imported; refusal: why torch cannot use a GPU here, None where it can.
 
-    memory: GiB of the smallest GPU, 0 without one; capability: of the oldest ("9.0"); covered: torch has kernels for it
+    memory: GiB of the smallest GPU, 0 without one; capability: of the oldest ("9.0"); covered: torch has kernels for it;
+    compiler: there is one of C, with which Triton builds its launchers while a stage runs
     """
 
     python: str
@@ -38,6 +40,7 @@ class Seen:
     memory: float
     capability: str
     covered: bool
+    compiler: bool
     missing: dict[str, str]
     refusal: str | None
 
@@ -45,12 +48,17 @@ class Seen:
 def look(modules: Sequence[str]) -> Seen:
     """This interpreter on this node."""
     missing = {name: why for name in modules if (why := failure(name))}
-    python, glibc = platform.python_version(), platform.libc_ver()[1]
+    node = {
+        "python": platform.python_version(),
+        "glibc": platform.libc_ver()[1],
+        "compiler": any(map(shutil.which, ("gcc", "clang", os.environ.get("CC") or "cc"))),
+        "missing": missing,
+    }
     if "torch" in missing or failure("torch"):
         nothing = {"torch": None, "cuda": None, "gpus": 0, "memory": 0.0, "capability": "", "covered": False}
         why = missing.get("torch", "torch cannot be imported")
-        return Seen(python, glibc, driver=driver_version(), missing=missing, refusal=why, **nothing)
-    return Seen(python, glibc, missing=missing, **_gpus())
+        return Seen(**node, **nothing, driver=driver_version(), refusal=why)
+    return Seen(**node, **_gpus())
 
 
 def failure(module: str) -> str | None:

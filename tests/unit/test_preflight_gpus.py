@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 V2, LAPTOP = ([ROOT / f"configs/{name}.yaml"] for name in ("polaris_v2", "laptop"))
 NODE = Seen(
     python="3.12.3", glibc="2.35", torch="2.11.0+cu130", cuda="13.0", driver="580.159.04", gpus=8, memory=79.2,
-    capability="9.0", covered=True, missing={}, refusal=None,
+    capability="9.0", covered=True, compiler=True, missing={}, refusal=None,
 )  # fmt: skip
 ASKED = Wanted(("torch", "verl"), gpus=8, memory=60 * GIB)
 
@@ -30,6 +30,7 @@ ASKED = Wanted(("torch", "verl"), gpus=8, memory=60 * GIB)
         ({}, None),
         ({"missing": {"flash_attn": "ImportError: undefined symbol"}}, "flash_attn cannot be imported .ImportError: undef"),
         ({"refusal": "torch 2.11.0 is built for CUDA 13.0, which needs NVIDIA driver 580 or newer; this machine has 535"}, "driver 580"),
+        ({"compiler": False}, "no C compiler"),
         ({"gpus": 4}, "4 GPUs on this node, its stages ask for 8"),
         ({"memory": 47.5}, "GPUs of 47.5 GiB, its fullest stage is planned with 60.0"),
         ({"capability": "12.1", "covered": False}, "no kernels for a GPU of compute capability 12.1"),
