@@ -39,6 +39,18 @@ def draw(found: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
     }
 
 
+def first_charts(drawn: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, str]]]:
+    """`draw` with the two pictures of the first screen moved to `first`: the ladder, and the alpha curve or the differences.
+
+    Both are of the last column: the mean, where there is one.
+    """
+    place = len(drawn["ladder"]) - 1
+    beside = "alphas" if drawn["alphas"] else "changes"
+    first = [drawn[name][place] for name in ("ladder", beside) if drawn[name]]
+    rest = {name: drawn[name][:place] + drawn[name][place + 1 :] for name in ("ladder", beside)}
+    return drawn | rest | {"first": first}
+
+
 def axis_percent(share: float) -> str:
     """0.585 -> 58.5%"""
     return f"{round(100 * share, 4):g}%"

@@ -161,7 +161,7 @@ def test_the_report_finds_the_controls_in_the_manifests(tmp_path: Path):
     assert row["difference"] == 0.75 and row["p"] < 0.01 <= row["p_holm"] < 0.05  # of 7 comparisons
     assert half["differences"]["digits"]["difference"] == 0
     text = " ".join(Page((run.folder / "report" / "index.html").read_text()).text.split())
-    assert "What was shown, and against which control" in text
+    assert "Claims and their controls" in text
     assert "higher on chain and mean; no difference shown on digits" in text
     assert re.search(r"none ?no control was run \(24 steps from core on all problems\) ?no conclusion", text)
     assert "| overlap filter | core_filtered | none | no control was run (24 steps from core on all problems) | – | – | no conclusion |" \

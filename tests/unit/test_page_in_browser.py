@@ -1,4 +1,5 @@
-"""The page in a real browser, where there is one: nothing is wider than the screen, no text is cut off or covered.
+"""The page in a real browser, where there is one: what the first screen shows, that nothing is wider than the screen, that
+no text is cut off or covered, and that every section folds.
 
 A second page holds the report in a frame of a phone's or a desktop's width and measures it there.
 """
@@ -21,7 +22,22 @@ const shared = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) >
   && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
 onload = () => {
   const page = document.querySelector("iframe").contentDocument, found = {charts: 0, overlaps: [], outside: []};
+  const folds = [...page.querySelectorAll("details")], first = [...page.querySelectorAll(".first svg")];
+  const height = () => page.documentElement.getBoundingClientRect().height;
+  found.first = first.map(svg => svg.getBoundingClientRect().bottom);
+  found.findings = page.querySelector(".findings").getBoundingClientRect().top;
+  found.loose = [...page.querySelectorAll("h2")].filter(head => !head.closest("details.section > summary")).map(head => head.textContent);
+  for (const fold of folds) fold.open = true;
+  found.stuck = folds.filter(fold => {
+    const before = height();
+    fold.open = false;
+    const after = height();
+    fold.open = true;
+    return after >= before;
+  }).map(fold => fold.textContent.slice(0, 60));
   found.width = page.documentElement.scrollWidth;
+  found.scrolling = [...page.querySelectorAll(".scroll")].filter(box => box.scrollWidth > box.clientWidth)
+    .map(box => box.getAttribute("aria-label"));
   found.paper = page.defaultView.getComputedStyle(page.body).backgroundColor;
   for (const svg of page.querySelectorAll("svg")) {
     found.charts += 1;
@@ -61,6 +77,8 @@ def test_nothing_is_cut_off_or_covered(folder: Path, width: int, dark: bool):
     command += ["--blink-settings=preferredColorScheme=0"] if dark else []
     dumped = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True).stdout
     found = json.loads(html.unescape(re.search(r'<pre id="found">(.*?)</pre>', dumped, re.DOTALL)[1]))
-    assert found["width"] <= width and found["charts"] >= 20
+    assert found["width"] <= width and found["charts"] >= 20 and found["scrolling"] == []
+    assert len(found["first"]) == 2 and (width < 1280 or max(found["first"]) < found["findings"] < 900)
+    assert found["loose"] == [] and found["stuck"] == []
     assert found["overlaps"] == [] and found["outside"] == []
     assert found["paper"] == ("rgb(20, 23, 26)" if dark else "rgb(252, 252, 250)")
