@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.report_run import Marks, Run
 from tests.unit.test_report import BETTER, DIGITS, make, whole_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -53,13 +54,22 @@ onload = () => {
 };</script></body>"""
 
 
+class Wide(Run):
+    """Verdicts of `chain` under three more names: as many benchmarks as a large recipe has."""
+
+    def scores(self, name: str, benchmarks: dict[str, Marks], **more: object) -> None:
+        others = dict.fromkeys(["aime26", "hmmt25", "olympiad_bench"], benchmarks["chain"])
+        super().scores(name, benchmarks | others, **more)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's folder with its report."""
-    run = whole_run(tmp_path_factory.mktemp("runs") / "small")
+    run = whole_run(tmp_path_factory.mktemp("runs") / "small", Wide)
     run.scores("distilled@no_yarn", {"chain": BETTER, "digits": DIGITS})
     make(
         run,
+        select_on=["olympiad_bench"],
         also={
             "distilled@no_yarn": {"of": "distilled", "told": "engine.yarn none instead of factor 1.5, original 65536"}
         },

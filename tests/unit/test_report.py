@@ -40,9 +40,9 @@ def ladder(run: Run) -> None:
     run.scores("core", {"digits": dict(reversed(DIGITS.items())), "chain": CHAIN})
 
 
-def whole_run(folder: Path) -> Run:
+def whole_run(folder: Path, kind: type[Run] = Run) -> Run:
     """Ladder, generalists, one merge, difficulty; of two stages Snakemake measured time and memory."""
-    run = Run(folder)
+    run = kind(folder)
     ladder(run)
     run.model("base_large", "weights d")
     run.model("distilled", "weights e", steps=7, start="base_large")
