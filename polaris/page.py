@@ -46,7 +46,9 @@ def page(found: dict[str, Any]) -> str:
         "counts": counts,
     }
     markup = jinja2.utils.markupsafe.Markup
-    pictures = {name: [(title, markup(svg)) for title, svg in drawn] for name, drawn in first_charts(draw(found)).items()}
+    pictures = {
+        name: [(title, markup(svg)) for title, svg in drawn] for name, drawn in first_charts(draw(found)).items()
+    }
     return environment.get_template("report.html").render(
         found,
         **_lookups(found),
@@ -141,7 +143,11 @@ def above(found: dict[str, Any]) -> dict[str, list[str]]:
         if results.verdict(row, settings["confidence"]) == "higher"
     }
     return {
-        benchmark: [name for name in merged(settings) if all((name, end, benchmark) in higher for end in settings["generalists"])]
+        benchmark: [
+            name
+            for name in merged(settings)
+            if all((name, end, benchmark) in higher for end in settings["generalists"])
+        ]
         for benchmark, _ in columns(found)
     }
 
