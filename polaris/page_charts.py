@@ -121,7 +121,7 @@ def alpha_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def budget_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """Accuracy against a token budget: the ends of the ladder, the generalists and the chosen merge, a model asked otherwise."""
+    """Accuracy against a token budget: the ladder's ends, the generalists and the chosen merge, further evaluations."""
     settings, merge = found["settings"], found["choice"]["model"]
     ladder = list(dict.fromkeys([settings["ladder"][0], settings["ladder"][-1]]))
     generalists = list(dict.fromkeys([*settings["generalists"], *([merge] if merge else [])]))
@@ -134,7 +134,7 @@ def budget_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
             if names:
                 title, lines = f"{benchmark}: {kind}", _curves(found, benchmark, names)
                 span = (0.0, max(high for line in lines for high in line.high))
-                svg = charts.line_chart(lines, title, "tokens at most", axis_percent, y_span=span)
+                svg = charts.line_chart(lines, title, "token budget", axis_percent, y_span=span)
                 drawn.append((title, svg))
     return drawn
 
