@@ -422,9 +422,13 @@ def test_the_page_needs_nothing_else(run: Run):
     assert "Run small <&>" in text and "small <&>" not in source  # escaped
     for name in [*LADDER, "base_large", "distilled", "alpha=0.50", "chain", "digits", "rl_data"]:
         assert name in text
-    assert "Supervised training. No difference shown: format_sft against base_small (+25.0 [+25.0, +25.0], p 1.00)" in text
+    assert (
+        "Supervised training. No difference shown: format_sft against base_small (+25.0 [+25.0, +25.0], p 1.00)" in text
+    )
     assert "Merge and transfer. No conclusion, for want of a control: merged." in text
-    assert re.search(r"format_sft − base_small chain \+50\.0 \[\+50\.0, \+50\.0\] 0\.\d+ ?1\.00 – no difference shown", text)
+    assert re.search(
+        r"format_sft − base_small chain \+50\.0 \[\+50\.0, \+50\.0\] 0\.\d+ ?1\.00 – no difference shown", text
+    )
     assert "The weights of grpo are those of a model that it was made from." in text
     assert "improved" not in text
     # Scores, differences, alphas; budgets, hardest; rewards, validation, losses, data, time.
