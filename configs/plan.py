@@ -21,7 +21,7 @@ TIGHT = 0.87  # share of a GPU's memory beyond which the memory model's error de
 
 
 def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Planned:
-    """The stage, with what of the profile does not suit it. limits: rule -> seconds after which the verb stops a launch."""
+    """The stage, with what of the profile does not suit it. limits: stage -> seconds after which the verb stops a launch."""
     reserved, notes, wrong = profile.reserved(one.rule), list(one.notes), list(one.wrong)
     if one.gpus:
         if reserved.gpus < one.gpus:
@@ -33,7 +33,7 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
                 f"gets {reserved.cpus} processors beside {reserved.gpus // reserved.nodes} GPUs on a node; set cpus_per_task in "
                 "the profile (-1 where the site gives them with the GPUs)"
             )
-        slot = min(reserved.seconds, limits.get(one.rule, reserved.seconds))
+        slot = min(reserved.seconds, limits.get(one.stage, reserved.seconds))
         low, high = (seconds / slot for seconds in one.seconds)
         if low > reserved.attempts:
             wrong.append(
@@ -51,7 +51,7 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
 
 
 def limits(of: recipe.Recipe) -> dict[str, float]:
-    """Seconds after which a training verb stops its engine, by rule."""
+    """Seconds after which a training verb stops its engine, by stage."""
     large = {f"distilled{arm}": of.large_sft.sft for arm in of.arms}
     small = {"format_sft": of.small_rl.format_sft, "teacher_sft": of.small_rl.teacher_sft}
     stages = {**small, **of.small_rl.rl, **large}
@@ -143,11 +143,11 @@ def _bytes(value: float) -> str:
 def keep(planned: Sequence[Planned], profile: Profile, gpu: str, run: Path) -> None:
     """Write what the report puts beside the measured times of the run in this folder."""
     stages = {}
-    for rule in dict.fromkeys(one.rule for one in planned):
-        mine = [one for one in planned if one.rule == rule]
-        stages[rule] = PlannedStage(
+    for stage in dict.fromkeys(one.stage for one in planned):
+        mine = [one for one in planned if one.stage == stage]
+        stages[stage] = PlannedStage(
             jobs=sum(one.jobs for one in mine),
-            gpus=profile.reserved(rule).gpus if mine[0].gpus else 0,
+            gpus=profile.reserved(mine[0].rule).gpus if mine[0].gpus else 0,
             hours=tuple(sum(one.jobs * one.seconds[end] / 3600 for one in mine) for end in (0, 1)),
             bytes=sum(one.jobs * one.published for one in mine),
         )

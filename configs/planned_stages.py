@@ -52,6 +52,11 @@ class Planned:
     measured: float | None = None
     jobs: int = 1
 
+    @property
+    def stage(self) -> str:
+        """The first folder of its jobs: responses of `responses (large)`, temperature of `temperature/first`."""
+        return self.name.split()[0].split("/")[0]
+
 
 def _alone(rule: str) -> int:
     return 1

@@ -9,7 +9,7 @@ HOUR = 3600.0  # seconds
 
 
 def planned_rows(plan: Plan | None, timings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """`planned` of results.json: a row for each planned rule; hours are wall time, of all its jobs together.
+    """`planned` of results.json: a row for each planned stage; hours are wall time, of all its jobs together.
 
     timings: as `polaris.lineage.timing_rows` gives them
     jobs, hours, gpu_hours, bytes: {"planned": ..., "measured": ...}; planned hours and GPU hours are [lowest, highest], null

@@ -264,7 +264,7 @@ class SelfDistillation(Section):
 
 
 class PlannedStage(Section):
-    """All jobs of one rule, as `polaris plan` saw them beforehand."""
+    """All jobs of one stage, as `polaris plan` saw them beforehand."""
 
     jobs: Count
     gpus: Annotated[int, Field(ge=0, description="reserved for one job")]

@@ -266,7 +266,7 @@ def test_searches_and_the_probe_are_planned(v2, tmp_path):
     v1 = planned_stages.Planner(recipe.load([ROOT / "configs/polaris_v1_4b.yaml"]), H100, tmp_path)
     first = next(one for one in v1.stages() if one.name == "temperature/first")
     search = v1.recipe.small_rl.temperature_search["first"]
-    assert first.jobs == 10 and first.tokens[0] == pytest.approx(10 * 30 * 16 * 0.25 * search.max_tokens)
+    assert first.stage == "temperature" and first.jobs == 10 and first.tokens[0] == pytest.approx(10 * 30 * 16 * 0.25 * search.max_tokens)
     probe = next(one for one in v2.stages() if one.name == "probe_rollouts")
     assert probe.jobs == 1 and probe.tokens[0] == pytest.approx(100 * 32 * 0.25 * 65536)
 
@@ -325,13 +325,13 @@ def test_the_command_prints_tables_and_takes_less_than_two_seconds():
     assert (done.returncode != 0) == ("cannot work so" in done.stderr)
 
 
-def test_a_kept_plan_sums_the_jobs_of_a_rule(v2, tmp_path):
+def test_a_kept_plan_sums_the_jobs_of_a_stage(v2, tmp_path):
     profile, planned = Profile(ROOT / "cluster/config.yaml"), list(v2.stages())
     assert plan.kept(tmp_path / "runs/x") is None
     plan.keep(planned, profile, "H100-80GB", tmp_path / "runs/x")
     kept = plan.kept(tmp_path / "runs/x")
     small, large = (one for one in planned if one.rule == "responses")
-    assert kept.gpu == "H100-80GB" and kept.stages.keys() == {one.rule for one in planned}
+    assert kept.gpu == "H100-80GB" and kept.stages.keys() == {one.stage for one in planned}
     assert kept.stages["responses"].jobs == small.jobs + large.jobs
     assert kept.stages["responses"].gpus == profile.reserved("responses").gpus
     assert kept.stages["responses"].hours == pytest.approx(
