@@ -77,16 +77,16 @@ class Planner:
     def stages(self) -> Iterator[Planned]:
         """Every stage that needs a GPU, and the models' copies, in the order of the flow."""
         small, recipe = self.recipe.small_rl, self.recipe
-        yield self._model("base_small", self.small)
+        yield self._model("base_small", "models", self.small)
         if self.large:
-            yield self._model("base_large", self.large)
+            yield self._model("base_large", "models", self.large)
         if recipe.inputs.teacher:
             teacher = self._shape("teacher_model", recipe.inputs.teacher)
-            yield self._model("teacher_model", teacher)
+            yield self._model("teacher_model", "models", teacher)
             for name, k in small.teacher.k.items():
                 stage, asked = {"format": "teacher", "rl": "teacher_rl"}[name], {"k": {name: k}}
                 section = small.teacher.model_copy(update=asked)
-                yield self._generate(stage, stage, teacher, section, self._problems(name))
+                yield self._generate(stage, "teacher_responses", teacher, section, self._problems(name))
         if small.format_sft:
             yield self._sft_of("format_sft", "format", small.format_sft)
         if small.teacher_sft:
@@ -96,7 +96,7 @@ class Planner:
         for name, stage in small.rl.items():
             if stage.overlap:
                 rows = self._rows("rl_data", "problems") or self._problems("rl")
-                yield self._generate(f"{name}_rollouts", f"{name}_rollouts", self.small, stage.overlap.generate, rows)
+                yield self._generate(f"{name}_rollouts", "rl_rollouts", self.small, stage.overlap.generate, rows)
             yield self._rl(name, stage)
         if small.probe and (rollouts := small.probe.rollouts):
             problems = self._problems(rollouts.problems)
@@ -105,10 +105,10 @@ class Planner:
             yield from self._gate(recipe.large_sft)
             for arm, writer in recipe.arms.items():
                 shape, traces = self.large if writer == "base_large" else self.small, f"traces{arm}"
-                yield self._generate(traces, traces, shape, recipe.large_sft.traces, self._problems("distill"))
+                yield self._generate(traces, "traces", shape, recipe.large_sft.traces, self._problems("distill"))
                 yield self._sft(f"distilled{arm}", traces, recipe.large_sft.sft)
                 merged = [folder for folder in recipe.checkpoints.values() if folder.startswith(f"merged{arm}/")]
-                yield replace(self._model(f"merged{arm}", self.large), jobs=len(merged))
+                yield replace(self._model(f"merged{arm}", "merged", self.large), jobs=len(merged))
         problems = sum(self._count(source) for source in recipe.inputs.benchmarks.values()) / len(
             recipe.inputs.benchmarks
         )
@@ -195,9 +195,9 @@ class Planner:
             return mean, mean
         return MEAN_LENGTH[0] * longest, MEAN_LENGTH[1] * longest
 
-    def _model(self, name: str, shape: Shape) -> Planned:
+    def _model(self, name: str, rule: str, shape: Shape) -> Planned:
         none = (0.0, 0.0)
-        return Planned(name, name, 0, {}, none, none, none, shape.weights, 0.0, 0.0)
+        return Planned(name, rule, 0, {}, none, none, none, shape.weights, 0.0, 0.0)
 
     def _engine(self, shape: Shape, engine: Engine, engines: int) -> tuple[Decoding, Parts, tuple[str, ...]]:
         parts = plan_memory.vllm(shape, engine.gpus, self.gpu.memory, engine.memory)
@@ -269,7 +269,7 @@ class Planner:
             f"rollouts: {rollout['weights'] / GIB:.0f} GiB weights, {rollout['KV cache'] / GIB:.0f} GiB KV cache; with the "
             f"actor beside them {total(awake) / GIB:.1f} GiB"
         )
-        return replace(planned, notes=(note,), wrong=planned.wrong + wrong)
+        return replace(planned, rule="rl", notes=(note,), wrong=planned.wrong + wrong)
 
     def _sft(self, name: str, traces: str, settings: Sft) -> Planned:
         shape, world = self.large, settings.layout.processes * settings.layout.nodes
@@ -285,7 +285,7 @@ class Planner:
         # A checkpoint is written beside the last one: bf16 weights, fp32 weights and both moments.
         planned = self._trained(name, world, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, host)
         share = "expected share of the peak (MFU): {:.0%} to {:.0%}".format(*efficiency)
-        planned = replace(planned, notes=(share,))
+        planned = replace(planned, rule="distilled", notes=(share,))
         if refused := planned_layouts.refusal(shape, settings):
             planned = replace(planned, wrong=(*planned.wrong, refused))
         return replace(planned, notes=planned_layouts.others(shape, settings, self.gpu)) if planned.wrong else planned

@@ -69,7 +69,8 @@ def _jobs(configs: Sequence[str], *more: str) -> list[Job]:
     environment = {name: value for name, value in os.environ.items() if name != "SNAKEMAKE_PROFILE"}
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
+        lines = lines or done.stdout.strip().splitlines()
         raise UserError("\n".join(line for line in lines if line != "Building DAG of jobs..."))
     # The rule `all` has no command, and merged_weights publishes nothing.
     commands = [line for line in done.stdout.splitlines() if line.startswith(COMMAND) and " --out " in line]

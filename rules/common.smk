@@ -1,7 +1,6 @@
 """The recipe and the words that the cards share."""
 
 from snakemake.exceptions import WorkflowError
-from snakemake.settings.types import RerunTrigger
 
 from configs import recipe
 from polaris.code import digest
@@ -18,13 +17,6 @@ RUN = f"runs/{RECIPE.run}"
 # The Python of each engine; verbs without an engine run under Snakemake's own.
 PY = {tool: interpreter(python, RECIPE.environment) for tool, python in RECIPE.tools.model_dump().items()}
 PY["polaris"] = interpreter("python")
-
-# What reruns a stage: its settings and code digest (params), its inputs. Not the raw text of a shell block, where a
-# second blank would retrain a model. The class is patched because this must hold for a bare `snakemake`, too, which
-# reads no profile; --rerun-triggers can still narrow it.
-type(workflow).rerun_triggers = property(
-    lambda self: frozenset(self.dag_settings.rerun_triggers) & {RerunTrigger.MTIME, RerunTrigger.PARAMS, RerunTrigger.INPUT}
-)
 
 
 def checkpoint_of(folder: str) -> str:
@@ -47,8 +39,21 @@ def code(module: str) -> str:
     return digest(module) if RECIPE.invalidate_on_code else "advisory"
 
 
+def option(name: str, path) -> str:
+    """An option of a verb with the file that it names; nothing where there is none."""
+    return f"--{name} {path}" if path else ""
+
+
+def one_of(names) -> str:
+    """Constraint of a wildcard: these names and no other."""
+    return f"(?:{'|'.join(names)})"
+
+
 wildcard_constraints:
     set="[A-Za-z0-9_-]+",
     benchmark="[A-Za-z0-9_-]+",
     model="[A-Za-z0-9_=.@-]+",
     alpha=r"0\.\d+",
+    stage=one_of(RECIPE.small_rl.rl),
+    search=one_of(RECIPE.small_rl.temperature_search),
+    arm=one_of(RECIPE.arms),

@@ -34,25 +34,24 @@ MODELS = {
     "teacher_model": RECIPE.inputs.teacher,  # writes the format answers; on a laptop the problems bring their own
 }
 
-for NAME, SOURCE in MODELS.items():
-    if SOURCE:
 
-        rule:
-            name:
-                NAME
-            input:
-                preflight=ancient(PREFLIGHT),  # once: a later one makes nothing again
-            output:
-                checkpoint_of(NAME),
-            params:
-                verb=model_verb(SOURCE),
-                settings=settings(SOURCE),
-                code=code(model_verb(SOURCE)),
-            threads: 2
-            benchmark:
-                f"{RUN}/{NAME}/benchmark.tsv"
-            shell:
-                "{PY[vllm]} -m {params.verb} --settings {params.settings:q} --code {params.code} --out {output}"
+rule models:
+    "Models as they come."
+    input:
+        preflight=ancient(PREFLIGHT),  # once: a later one makes nothing again
+    output:
+        checkpoint_of("{name}"),
+    wildcard_constraints:
+        name=one_of(name for name, source in MODELS.items() if source),
+    params:
+        verb=lambda w: model_verb(MODELS[w.name]),
+        settings=lambda w: settings(MODELS[w.name]),
+        code=lambda w: code(model_verb(MODELS[w.name])),
+    threads: 2
+    benchmark:
+        f"{RUN}/{{name}}/benchmark.tsv"
+    shell:
+        "{PY[vllm]} -m {params.verb} --settings {params.settings:q} --code {params.code} --out {output}"
 
 
 rule problems:

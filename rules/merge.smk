@@ -12,26 +12,22 @@ def merge_settings(alpha: str) -> str:
     return settings(MergeOne(alpha=float(alpha), **one))
 
 
-for ARM in RECIPE.arms:
-
-    # One alpha of the arm's sweep.
-    rule:
-        name:
-            f"merged{ARM}"
-        input:
-            base=checkpoint_of("base_large"),
-            distilled=checkpoint_of(f"distilled{ARM}"),
-        output:
-            checkpoint_of(f"merged{ARM}/alpha={{alpha}}"),
-        params:
-            settings=lambda w: merge_settings(w.alpha),
-            code=code("merge.merge_models"),
-        threads: RECIPE.merge.threads
-        benchmark:
-            f"{RUN}/merged{ARM}/alpha={{alpha}}/benchmark.tsv"
-        shell:
-            "{PY[merge]} -m merge.merge_models --settings {params.settings:q} --code {params.code} "
-            "--base {input.base} --distilled {input.distilled} --out {output}"
+rule merged:
+    "One alpha of an arm's sweep."
+    input:
+        base=checkpoint_of("base_large"),
+        distilled=checkpoint_of("distilled{arm}"),
+    output:
+        checkpoint_of("merged{arm}/alpha={alpha}"),
+    params:
+        settings=lambda w: merge_settings(w.alpha),
+        code=code("merge.merge_models"),
+    threads: lambda w: RECIPE.merge.threads
+    benchmark:
+        f"{RUN}/merged{{arm}}/alpha={{alpha}}/benchmark.tsv"
+    shell:
+        "{PY[merge]} -m merge.merge_models --settings {params.settings:q} --code {params.code} "
+        "--base {input.base} --distilled {input.distilled} --out {output}"
 
 
 # keep: selected. Nothing that was computed from removed weights is stale; whoever needs them again makes them again.
@@ -39,21 +35,28 @@ REMOVING = RECIPE.merge is not None and RECIPE.merge.keep == "selected"
 MERGED = [folder for folder in RECIPE.checkpoints.values() if "/" in folder] if REMOVING else []
 PRESENT = "{PY[merge]} -m merge.merged_weights present --checkpoint {input.model} && " if REMOVING else ""
 WEIGHTS = [f"{RUN}/{folder}/weights.json" for folder in MERGED]
-for ARM in RECIPE.arms if REMOVING else ():
-    KEPT = RECIPE.selected if ARM == "" else None  # a control is released nowhere
 
-    # Weights of an alpha that was evaluated: kept if it is the selected one.
-    rule:
-        name:
-            f"merged_weights{ARM}"
+
+def scores_of(w) -> list[str]:
+    """Every evaluation of a merged model."""
+    return [data_of(f"scores/{name}") for name, (model, _) in RECIPE.evaluations.items() if model == f"alpha={w.alpha}{w.arm}"]
+
+
+def weights_of(w) -> str:
+    """A control (an arm with a name) is released nowhere."""
+    return "present" if not w.arm and w.alpha == RECIPE.selected else "removed"
+
+
+if REMOVING:
+
+    rule merged_weights:
+        "Weights of an alpha that was evaluated: kept if it is the selected one."
         input:
-            model=checkpoint_of(f"merged{ARM}/alpha={{alpha}}"),
-            scores=lambda w, arm=ARM: [
-                data_of(f"scores/{name}") for name, (model, _) in RECIPE.evaluations.items() if model == f"alpha={w.alpha}{arm}"
-            ],
+            model=checkpoint_of("merged{arm}/alpha={alpha}"),
+            scores=scores_of,
         output:
-            update(f"{RUN}/merged{ARM}/alpha={{alpha}}/weights.json"), # what is removed must be known at any moment
+            update(f"{RUN}/merged{{arm}}/alpha={{alpha}}/weights.json"),  # what is removed must be known at any moment
         params:
-            state=lambda w, kept=KEPT: "present" if w.alpha == kept else "removed",
+            state=weights_of,
         shell:
             "{PY[merge]} -m merge.merged_weights {params.state} --checkpoint {input.model}"

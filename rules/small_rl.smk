@@ -5,28 +5,32 @@ from small_rl.study_settings import TEACHER_SETS, TeacherSets
 
 SMALL = RECIPE.small_rl
 
-# A model's answers under the underline instruction (V2 blog: GPT-OSS-20B on 20K problems): set -> their folder.
+# A model's answers under the underline instruction (V2 blog: GPT-OSS-20B on 20K problems): their folder -> set.
 # Without a teacher the problems bring worked solutions.
-TAUGHT = {"format": "teacher", "rl": "teacher_rl"} if SMALL.teacher else {}
-for SET in SMALL.teacher.k if SMALL.teacher else ():
+TAUGHT = {{"format": "teacher", "rl": "teacher_rl"}[name]: name for name in SMALL.teacher.k} if SMALL.teacher else {}
+WORKED = data_of("teacher") if "teacher" in TAUGHT else None
+ANSWERS = data_of("teacher_rl") if "teacher_rl" in TAUGHT else None
+TEACHER = ANSWERS if SMALL.rl_data.consensus == "teacher" else None
 
-    rule:
-        name:
-            TAUGHT[SET]
-        input:
-            model=checkpoint_of("teacher_model"),
-            problems=data_of(f"clean/{SET}"),
-        output:
-            data_of(TAUGHT[SET]),
-        params:
-            settings=settings(SMALL.teacher.model_copy(update={"k": {SET: SMALL.teacher.k[SET]}})),
-            code=code("polaris.generate"),
-        threads: 1
-        benchmark:
-            f"{RUN}/{TAUGHT[SET]}/benchmark.tsv"
-        shell:
-            "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
-            "--model {input.model} --problems {input.problems} --out {output}"
+
+rule teacher_responses:
+    "The teacher's k responses to every problem of a set."
+    input:
+        model=checkpoint_of("teacher_model"),
+        problems=lambda w: data_of(f"clean/{TAUGHT[w.taught]}"),
+    output:
+        data_of("{taught}"),
+    wildcard_constraints:
+        taught=one_of(TAUGHT),
+    params:
+        settings=lambda w: settings(SMALL.teacher.model_copy(update={"k": {TAUGHT[w.taught]: SMALL.teacher.k[TAUGHT[w.taught]]}})),
+        code=code("polaris.generate"),
+    threads: 1
+    benchmark:
+        f"{RUN}/{{taught}}/benchmark.tsv"
+    shell:
+        "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+        "--model {input.model} --problems {input.problems} --out {output}"
 
 
 if SMALL.format_sft:
@@ -35,13 +39,13 @@ if SMALL.format_sft:
         "Worked answers that teach the format."
         input:
             problems=data_of("clean/format"),
-            responses=data_of(TAUGHT["format"]) if TAUGHT else [],
+            responses=WORKED or [],
         output:
             data_of("format_data"),
         params:
             settings=settings(SMALL.format_data),
             code=code("small_rl.build_format_data"),
-            responses=f"--responses {data_of(TAUGHT['format'])}" if TAUGHT else "",
+            responses=option("responses", WORKED),
         threads: 1
         benchmark:
             f"{RUN}/format_data/benchmark.tsv"
@@ -85,10 +89,6 @@ rule difficulty:
         "--model {input.model} --problems {input.problems} --out {output}"
 
 
-ANSWERS = data_of(TAUGHT["rl"]) if SMALL.teacher and "rl" in SMALL.teacher.k else None
-TEACHER = ANSWERS if SMALL.rl_data.consensus == "teacher" else None
-
-
 rule rl_data:
     "Problems of the right difficulty, and the offline consensus sets of CORE."
     input:
@@ -100,7 +100,7 @@ rule rl_data:
     params:
         settings=settings(SMALL.rl_data),
         code=code("small_rl.build_rl_data"),
-        teacher=f"--teacher {TEACHER}" if TEACHER else "",
+        teacher=option("teacher", TEACHER),
     threads: 1
     benchmark:
         f"{RUN}/rl_data/benchmark.tsv"
@@ -109,27 +109,25 @@ rule rl_data:
         "--problems {input.problems} --responses {input.responses} {params.teacher} --out {output}"
 
 
-for SETS in SMALL.teacher_sets:
-
-    # CORE's consensus sets from outside the policy, or as a placebo those of other problems.
-    rule:
-        name:
-            f"{SETS}_sets"
-        input:
-            problems=data_of("clean/rl"),
-            teacher=ANSWERS or [],
-        output:
-            data_of(f"consensus/{SETS}"),
-        params:
-            settings=settings(TeacherSets(placebo=TEACHER_SETS[SETS], grading=SMALL.rl_data.grading)),
-            code=code("small_rl.build_teacher_sets"),
-            teacher=f"--teacher {ANSWERS}" if ANSWERS else "",
-        threads: 1
-        benchmark:
-            f"{RUN}/consensus/{SETS}/benchmark.tsv"
-        shell:
-            "{PY[polaris]} -m small_rl.build_teacher_sets --settings {params.settings:q} --code {params.code} "
-            "--problems {input.problems} {params.teacher} --out {output}"
+rule teacher_sets:
+    "CORE's consensus sets from outside the policy, or as a placebo those of other problems."
+    input:
+        problems=data_of("clean/rl"),
+        teacher=ANSWERS or [],
+    output:
+        data_of("consensus/{sets}"),
+    wildcard_constraints:
+        sets=one_of(SMALL.teacher_sets),
+    params:
+        settings=lambda w: settings(TeacherSets(placebo=TEACHER_SETS[w.sets], grading=SMALL.rl_data.grading)),
+        code=code("small_rl.build_teacher_sets"),
+        teacher=option("teacher", ANSWERS),
+    threads: 1
+    benchmark:
+        f"{RUN}/consensus/{{sets}}/benchmark.tsv"
+    shell:
+        "{PY[polaris]} -m small_rl.build_teacher_sets --settings {params.settings:q} --code {params.code} "
+        "--problems {input.problems} {params.teacher} --out {output}"
 
 
 if SMALL.teacher_answers:
@@ -148,7 +146,7 @@ if SMALL.teacher_answers:
                 )
             ),
             code=code("small_rl.build_format_data"),
-            responses=f"--responses {ANSWERS}" if ANSWERS else "",
+            responses=option("responses", ANSWERS),
         threads: 1
         benchmark:
             f"{RUN}/teacher_answers/benchmark.tsv"
@@ -177,6 +175,85 @@ if SMALL.teacher_sft:
             "--start {input.start} --data {input.data} --out {output}"
 
 
+def before_overlap(name: str) -> str:
+    """Data of an RL stage before its overlap filter."""
+    return f"{name}_drop_easy" if SMALL.rl[name].drop_easy else "rl_data"
+
+
+def trained_on(name: str) -> str:
+    """Data of an RL stage."""
+    return f"{name}_data" if SMALL.rl[name].overlap else before_overlap(name)
+
+
+rule drop_easy:
+    "What an earlier stage was trained on, without what it solves by now."
+    input:
+        problems=lambda w: data_of(trained_on(SMALL.rl[w.stage].drop_easy.log)),
+        log=lambda w: checkpoint_of(SMALL.rl[w.stage].drop_easy.log),
+        difficulty=data_of("rl_data"),
+    output:
+        data_of("{stage}_drop_easy"),
+    wildcard_constraints:
+        stage=one_of(name for name, stage in SMALL.rl.items() if stage.drop_easy),
+    params:
+        settings=lambda w: settings(SMALL.rl[w.stage].drop_easy, exclude={"log"}),
+        code=code("small_rl.drop_easy_data"),
+    threads: 1
+    benchmark:
+        f"{RUN}/{{stage}}_drop_easy/benchmark.tsv"
+    shell:
+        "{PY[polaris]} -m small_rl.drop_easy_data --settings {params.settings:q} --code {params.code} "
+        "--problems {input.problems} --log {input.log} --difficulty {input.difficulty} --out {output}"
+
+
+OVERLAP = {name: stage.overlap for name, stage in SMALL.rl.items() if stage.overlap}
+
+
+def rollout_settings(name: str) -> str:
+    generate = OVERLAP[name].generate
+    return settings(generate.model_copy(update={"k": {before_overlap(name): generate.k["rl_data"]}}))  # a set is named as its folder
+
+
+rule rl_rollouts:
+    "Rollouts of a stage's start, for its overlap filter."
+    input:
+        model=lambda w: checkpoint_of(SMALL.rl[w.stage].start),
+        problems=lambda w: data_of(before_overlap(w.stage)),
+    output:
+        data_of("{stage}_rollouts"),
+    wildcard_constraints:
+        stage=one_of(OVERLAP),
+    params:
+        settings=lambda w: rollout_settings(w.stage),
+        code=code("polaris.generate"),
+    threads: 1
+    benchmark:
+        f"{RUN}/{{stage}}_rollouts/benchmark.tsv"
+    shell:
+        "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+        "--model {input.model} --problems {input.problems} --out {output}"
+
+
+rule overlap_filter:
+    "Problems whose right and wrong rollouts share many intermediate results, or few."
+    input:
+        problems=lambda w: data_of(before_overlap(w.stage)),
+        responses=data_of("{stage}_rollouts"),
+    output:
+        data_of("{stage}_data"),
+    wildcard_constraints:
+        stage=one_of(OVERLAP),
+    params:
+        settings=lambda w: settings(OVERLAP[w.stage], exclude={"generate"}),
+        code=code("small_rl.filter_overlap"),
+    threads: 1
+    benchmark:
+        f"{RUN}/{{stage}}_data/benchmark.tsv"
+    shell:
+        "{PY[polaris]} -m small_rl.filter_overlap --settings {params.settings:q} --code {params.code} "
+        "--problems {input.problems} --responses {input.responses} --out {output}"
+
+
 def sets_of(source: str) -> str:
     """Where an RL stage's consensus sets start."""
     if source in TEACHER_SETS:
@@ -184,101 +261,39 @@ def sets_of(source: str) -> str:
     return data_of(source) if source == "rl_data" else checkpoint_of(source)
 
 
-# An RL stage is data, not a script: one rule per entry of the recipe's mapping, so that each is a node of the graph.
-DATA = {}  # RL stage -> the data that it is trained on
-for NAME, STAGE in SMALL.rl.items():
-    PROBLEMS = "rl_data"
-    if STAGE.drop_easy:
-        PROBLEMS = f"{NAME}_drop_easy"
+def rl_files(name: str) -> dict[str, str]:
+    """What an RL stage reads beside its start and its data, by the verb's options."""
+    stage, files = SMALL.rl[name], {}
+    if stage.core:
+        files["consensus"] = sets_of(stage.core.consensus)
+    if stage.rescue == "teacher":
+        files["teacher"] = data_of("teacher_answers")
+    if not isinstance(stage.temperature, float):  # {search: name} is a file at run time, a number is a setting
+        files["temperature"] = data_of(f"temperature/{stage.temperature.search}")
+    if stage.validation:
+        files["benchmark"] = data_of(f"benchmarks/{stage.validation.benchmark}")
+    return files
 
-        rule:
-            name:
-                f"{NAME}_drop_easy"
-            input:
-                problems=data_of(DATA[STAGE.drop_easy.log]),
-                log=checkpoint_of(STAGE.drop_easy.log),
-                difficulty=data_of("rl_data"),
-            output:
-                data_of(f"{NAME}_drop_easy"),
-            params:
-                settings=settings(STAGE.drop_easy, exclude={"log"}),
-                code=code("small_rl.drop_easy_data"),
-            threads: 1
-            benchmark:
-                f"{RUN}/{NAME}_drop_easy/benchmark.tsv"
-            shell:
-                "{PY[polaris]} -m small_rl.drop_easy_data --settings {params.settings:q} --code {params.code} "
-                "--problems {input.problems} --log {input.log} --difficulty {input.difficulty} --out {output}"
 
-    if STAGE.overlap:
-        K = {PROBLEMS: STAGE.overlap.generate.k["rl_data"]}  # a set's name is its folder's
-
-        rule:
-            name:
-                f"{NAME}_rollouts"
-            input:
-                model=checkpoint_of(STAGE.start),
-                problems=data_of(PROBLEMS),
-            output:
-                data_of(f"{NAME}_rollouts"),
-            params:
-                settings=settings(STAGE.overlap.generate.model_copy(update={"k": K})),
-                code=code("polaris.generate"),
-            threads: 1
-            benchmark:
-                f"{RUN}/{NAME}_rollouts/benchmark.tsv"
-            shell:
-                "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
-                "--model {input.model} --problems {input.problems} --out {output}"
-
-        rule:
-            name:
-                f"{NAME}_data"
-            input:
-                problems=data_of(PROBLEMS),
-                responses=data_of(f"{NAME}_rollouts"),
-            output:
-                data_of(f"{NAME}_data"),
-            params:
-                settings=settings(STAGE.overlap, exclude={"generate"}),
-                code=code("small_rl.filter_overlap"),
-            threads: 1
-            benchmark:
-                f"{RUN}/{NAME}_data/benchmark.tsv"
-            shell:
-                "{PY[polaris]} -m small_rl.filter_overlap --settings {params.settings:q} --code {params.code} "
-                "--problems {input.problems} --responses {input.responses} --out {output}"
-
-    DATA[NAME] = f"{NAME}_data" if STAGE.overlap else PROBLEMS
-    # {search: name} is a file at run time, a number is a setting.
-    SEARCHED = None if isinstance(STAGE.temperature, float) else data_of(f"temperature/{STAGE.temperature.search}")
-    ASKED = data_of(f"benchmarks/{STAGE.validation.benchmark}") if STAGE.validation else None
-    SETS = sets_of(STAGE.core.consensus) if STAGE.core else None
-    RESCUER = data_of("teacher_answers") if STAGE.rescue == "teacher" else None
-
-    rule:
-        name:
-            NAME
-        input:
-            start=checkpoint_of(STAGE.start),
-            data=data_of(DATA[NAME]),
-            consensus=SETS or [],
-            teacher=RESCUER or [],
-            temperature=SEARCHED or [],
-            benchmark=ASKED or [],
-        output:
-            checkpoint_of(NAME),
-        params:
-            settings=settings(STAGE, exclude={"start", "drop_easy", "overlap"}),
-            code=code("small_rl.train_rl"),
-            consensus=f"--consensus {SETS}" if SETS else "",
-            teacher=f"--teacher {RESCUER}" if RESCUER else "",
-            temperature=f"--temperature {SEARCHED}" if SEARCHED else "",
-            benchmark=f"--benchmark {ASKED}" if ASKED else "",
-        threads: 2
-        benchmark:
-            f"{RUN}/{NAME}/benchmark.tsv"
-        shell:
-            "{PY[rl]} -m small_rl.train_rl --settings {params.settings:q} --code {params.code} "
-            "--start {input.start} --data {input.data} {params.consensus} {params.teacher} {params.temperature} "
-            "{params.benchmark} --out {output}"
+rule rl:
+    "GRPO or CORE, as the recipe's entry of that name says: a stage is data, not a script."
+    input:
+        unpack(lambda w: rl_files(w.stage)),
+        start=lambda w: checkpoint_of(SMALL.rl[w.stage].start),
+        data=lambda w: data_of(trained_on(w.stage)),
+    output:
+        checkpoint_of("{stage}"),
+    params:
+        settings=lambda w: settings(SMALL.rl[w.stage], exclude={"start", "drop_easy", "overlap"}),
+        code=code("small_rl.train_rl"),
+        consensus=lambda w: option("consensus", rl_files(w.stage).get("consensus")),
+        teacher=lambda w: option("teacher", rl_files(w.stage).get("teacher")),
+        temperature=lambda w: option("temperature", rl_files(w.stage).get("temperature")),
+        benchmark=lambda w: option("benchmark", rl_files(w.stage).get("benchmark")),
+    threads: 2
+    benchmark:
+        f"{RUN}/{{stage}}/benchmark.tsv"
+    shell:
+        "{PY[rl]} -m small_rl.train_rl --settings {params.settings:q} --code {params.code} "
+        "--start {input.start} --data {input.data} {params.consensus} {params.teacher} {params.temperature} "
+        "{params.benchmark} --out {output}"

@@ -18,7 +18,6 @@ rule responses_at_temperature:
     output:
         data_of("temperature/{search}/T={temperature}"),
     wildcard_constraints:
-        search=r"\w+",
         temperature=r"\d\.\d\d",
     params:
         settings=lambda w: settings(SEARCHES[w.search].at(float(w.temperature))),
@@ -31,31 +30,30 @@ rule responses_at_temperature:
         "--model {input.model} --problems {input.problems} --out {output}"
 
 
-# One rule per search, so that an RL stage can name its temperature.json as an input like any other.
-for NAME, SEARCH in SEARCHES.items():
-    LAST = data_of(f"temperature/{SEARCH.after}") if SEARCH.after else None
-    TRAINED = checkpoint_of(SEARCH.model) if SEARCH.after else None
+def last_search(name: str) -> dict[str, str]:
+    """What the reset of a search starts from: the search before, and the model that was trained at its temperature."""
+    search = SEARCHES[name]
+    return {"last": data_of(f"temperature/{search.after}"), "trained": checkpoint_of(search.model)} if search.after else {}
 
-    rule:
-        name:
-            f"temperature_{NAME}"
-        input:
-            problems=problem_set(SEARCH.problems),
-            responses=[data_of(f"temperature/{NAME}/T={temperature:.2f}") for temperature in SEARCH.grid],
-            last=LAST or [],
-            trained=TRAINED or [],
-        output:
-            data_of(f"temperature/{NAME}"),
-        params:
-            settings=settings(SEARCH.choice),
-            code=code("small_rl.search_temperature"),
-            reset=f"--last {LAST} --trained {TRAINED}" if LAST else "",
-        threads: 1
-        benchmark:
-            f"{RUN}/temperature/{NAME}/benchmark.tsv"
-        shell:
-            "{PY[polaris]} -m small_rl.search_temperature --settings {params.settings:q} --code {params.code} "
-            "--problems {input.problems} --responses {input.responses} {params.reset} --out {output}"
+
+rule temperature_search:
+    "The temperature at which a model explores enough and is still right often enough; an RL stage may name it."
+    input:
+        unpack(lambda w: last_search(w.search)),
+        problems=lambda w: problem_set(SEARCHES[w.search].problems),
+        responses=lambda w: [data_of(f"temperature/{w.search}/T={at:.2f}") for at in SEARCHES[w.search].grid],
+    output:
+        data_of("temperature/{search}"),
+    params:
+        settings=lambda w: settings(SEARCHES[w.search].choice),
+        code=code("small_rl.search_temperature"),
+        reset=lambda w: " ".join(option(*one) for one in last_search(w.search).items()),
+    threads: 1
+    benchmark:
+        f"{RUN}/temperature/{{search}}/benchmark.tsv"
+    shell:
+        "{PY[polaris]} -m small_rl.search_temperature --settings {params.settings:q} --code {params.code} "
+        "--problems {input.problems} --responses {input.responses} {params.reset} --out {output}"
 
 
 if ROLLOUTS:

@@ -189,6 +189,6 @@ RESERVED = {
 
 
 def _check_name(name: str) -> None:
-    """RL stages are folders and rules: letters, digits, underscores, and no name of another stage."""
+    """RL stages are folders: letters, digits, underscores, and no name of another stage."""
     if not name.isidentifier() or name in RESERVED:
         raise ValueError(f"rl.{name}: choose another name for this stage (an identifier, none of the other stages')")

@@ -48,7 +48,7 @@ def profile_with_gpus(folder: Path) -> Path:
     generation is one of them."""
     values = yaml.safe_load((ROOT / "cluster/cpu/config.yaml").read_text())
     several = values["set-resources"]
-    several["responses"] = several["grpo"] | {"mem_mb": 2000}
+    several["responses"] = several["rl"] | {"mem_mb": 2000}
     for stage in several.values():
         stage |= {"slurm_partition": "gpu", "slurm_extra": "'--gpus-per-node=1 " + stage["slurm_extra"][1:]}
     folder.mkdir()
@@ -174,7 +174,7 @@ def test_two_ranks_do_what_one_does(run, finished):
 def test_the_warned_sft_saved_its_step(run):
     folder, _ = run
     first, second, third = sorted(
-        (folder / ".snakemake/slurm_logs/rule_distilled").glob("*.log"), key=lambda log: int(log.stem)
+        (folder / ".snakemake/slurm_logs/rule_distilled").rglob("*.log"), key=lambda log: int(log.stem)
     )
     saved = int(re.search(r"error: SIGUSR1: stopped after step (\d+) of \d+, which is saved", first.read_text())[1])
     assert f"distilled: step {saved + 1}/" in second.read_text() and "SIGUSR1" not in third.read_text()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -14,9 +15,8 @@ from polaris.status import versions_of
 from .conftest import CONFIGS, ROOT, snakemake
 
 OFFLINE = {**os.environ, "HF_HUB_OFFLINE": "1", "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-STAGES = ["preflight", "base_small", "base_large", "format_data", "format_sft", "difficulty", "rl_data", "grpo", "core",
-          "core_filtered_rollouts", "core_filtered_data", "core_filtered", "traces", "sft_data", "conversion", "distilled", "merged",
-          "responses", "scores", "report"]  # fmt: skip
+RULES = {"preflight", "models", "format_data", "format_sft", "difficulty", "rl_data", "rl", "rl_rollouts", "overlap_filter",
+         "traces", "sft_data", "conversion", "distilled", "merged", "responses", "scores", "report"}  # fmt: skip
 
 
 def jobs(text: str) -> dict[str, int]:
@@ -32,9 +32,30 @@ def test_the_full_v2_graph(way):
     done = snakemake(ROOT, "-n", *more, configs=configs, env=OFFLINE)
     assert done.returncode == 0, done.stdout[-4000:]
     table = jobs(done.stdout)
-    assert set(STAGES) | {"teacher", "teacher_model", "conversion_reference"} <= set(table)
-    assert table["merged"] == 4 and table["benchmarks"] == 4 and table["responses"] == table["scores"] == 11
+    assert RULES | {"teacher_responses", "conversion_reference"} <= set(table)
+    assert table["models"] == table["rl"] == 3 and table["merged"] == 4 and table["benchmarks"] == 4 and table["responses"] == table["scores"] == 11
     assert "runs/polaris_v2/report/data.json" in done.stdout
+
+
+def reserved(text: str, target: str) -> set[str]:
+    """Resources of the job that makes a target, as Snakemake shows them."""
+    block = text.partition(f"output: {target}\n")[2].partition("\n\n")[0]
+    return set(re.search(r"resources: (.*)", block)[1].split(", "))
+
+
+def test_one_more_rl_stage_gets_the_nodes_of_the_others(tmp_path):
+    """The profile knows rules, not stages: a recipe that names its own needs no line there."""
+    overlay = "small_rl: {rl: {mine: {like: core}}}\nlarge_sft: {self_distillation: true}"
+    (tmp_path / "mine.yaml").write_text(overlay)
+    configs = [str(ROOT / "configs/polaris_v2.yaml"), str(tmp_path / "mine.yaml")]
+    done = snakemake(ROOT, "-n", "--profile", "cluster", configs=configs, env=OFFLINE)
+    assert done.returncode == 0, done.stdout[-4000:]
+    node = "--gpus-per-node=8 --ntasks-per-node=1"
+    several = {"nodes=4", "tasks=4", "slurm_partition=gpu", "mpi=srun", f"slurm_extra={node}"}
+    assert several <= reserved(done.stdout, "runs/polaris_v2/mine/checkpoint.json")
+    own = {"nodes=16", f"slurm_extra={node} --signal=USR1@1800"}
+    assert own <= reserved(done.stdout, "runs/polaris_v2/distilled_self/checkpoint.json")
+    assert "gres=gpu:8" in reserved(done.stdout, "runs/polaris_v2/traces_self/data.json")
 
 
 def test_the_default_is_the_laptop_recipe():
@@ -203,10 +224,10 @@ def test_v1_is_three_stages_and_their_evaluation(name):
     table = jobs(done.stdout)
     # Nothing of the generalist, of the format SFT or of a merge.
     assert {name for name in table if not name.endswith(":")} == {
-        "all", "preflight", "base_small", "problems", "benchmarks", "clean", "difficulty", "rl_data", "stage1", "stage2", "stage3",
-        "stage2_drop_easy", "stage3_drop_easy", "responses_at_temperature", "temperature_first", "temperature_second",
-        "temperature_third", "responses", "scores", "report", "total",
+        "all", "preflight", "models", "problems", "benchmarks", "clean", "difficulty", "rl_data", "rl", "drop_easy",
+        "responses_at_temperature", "temperature_search", "responses", "scores", "report", "total",
     }  # fmt: skip
+    assert table["rl"] == table["temperature_search"] == 3 and table["drop_easy"] == 2
     # Two of the models once more, without YaRN.
     assert table["responses"] == table["scores"] == 4 + 2 and table["benchmarks"] == 5
     (line,) = [text for text in done.stdout.splitlines() if "--out runs/" + name + "/stage2/checkpoint.json" in text]
@@ -254,7 +275,7 @@ def test_two_temperature_searches_are_a_graph(tmp_path):
     done = snakemake(tmp_path, "-n", "-p", configs=[CONFIGS[0], str(tmp_path / "mine.yaml")])
     assert done.returncode == 0, done.stdout[-4000:]
     table = jobs(done.stdout)
-    assert table["responses_at_temperature"] == 5 and table["temperature_first"] == table["temperature_second"] == 1
+    assert table["responses_at_temperature"] == 5 and table["temperature_search"] == 2
     assert "--model runs/laptop/core/checkpoint.json --problems runs/laptop/problems/held_out/data.json" in done.stdout
     reset = "--last runs/laptop/temperature/first/data.json --trained runs/laptop/core/checkpoint.json"
     stage = "--start runs/laptop/core/checkpoint.json --data runs/laptop/core_filtered_data/data.json"

@@ -16,7 +16,7 @@ from polaris.snakemake_jobs import COMMAND, Job, parsed
 from .conftest import ROOT, command
 
 # What a clone holds that the rules and the verbs read.
-SOURCES = [*PACKAGES, "configs", "rules", "Snakefile"]
+SOURCES = [*PACKAGES, "configs", "profiles", "rules", "Snakefile"]
 STATUS = "import sys; from polaris import cli; sys.argv = ['polaris', 'status', *sys.argv[1:]]; cli.main()"
 
 
@@ -101,6 +101,12 @@ def test_comments_docstrings_and_dates_rerun_nothing(clone):
     text = clone.status()
     assert "snakemake has nothing to do" in text and " done\n" in text
     assert not any(word in text.split("\n\n")[0] for word in ("stale", "drifted", "missing"))
+
+
+def test_the_text_of_a_shell_block_reruns_nothing(clone):
+    """profiles/default is read beside the Snakefile, wherever the run is: a second blank retrains no model."""
+    edit(clone.source / "rules/large_sft.smk", "--start {input.start} --data", "--start  {input.start} --data")
+    assert clone.reruns() == set()
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_self_distillation_is_a_second_arm_of_the_plan(tmp_path):
     stages = {one.name: one for one in planned_stages.Planner(asked, H100, tmp_path).stages()}
     for name in ("distilled", "merged"):
         one, other = stages[name], stages[f"{name}_self"]
-        assert other == planned_stages.replace(one, name=other.name, rule=other.rule)
+        assert other == planned_stages.replace(one, name=other.name)
     traces, own = stages["traces"], stages["traces_self"]
     assert own.tokens == traces.tokens and own.flops > traces.flops and not traces.wrong
     assert "raise tensor_parallel" in own.wrong[0]
@@ -221,12 +221,12 @@ def test_evaluations_during_rl_are_paid_for(v2):
 
 def test_the_profile_is_held_against_the_plan(v2):
     profile = Profile(ROOT / "cluster/config.yaml")
-    assert profile.reserved("grpo").gpus == 32 and profile.reserved("traces").gpus == 8
+    assert profile.reserved("rl").gpus == 32 and profile.reserved("traces").gpus == 8
     assert profile.reserved("distilled").nodes == 16 and profile.reserved("rl_data").gpus == 0
     (grpo,) = (one for one in v2.stages() if one.name == "grpo")
     wide = plan.scheduled(planned_stages.replace(grpo, gpus=64), profile, {})
     assert "works on 64 GPUs, the profile reserves 32" in wide.wrong
-    assert profile.reserved("grpo").cpus == 64 and not plan.scheduled(grpo, profile, {}).wrong
+    assert profile.reserved("rl").cpus == 64 and not plan.scheduled(grpo, profile, {}).wrong
     short = plan.scheduled(grpo, profile, {"grpo": 3600.0})
     assert any("the limit of 1 h; the profile tries 4 times" in reason for reason in short.wrong)
 
@@ -238,8 +238,8 @@ def test_the_profile_is_held_against_the_plan(v2):
 def test_a_node_of_gpus_with_a_laptops_processors_is_refused(v2, tmp_path, asked, refused):
     """Slurm would give a job of eight GPUs the rule's one thread."""
     values = yaml.safe_load((ROOT / "cluster/config.yaml").read_text())
-    del values["set-resources"]["grpo"]["cpus_per_task"]
-    values["set-resources"]["grpo"] |= asked
+    del values["set-resources"]["rl"]["cpus_per_task"]
+    values["set-resources"]["rl"] |= asked
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
     (grpo,) = (one for one in v2.stages() if one.name == "grpo")
     found = plan.scheduled(grpo, Profile(tmp_path / "config.yaml"), {}).wrong
