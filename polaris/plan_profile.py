@@ -40,14 +40,24 @@ class Profile:
             raise UserError(f"{path}: {' '.join(str(error).split())}") from None
         if not isinstance(values, dict):
             raise UserError(f"{path}: this is no profile: a mapping is expected")
+        self._path = path
         self._default: Mapping[str, Any] = values.get("default-resources") or {}
         self._rules: Mapping[str, Mapping[str, Any]] = values.get("set-resources") or {}
         self._attempts = 1 + int(values.get("retries", 0))
 
     def reserved(self, rule: str) -> Reserved:
-        """What a job of the rule gets."""
+        """What a job of the rule gets. Raises UserError for an expression: only Snakemake can evaluate it."""
         given = {**self._default, **self._rules.get(rule, {})}
-        nodes = int(given.get("nodes", 1))
+
+        def number(key: str, absent: int) -> float:
+            try:
+                return float(given.get(key, absent))
+            except ValueError:
+                raise UserError(
+                    f"{self._path}: {key} of {rule} is no number ({given[key]}); plan with a profile that has numbers"
+                ) from None
+
+        nodes = int(number("nodes", 1))
         text = f"{given.get('slurm_extra', '')}"
         match = GPUS_PER_NODE.search(text)
         gpus = (
@@ -57,7 +67,7 @@ class Profile:
             if (found := GRES.search(str(given.get("gres", ""))))
             else 0
         )
-        asked = int(given.get("cpus_per_task", 1))  # the plugin falls back on the rule's threads, which are a laptop's
+        asked = int(number("cpus_per_task", 1))  # the plugin falls back on the rule's threads, which are a laptop's
         cpus = asked if asked >= 0 else None
-        seconds, memory = 60.0 * given.get("runtime", 240), 1e6 * given.get("mem_mb", 0)
+        seconds, memory = 60.0 * number("runtime", 240), 1e6 * number("mem_mb", 0)
         return Reserved(nodes, gpus, cpus, seconds, memory, self._attempts)

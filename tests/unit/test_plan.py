@@ -231,6 +231,15 @@ def test_the_profile_is_held_against_the_plan(v2):
     assert any("the limit of 1 h; the profile tries 4 times" in reason for reason in short.wrong)
 
 
+def test_an_expression_of_a_profile_is_refused(tmp_path):
+    """Snakemake evaluates it for each job (docs/cluster.md)."""
+    (tmp_path / "config.yaml").write_text("""set-resources: {rl: {nodes: "8 if wildcards.stage == 'mine' else 4"}}""")
+    profile = Profile(tmp_path / "config.yaml")
+    assert profile.reserved("traces").nodes == 1
+    with pytest.raises(UserError, match="config.yaml: nodes of rl is no number .*plan with a profile that has numbers"):
+        profile.reserved("rl")
+
+
 @pytest.mark.parametrize(
     ("asked", "refused"),
     [({}, True), ({"cpus_per_task": 7}, True), ({"cpus_per_task": 8}, False), ({"cpus_per_task": -1}, False)],
