@@ -155,6 +155,10 @@ def write(of: Design, replicates: Sequence[int], to: Path) -> str | None:
     absent = [number for number in replicates if number not in {one["replicate"] for one in records}]
     replace_file(to / of.markdown, study_page.markdown(of, records, absent))
     replace_file(to / of.page, study_page.page(of, records, absent))
+    if any(name in records[0]["models"] for name in of.ladder):
+        images = to.parent / "images"
+        images.mkdir(exist_ok=True)
+        replace_file(images / f"{of.records}.svg", study_page.picture(of, records))
     return f"{to}/{of.markdown} and {of.page}: {len(records)} replicates, {len(absent)} missing"
 
 

@@ -6,6 +6,7 @@ from the page through classes (`tone0` ... `tone3`, `grid`, `axis`, `quiet`) and
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
@@ -13,6 +14,22 @@ WIDTH = 360
 SIZE = 12  # of the letters
 LETTER = 0.58 * SIZE  # width of an average letter
 RIGHT, TOP, BOTTOM = 12, 14, 46  # margins of pictures with two axes
+
+# The colours of both themes, and what they mean to the classes of a picture.
+COLOURS = """
+:root { --paper: #fcfcfa; --ink: #1e2328; --quiet: #626a73; --rule: #e3e3dd; --faint: #eeeee9;
+  --tone0: #27628f; --tone1: #bd5330; --tone2: #4a7c4c; --tone3: #8b929a; }
+@media (prefers-color-scheme: dark) { :root { --paper: #14171a; --ink: #e4e6e8; --quiet: #9da5ae; --rule: #31363c;
+  --faint: #262b30; --tone0: #7db4e0; --tone1: #e8926f; --tone2: #8fc28f; --tone3: #7c848d; } }
+"""
+CLASSES = """.chart { display: block; width: 100%; height: auto; overflow: visible; color: var(--ink); }
+.chart text { font-size: 12px; fill: currentColor; } .chart .quiet { fill: var(--quiet); }
+.tone0 { --tone: var(--tone0); } .tone1 { --tone: var(--tone1); } .tone2 { --tone: var(--tone2); }
+.tone3 { --tone: var(--tone3); } .line { fill: none; stroke: var(--tone); stroke-width: 1.75; }
+.whisker { stroke: var(--tone); stroke-width: 2; stroke-linecap: round; opacity: .6; } .bar { fill: var(--tone); }
+.dot { fill: var(--tone); stroke: var(--paper); stroke-width: 1.5; } .grid { stroke: var(--rule); }
+.axis { stroke: var(--quiet); stroke-width: 1.25; } .back { fill: var(--faint); }
+"""
 
 Word = Callable[[float], str]
 Place = Callable[[float], float]
@@ -148,6 +165,23 @@ def column_chart(
     parts += _x_labels(middle, lambda x: x, top + 150)
     parts.append(_text(x_label, (left + WIDTH - RIGHT) / 2, height - 8, "middle", "quiet"))
     return _svg(parts, height, title)
+
+
+def side_by_side(figures: Sequence[tuple[str, str]], title: str) -> str:
+    """(heading, picture) in one row as one SVG file that needs no page: it brings its own colours and paper."""
+    gap, top = 40, 56
+    heights = [float(re.search(r'viewBox="0 0 \d+ ([\d.]+)"', svg)[1]) for _, svg in figures]
+    width, height = gap + len(figures) * (WIDTH + gap), top + max(heights) + 24
+    parts = [f'<rect width="{width}" height="{height:g}" rx="8" fill="var(--paper)"/>']
+    for place, (heading, svg) in enumerate(figures):
+        x = gap + place * (WIDTH + gap)
+        inside = svg[svg.index("</title>") + len("</title>") : svg.rindex("</svg>")]
+        parts.append(f'<g class="chart" transform="translate({x} 0)">{_text(heading, 0, 32, kind="heading")}</g>')
+        parts.append(f'<g class="chart" transform="translate({x} {top})">{inside}</g>')
+    style = f"{COLOURS}{CLASSES}text {{ font-family: system-ui, sans-serif; }} .chart .heading {{ font-size: 15px; }}"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:g}" width="{width}" role="img"'
+    name = f"aria-label={quoteattr(title)}><title>{escape(title)}</title>"
+    return f"{head} {name}<style>{style}</style>{''.join(parts)}</svg>\n"
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:

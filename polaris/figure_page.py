@@ -3,14 +3,10 @@
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
+from polaris.charts import CLASSES, COLOURS
+
 LONG = 48  # characters of a cell that is broken into lines
-# The classes are those of polaris/charts.py; report.html gives them the same colours.
-STYLE = """
-:root { --paper: #fcfcfa; --ink: #1e2328; --quiet: #626a73; --rule: #e3e3dd; --faint: #eeeee9;
-  --tone0: #27628f; --tone1: #bd5330; --tone2: #4a7c4c; --tone3: #8b929a; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14171a; --ink: #e4e6e8; --quiet: #9da5ae; --rule: #31363c;
-  --faint: #262b30; --tone0: #7db4e0; --tone1: #e8926f; --tone2: #8fc28f; --tone3: #7c848d; } }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, "Segoe UI", sans-serif; }
+LAYOUT = """body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, "Segoe UI", sans-serif; }
 main { max-width: 900px; margin: 0 auto; padding: 36px 20px 64px; }
 h1 { font-size: 26px; margin: 0 0 4px; } p { max-width: 46em; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); gap: 24px 32px; }
@@ -19,14 +15,8 @@ figcaption b { display: block; } figcaption, .note { color: var(--quiet); } figc
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
 th, td { padding: 7px 12px; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--rule); }
 td { vertical-align: top; } .long { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 22em; }
-.chart { display: block; width: 100%; height: auto; overflow: visible; color: var(--ink); }
-.chart text { font-size: 12px; fill: currentColor; } .chart .quiet { fill: var(--quiet); }
-.tone0 { --tone: var(--tone0); } .tone1 { --tone: var(--tone1); } .tone2 { --tone: var(--tone2); }
-.tone3 { --tone: var(--tone3); } .line { fill: none; stroke: var(--tone); stroke-width: 1.75; }
-.whisker { stroke: var(--tone); stroke-width: 2; stroke-linecap: round; opacity: .6; } .bar { fill: var(--tone); }
-.dot { fill: var(--tone); stroke: var(--paper); stroke-width: 1.5; } .grid { stroke: var(--rule); }
-.axis { stroke: var(--quiet); stroke-width: 1.25; } .back { fill: var(--faint); }
 """
+STYLE = COLOURS + LAYOUT + CLASSES  # report.html gives the classes the same colours
 
 
 def figure_page(

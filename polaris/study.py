@@ -55,10 +55,10 @@ def model_of(record: Record, name: str) -> str | None:
     return name if name in record["models"] else None
 
 
-def score(record: Record, model: str) -> Estimate:
-    """The unweighted mean of a model's avg@k over the headline benchmarks."""
+def score(record: Record, model: str, benchmarks: Sequence[str]) -> Estimate:
+    """The unweighted mean of a model's avg@k over the benchmarks."""
     rng = np.random.default_rng([SEED, zlib.crc32(model.encode())])
-    tables = [correct_PG(record, model, name) for name in headline(record)]
+    tables = [correct_PG(record, model, name) for name in benchmarks]
     return statistics.mean([statistics.average(one, RESAMPLES, rng) for one in tables])
 
 

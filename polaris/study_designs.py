@@ -25,7 +25,8 @@ class Design:
 
     records: what its records' names begin with; run: what its runs' do; family: the benchmark that the specialist is trained
     for, of other questions it knows nothing before and after; halves: RL stages on the two halves of the overlap filter, the
-    one with more overlap first; underlined: models whose underlined results are counted
+    one with more overlap first; ladder: the small models of its picture, empty without one; underlined: models whose
+    underlined results are counted
     """
 
     title: str
@@ -37,6 +38,7 @@ class Design:
     family: str
     specialist: tuple[Claim, ...]
     generalist: tuple[Claim, ...]
+    ladder: tuple[str, ...]
     halves: tuple[str, str]
     underlined: tuple[str, ...]
 
@@ -64,6 +66,7 @@ LAPTOP = Design(
         Claim("Is it more than self-distillation?", SPECIALIST, OWN, "prompts, selection, training, alphas; whose traces"),
         Claim("The specialist's traces, unmerged?", "distilled", "distilled_self", "prompts, selection, training; whose traces"),
     ),
+    ladder=("base_small", "format_sft", "grpo", "core", "core_filtered"),
     halves=("core_filtered", "core_high"),
     underlined=("grpo", "core", "core_guarded"),
 )  # fmt: skip
@@ -88,6 +91,7 @@ SPARSE = Design(
         Claim("The filter's half, as difficult as the other?", "core_filtered", "core_high", "start, steps, seed, accuracy; the half"),
     ),
     generalist=(),
+    ladder=(),
     halves=("core_filtered", "core_high"),
     underlined=("grpo", "core", "core_teacher", "core_placebo"),
 )  # fmt: skip

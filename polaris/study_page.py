@@ -81,7 +81,7 @@ def alpha_rows(records: Sequence[Record]) -> list[list[str]]:
 def _score(record: Record, model: str | None) -> str:
     if model not in record["models"]:
         return "missing"
-    estimate = study.score(record, model)
+    estimate = study.score(record, model, study.headline(record))
     return f"{results.percent(estimate.value)} {results.span(estimate.interval(CONFIDENCE))}"
 
 
@@ -187,12 +187,26 @@ def page(of: Design, records: Sequence[Record], absent: Sequence[int]) -> str:
     return figure_page(of.title, lead(of, records, absent), figures, [head, *rows], notes)
 
 
+def picture(of: Design, records: Sequence[Record]) -> str:
+    """The ladder and the sweep of alpha of the first replicate, as an SVG file."""
+    first = records[0]
+    rows = []
+    for name in (name for name in of.ladder if name in first["models"]):
+        one = study.score(first, name, [of.family])
+        span = one.interval(CONFIDENCE)
+        rows.append(Row(name, one.value, f"{results.percent(one.value)} {results.span(span)}", *span))
+    kind = f"avg@{first['benchmarks'][of.family]['k']}"
+    figures = [(f"Specialist: {kind} on {of.family}", charts.interval_chart(rows, of.title, axis_percent))]
+    figures += [(f"Generalist: mean {kind} over alpha", svg) for _, svg, _ in _alpha_figure(first)]
+    return charts.side_by_side(figures, f"{of.title}: replicate {first['replicate']}")
+
+
 def _alpha_figure(record: Record) -> list[tuple[str, str, str]]:
     lines: list[Line] = []
     for tone, (sweep, name) in enumerate([(SPECIALIST, "specialist's traces"), (OWN, "own traces")]):
         models = {float(a): m for a, m in record["alphas"].get(sweep, {}).items() if m in record["models"]}
         if models:
-            scores = {alpha: study.score(record, models[alpha]) for alpha in sorted(models)}
+            scores = {alpha: study.score(record, models[alpha], study.headline(record)) for alpha in sorted(models)}
             low, high = zip(*(one.interval(CONFIDENCE) for one in scores.values()), strict=True)
             lines.append(Line(name, list(scores), [one.value for one in scores.values()], low, high, tone))
     title = f"Alpha, replicate {record['replicate']}"

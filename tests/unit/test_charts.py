@@ -142,3 +142,14 @@ def test_ticks_enclose_the_data_at_round_places(low: float, high: float):
     assert step / 10 ** math.floor(math.log10(step) + 1e-9) == pytest.approx(
         round(step / 10 ** math.floor(math.log10(step) + 1e-9))
     )
+
+
+def test_side_by_side_is_one_file_with_everything_of_its_pictures():
+    first = charts.interval_chart([Row(name, 0.5, "50", 0.4, 0.6) for name in NAMES], "Ladder", plain)
+    second = charts.line_chart([Line("", [0, 1], [0.1, 0.9])], "Curve", "alpha", plain)
+    root = parsed(charts.side_by_side([("Left & first", first), ("Right", second)], "Both"))
+    texts = {element.text for element in root.iter() if element.tag.endswith("text")}
+    assert texts >= {"Left & first", "Right", "alpha", *NAMES} and "--tone0" in xml.tostring(root, "unicode")
+    assert float(root.get("viewBox").split()[3]) >= max(
+        float(parsed(one).get("viewBox").split()[3]) for one in (first, second)
+    )

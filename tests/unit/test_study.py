@@ -153,6 +153,7 @@ def test_the_command(run: Run, capsys: pytest.CaptureFixture[str]):
     assert "base_small" in found["missing"] and "core" not in found["missing"]
     assert found["stages"]["core"]["content"] != found["stages"]["grpo"]["content"]
     assert "Replicate 2 was not run." in Path("study/README.md").read_text()
+    assert "50.0 [" in Path("images/laptop.svg").read_text()
     assert "1 replicates, 1 missing" in capsys.readouterr().out
     other = found | {"replicate": 2, "benchmarks": {"chain": found["benchmarks"]["chain"] | {"ids": "others"}}}
     Path("study/laptop_2.json").write_text(json.dumps(other))
@@ -171,7 +172,7 @@ def test_every_claim_is_about_models_of_its_recipe(of):
     made = recipe.load([command.HERE / name for name in command.CONFIGS[of]])
     known = {*made.checkpoints, SPECIALIST, OWN} if of.generalist else set(made.checkpoints)
     claims = [*of.specialist, *of.generalist]
-    assert {name for one in claims for name in (one.a, one.control)} | {*of.halves, *of.underlined} <= known
+    assert {name for one in claims for name in (one.a, one.control)} | {*of.halves, *of.underlined, *of.ladder} <= known
     assert of.family in made.inputs.benchmarks
 
 
