@@ -1,5 +1,6 @@
 """The replicates' findings as Markdown and as one self-contained page: polaris/study.py in words and pictures."""
 
+import textwrap
 from collections.abc import Sequence
 
 from polaris import charts, replicates, results, study
@@ -12,6 +13,7 @@ from polaris.study import CONFIDENCE, ENDS, Finding, Record
 from polaris.study_designs import OWN, SPECIALIST, Design
 
 NONE = "–"
+WIDTH = 100  # of the lines of a Markdown page
 HALVES = ("high overlap", "low overlap")
 
 
@@ -144,7 +146,7 @@ def halves_change(of: Design, records: Sequence[Record]) -> str:
 def markdown(of: Design, records: Sequence[Record], absent: Sequence[int]) -> str:
     """A study's page as Markdown; absent: replicates without a record."""
     parts = [f"# {of.title}", "Written by `polaris study` from the records beside it; `make study` runs it all."]
-    parts += lead(of, records, absent)
+    parts += [_wrapped(text) for text in lead(of, records, absent)]
     for heading, findings in groups(of, records):
         parts += _section(heading, "Differences of avg@k in points, paired by question.", claim_rows(records, findings))
     sweeps = "Mean of the benchmarks, in percent. 0: distilled; 1: base. *: chosen on the split that is not reported."
@@ -160,7 +162,11 @@ def markdown(of: Design, records: Sequence[Record], absent: Sequence[int]) -> st
 
 
 def _section(heading: str, text: str, rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"## {heading}", text, table(rows[0], rows[1:])]
+    return [f"## {heading}", _wrapped(text), table(rows[0], rows[1:])]
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def run_rows(records: Sequence[Record]) -> list[list[str]]:
