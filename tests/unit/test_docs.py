@@ -1,0 +1,63 @@
+"""Pages that exist, links that lead somewhere, lines that fit a window."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from polaris import study_page
+from polaris.study_designs import LAPTOP
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
+WIDTH = 100
+
+
+def links(page: Path) -> list[str]:
+    """Relative targets of a page's links and pictures, without what follows #."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
+    return [target for target in targets if target and "://" not in target]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page):
+    assert [target for target in links(page) if not (ROOT / page.parent / target).exists()] == []
+
+
+def test_the_index_has_every_page():
+    linked = {(ROOT / "docs" / target).resolve() for target in links(Path("docs/index.md"))}
+    pages = {(ROOT / page).resolve() for page in PAGES if page.parts[0] == "docs" and page.name != "index.md"}
+    assert pages - linked == set()
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def prose(text: str) -> list[tuple[int, str]]:
+    """(number, line) of what is neither a table, a heading nor code, with its links' addresses left out."""
+    found, code = [], False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            code = not code
+        elif not code and not line.startswith(("|", "#", "    ")):
+            found.append((number, re.sub(r"\]\([^)]*\)", "]", line)))
+    return found
+
+
+def test_prose_leaves_out_tables_code_and_addresses():
+    text = "# Head\n| a |\n```\ncode\n```\nsee [it](https://an.address)\n"
+    assert prose(text) == [(6, "see [it]")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_prose_is_wrapped(page):
+    assert [number for number, line in prose((ROOT / page).read_text()) if len(line) > WIDTH] == []
+
+
+def test_the_picture_is_drawn_from_the_records():
+    records = [json.loads((ROOT / "docs/study/laptop_0.json").read_text())]
+    drawn = study_page.picture(LAPTOP, records)
+    assert drawn == (ROOT / "docs/images/laptop.svg").read_text(), "draw it again: polaris study 0 1 2"
