@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from small_rl import verl_devices
 from small_rl.core import ConsensusSets
 from small_rl.rescue import Kept, Sink
-from small_rl.rl_step import Memory, Response, Rollout, accuracies, finished
 from small_rl.rl_settings import Core, Substitution
+from small_rl.rl_step import Memory, Response, Rollout, accuracies, finished
 from small_rl.step_metrics import Trajectory
 from small_rl.verl_ray_cluster import ray_cluster
 

@@ -17,7 +17,8 @@ from polaris.settings import read_section
 from polaris.show import NONE, table
 
 KEPT = "plan.json"  # in the run's folder
-TIGHT = 0.87  # share of a GPU's memory beyond which the memory model's error decides: 14 % measured (docs/performance.md)
+# Share of a GPU's memory beyond which the memory model's error decides: 14 % measured (docs/performance.md).
+TIGHT = 0.87
 
 
 def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Planned:

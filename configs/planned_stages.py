@@ -137,9 +137,7 @@ class Planner:
         reading = weights / READING[1], weights / READING[0]
         if engine := large.gate.vllm:
             _, parts, wrong = self._engine(self.large, engine, 1)
-            one = self._trained(
-                "conversion_reference", engine.gpus, parts, none, none, reading, 0.0, 0.0, 0.0
-            )
+            one = self._trained("conversion_reference", engine.gpus, parts, none, none, reading, 0.0, 0.0, 0.0)
             yield replace(one, wrong=one.wrong + wrong)
         world, training = large.sft.layout.processes * large.sft.layout.nodes, planned_layouts.of(self.large, large.sft)
         parts = {name: training[name] for name in ("weights", "other")}
@@ -206,8 +204,10 @@ class Planner:
             left, full = parts["KV cache"] / GIB, need / GIB
             room = f"engine: {left:.1f} GiB of a GPU are left for KV cache"
             wrong = (
-                f"{room}, one response of max_model_len ({engine.max_model_len}) needs {full:.1f}; raise tensor_parallel "
-                "or pipeline_parallel",
+                (
+                    f"{room}, one response of max_model_len ({engine.max_model_len}) needs {full:.1f}; raise tensor_parallel "
+                    "or pipeline_parallel"
+                ),
             )
         return Decoding(shape, self.gpu, engine, engines), parts, wrong
 
@@ -217,7 +217,10 @@ class Planner:
         engines = max(1, nodes * engine.replicas // engine.nodes)
         decoding, parts, wrong = self._engine(shape, engine, engines)
         if nodes % engine.nodes:
-            wrong = (*wrong, f"engine: it takes {engine.nodes} nodes, the profile reserves {nodes}, no multiple of them")
+            wrong = (
+                *wrong,
+                f"engine: it takes {engine.nodes} nodes, the profile reserves {nodes}, no multiple of them",
+            )
         mean = self._lengths(like or name, longest)
         responses = problems * sum(section.k.values())
         tokens = _times(responses, mean)

@@ -49,7 +49,7 @@ def _started(command: Sequence[str], env: Mapping[str, str], **more: Any) -> sub
         env={**os.environ, **env},
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
-        preexec_fn=_die_with_parent,
+        preexec_fn=_die_with_parent,  # noqa: PLW1509 (it calls the kernel and nothing else)
         **more,
     )
 

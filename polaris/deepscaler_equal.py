@@ -13,7 +13,10 @@ from pylatexenc.latex2text import LatexNodes2Text
 from sympy.parsing import sympy_parser
 
 _ENCLOSING_TEXT = re.compile(r"^\\text\{(.+?)\}$")
-_UNITS = "degree cm centimeter meter mile second minute hour day week month year foot feet inch yard".split()
+_UNITS = [
+    "degree", "cm", "centimeter", "meter", "mile", "second", "minute", "hour", "day", "week", "month", "year",
+    "foot", "feet", "inch", "yard",
+]  # fmt: skip
 _TRANSFORMATIONS = (*sympy_parser.standard_transformations, sympy_parser.implicit_multiplication_application)
 
 
@@ -129,5 +132,5 @@ def _element_equal(gold: str, answer: str) -> bool:
     try:
         parsed = sympy_parser.parse_expr(difference.replace("^", "**"), transformations=_TRANSFORMATIONS)
         return sympy.simplify(parsed) == 0
-    except Exception:  # sympy raises whatever it likes on a text that is no formula; V1 calls that wrong
+    except Exception:  # noqa: BLE001 (sympy raises whatever it likes on a text that is no formula; V1 calls that wrong)
         return False

@@ -7,7 +7,7 @@ from typing import TextIO
 
 def duration(seconds: float) -> str:
     """`0:07`, `12:30`, `3:05:00`, `9 d 4:00:00`."""
-    minutes, s = divmod(int(round(seconds)), 60)
+    minutes, s = divmod(round(seconds), 60)
     hours, m = divmod(minutes, 60)
     days, h = divmod(hours, 24)
     clock = f"{h}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"

@@ -46,7 +46,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         text += ["", f"Generalist: avg@k in % with {level} interval, paired differences to both ends in points"]
         text += _blocks(found, {name: generalists for name in generalists + merged}, [f"to {b}" for b in generalists])
     if control := twins(settings):
-        text += ["", f"Generalist against the one that learned from its own traces, at the same alpha"]
+        text += ["", "Generalist against the one that learned from its own traces, at the same alpha"]
         text += _blocks(found, {other: [model] for model, other in control}, ["to own traces"])
     if also := settings.get("also"):
         text += ["", "The same models, asked otherwise"]

@@ -35,7 +35,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from polaris import code, manifest
 from polaris.errors import UserError
@@ -146,7 +146,7 @@ class Stage:
         }
         return cls(module, read_section(settings, args.settings), read, args.out, args.code, (*unchecked, *repeated))
 
-    def __enter__(self) -> "Stage":
+    def __enter__(self) -> Self:
         try:
             (self.folder / "state").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -169,7 +169,7 @@ class Stage:
         self.state.mkdir(exist_ok=True)
         return self
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
             if kind is None and not self._published:
                 raise RuntimeError(f"{self.module} ended without publishing")

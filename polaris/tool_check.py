@@ -66,7 +66,7 @@ def failure(module: str) -> str | None:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             importlib.import_module(module)
-    except Exception as error:  # whatever a package raises while it is imported
+    except Exception as error:  # noqa: BLE001 (whatever a package raises while it is imported)
         return f"{type(error).__name__}: {' '.join(str(error).split())}"[:REASON]
     return None
 

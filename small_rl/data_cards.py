@@ -24,8 +24,10 @@ def format_card(
 ) -> str:
     """The worked answers. rows_P: rows of records.MESSAGES; steps_P: distinct underlined results; dropped: reason -> answers"""
     lead = [
-        f"{len(rows_P):,} worked answers are kept, {sum(dropped.values()):,} dropped; {statistics.fmean(steps_P):.1f} distinct "
-        "underlined results each in the mean."
+        (
+            f"{len(rows_P):,} worked answers are kept, {sum(dropped.values()):,} dropped; {statistics.fmean(steps_P):.1f} distinct "
+            "underlined results each in the mean."
+        )
     ]
     wide = -(-(max(steps_P) + 1) // COLUMNS)  # results of a column
     starts = range(0, max(steps_P) + 1, wide)

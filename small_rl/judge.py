@@ -122,5 +122,5 @@ def _reply(opener: urllib.request.OpenerDirector, pair: Lists, judge: Judge) -> 
                 raise TimeoutError("the reply does not end")
     content = json.loads(data)["choices"][0]["message"]["content"]
     if not isinstance(content, str):
-        raise ValueError("the reply has no text")
+        raise ValueError("the reply has no text")  # noqa: TRY004 (what was replied, not what was passed)
     return content

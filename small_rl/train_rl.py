@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from polaris import child
 from polaris.answers import STRUCTURE
@@ -30,9 +30,6 @@ from small_rl.core import initial_sets
 from small_rl.rescue import Kept, Sink
 from small_rl.rl_settings import Core, RlTraining, SearchedTemperature
 from small_rl.verl_ray_cluster import ray_cluster
-
-if TYPE_CHECKING:  # they run in the child; named here because the digest of this verb's code follows imports
-    pass  # noqa: F401
 
 
 def prompts(problems: dict[str, dict[str, Any]], instruction: str) -> list[dict[str, Any]]:

@@ -67,8 +67,9 @@ def test_nouns_are_pure(module):
     for name in imports(path):
         top = name.split(".")[0]
         if top in code.PACKAGES:
-            assert name.startswith(tuple(NOUNS)) or name in code.PACKAGES or name.rsplit(".", 1)[0] in NOUNS + [top] \
-                or name.startswith(("polaris.records", "polaris.settings", "small_rl.rl_settings", "polaris.errors")), name  # fmt: skip
+            allowed = (*NOUNS, "polaris.records", "polaris.settings", "small_rl.rl_settings", "polaris.errors")
+            known = name in code.PACKAGES or name.rsplit(".", 1)[0] in [*NOUNS, top]
+            assert known or name.startswith(allowed), name
         else:
             assert top in PURE, f"{module} imports {name}"
 

@@ -92,7 +92,10 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
             subprocess.run(["slurmd", "-N", node], env=environment, check=True)
         deadline = time.monotonic() + 30
         states = ["sinfo", "--noheader", "--Node", "--partition=gpu", "--format=%T"]
-        while subprocess.run(states, env=environment, capture_output=True, text=True).stdout.split() != ["idle"] * 2:
+        while (
+            subprocess.run(states, check=False, env=environment, capture_output=True, text=True).stdout.split()
+            != ["idle"] * 2
+        ):
             assert time.monotonic() < deadline, (folder / "log/slurmctld.log").read_text()[-3000:]
             time.sleep(0.3)
         yield environment

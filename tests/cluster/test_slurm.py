@@ -114,7 +114,11 @@ def strike_the_sft(folder: Path, environment: dict[str, str], run: subprocess.Po
         time.sleep(0.1)
     assert run.poll() is None, f"the run ended before step {step} of the SFT"
     names = subprocess.run(
-        ["squeue", "--noheader", "--states=RUNNING", "--format=%i %k"], env=environment, capture_output=True, text=True
+        ["squeue", "--noheader", "--states=RUNNING", "--format=%i %k"],
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     job = re.search(r"^(\d+) .*distilled", names.stdout, re.MULTILINE)
     assert job, names.stdout

@@ -38,7 +38,9 @@ def test_the_interpreter_finds_its_gpus(figures):
 )
 def test_a_forked_child_can_use_the_gpu(ask, works):
     """vLLM may fork its engine's process; one that has CUDA from its parent cannot use it."""
-    done = subprocess.run([sys.executable, "-c", CHILD.format(ask=ask)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD.format(ask=ask)], check=False, capture_output=True, text=True, timeout=120
+    )
     assert (done.returncode == 0) == works, done.stderr[-2000:]
     if not works:
         assert "Cannot re-initialize CUDA in forked subprocess" in done.stderr

@@ -11,15 +11,15 @@ import pytest
 
 from small_rl.core import ConsensusSets
 from small_rl.rescue import Kept, Sink
-from small_rl.rl_step import Memory, Response, Rollout, finished
 from small_rl.rl_settings import Core, Substitution
+from small_rl.rl_step import Memory, Response, Rollout, finished
 from small_rl.step_metrics import Trajectory
 
 pytest.importorskip("verl")
-import torch  # noqa: E402
-from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage  # noqa: E402
+import torch
+from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
-from small_rl.verl_batch import row  # noqa: E402
+from small_rl.verl_batch import row
 
 LITERAL = {"cap": 0.5, "min_support": 1, "drop_answer": True, "key": "string", "scope": "response"}
 LITERAL |= {"update": "online", "denominator": "current", "guard": "none", "consensus": "rl_data"}

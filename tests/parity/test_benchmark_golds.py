@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from polaris.answers import UNPARSEABLE_GOLD, golds_from
-from polaris.grading_pool import GradingPool
 from polaris.fetch_problems import file_rows
+from polaris.grading_pool import GradingPool
 from polaris.problem_layouts import read_layout
 
 DATA = os.environ.get("POLARIS_DATA")

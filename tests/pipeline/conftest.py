@@ -30,6 +30,7 @@ def snakemake(folder: Path, *arguments: str, configs: list[str] = CONFIGS, **kwa
     """Run Snakemake in `folder`; stdout and stderr together in .stdout."""
     return subprocess.run(
         command(*arguments, configs=configs),
+        check=False,
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -49,9 +49,10 @@ def test_a_dropped_problem_makes_no_other_go():
 
 def test_a_template_in_front_of_many_does_not_hide_a_pair():
     rng = random.Random(0)
-    template = (
-        "let m and n be relatively prime positive integers such that the area is m over n and find their sum".split()
-    )
+    template = [
+        "let", "m", "and", "n", "be", "relatively", "prime", "positive", "integers", "such", "that", "the", "area",
+        "is", "m", "over", "n", "and", "find", "their", "sum",
+    ]  # fmt: skip
     bodies = [[rng.choice("abcdefghij") * 2 + str(rng.randrange(99)) for _ in range(30)] for _ in range(40)]
     problems = [[*body, *template] for body in bodies]
     problems.append([*bodies[20][:29], "other", *template])

@@ -188,7 +188,9 @@ def test_a_node_whose_engine_does_not_start_or_end_is_told(tmp_path, monkeypatch
 def test_engines_without_a_gpu_are_refused_and_on_a_cpu_a_card_is_left_alone(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
     engine = SETTINGS.engine.model_copy(update={"device": "cuda", "replicas": 2, "tensor_parallel": 2})
-    with pytest.raises(UserError, match=r"2 replicas with 2 GPUs each on a node, but this one has 3 \(CUDA_VISIBLE_DEVICES=4,5,6\)"):
+    with pytest.raises(
+        UserError, match=r"2 replicas with 2 GPUs each on a node, but this one has 3 \(CUDA_VISIBLE_DEVICES=4,5,6\)"
+    ):
         replicas.environments(engine)
     given = replicas.environments(engine.model_copy(update={"device": "cpu"}))
     assert [one["CUDA_VISIBLE_DEVICES"] for one in given] == ["", ""]

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from configs import recipe
-from polaris.errors import UserError
 from polaris import nodes
+from polaris.errors import UserError
 from polaris.nodes import CONTAINER, free_port, interface, interpreter, nodes_of_job, on_every_node, this_node
 from small_rl.verl_devices import environment
 from small_rl.verl_ray_cluster import ray_cluster, ray_start

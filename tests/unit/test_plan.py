@@ -158,7 +158,9 @@ def test_an_engine_without_room_is_refused(v2):
     wide = section.model_copy(update={"engine": large})
     one = v2._generate("responses (large)", "responses", LARGE, wide, 30)  # of a profile that gives each job one node
     assert one.wrong == ("engine: it takes 2 nodes, the profile reserves 1, no multiple of them",) and one.gpus == 16
-    small = section.model_copy(update={"engine": large.model_copy(update={"tensor_parallel": 4, "pipeline_parallel": 1})})
+    small = section.model_copy(
+        update={"engine": large.model_copy(update={"tensor_parallel": 4, "pipeline_parallel": 1})}
+    )
     one = v2._generate("responses (large)", "responses", LARGE, small, 30)
     assert "left for KV cache" in one.wrong[0] and "raise tensor_parallel" in one.wrong[0]
 

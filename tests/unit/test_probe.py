@@ -214,9 +214,11 @@ def test_a_silent_server_costs_no_more_than_the_timeouts():
 @pytest.mark.parametrize("status", [401, 404, 302])
 def test_a_refusal_stops_at_once_and_tells_no_key(monkeypatch, status):
     monkeypatch.setenv(KEY, "secret")
-    with server(lambda number, body: (status, "secret")) as (address, seen):
-        with pytest.raises(UserError, match=f"it answered {status}") as error:
-            judge.scores([PAIR] * 50, settings(address, key=KEY))
+    with (
+        server(lambda number, body: (status, "secret")) as (address, seen),
+        pytest.raises(UserError, match=f"it answered {status}") as error,
+    ):
+        judge.scores([PAIR] * 50, settings(address, key=KEY))
     assert "secret" not in str(error.value) and len(seen) < 10  # of 50: those under way when the first reply is read
     assert all(one["path"] == "/v1/chat/completions" for one in seen)  # a redirect is not followed
 
@@ -256,6 +258,8 @@ def test_pairs_are_drawn_up_to_the_limit(tmp_path):
 
 
 def test_no_score_at_all_is_an_error(tmp_path):
-    with server(lambda number, body: (200, "many")) as (address, _):
-        with pytest.raises(UserError, match=r"none of 7 replies was a score from 1 to 10 .*'unreadable': 7"):
-            by_hand(tmp_path, rows(graded=True), "--judge", settings(address).model_dump_json())
+    with (
+        server(lambda number, body: (200, "many")) as (address, _),
+        pytest.raises(UserError, match=r"none of 7 replies was a score from 1 to 10 .*'unreadable': 7"),
+    ):
+        by_hand(tmp_path, rows(graded=True), "--judge", settings(address).model_dump_json())

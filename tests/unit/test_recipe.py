@@ -382,9 +382,7 @@ def test_a_further_evaluation_is_the_usual_one_but_for_what_it_names(tmp_path):
 
 def test_large_models_have_an_engine_of_their_own(tmp_path):
     """In the usual evaluation and in one that names no engine; one that names its own means it for every model."""
-    also = (
-        "{greedy: {models: [core, alpha=0.30], sampling: {top_k: 1}}, few: {models: [alpha=0.30], engine: {memory: 0.1}}}"
-    )
+    also = "{greedy: {models: [core, alpha=0.30], sampling: {top_k: 1}}, few: {models: [alpha=0.30], engine: {memory: 0.1}}}"
     engine = recipe.load([LAPTOP]).evaluate.generate.engine.model_dump(exclude={"device"}) | {"max_num_seqs": 7}
     overlay = yaml.safe_dump({"evaluate": {"large_engine": engine, "also": yaml.safe_load(also)}})
     asked = overlaid(tmp_path, overlay)

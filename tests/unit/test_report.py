@@ -498,9 +498,9 @@ WITH_GAP = {"p0": "1 00", "p1": "1100"}  # sample 1 of p0 is missing
 )
 def test_incomplete_scores_are_refused(tmp_path: Path, scores: dict, message: str):
     run = Run(tmp_path / "run")
-    for name, verdicts in (("base_small", {"chain": CHAIN, "digits": DIGITS}), ("format_sft", scores)):
+    for name, given in (("base_small", {"chain": CHAIN, "digits": DIGITS}), ("format_sft", scores)):
         run.model(name, name)
-        run.scores(name, verdicts)
+        run.scores(name, given)
     with pytest.raises(UserError, match=message):
         make(run, ladder=["base_small", "format_sft"], generalists=[], alphas={})
     assert not (run.folder / "report" / "data.json").exists()
