@@ -1,11 +1,12 @@
-"""A mixture of experts from Hugging Face shards into Megatron's processes and out again, against a copy of the same bytes.
+"""A mixture of experts from Hugging Face shards into Megatron's processes and out again, against a copy of the same
+bytes.
 
     python benchmarks/conversion.py FOLDER [--layers 20] [--shard-gb 1] [--rounds 2]
 
-FOLDER takes a made-up Qwen3-MoE in bfloat16 (20 layers: 8 GB) and what is written, which is removed at once. Two processes hold
-half of the experts each. Ways take turns; before each one the model leaves the page cache, and its time ends when its result is
-on disk. Making Megatron's empty model is not counted. Memory: the largest anonymous memory (no pages of mapped files) of a
-process while it reads and writes, beside its parameters'.
+FOLDER takes a made-up Qwen3-MoE in bfloat16 (20 layers: 8 GB) and what is written, which is removed at once. Two
+processes hold half of the experts each. Ways take turns; before each one the model leaves the page cache, and its time
+ends when its result is on disk. Making Megatron's empty model is not counted. Memory: the largest anonymous memory (no
+pages of mapped files) of a process while it reads and writes, beside its parameters'.
 """
 
 import argparse

@@ -3,7 +3,8 @@
     python benchmarks/core_step.py
 
 Parsing, scoring and the update of the consensus sets with `key: string`; the keys of `key: structure` apart, in one
-grading process, with the share of steps that were new. A response of twice the length must not take more than twice as long.
+grading process, with the share of steps that were new. A response of twice the length must not take more than twice as
+long.
 """
 
 import random

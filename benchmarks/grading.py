@@ -2,9 +2,9 @@
 
     python benchmarks/grading.py [--answers 400]
 
-One run, one process for answers each, the same pairs in the same order, every grader after one warm-up answer. Two mixes:
-AIME-like integers (with the usual spellings and wrong answers) and symbolic pairs of tests/parity/answer_pairs.py. No
-pair is asked twice, so that no grader profits from a cache.
+One run, one process for answers each, the same pairs in the same order, every grader after one warm-up answer. Two
+mixes: AIME-like integers (with the usual spellings and wrong answers) and symbolic pairs of
+tests/parity/answer_pairs.py. No pair is asked twice, so that no grader profits from a cache.
 """
 
 import argparse

@@ -1,10 +1,12 @@
-"""Our part of one RL step: 64 groups of 8 responses of 30K tokens, from graded rollouts to rows in verl's TransferQueue.
+"""Our part of one RL step: 64 groups of 8 responses of 30K tokens, from graded rollouts to rows in verl's
+TransferQueue.
 
     python benchmarks/hook.py [SECONDS]
 
 Synthetic tokens and log-probabilities as vLLM returns them, 40 underlined results a response, CORE, rescue and
 substitution; a Ray cluster and a TransferQueue of their own, with one storage process as on a laptop. Each part is told
-beside a step of SECONDS. Parsing and grading run while others are sampled, and are measured by core_step.py and grading.py.
+beside a step of SECONDS. Parsing and grading run while others are sampled, and are measured by core_step.py and
+grading.py.
 """
 
 import os
@@ -58,7 +60,9 @@ def rollout(source: random.Random, problem: str, correct: bool) -> Rollout:
 
 
 def timed(what: str, step: float, call: Callable[[], Any]) -> Any:
-    """The result of `call`; its wall seconds, this process's CPU seconds and their share of a step are told and added up."""
+    """The result of `call`; its wall seconds, this process's CPU seconds and their share of a step are told and added
+    up.
+    """
     started, used = time.perf_counter(), time.process_time()
     result = call()
     told(what, time.perf_counter() - started, time.process_time() - used, step)

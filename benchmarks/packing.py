@@ -2,8 +2,9 @@
 
     python benchmarks/packing.py
 
-Lengths are drawn from a lognormal distribution (median 6K, 1 in 40 over 32K tokens, those cut off), packs hold 32K. Every way gets the same
-lengths. The time is that of arranging, once per epoch; ten times the traces should take little more than ten times as long.
+Lengths are drawn from a lognormal distribution (median 6K, 1 in 40 over 32K tokens, those cut off), packs hold 32K.
+Every way gets the same lengths. The time is that of arranging, once per epoch; ten times the traces should take little
+more than ten times as long.
 """
 
 import sys

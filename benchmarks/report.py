@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/report.py [--problems 675] [--samples 32]
 
-Verdicts are drawn at random, written as a grading stage writes them and read as the report reads them; 10,000 resamples,
-as in configs/polaris_v2.yaml. Prints the seconds of CPU time of every part, and the size of the page.
+Verdicts are drawn at random, written as a grading stage writes them and read as the report reads them; 10,000
+resamples, as in configs/polaris_v2.yaml. Prints the seconds of CPU time of every part, and the size of the page.
 """
 
 import argparse

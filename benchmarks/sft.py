@@ -4,9 +4,10 @@
 
 RUN is a finished run of the laptop recipe (runs/laptop): its start model and its traces are read. FOLDER takes what is
 trained. Both train two processes on this machine's cores in float32 with AdamW, about 4096 tokens of traces a step:
-ours with packing, as copies and with experts over both processes, the Trainer with padding and data-parallel copies, in the order of the
-data and with batches of similar length. Only a trace's tokens count, no padding; seconds are the median of the steps after the first five, CPU seconds those of
-both processes (what a machine that has other work can compare).
+ours with packing, as copies and with experts over both processes, the Trainer with padding and data-parallel copies, in
+the order of the data and with batches of similar length. Only a trace's tokens count, no padding; seconds are the
+median of the steps after the first five, CPU seconds those of both processes (what a machine that has other work can
+compare).
 """
 
 import argparse

@@ -33,8 +33,8 @@ class Planned:
     """One stage. Ranges are (lowest, highest).
 
     jobs: alike, of this rule; gpus: that work in one; parts: bytes on the fullest GPU; tokens, flops: of all jobs;
-    seconds: of one job; published, scratch: bytes on disk, kept and removed at the end; host: bytes per node; notes: what
-    a person should know; wrong: what cannot work; measured: seconds that a finished one took
+    seconds: of one job; published, scratch: bytes on disk, kept and removed at the end; host: bytes per node; notes:
+    what a person should know; wrong: what cannot work; measured: seconds that a finished one took
     """
 
     name: str

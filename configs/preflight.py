@@ -1,6 +1,7 @@
 """`polaris preflight`: what would stop a run later, found in seconds: recipe, inputs, disk, file system, engines, GPUs.
 
-The first job of a run, too. It belongs where the stages will run, for the file system and the GPUs are those of that node.
+The first job of a run, too. It belongs where the stages will run, for the file system and the GPUs are those of that
+node.
 """
 
 import argparse

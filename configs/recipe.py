@@ -182,7 +182,9 @@ class Recipe(Section):
 
     @property
     def evaluations(self) -> dict[str, tuple[str, Generate]]:
-        """What is evaluated -> the checkpoint, and how it is asked: each as the others, some once more as <checkpoint>@<entry>."""
+        """What is evaluated -> the checkpoint, and how it is asked: each as the others, some once more as
+        <checkpoint>@<entry>.
+        """
         once = {name: (name, self._asked(name, self.evaluate.generate)) for name in self.checkpoints}
         again = {
             f"{model}@{entry}": (model, self._asked(model, asked.generate))

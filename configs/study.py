@@ -1,7 +1,8 @@
 """`polaris study`: what the replicates of a recipe found, as one small record each, and the page over all of them.
 
-A replicate N is the run `study_N` of the laptop recipe with `replicate: N`, or `sparse_N` of that of sparse rewards. Its record has enough for a reader to recompute every
-number of the page without the run; what the run has not finished is named as missing.
+A replicate N is the run `study_N` of the laptop recipe with `replicate: N`, or `sparse_N` of that of sparse rewards.
+Its record has enough for a reader to recompute every number of the page without the run; what the run has not finished
+is named as missing.
 """
 
 import argparse
@@ -142,7 +143,9 @@ def read_records(folder: Path, of: Design, replicates: Iterable[int]) -> list[di
 
 
 def write(of: Design, replicates: Sequence[int], to: Path) -> str | None:
-    """Write a study's records from the runs that there are, then its pages over all records. What to say; None without any."""
+    """Write a study's records from the runs that there are, then its pages over all records. What to say; None without
+    any.
+    """
     files = [f"configs/{name}" for name in CONFIGS[of]]
     for number in replicates:
         made = recipe.load([HERE / name for name in CONFIGS[of]], {"run": f"{of.run}_{number}", "replicate": number})

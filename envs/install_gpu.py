@@ -1,7 +1,7 @@
 """One environment per engine from its locked list: `make install-gpu`, or `python3.12 -m envs.install_gpu ENGINE...`.
 
-Everything that the wheels and the builds ask of the machine is checked before anything is fetched. Interrupted, or after
-`make envs`, the same command brings the environments to their lists.
+Everything that the wheels and the builds ask of the machine is checked before anything is fetched. Interrupted, or
+after `make envs`, the same command brings the environments to their lists.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ def lines_of(engine: str) -> tuple[list[str], list[str]]:
 
 
 def build_environment(environment: Path) -> dict[str, str]:
-    """Of a build with nvcc: sources, no prebuilt file from elsewhere; headers that the toolkit lacks from torch's wheels."""
+    """Of a build with nvcc: sources, no prebuilt file from elsewhere; headers that the toolkit lacks from torch's
+    wheels.
+    """
     packages = environment / "lib/python3.12/site-packages/nvidia"
     headers = [packages / name / "include" for name in ("cudnn", "nccl", "cu13")]
     flags = {  # for gcc, which looks there last, and for nvcc, which hands them on to gcc

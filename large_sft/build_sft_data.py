@@ -98,8 +98,8 @@ def shown(tokenizer: Any, example: Example) -> list[tuple[str, int, str]]:
 class Examples:
     """The traces that became examples, one by one; counts the others in `dropped`.
 
-    repeated: shares of repeated runs, of every trace that was measured; rewritten: examples whose text the template itself
-    would write otherwise
+    repeated: shares of repeated runs, of every trace that was measured; rewritten: examples whose text the template
+    itself would write otherwise
     """
 
     def __init__(self, tokenizer: Any, settings: SftData, dropped: collections.Counter[str]):

@@ -1,8 +1,8 @@
 """Stage: the gate before the training. The start model goes into Megatron and out again, and nothing has changed.
 
-In the training's own layout and precision, without a training step: every tensor must come back with its name, shape, type
-and bytes, and on the recipe's prompts Megatron must say what transformers says (its logits) or, where transformers cannot
-hold the model, what vLLM says (its log-probabilities). `tensors.json` has the digests.
+In the training's own layout and precision, without a training step: every tensor must come back with its name, shape,
+type and bytes, and on the recipe's prompts Megatron must say what transformers says (its logits) or, where transformers
+cannot hold the model, what vLLM says (its log-probabilities). `tensors.json` has the digests.
 """
 
 import dataclasses
@@ -87,7 +87,9 @@ def against_vllm(found: Any, start: Path, scored: list[dict[str, Any]], settings
 
 
 def reference_of(stage: Stage, prompts: list[list[int]]) -> list[dict[str, Any]] | None:
-    """vLLM's answers to these prompts; None: the recipe does not ask it. Raises UserError where they are of something else."""
+    """vLLM's answers to these prompts; None: the recipe does not ask it. Raises UserError where they are of something
+    else.
+    """
     given = stage.inputs.get("reference")
     if (given is None) != (stage.settings.gate.vllm is None):
         raise UserError("--reference: give it with gate.vllm, and only then (the stage conversion_reference makes it)")

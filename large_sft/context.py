@@ -1,8 +1,8 @@
 """Context parallelism: which tokens of a pack lie on which rank.
 
 Every trace is cut into 2 * ranks equal chunks; rank r holds chunk r and chunk 2 * ranks - 1 - r, so that under causal
-attention all ranks have the same work. It is Transformer Engine's order, and the one that megatron-core's RoPE expects of a
-pack (models/common/embeddings/rope_utils.py).
+attention all ranks have the same work. It is Transformer Engine's order, and the one that megatron-core's RoPE expects
+of a pack (models/common/embeddings/rope_utils.py).
 """
 
 import itertools
@@ -18,7 +18,9 @@ def room(length: int, ranks: int) -> int:
 
 
 def own_tokens(edges: Sequence[int], ranks: int, rank: int) -> np.ndarray:
-    """Places in the pack of this rank's tokens, [edges[-1] / ranks]. edges: of the traces, multiples of 2 * ranks apart."""
+    """Places in the pack of this rank's tokens, [edges[-1] / ranks]. edges: of the traces, multiples of 2 * ranks
+    apart.
+    """
     if ranks == 1:
         return np.arange(edges[-1])
     places = []

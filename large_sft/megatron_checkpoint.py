@@ -54,15 +54,15 @@ def newest(folder: Path) -> Path | None:
 class Saver:
     """Writes checkpoints while the training goes on. All processes call each method together.
 
-    A forked process of each rank writes what `save` has laid aside; the checkpoint gets its name once all have finished,
-    which `look` and `wait` find out.
+    A forked process of each rank writes what `save` has laid aside; the checkpoint gets its name once all have
+    finished, which `look` and `wait` find out.
     """
 
     def __init__(self, folder: Path, training: Training):
         self.folder, self.training, self.queue = folder, training, AsyncCallsQueue()
         self.began = 0.0  # the checkpoint under way, by time.monotonic()
-        # The process of this queue, as megatron-core would start it, outlives a killed rank, and with it the rank's output
-        # stays open: the verb would wait for ever.
+        # The process of this queue, as megatron-core would start it, outlives a killed rank, and with it the rank's
+        # output stays open: the verb would wait for ever.
         self.manager = SyncManager(ctx=multiprocessing.get_context("spawn"))
         self.manager.start(die_with_parent)
         filesystem_async._results_queue = self.manager.Queue()
@@ -85,7 +85,9 @@ class Saver:
         self.queue.schedule_async_request(request)
 
     def look(self) -> None:
-        """Give a checkpoint its name if it is whole by now. Raises CheckpointingException where it could not be written."""
+        """Give a checkpoint its name if it is whole by now. Raises CheckpointingException where it could not be
+        written.
+        """
         self.queue.maybe_finalize_async_calls(blocking=False)
 
     def wait(self) -> None:

@@ -1,9 +1,10 @@
 """Megatron-core without CUDA: inside this process "cuda" means "cpu".
 
-megatron-core 0.16.1 asks for CUDA by name although gloo and CPU tensors would do. `install()` is called before the first
-import of megatron, and hides a card that is there. Two parts: functions of torch.cuda that answer for the CPU, and
-one TorchFunctionMode that redirects devices. SITES names for each the lines that need it; a patch whose lines are gone in
-a newer megatron-core is stale (`stale()`), and the two patches of single functions look whether their defect is there.
+megatron-core 0.16.1 asks for CUDA by name although gloo and CPU tensors would do. `install()` is called before the
+first import of megatron, and hides a card that is there. Two parts: functions of torch.cuda that answer for the CPU,
+and one TorchFunctionMode that redirects devices. SITES names for each the lines that need it; a patch whose lines are
+gone in a newer megatron-core is stale (`stale()`), and the two patches of single functions look whether their defect is
+there.
 """
 
 import contextlib
@@ -119,8 +120,10 @@ def install() -> None:
 
 
 def _patch_torch_cuda(cuda: ModuleType) -> None:
-    """tensor_parallel/random.py:235-242, param_and_grad_buffer.py:783-806, optimizer.py:473-485, token_dispatcher.py:445,
-    rotary_pos_embedding.py:162, fully_parallel.py:272, filesystem_async.py:230, state_dict_saver.py:204."""
+    """tensor_parallel/random.py:235-242, param_and_grad_buffer.py:783-806, optimizer.py:473-485,
+    token_dispatcher.py:445, rotary_pos_embedding.py:162, fully_parallel.py:272, filesystem_async.py:230,
+    state_dict_saver.py:204.
+    """
 
     cuda.current_device = lambda: CPU
     cuda.device_count = lambda: 1

@@ -1,4 +1,5 @@
-"""Hugging Face safetensors into a GPTModel and out again, without a conversion stage and without the whole model anywhere.
+"""Hugging Face safetensors into a GPTModel and out again, without a conversion stage and without the whole model
+anywhere.
 
 In: each process reads only its own slices. Out: the first data-parallel replica owns a parameter; each owner writes its
 own shards, so that host memory is bounded by one shard per process. Only tensor-parallel neighbours talk to each other.

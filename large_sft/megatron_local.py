@@ -83,7 +83,8 @@ def local_spec(config: TransformerConfig, chunk: int | None) -> TransformerBlock
 
     chunk: of this pipeline stage's layers, where it has several
     """
-    # transformer/moe/moe_utils.py:1192 of 0.16.1 reads this name, which :38 leaves undefined without Transformer Engine.
+    # transformer/moe/moe_utils.py:1192 of 0.16.1 reads this name, which :38 leaves undefined without Transformer
+    # Engine.
     if not hasattr(moe_utils, "te_general_gemm"):
         moe_utils.te_general_gemm = None
     spec = get_gpt_decoder_block_spec(config, use_transformer_engine=False, normalization="RMSNorm", vp_stage=chunk)

@@ -39,8 +39,8 @@ from large_sft.weights import Weights, architecture
 from polaris.errors import UserError
 from polaris.manifest import digest_of, replace_file
 
-# Within a step no process waits so long for another, so one that does is a hang (torch's own bound for NCCL). Where they wait
-# for each other's disks (the start, checkpoints, the export) only the recipe's `limit` bounds it.
+# Within a step no process waits so long for another, so one that does is a hang (torch's own bound for NCCL). Where
+# they wait for each other's disks (the start, checkpoints, the export) only the recipe's `limit` bounds it.
 COLLECTIVE = timedelta(minutes=10)
 
 
@@ -150,8 +150,8 @@ class Trainer:
             chunk.zero_grad_buffer()
         self.optimizer.zero_grad()
         losses = self.losses(mine, forward_only=False)
-        # Before the optimizer's step: the first one must not run with the warmup's zero. The scheduler also keeps weight
-        # decay off the norms; without it megatron-core 0.16.1 decays every parameter (wd_mult would be ignored).
+        # Before the optimizer's step: the first one must not run with the warmup's zero. The scheduler also keeps
+        # weight decay off the norms; without it megatron-core 0.16.1 decays every parameter (wd_mult would be ignored).
         self.scheduler.step(1)
         _, norm, _ = self.optimizer.step()
         total, count = self._over_processes(losses)

@@ -60,8 +60,9 @@ def transformer_config(model: Qwen3, settings: Placed) -> TransformerConfig:
         params_dtype=dtype,
         pipeline_dtype=dtype,
         bf16=settings.precision == "bf16",
-        # Every weight is read from the start model, yet this must stay: without it megatron-core 0.16.1 does not mark the
-        # weights as tensor parallel (tensor_parallel/layers.py:855), and the gradient norm counts one rank's part only.
+        # Every weight is read from the start model, yet this must stay: without it megatron-core 0.16.1 does not mark
+        # the weights as tensor parallel (tensor_parallel/layers.py:855), and the gradient norm counts one rank's part
+        # only.
         perform_initialization=True,
         tensor_model_parallel_size=layout.tensor,
         sequence_parallel=layout.tensor > 1,
@@ -93,8 +94,8 @@ def fusions(settings: Placed) -> dict[str, bool]:
         "apply_rope_fusion": engine,
         "moe_grouped_gemm": engine,
         "moe_permute_fusion": engine,
-        # With a padding mask megatron-core counts tokens in a float tensor (moe/moe_utils.py:229), and the fused loss of
-        # Transformer Engine takes an int.
+        # With a padding mask megatron-core counts tokens in a float tensor (moe/moe_utils.py:229), and the fused loss
+        # of Transformer Engine takes an int.
         "moe_router_fusion": engine and settings.aux_loss == 0,
     }
 
@@ -102,10 +103,10 @@ def fusions(settings: Placed) -> dict[str, bool]:
 def _mixture(model: Qwen3, settings: Placed) -> dict[str, Any]:
     """The keys of a mixture of experts.
 
-    The coefficient: with calculate_per_token_loss megatron-core 0.16.1 weights the load-balancing loss by the rank's own
-    tokens (transformer/moe/router.py:456-466), too weak by tensor * context. Not so with a padding mask, which the
-    training always gives: the sum over the ranks is then taken in place before the count (moe_utils.py:223-228), and the
-    count is the right one. A correction here would make it too strong (measured with tensor: 2).
+    The coefficient: with calculate_per_token_loss megatron-core 0.16.1 weights the load-balancing loss by the rank's
+    own tokens (transformer/moe/router.py:456-466), too weak by tensor * context. Not so with a padding mask, which the
+    training always gives: the sum over the ranks is then taken in place before the count (moe_utils.py:223-228), and
+    the count is the right one. A correction here would make it too strong (measured with tensor: 2).
     """
     layout = settings.layout
     return {

@@ -1,4 +1,5 @@
-"""Stage: vLLM's log-probabilities of the conversion gate's prompts, as the gate's reference where transformers cannot hold the model.
+"""Stage: vLLM's log-probabilities of the conversion gate's prompts, as the gate's reference where transformers cannot
+hold the model.
 
 `log_probs.json`: a list with one {"tokens": ids, "log_probs": of all tokens but the first} per prompt.
 """

@@ -1,9 +1,10 @@
 """A trace as tokens of the generalist's own chat template, and the proof that it survives there.
 
-The response's tokens follow the prompt's just as they would in generation, and not through the template's rendering of an
-assistant message: templates rewrite the blanks around the think block, or lose the block. Two proofs: the template renders
-a conversation of ours to the same tokens (`student_tokenizer`), and every example is decoded again and must give the
-response, to the letter, and the end of the turn (`example_of`).
+The response's tokens follow the prompt's just as they would in generation, and not through the template's rendering of
+an
+assistant message: templates rewrite the blanks around the think block, or lose the block. Two proofs: the template
+renders a conversation of ours to the same tokens (`student_tokenizer`), and every example is decoded again and must
+give the response, to the letter, and the end of the turn (`example_of`).
 """
 
 import dataclasses
@@ -64,8 +65,8 @@ def rendered(tokenizer: Any, prompt: Prompt, response: str) -> str:
 def student_tokenizer(model: Path) -> Any:
     """The generalist's tokenizer.
 
-    Raises UserError when it cannot teach: there is no chat template, the template does not give back a trace, another token
-    than eos_token ends the turn, or the border of the loss falls elsewhere when the whole text is read at once.
+    Raises UserError when it cannot teach: there is no chat template, the template does not give back a trace, another
+    token than eos_token ends the turn, or the border of the loss falls elsewhere when the whole text is read at once.
     """
     tokenizer = load_tokenizer(model)
     prompt = prompt_of(tokenizer, "What is 2 + 1?", "")

@@ -18,9 +18,9 @@ ENDED = re.compile(r"\s*traceback : Signal \d+ \((?!SIGTERM)(SIG\w+)\)")
 CAUSE = re.compile(r"error: (.+)|(?:\[rank\d+\]: )?((?!\S*SignalException)(?:\w+\.)*\w*(?:Error|Exception): .+)")
 
 
-# Slurm warns all processes. Blocked for torchrun and all that it starts, megatron-core's helpers in writing a checkpoint
-# among them, the signal ends none of them; the ranks see it waiting (megatron_loop.py). As `env --block-signal=USR1`, which
-# older coreutils than 8.31 lack.
+# Slurm warns all processes. Blocked for torchrun and all that it starts, megatron-core's helpers in writing a
+# checkpoint among them, the signal ends none of them; the ranks see it waiting (megatron_loop.py). As `env
+# --block-signal=USR1`, which older coreutils than 8.31 lack.
 UNWARNED = (
     "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]); "
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"

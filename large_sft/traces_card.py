@@ -29,7 +29,8 @@ def traces_card(
 ) -> str:
     """The page.
 
-    dropped: reason -> responses; lengths: class -> examples; repeated: shares of repeated runs, of all that were measured;
+    dropped: reason -> responses; lengths: class -> examples; repeated: shares of repeated runs, of all that were
+        measured;
     example: (loss or not, tokens, their text) in order
     """
     kept = responses - sum(dropped.values())

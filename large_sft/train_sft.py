@@ -48,7 +48,9 @@ def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
 
 
 def check_gate(stage: Stage) -> None:
-    """Raises UserError when the conversion gate was passed by another start model, in another layout or by other modules."""
+    """Raises UserError when the conversion gate was passed by another start model, in another layout or by other
+    modules.
+    """
     if (gate := stage.inputs.get("conversion")) is None:
         return
     now = stage.settings.model_dump(mode="json")

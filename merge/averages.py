@@ -2,8 +2,8 @@
 
 With fresh or larger buffers the kernel's page faults cost more than the arithmetic.
 
-Arithmetic: torch.lerp from distilled to base, which computes bf16 and f16 in float32 and rounds once; where f32 is read or
-written, both are widened to float64 first. It starts from the nearer end (distilled + alpha * difference, or
+Arithmetic: torch.lerp from distilled to base, which computes bf16 and f16 in float32 and rounds once; where f32 is read
+or written, both are widened to float64 first. It starts from the nearer end (distilled + alpha * difference, or
 base - (1 - alpha) * difference for alpha >= 1/2): exact at both ends and where both agree (but for the sign of a zero).
 """
 

@@ -3,9 +3,9 @@
     python -m merge.merged_weights removed --checkpoint runs/x/merged/alpha=0.30/checkpoint.json
     python -m merge.merged_weights present --checkpoint ...
 
-The manifest stays as it is, so that nothing that was computed from the weights counts as stale; the sibling weights.json
-tells what is gone. `present` merges again, with the manifest's settings, into the very same bytes; for a checkpoint that
-no merge made, or whose weights are there, it does nothing.
+The manifest stays as it is, so that nothing that was computed from the weights counts as stale; the sibling
+weights.json tells what is gone. `present` merges again, with the manifest's settings, into the very same bytes; for a
+checkpoint that no merge made, or whose weights are there, it does nothing.
 """
 
 import argparse

@@ -1,12 +1,12 @@
 """mergekit as the other backend, set up so that its pitfalls are gone. Needs the mergekit 0.1.5 package.
 
 * It writes the model card through the hub's API, after the weights and before the tokenizer: switched off, and offline.
-* Without a base_model the donor of tokenizer and config comes from an unordered set: base_model is given, and the base's
-  files replace the rewritten ones (mergekit saves the config in the form of its own transformers version).
+* Without a base_model the donor of tokenizer and config comes from an unordered set: base_model is given, and the
+  base's files replace the rewritten ones (mergekit saves the config in the form of its own transformers version).
 * It passes NaNs on, and drops tensors that its architecture file does not know: the inputs are read before, and the
   weights of the result are counted.
-* A path with one slash would be looked up on the hub, one with a plus sign be read as a model and its adapter: paths are
-  absolute, and a plus sign is refused.
+* A path with one slash would be looked up on the hub, one with a plus sign be read as a model and its adapter: paths
+  are absolute, and a plus sign is refused.
 What stays: a mixture's experts come out fused (mlp.experts.gate_up_proj, down_proj), cut into other shards.
 
 Its linear merge is the tested method; any other is passed through as the recipe writes it.

@@ -55,7 +55,8 @@ def write(
 ) -> dict[float, tuple[dict[str, Any], Digests]]:
     """A model in the folder of each alpha, tokenizer and all: what was measured of it, and the digests of its files.
 
-    published: as `published_digests` gives it; label: of the progress; log: a folder for what mergekit says. Raises UserError.
+    published: as `published_digests` gives it; label: of the progress; log: a folder for what mergekit says. Raises
+        UserError.
     """
     if settings.backend == "stream":
         results = _by_stream(settings, base, distilled, outs, published, label)

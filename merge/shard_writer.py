@@ -18,8 +18,8 @@ BLOCK = 1 << 20  # bytes of one write with O_DIRECT: a multiple of every file sy
 class ShardWriter:
     """Takes the file's bytes in any portions.
 
-    direct: past the page cache (O_DIRECT), from an aligned block of our own; the rest at the end goes through it. sha256:
-    this digest besides xxh3. Raises UserError when the disk is full or does not take O_DIRECT.
+    direct: past the page cache (O_DIRECT), from an aligned block of our own; the rest at the end goes through it.
+    sha256: this digest besides xxh3. Raises UserError when the disk is full or does not take O_DIRECT.
     """
 
     def __init__(self, path: Path, direct: bool, sha256: bool):

@@ -1,10 +1,11 @@
 """The streaming merger: theta = alpha * base + (1 - alpha) * distilled, in constant memory, at the disk's speed.
 
 Each shard of the base is one job for one thread: its header is copied byte for byte (or rewritten for another dtype),
-then its tensors are read from both checkpoints in chunks of 1 MiB, averaged at every alpha and appended to the same shard
+then its tensors are read from both checkpoints in chunks of 1 MiB, averaged at every alpha and appended to the same
+shard
 of each result: several alphas cost one reading. Reading, arithmetic and writing overlap between threads (all of them
-release Python's lock). Digests are taken while writing, and those of the inputs while reading; nothing is read twice but
-shards of the distilled model that are cut otherwise than the base's.
+release Python's lock). Digests are taken while writing, and those of the inputs while reading; nothing is read twice
+but shards of the distilled model that are cut otherwise than the base's.
 """
 
 import contextlib

@@ -1,7 +1,8 @@
 """Pictures of the report as inline SVG: data in, SVG text out.
 
-Every picture is 360 units wide, a phone's column, so that its 12-unit letters stay legible there. Colours and fonts come
-from the page through classes (`tone0` ... `tone3`, `grid`, `axis`, `quiet`) and currentColor: one picture for both themes.
+Every picture is 360 units wide, a phone's column, so that its 12-unit letters stay legible there. Colours and fonts
+come from the page through classes (`tone0` ... `tone3`, `grid`, `axis`, `quiet`) and currentColor: one picture for both
+themes.
 """
 
 import dataclasses

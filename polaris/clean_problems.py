@@ -52,7 +52,8 @@ class Dropped:
 def unreadable_golds(problems: Sequence[Problem], grading: Grading) -> dict[int, Dropped]:
     """Problems whose gold answers the grader cannot read, or does not take for what they are, by number.
 
-    Raises UserError when the grader fails on more than `grading.max_failures` of them: then it is not the answers' fault.
+    Raises UserError when the grader fails on more than `grading.max_failures` of them: then it is not the answers'
+    fault.
     """
     numbers = [number for number, row in enumerate(problems) if row["answers"]]
     golds = [problems[number]["answers"] for number in numbers]

@@ -1,8 +1,8 @@
 """Which training problems hold text of a benchmark's problem.
 
-The usual measure: a run of n words (13 in the GPT-3 paper, appendix C) that both have. Two mends: what many problems share
-is a template and no leak ("m and n are relatively prime positive integers. Find m + n"), and a benchmark problem of
-fewer than n words is looked for as a whole. Linear in the length of the training problems.
+The usual measure: a run of n words (13 in the GPT-3 paper, appendix C) that both have. Two mends: what many problems
+share is a template and no leak ("m and n are relatively prime positive integers. Find m + n"), and a benchmark problem
+of fewer than n words is looked for as a whole. Linear in the length of the training problems.
 """
 
 import collections
@@ -81,8 +81,8 @@ def _runs(of: Sequence[str], n: int) -> Iterator[tuple[int, str]]:
 def leaks(texts_P: Sequence[str], held_out: HeldOut, template_at: int) -> dict[int, Leak]:
     """Training problems that hold a benchmark's text, by number.
 
-    template_at: a run that so many training problems have, or two benchmark problems, is a template; it counts only where
-    half of the benchmark problem's runs are there.
+    template_at: a run that so many training problems have, or two benchmark problems, is a template; it counts only
+    where half of the benchmark problem's runs are there.
     """
     shared_P = {number: runs for number, text in enumerate(texts_P) if (runs := held_out.shared_runs(text))}
     spread = collections.Counter(run for runs in shared_P.values() for run in {run for _, run in runs})

@@ -26,7 +26,8 @@ def require_cuda(engine: str) -> None:
 def refusal(torch: str, cuda: str | None, driver: str | None, visible: int) -> str | None:
     """Why a torch cannot use this machine's GPUs; None: it can.
 
-    torch: its version; cuda: version that it was built for, None for a CPU build; driver: NVIDIA's, None: there is none;
+    torch: its version; cuda: version that it was built for, None for a CPU build; driver: NVIDIA's, None: there is
+        none;
     visible: GPUs that this process may use
     """
     if cuda is None:

@@ -1,7 +1,7 @@
 """Problems that are there twice: the same text, or nearly the same words.
 
-Linear in the text's length: every n-gram of a problem votes for the first problem that had it, and only those that got a
-vote are compared. Legend: _P problem, _N n-gram (all n-grams of all problems, one after another).
+Linear in the text's length: every n-gram of a problem votes for the first problem that had it, and only those that got
+a vote are compared. Legend: _P problem, _N n-gram (all n-grams of all problems, one after another).
 """
 
 import dataclasses

@@ -2,8 +2,8 @@
 
     python -m polaris.grade --answers pairs.jsonl --out graded.jsonl
 
-Rows {"gold": text, number or list of them, "response": whole text} or {"gold": ..., "answer": bare answer}; out come the
-same rows, in order, with `correct`, `reason` (polaris/answers.py) and `seconds`.
+Rows {"gold": text, number or list of them, "response": whole text} or {"gold": ..., "answer": bare answer}; out come
+the same rows, in order, with `correct`, `reason` (polaris/answers.py) and `seconds`.
 """
 
 import argparse

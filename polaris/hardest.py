@@ -1,7 +1,8 @@
 """The problems that a model solves least often, without the illusion that everybody else is better on them.
 
 The worst of many noisy scores are low partly by chance, so that the same model, asked again, does better on them
-(regression to the mean). Hence a model's samples are halved: one half chooses the problems, the other is its score there.
+(regression to the mean). Hence a model's samples are halved: one half chooses the problems, the other is its score
+there.
 Legend: _P problem, _G response of a problem's group.
 """
 

@@ -13,7 +13,9 @@ POINTS = 8  # of the curve over a token budget
 
 
 def group_names(bounds: Sequence[int]) -> list[str]:
-    """Bounds in tokens, rising: [16384, 32768] -> below 16384, 16384 to 32767, from 32768 (V1 blog: <16K, 16-32K, >32K)."""
+    """Bounds in tokens, rising: [16384, 32768] -> below 16384, 16384 to 32767, from 32768 (V1 blog: <16K, 16-32K,
+    >32K).
+    """
     middle = [f"{low:,} to {high - 1:,}" for low, high in itertools.pairwise(bounds)]
     return [f"below {bounds[0]:,}", *middle, f"from {bounds[-1]:,}"]
 

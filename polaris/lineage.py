@@ -62,7 +62,9 @@ def label(one: Manifest, run: Path) -> str:
 
 
 def model_name(stage: str) -> str:
-    """What the recipe calls the model of a stage: `merged/alpha=0.30` alpha=0.30, `merged_self/alpha=0.30` alpha=0.30_self."""
+    """What the recipe calls the model of a stage: `merged/alpha=0.30` alpha=0.30, `merged_self/alpha=0.30`
+    alpha=0.30_self.
+    """
     folder, _, name = stage.rpartition("/")
     return name + (folder.removeprefix("merged") if folder.startswith("merged") else "")
 
@@ -117,7 +119,8 @@ def _rl_stage(one: Manifest) -> RlStage:
 
 
 def curve_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:
-    """`curves` of results.json: {stage, metric, steps, values} from each training's logs; `avg` with its benchmark and k.
+    """`curves` of results.json: {stage, metric, steps, values} from each training's logs; `avg` with its benchmark and
+    k.
 
     What is no finite number is left out. Raises UserError for a line that is no JSON.
     """
@@ -179,8 +182,8 @@ def _counted(correct_P: Sequence[int], k: int) -> list[int]:
 
 
 def timing_rows(manifests: Sequence[Manifest], run: Path) -> list[dict[str, Any]]:
-    """`timings` of results.json: wall seconds and peak memory (MB, of all processes) of each stage's last attempt, and the
-    bytes of what it published.
+    """`timings` of results.json: wall seconds and peak memory (MB, of all processes) of each stage's last attempt, and
+    the bytes of what it published.
 
     Time and memory from Snakemake's benchmark.tsv beside the manifest; without it, the stage's own clock and no memory.
     """

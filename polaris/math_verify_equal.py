@@ -1,7 +1,7 @@
 r"""Whether two answers are the same expression: math-verify's reading and rules, with its known errors mended.
 
-Only polaris/grading_worker.py imports this: a model's text is evaluated here, so the process must be one that can be killed.
-What is changed, measured in tests/parity/test_answer_pairs.py:
+Only polaris/grading_worker.py imports this: a model's text is evaluated here, so the process must be one that can be
+killed. What is changed, measured in tests/parity/test_answer_pairs.py:
   exact numbers    equal to 50 digits, relative to their size; math-verify takes 1/2004! and 1/2006! for equal (both are
                    about 0)
   decimals         a decimal is an exact value when it agrees to six significant digits

@@ -1,4 +1,6 @@
-"""How many tokens a model can hold: raised in a copy of its config.json, with or without YaRN. Its weights are not copied."""
+"""How many tokens a model can hold: raised in a copy of its config.json, with or without YaRN. Its weights are not
+copied.
+"""
 
 import json
 import shutil

@@ -1,4 +1,6 @@
-"""The nodes of a job: one command on each of them, by Slurm's srun inside the job's own allocation, in the stage's container."""
+"""The nodes of a job: one command on each of them, by Slurm's srun inside the job's own allocation, in the stage's
+container.
+"""
 
 import contextlib
 import os
@@ -18,7 +20,8 @@ CONTAINER = "POLARIS_CONTAINER"  # environment variable of a stage: the words th
 
 
 def interpreter(tool: str, environment: Mapping[str, str] = MappingProxyType({})) -> str:
-    """How the Python of one of the recipe's `tools` is started: `python` (this one), a path, or a container's command that ends with one.
+    """How the Python of one of the recipe's `tools` is started: `python` (this one), a path, or a container's command
+    that ends with one.
 
     The stage is told of its container, so that what it starts on other nodes runs in the same one.
     environment: variables that are set for it
@@ -32,7 +35,8 @@ def interpreter(tool: str, environment: Mapping[str, str] = MappingProxyType({})
 def on_every_node(nodes: int, command: Sequence[str]) -> list[str]:
     """The command line that runs `command` once on each of the job's nodes, and ends with the first that fails.
 
-    Each in the container that this process is in. nodes: 1 gives the command itself. Raises UserError for several nodes where this process is in no Slurm job.
+    Each in the container that this process is in. nodes: 1 gives the command itself. Raises UserError for several nodes
+    where this process is in no Slurm job.
     """
     if nodes == 1:
         return list(command)
@@ -49,7 +53,8 @@ def on_every_node(nodes: int, command: Sequence[str]) -> list[str]:
 
 
 def nodes_of_job() -> int:
-    """How many nodes the Slurm job holds in which this process runs; 1 outside of one. Raises UserError when Slurm does not say.
+    """How many nodes the Slurm job holds in which this process runs; 1 outside of one. Raises UserError when Slurm does
+    not say.
 
     Slurm is asked where Snakemake's job step has taken the answer, SLURM_JOB_NUM_NODES, out of the environment.
     """

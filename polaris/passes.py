@@ -23,7 +23,8 @@ def pass_at(correct_PG: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
 
 
 def majority(vote_PG: NDArray[np.int64], correct_PG: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Per question, whether the answer that most responses gave is right: 1 or 0, a share where several are most frequent.
+    """Per question, whether the answer that most responses gave is right: 1 or 0, a share where several are most
+    frequent.
 
     vote_PG: a number per answer (in normal form), -1 votes for nothing. An answer counts as right when any of its
     responses was called right; a question without any answer scores 0.

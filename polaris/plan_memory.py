@@ -69,7 +69,8 @@ def megatron(
 ) -> Parts:
     """Peak of the fullest rank in bf16 training with the distributed optimizer. tokens: of one pack (micro-batch 1).
 
-    layers: of each pipeline stage, `megatron_stages` without; loss_chunk: tokens whose logits exist at once, all without
+    layers: of each pipeline stage, `megatron_stages` without; loss_chunk: tokens whose logits exist at once, all
+        without
 
     Per parameter: 2 bytes weight, `gradient` bytes gradient, 12 bytes optimizer (fp32 weight and Adam's two moments),
     the last divided over the data-parallel ranks; `offload`: its share on the host. Activations: megatron-core keeps
@@ -137,9 +138,10 @@ def layouts(shape: Shape, world: int) -> Iterator[Ranks]:
 def fsdp(shape: Shape, world: int, tokens: int) -> Parts:
     """verl's FSDP2 actor with fp32 master weights: 16 bytes per parameter over all ranks, layers gathered in 2 bytes.
 
-    tokens: of one forward and backward pass of a rank. Gradient checkpointing keeps the input of every layer. Logits: those
-    of FUSED_TOKENS at a time, in 2 bytes and in float32 with probabilities, one-hot answers and gradient (20 bytes in all);
-    the gradient of the output layer twice in 2 bytes, for it is summed over the chunks (verl's FusedLinearForPPO).
+    tokens: of one forward and backward pass of a rank. Gradient checkpointing keeps the input of every layer. Logits:
+    those of FUSED_TOKENS at a time, in 2 bytes and in float32 with probabilities, one-hot answers and gradient (20
+    bytes in all); the gradient of the output layer twice in 2 bytes, for it is summed over the chunks (verl's
+    FusedLinearForPPO).
     """
     layer = shape.attention + max(1, shape.experts) * shape.expert
     wide = (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim + 2 * shape.hidden + 3 * shape.feed_forward

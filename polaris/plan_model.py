@@ -7,7 +7,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Shape:
-    """What sizes follow from. feed_forward: inner width of a dense layer, or of one expert; experts: 0 for a dense model.
+    """What sizes follow from. feed_forward: inner width of a dense layer, or of one expert; experts: 0 for a dense
+    model.
 
     stored: bytes of the published weights where they are not 2 per parameter (quantised experts), else None
     """
@@ -61,7 +62,9 @@ class Shape:
         return self.stored or 2.0 * self.parameters
 
     def cache(self, tensor: int = 1, pipeline: int = 1, value: float = 2.0) -> float:
-        """Bytes of KV cache per token on one of `tensor` * `pipeline` GPUs, `value` each; a head is only copied, never cut."""
+        """Bytes of KV cache per token on one of `tensor` * `pipeline` GPUs, `value` each; a head is only copied, never
+        cut.
+        """
         return 2 * value * -(-self.layers // pipeline) * max(1, self.kv_heads // tensor) * self.head_dim
 
     def forward_flops(self, length: float) -> float:
@@ -74,7 +77,8 @@ class Shape:
         return 2 * self.active + 2 * self.layers * length * self.heads * self.head_dim
 
 
-# From the config.json of each repository. gpt-oss-20b: its attention biases are left out; 13.8e9 bytes as published (MXFP4).
+# From the config.json of each repository. gpt-oss-20b: its attention biases are left out; 13.8e9 bytes as published
+# (MXFP4).
 KNOWN = {
     "Qwen/Qwen3-4B": Shape(151936, 2560, 36, 32, 8, 128, 9728, 0, 0, True),
     "Qwen/Qwen3-4B-Thinking-2507": Shape(151936, 2560, 36, 32, 8, 128, 9728, 0, 0, True),

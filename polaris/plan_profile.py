@@ -16,7 +16,8 @@ GRES = re.compile(r"gpu:(?:\w+:)?(\d+)")
 
 @dataclass(frozen=True)
 class Reserved:
-    """gpus: over all nodes; cpus: of one task, None where Slurm is not asked; seconds: of one job; memory: bytes per node;
+    """gpus: over all nodes; cpus: of one task, None where Slurm is not asked; seconds: of one job; memory: bytes per
+    node;
     attempts: a job that timed out is tried again.
     """
 

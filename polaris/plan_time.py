@@ -11,7 +11,9 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Gpu:
-    """memory: bytes that nvidia-smi shows; flops: dense bf16 peak per second; bandwidth: of its memory, bytes per second."""
+    """memory: bytes that nvidia-smi shows; flops: dense bf16 peak per second; bandwidth: of its memory, bytes per
+    second.
+    """
 
     memory: float
     flops: float
@@ -28,8 +30,9 @@ GPUS = {
 # Share of the peak in dense FSDP training over long sequences: a guess around common reports of 30 %.
 DENSE_TRAINING: Range = (0.2, 0.4)
 # Mixture of experts, while no pipeline stage waits: at most NVIDIA's own 253 of 989 TFLOP/s on 256 H100 with balanced
-# routing (Megatron-Bridge, docs/performance-summary.md, 26.04); no figure is published for SFT at 32K tokens, the lower end
-# is a guess. Where the experts of a layer lie on several nodes, every layer's tokens cross the slower network: half, a guess.
+# routing (Megatron-Bridge, docs/performance-summary.md, 26.04); no figure is published for SFT at 32K tokens, the lower
+# end is a guess. Where the experts of a layer lie on several nodes, every layer's tokens cross the slower network:
+# half, a guess.
 MIXTURE_TRAINING: Range = (0.15, 0.26)
 ACROSS_NODES = 0.5
 # Share of the memory bandwidth in decoding, with stragglers and scheduling: a guess, wide enough for the published cost
@@ -48,8 +51,8 @@ def training_seconds(flops: Range, gpus: int, gpu: Gpu, efficiency: Range) -> Ra
 def mixture_efficiency(expert_ranks: int, node: int, stages: int, packs: float) -> Range:
     """Share of the peak in the training of a mixture of experts.
 
-    expert_ranks: neighbouring GPUs over which a layer's experts are spread; node: GPUs of a node; packs: of a batch on one
-    replica, between which the pipeline's `stages` wait stages - 1 times (the bubble of 1F1B)
+    expert_ranks: neighbouring GPUs over which a layer's experts are spread; node: GPUs of a node; packs: of a batch on
+    one replica, between which the pipeline's `stages` wait stages - 1 times (the bubble of 1F1B)
     """
     network = ACROSS_NODES if expert_ranks > node else 1.0
     busy = packs / (packs + stages - 1)

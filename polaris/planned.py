@@ -12,8 +12,8 @@ def planned_rows(plan: Plan | None, timings: Sequence[Mapping[str, Any]]) -> lis
     """`planned` of results.json: a row for each planned stage; hours are wall time, of all its jobs together.
 
     timings: as `polaris.lineage.timing_rows` gives them
-    jobs, hours, gpu_hours, bytes: {"planned": ..., "measured": ...}; planned hours and GPU hours are [lowest, highest], null
-        for work without a GPU, measured ones of the jobs that are finished, null where none is
+    jobs, hours, gpu_hours, bytes: {"planned": ..., "measured": ...}; planned hours and GPU hours are [lowest, highest],
+        null for work without a GPU, measured ones of the jobs that are finished, null where none is
     """
     rows = []
     for rule, stage in plan.stages.items() if plan else ():

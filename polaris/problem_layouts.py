@@ -5,7 +5,8 @@ Known by their columns (capital letters do not matter); docs/data.md names the d
   GSM8K     question, answer: a worked solution that ends in `#### 18`
   plain     problem | question | prompt; answer | answers | final_answer | solutions; optional id and worked solution:
             our own files, DeepScaleR, Polaris-53K, BeyondAIME, MATH-500 (unique_id), MathArena's AIME and HMMT
-            (problem_idx), AReaL-boba (solutions: ["\\boxed{5}"]), OlympiadBench (final_answer, a context before the question)
+            (problem_idx), AReaL-boba (solutions: ["\\boxed{5}"]), OlympiadBench (final_answer, a context before the
+            question)
   prompt    problem | question | prompt | messages (chat): prompts that nobody grades, such as Tulu 3's personas
 """
 
@@ -16,7 +17,8 @@ from typing import Any, Literal
 from polaris.answers import golds_from
 from polaris.errors import UserError
 
-# every: a row without a gold answer is an error; some: it is read, and cleaning drops it; none: golds are not looked for.
+# every: a row without a gold answer is an error; some: it is read, and cleaning drops it; none: golds are not looked
+# for.
 Gold = Literal["every", "some", "none"]
 
 # Ends of prompts that ask for the answer's form. What is asked is the recipe's `instruction`, not part of the problem.
@@ -107,8 +109,8 @@ def read_layout(rows: Iterable[dict[str, Any]], source: str, where: str, gold: G
     source: what the rows are said to come from
     where: the file or data set, for errors
     gold: whether every row, some rows or none have gold answers
-    Raises UserError when the layout is unknown, a row has no text, a row lacks its gold answer where every row needs one,
-    an id occurs twice, or nothing is there.
+    Raises UserError when the layout is unknown, a row has no text, a row lacks its gold answer where every row needs
+    one, an id occurs twice, or nothing is there.
     """
     found: dict[str, dict[str, Any]] = {}
     read = None

@@ -1,7 +1,7 @@
 r"""One spelling for the same problem text, as a list of tokens.
 
-Two views: `tokens` keeps what changes the meaning (operators, `\sin` against `\cos`) and tells duplicates apart; `words`
-leaves letters and digits only, so that a copy is known whatever became of its punctuation and LaTeX.
+Two views: `tokens` keeps what changes the meaning (operators, `\sin` against `\cos`) and tells duplicates apart;
+`words` leaves letters and digits only, so that a copy is known whatever became of its punctuation and LaTeX.
 """
 
 import re

@@ -89,8 +89,8 @@ DIFFICULTY = pa.schema(
     ]
 )
 
-# accuracy.parquet: what an RL stage saw of its problems, in the order of its steps. `accuracy`: share of right rollouts in
-# the problem's group, by the outcome alone and before any of them was replaced.
+# accuracy.parquet: what an RL stage saw of its problems, in the order of its steps. `accuracy`: share of right rollouts
+# in the problem's group, by the outcome alone and before any of them was replaced.
 ACCURACY = pa.schema(
     [
         pa.field("step", pa.int32(), nullable=False),

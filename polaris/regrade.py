@@ -1,6 +1,7 @@
 """`polaris regrade MODEL`: stored generations graded again by the present code, and which verdicts flipped.
 
-Nothing is written. A stage whose code changed is graded again by Snakemake anyway; this says beforehand what that changes.
+Nothing is written. A stage whose code changed is graded again by Snakemake anyway; this says beforehand what that
+changes.
 """
 
 import collections

@@ -1,12 +1,15 @@
-"""Several engines at once: `engine.replicas` on every node of the job, each with its own GPUs and every n-th missing response.
+"""Several engines at once: `engine.replicas` on every node of the job, each with its own GPUs and every n-th missing
+response.
 
 Or one engine on every `engine.nodes` nodes (polaris/vllm_nodes.py).
 
-All add shards to one folder, which every node sees. A response's seed is its own, so that it does not depend on who generates it, nor
+All add shards to one folder, which every node sees. A response's seed is its own, so that it does not depend on who
+generates it, nor
 on the number of nodes: that is the profile's alone, and an interrupted generation goes on with another one.
 
-`side_by_side` starts them and follows their shards. `python -m polaris.replicas JOB` is the part of one node of several, started by
-srun; `python -m polaris.replicas JOB NUMBER RANK` is one engine, or what of it is on its node number RANK.
+`side_by_side` starts them and follows their shards. `python -m polaris.replicas JOB` is the part of one node of
+several, started by srun; `python -m polaris.replicas JOB NUMBER RANK` is one engine, or what of it is on its node
+number RANK.
 """
 
 import json

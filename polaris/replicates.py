@@ -1,11 +1,14 @@
-"""A paired difference over replicates: the same recipe trained several times with other seeds, asked the same questions.
+"""A paired difference over replicates: the same recipe trained several times with other seeds, asked the same
+questions.
 
 Legend: _N replicate, _P problem, _R bootstrap draw.
 
-Two uncertainties, which no interval here mixes. Other questions and samples would have changed the numbers of these very
-trainings: a bootstrap over questions, each drawn with its differences in all replicates. Other trainings would have changed
-them, too: Student's interval of the replicates' differences, on these questions. With three replicates it is wide (t is 4.3
-instead of 2.0), because three numbers say little about how far a fourth may lie.
+Two uncertainties, which no interval here mixes. Other questions and samples would have changed the numbers of these
+very
+trainings: a bootstrap over questions, each drawn with its differences in all replicates. Other trainings would have
+    changed
+them, too: Student's interval of the replicates' differences, on these questions. With three replicates it is wide (t is
+4.3 instead of 2.0), because three numbers say little about how far a fourth may lie.
 """
 
 import dataclasses
@@ -38,8 +41,8 @@ class Pooled:
 def pooled(difference_NP: NDArray[np.float64], resamples: int, rng: np.random.Generator) -> Pooled:
     """The mean over replicates of the paired differences of one benchmark.
 
-    difference_NP: float [replicates, questions], share of right responses of one model minus the other's; column p is the
-    same question in all replicates
+    difference_NP: float [replicates, questions], share of right responses of one model minus the other's; column p is
+    the same question in all replicates
     """
     if difference_NP.ndim != 2 or difference_NP.shape[0] < 1 or difference_NP.shape[1] < 2:
         raise ValueError(f"expected [replicates, questions], two questions at least, got {difference_NP.shape}")

@@ -36,8 +36,8 @@ def response_rows(numbers: Numbers, pass_k: Sequence[int], bounds: Sequence[int]
 
     measures: {name, benchmark, measure, n, value, interval}, how responses end and their other scores; n: problems for
         which it is defined
-    lengths: {name, benchmark, group, share, value, interval}, accuracy of the responses of a length (in tokens) and what
-        share of all they are; value and interval are null for a group without a response
+    lengths: {name, benchmark, group, share, value, interval}, accuracy of the responses of a length (in tokens) and
+        what share of all they are; value and interval are null for a group without a response
     budgets: {name, benchmark, budget, value, interval}, accuracy if a response may have so many tokens
     """
     rows: dict[str, list[dict[str, Any]]] = {"measures": [], "lengths": [], "budgets": []}

@@ -41,7 +41,9 @@ class Sampling(Section):
 
 
 class Yarn(Section):
-    """RoPE stretched beyond the length that a model was trained for (YaRN), without a change of attention's temperature."""
+    """RoPE stretched beyond the length that a model was trained for (YaRN), without a change of attention's
+    temperature.
+    """
 
     factor: Annotated[float, Field(gt=1)]
     original: Annotated[Count, Field(description="positions without it; with it factor times as many")]

@@ -16,8 +16,8 @@ Folders of a stage `runs/<run>/<stage>/`:
   model/ *.parquet ...           what it describes, moved here from `new.partial/` by rename
   log/                           engine output, training curves; in the manifest, but not in its content digest;
                                  emptied by a clean start
-  state/<fingerprint>/           resumable work; another fingerprint (settings but those of HOW, inputs, code) starts clean; removed
-                                 when the stage has published
+  state/<fingerprint>/           resumable work; another fingerprint (settings but those of HOW, inputs, code) starts
+                                 clean; removed when the stage has published
   state/lock                     held while a process works on the stage
 """
 
@@ -57,8 +57,8 @@ TOOLS = (
 )
 
 
-# Top-level keys that say how and for how long a stage works and not what comes of it: resumable work outlives their change.
-# A verb that cannot go on in another layout says so itself.
+# Top-level keys that say how and for how long a stage works and not what comes of it: resumable work outlives their
+# change. A verb that cannot go on in another layout says so itself.
 HOW = frozenset({"layout", "limit", "reshardable"})
 MEGABYTE = 1_000_000
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -66,7 +66,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def run_verb(main: Callable[[], None]) -> None:
     """Run a verb's main; a UserError becomes its message on stderr and exit status 1."""
-    # Idle threads sleep instead of spinning: beside another job on the same cores, spinning made a step 20 times slower.
+    # Idle threads sleep instead of spinning: beside another job on the same cores, spinning made a step 20 times
+    # slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         main()
@@ -182,7 +183,8 @@ class Stage:
     def _check_inputs(self) -> None:
         """Every file of the inputs has the bytes that its stage wrote, before anything is made of it. Raises UserError.
 
-        Not read: logs, on which nothing depends, and weights removed on purpose, which only `Manifest.model` may miss. One
+        Not read: logs, on which nothing depends, and weights removed on purpose, which only `Manifest.model` may miss.
+            One
         thread: the digest costs a tenth of a cold read, and reading several files at once brought no more than that.
         """
         wanted = [
@@ -217,8 +219,9 @@ class Stage:
     ) -> None:
         """Move everything in `partial` into place and write the manifest, in this order.
 
-        planned, reached: steps of a training. digests: path -> {"xxh3": ...}, of files whose digest was taken while they
-        were written; the others are read once more. Raises UserError when fewer were reached: exit 0 must mean all of them.
+        planned, reached: steps of a training. digests: path -> {"xxh3": ...}, of files whose digest was taken while
+        they were written; the others are read once more. Raises UserError when fewer were reached: exit 0 must mean all
+        of them.
         """
         if planned is not None and reached != planned:
             raise UserError(f"{self.folder}: only {reached} of {planned} steps were done; run it again to go on")

@@ -24,8 +24,9 @@ BRINGS = {"verl": {"vllm", "ray"}}
 class State:
     """One line of `polaris status`.
 
-    running: its lock is held; partial: resumable work lies there; cleared: missing, and nothing needs it; stale: settings, inputs, code or files are no longer
-    those of the recipe; drifted: only code or engine versions are, and the recipe lets them be
+    running: its lock is held; partial: resumable work lies there; cleared: missing, and nothing needs it; stale:
+    settings, inputs, code or files are no longer those of the recipe; drifted: only code or engine versions are, and
+    the recipe lets them be
     progress: steps or responses; seconds: of the last attempt; size: bytes of the folder
     """
 

@@ -77,7 +77,8 @@ def difference(a_PG: NDArray[np.bool_], b_PG: NDArray[np.bool_], resamples: int,
 def weighted_mean(
     value_P: NDArray[np.float64], weight_P: NDArray[np.float64], resamples: int, rng: np.random.Generator
 ) -> Estimate:
-    """sum(weight * value) / sum(weight) over problems: their mean (weights 1), or the mean over their pairs, n-grams, ...
+    """sum(weight * value) / sum(weight) over problems: their mean (weights 1), or the mean over their pairs, n-grams,
+    ...
 
     value_P, weight_P: float [problems]; weights > 0. Bootstrap over problems: a drawn problem brings its weight along.
     """
@@ -92,8 +93,8 @@ def weighted_means(
 ) -> list[Estimate]:
     """`weighted_mean` of every column (_X) over the same draws of problems, which is much faster than one by one.
 
-    A weight may be 0 (a problem without long responses), but not a column's sum. Draws in which all of a column's weight
-    is missing are left out of its estimate, so that it may have fewer than `resamples`.
+    A weight may be 0 (a problem without long responses), but not a column's sum. Draws in which all of a column's
+    weight is missing are left out of its estimate, so that it may have fewer than `resamples`.
     """
     if value_PX.shape != weight_PX.shape or (weight_PX < 0).any() or not (weight_PX.sum(axis=0) > 0).all():
         raise ValueError(f"expected weights >= 0, and > 0 in sum, for {value_PX.shape} values, got {weight_PX.shape}")

@@ -92,7 +92,9 @@ def _size(count: float) -> str:
 
 
 def show(configs: Sequence[str], run: str, digests: bool) -> None:
-    """Print the state of a recipe's run in this folder, after reading all of its files where asked to. Raises UserError for a recipe that cannot run."""
+    """Print the state of a recipe's run in this folder, after reading all of its files where asked to. Raises UserError
+    for a recipe that cannot run.
+    """
     with ThreadPoolExecutor() as pool:
         asked, jobs = pool.submit(next_jobs, configs), all_jobs(configs)
         upcoming = asked.result()

@@ -23,10 +23,10 @@ class Claim:
 class Design:
     """One study over replicates of one recipe.
 
-    records: what its records' names begin with; run: what its runs' do; family: the benchmark that the specialist is trained
-    for, of other questions it knows nothing before and after; halves: RL stages on the two halves of the overlap filter, the
-    one with more overlap first; ladder: the small models of its picture, empty without one; underlined: models whose
-    underlined results are counted
+    records: what its records' names begin with; run: what its runs' do; family: the benchmark that the specialist is
+    trained for, of other questions it knows nothing before and after; halves: RL stages on the two halves of the
+    overlap filter, the one with more overlap first; ladder: the small models of its picture, empty without one;
+    underlined: models whose underlined results are counted
     """
 
     title: str

@@ -91,7 +91,9 @@ def _gpus() -> dict[str, Any]:
 
 
 def _covered(major: int, minor: int, architectures: Sequence[str]) -> bool:
-    """Whether torch's kernels (sm_80, sm_90a, ...) run on a GPU: those of its own generation do, of its minor number or less."""
+    """Whether torch's kernels (sm_80, sm_90a, ...) run on a GPU: those of its own generation do, of its minor number or
+    less.
+    """
     found = (re.fullmatch(r"sm_(\d+)(\d)[a-z]?", name) for name in architectures)
     return any(one and int(one[1]) == major and int(one[2]) <= minor for one in found)
 

@@ -12,8 +12,8 @@ def tokenised(rows: list[dict[str, Any]], model: Path, limit: int | None) -> lis
 
     Prompt and answer are tokenised apart, as they are when a model generates. What the generation prompt already says
     (`<think>` of Qwen3's thinking models) belongs to the prompt and carries no loss.
-    rows: of MESSAGES. Raises UserError for an answer that does not continue its prompt, or an example of more than `limit`
-    tokens (None: of any length).
+    rows: of MESSAGES. Raises UserError for an answer that does not continue its prompt, or an example of more than
+    `limit` tokens (None: of any length).
     """
     tokenizer = load_tokenizer(model)
     found = []

@@ -1,7 +1,7 @@
 """Verb: worked answers that teach the format, as chat messages.
 
-V2 blog, "Format SFT": a teacher's answers under the underline instruction. Without `--responses` the problems' own worked
-solutions are the answers (laptop).
+V2 blog, "Format SFT": a teacher's answers under the underline instruction. Without `--responses` the problems' own
+worked solutions are the answers (laptop).
 """
 
 import collections

@@ -1,7 +1,8 @@
-"""Verb: CORE's consensus sets from outside the policy: a teacher's verified answers, or as a placebo those of other problems.
+"""Verb: CORE's consensus sets from outside the policy: a teacher's verified answers, or as a placebo those of other
+problems.
 
-With sets of its own correct rollouts the policy is paid for what it does already. A teacher's sets tell it more, and the
-placebo says whether a gain comes from what they tell or from rewards that differ at all.
+With sets of its own correct rollouts the policy is paid for what it does already. A teacher's sets tell it more, and
+the placebo says whether a gain comes from what they tell or from rewards that differ at all.
 """
 
 from polaris.errors import UserError

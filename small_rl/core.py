@@ -1,8 +1,8 @@
 """CORE: wrong trajectories earn for steps that right trajectories of the same problem share.
 
-V2 blog, "1. Process reward shaping": r = min(cap, |P & s| / |s|) with P the underlined results of a wrong trajectory and
-s the problem's consensus set, made of the results of its correct trajectories. What the blog leaves open is a setting,
-told in docs/reward.md; the literal reading is `denominator: current` and `guard: none`.
+V2 blog, "1. Process reward shaping": r = min(cap, |P & s| / |s|) with P the underlined results of a wrong trajectory
+and s the problem's consensus set, made of the results of its correct trajectories. What the blog leaves open is a
+setting, told in docs/reward.md; the literal reading is `denominator: current` and `guard: none`.
 Legend: _R trajectory of a step's batch.
 """
 
@@ -72,9 +72,9 @@ class ConsensusSets:
 def process_reward(steps: frozenset[str], consensus: frozenset[str], start_size: int, settings: Settings) -> float:
     """min(cap, |P & s| / n), and 0 while the consensus s is empty.
 
-    n is |s|, or with `denominator: start` the size that s had when the training began (if it had any): s only grows, and
-    the reward of the same trajectory would shrink. With `guard: precision` n is at least |P|: underlining everything
-    does not pay.
+    n is |s|, or with `denominator: start` the size that s had when the training began (if it had any): s only grows,
+    and the reward of the same trajectory would shrink. With `guard: precision` n is at least |P|: underlining
+    everything does not pay.
     """
     if not consensus:
         return 0.0
@@ -110,7 +110,8 @@ def initial_sets(
     """The sets that a training starts from: rows of records.CONSENSUS, without the gold answers for `drop_answer`.
 
     The offline table has all steps as texts, whatever the training makes of them.
-    golds: accepted answers by problem id; keys: for `key: structure`, GradingPool.keys; counts of texts with one key add
+    golds: accepted answers by problem id; keys: for `key: structure`, GradingPool.keys; counts of texts with one key
+        add
     """
     rows = list(rows)
     if settings.drop_answer:
@@ -121,7 +122,8 @@ def initial_sets(
 
 
 def of_other_problems(rows: Iterable[dict[str, Any]], problem_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """A placebo: rows of records.CONSENSUS in which each problem has the set of the one after it, the last of the first.
+    """A placebo: rows of records.CONSENSUS in which each problem has the set of the one after it, the last of the
+    first.
 
     problem_ids: the problems with a set, two at least; sets keep their sizes and their texts, and say nothing here
     """

@@ -1,4 +1,5 @@
-"""The cards of the specialist's data sets: what a stage kept and why, for people. The difficulty's is in build_rl_data.py.
+"""The cards of the specialist's data sets: what a stage kept and why, for people. The difficulty's is in
+build_rl_data.py.
 
 Legend: _P problem or example.
 """
@@ -22,7 +23,9 @@ Group = tuple[str, int, Sequence[int]]  # name, tone and counts, as charts.colum
 def format_card(
     name: str, rows_P: Sequence[Mapping[str, Any]], steps_P: Sequence[int], dropped: Mapping[str, int]
 ) -> str:
-    """The worked answers. rows_P: rows of records.MESSAGES; steps_P: distinct underlined results; dropped: reason -> answers"""
+    """The worked answers. rows_P: rows of records.MESSAGES; steps_P: distinct underlined results; dropped: reason ->
+    answers
+    """
     lead = [
         (
             f"{len(rows_P):,} worked answers are kept, {sum(dropped.values()):,} dropped; {statistics.fmean(steps_P):.1f} distinct "
@@ -48,7 +51,9 @@ def format_card(
 def overlap_card(
     name: str, table_P: Sequence[Mapping[str, Any]], dropped: Mapping[str, int], bound: float | None
 ) -> str:
-    """The overlap filter. table_P: rows of overlap.parquet; bound: the overlap at which the filter cuts, if there is one"""
+    """The overlap filter. table_P: rows of overlap.parquet; bound: the overlap at which the filter cuts, if there is
+    one
+    """
     measured = [row for row in table_P if row["overlap"] is not None]
     lead = [
         f"{sum(row['kept'] for row in table_P):,} of {len(table_P):,} problems are kept"

@@ -1,7 +1,8 @@
 """Drop-easy: problems that an RL stage already solves leave the data of the next one.
 
-V1 blog: each sample's accuracy is updated when its rollouts are graded, the offline difficulty being the first value; at
-the end of a stage those above 0.9 are removed. The published script crashes; it means the mean over the stage's visits.
+V1 blog: each sample's accuracy is updated when its rollouts are graded, the offline difficulty being the first value;
+at the end of a stage those above 0.9 are removed. The published script crashes; it means the mean over the stage's
+visits.
 Legend: _P problem.
 """
 

@@ -9,8 +9,8 @@ from small_rl.data_cards import ease_card
 from small_rl.drop_easy import easy_because, logged_accuracy
 from small_rl.settings import DropEasy
 
-# One row per problem, dropped ones too. `logged`: by the rule over the stage's visits, null without one; `offline`: by the
-# difficulty rollouts.
+# One row per problem, dropped ones too. `logged`: by the rule over the stage's visits, null without one; `offline`: by
+# the difficulty rollouts.
 EASE = pa.schema(
     [
         pa.field("problem_id", pa.string(), nullable=False),

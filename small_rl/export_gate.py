@@ -1,8 +1,8 @@
 """The exported model is the trained one: its tensors bit for bit, its log-probabilities within the precision.
 
-The log-probabilities before the export are the actor's own, by verl, in the training's precision (verl_batch.py); those after
-it are transformers', from the published files. So nothing that lies between the two can be wrong unnoticed: the cast, the
-names, the configuration.
+The log-probabilities before the export are the actor's own, by verl, in the training's precision (verl_batch.py); those
+after it are transformers', from the published files. So nothing that lies between the two can be wrong unnoticed: the
+cast, the names, the configuration.
 """
 
 import json
@@ -52,7 +52,8 @@ def _tensors(model: Path) -> Iterator[tuple[str, Any]]:
 
 
 def check_log_probs(exported: Path, recorded: Path, precision: str, device: str) -> float:
-    """Largest mean deviation of a row, exported model against `recorded` (rows of small_rl.verl_batch.log_probs, as JSON).
+    """Largest mean deviation of a row, exported model against `recorded` (rows of small_rl.verl_batch.log_probs, as
+    JSON).
 
     Computed in float32. Raises UserError with the first row beyond the precision's limit.
     """

@@ -1,7 +1,8 @@
 """A model's opinion of how alike two lists of intermediate results are: 1 to 10 (V2 blog, the probing study).
 
-Any OpenAI-compatible address (`POST <address>/chat/completions`). Only the results are sent, never a trace. A reply that
-is no integer from 1 to 10 is counted, not guessed at. Redirects are not followed: the key is for this address alone.
+Any OpenAI-compatible address (`POST <address>/chat/completions`). Only the results are sent, never a trace. A reply
+that is no integer from 1 to 10 is counted, not guessed at. Redirects are not followed: the key is for this address
+alone.
 """
 
 import http.client

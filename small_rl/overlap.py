@@ -1,8 +1,8 @@
 """How much the wrong answers of a problem share with its right ones, and which problems that keeps.
 
 V2 blog, "Filtering": a low-difference problem is one whose wrong trajectories share many intermediate results with its
-right ones. Neither the measure nor the threshold is given: here it is the mean Jaccard overlap over all such pairs, as in
-the blog's probing study. Legend: _P problem, _G response of a problem's group.
+right ones. Neither the measure nor the threshold is given: here it is the mean Jaccard overlap over all such pairs, as
+in the blog's probing study. Legend: _P problem, _G response of a problem's group.
 """
 
 import statistics
@@ -35,8 +35,8 @@ def select(
     """Per problem why it is left out (None: it stays), and the overlap at which they part (None: there is no such one).
 
     right_P: right responses of each problem, of equally many
-    keep: `median` keeps what reaches the median of the problems with a pair, `lower_half` the others of them, `threshold`
-    what reaches `threshold`
+    keep: `median` keeps what reaches the median of the problems with a pair, `lower_half` the others of them,
+    `threshold` what reaches `threshold`
     within: `accuracy` halves the problems of each number of right responses, so that both halves are equally difficult;
     the middle one of an odd number is in neither
     """

@@ -1,4 +1,5 @@
-r"""Verb: do right trajectories share more intermediate results than wrong ones (V2 blog, the probing study)? Also by hand:
+r"""Verb: do right trajectories share more intermediate results than wrong ones (V2 blog, the probing study)? Also by
+hand:
 
     python -m small_rl.probe --rollouts rollouts.jsonl --out probe.json [--plot probe.html]
 

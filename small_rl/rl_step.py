@@ -1,8 +1,8 @@
 """One RL step between grading and training: what is remembered, rewarded, replaced and told.
 
-The order is the meaning: accuracy by the outcome alone, then CORE's rewards and the growth of its sets, then what length
-costs, then rescue, then substitution. So a rescued or copied rollout is never counted as the model's own success, and never
-feeds the sets.
+The order is the meaning: accuracy by the outcome alone, then CORE's rewards and the growth of its sets, then what
+length costs, then rescue, then substitution. So a rescued or copied rollout is never counted as the model's own
+success, and never feeds the sets.
 Legend: _P group of the step's batch, _G rollout of a group, _T token.
 """
 

@@ -1,7 +1,7 @@
 r"""Intermediate results: the spans that a model underlined, in a form in which equal ones are equal texts.
 
-V2 blog, "1. Process reward shaping": a rule-based parser collects the spans inside `\underline{}`. The source leaves open
-what a nested, unclosed or repeated span means; here the outermost complete span counts, once.
+V2 blog, "1. Process reward shaping": a rule-based parser collects the spans inside `\underline{}`. The source leaves
+open what a nested, unclosed or repeated span means; here the outermost complete span counts, once.
 """
 
 import functools

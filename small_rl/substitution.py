@@ -1,7 +1,8 @@
 """Substitution: groups that teach nothing make room for copies of groups of the same batch that do.
 
 V1's scripts (`dyn_sampling_polaris`). As published it has no effect: the copied answers are graded again, against the
-replaced problem's gold answer. Here a group is copied whole, with its prompt and its rewards, and nothing is graded twice.
+replaced problem's gold answer. Here a group is copied whole, with its prompt and its rewards, and nothing is graded
+twice.
 Legend: _P group of a step's batch, _G rollout of a group.
 """
 

@@ -1,9 +1,9 @@
 """Which temperature an RL stage samples at: the zones of a grid, the first choice, the reset between stages.
 
 V1 blog, temperature: accuracy is flat up to some temperature (robust generation), then a little lower while diversity
-rises (controlled exploration), then it breaks down (performance collapse). Training starts at the end of the first zone;
-before each later stage the temperature is set so that diversity is again what it was at the start of the first. What
-"flat", "broken down" and "about the same" mean in numbers is not given there: it is a setting here.
+rises (controlled exploration), then it breaks down (performance collapse). Training starts at the end of the first
+zone; before each later stage the temperature is set so that diversity is again what it was at the start of the first.
+What "flat", "broken down" and "about the same" mean in numbers is not given there: it is a setting here.
 """
 
 import itertools
@@ -40,7 +40,8 @@ def robust_zone(points: Sequence[Point], tolerance: float) -> tuple[int, int]:
 
 
 def zones(points: Sequence[Point], tolerance: float, collapse: float) -> list[str]:
-    """The zone of each temperature; from the first above the robust zone that loses more than `collapse`, all have collapsed.
+    """The zone of each temperature; from the first above the robust zone that loses more than `collapse`, all have
+    collapsed.
 
     points: by rising temperature; tolerance, collapse: accuracy lost against the best, in [0, 1]
     """

@@ -45,7 +45,8 @@ def forget_other_policies(batch: KVBatchMeta) -> dict[str, float]:
     """Give rescued rows the current actor's log-probabilities as their sampler's; verl's metrics of their difference.
 
     Another policy sampled these rows: against it every measure of mismatch, and every correction by it, would be about
-    training and not about the engine. So they count as sampled exactly as the actor would. No metrics without such rows.
+    training and not about the engine. So they count as sampled exactly as the actor would. No metrics without such
+    rows.
     """
     keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if tag.get("rescued")]
     if not keys:
@@ -76,7 +77,8 @@ def with_loss(batch: KVBatchMeta, updates: int, ranks: int) -> tuple[KVBatchMeta
 
 
 def log_probs(actor: Any, batch: KVBatchMeta, rows: int) -> list[dict[str, list]]:
-    """The batch's shortest responses, so many or all: tokens of prompt and response, the response's log-probabilities now.
+    """The batch's shortest responses, so many or all: tokens of prompt and response, the response's log-probabilities
+    now.
 
     actor: verl's worker group, asked at temperature 1. `rows` is rounded up to one of each rank.
     """

@@ -20,8 +20,8 @@ class RlFiles:
     """Where an RL stage reads and writes.
 
     model: Hugging Face folder; data: verl's parquet; checkpoints, metrics, accuracy: written and resumed;
-    consensus: consensus.parquet to start from, for reward: core; sink: of a teacher, for rescue: teacher; benchmark: verl's parquet, for validate; validation: its
-    log, written and resumed as metrics
+    consensus: consensus.parquet to start from, for reward: core; sink: of a teacher, for rescue: teacher; benchmark:
+    verl's parquet, for validate; validation: its log, written and resumed as metrics
     """
 
     model: Path

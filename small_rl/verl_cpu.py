@@ -153,7 +153,9 @@ def _whole_log_softmax() -> None:
 
 
 def _hide_gpus() -> None:
-    """A recipe on the CPU stays there where a card is: torch finds none. (Ray sets CUDA_VISIBLE_DEVICES itself, by slot.)"""
+    """A recipe on the CPU stays there where a card is: torch finds none. (Ray sets CUDA_VISIBLE_DEVICES itself, by
+    slot.)
+    """
     torch.cuda.is_available = lambda: False
     torch.cuda.device_count = lambda: 0
 

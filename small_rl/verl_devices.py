@@ -5,8 +5,8 @@ A leading "+" adds a key that verl reads but does not list in its YAML files.
 
 from small_rl.rl_settings import RlTraining
 
-# Ray's logical CPUs of a node without GPUs: verl's pool asks for 3 per rank, TransferQueue for 1 + 1, and some are spare.
-# They reserve nothing; but Ray starts idle workers for them, so no more than needed.
+# Ray's logical CPUs of a node without GPUs: verl's pool asks for 3 per rank, TransferQueue for 1 + 1, and some are
+# spare. They reserve nothing; but Ray starts idle workers for them, so no more than needed.
 LOGICAL_CPUS_PER_RANK, LOGICAL_CPUS = 3, 4
 
 ON_CPU = {
@@ -26,12 +26,14 @@ ON_CPU = {
     "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
 }
 
-# Never all logits of a response: at 66,560 tokens and a vocabulary of 152K they are 19 GiB, twice. verl's torch kernel takes
-# 512 tokens at a time; tests/parity/test_fused_kernels.py has the same log-probabilities and gradients without it.
+# Never all logits of a response: at 66,560 tokens and a vocabulary of 152K they are 19 GiB, twice. verl's torch kernel
+# takes 512 tokens at a time; tests/parity/test_fused_kernels.py has the same log-probabilities and gradients without
+# it.
 ON_GPU = {
     "actor_rollout_ref.model.use_fused_kernels": True,
     "actor_rollout_ref.model.fused_kernel_options.impl_backend": "torch",
-    # A prompt goes in by pieces, so that a batch need not hold a sequence of full length; what it does not take is KV cache.
+    # A prompt goes in by pieces, so that a batch need not hold a sequence of full length; what it does not take is KV
+    # cache.
     "actor_rollout_ref.rollout.max_num_batched_tokens": 16384,
 }
 

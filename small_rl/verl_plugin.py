@@ -1,4 +1,5 @@
-"""verl's plugin, loaded in every process that imports verl (entry point `verl.plugins`): what verl 0.9.1 has no key for.
+"""verl's plugin, loaded in every process that imports verl (entry point `verl.plugins`): what verl 0.9.1 has no key
+for.
 
 On a machine that is asked for its CPU (VERL_PLATFORM=cpu) the platform of verl_cpu.py comes with it.
 """
@@ -23,7 +24,8 @@ def _bound_collectives() -> None:
 
 
 def _tell_runs_apart() -> None:
-    """verl names the socket of the weight transfer, in /tmp, by Ray's job id: the same in every cluster of a stage's own.
+    """verl names the socket of the weight transfer, in /tmp, by Ray's job id: the same in every cluster of a stage's
+    own.
 
     Two stages on one node would send each other their weights; with SMALL_RL_RUN (verl_main.py) they do not.
     """

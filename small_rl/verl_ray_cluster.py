@@ -1,7 +1,8 @@
 """A Ray cluster over the nodes of an RL stage, one or several; it lives as long as the stage's verb.
 
-`python -m small_rl.verl_ray_cluster HEAD PORT GPUS CPUS FOLDER` runs on every node, started by srun where there are several: the
-first runs Ray's head, the others join. No dashboard, no metrics; Ray refuses who does not know the token of this run.
+`python -m small_rl.verl_ray_cluster HEAD PORT GPUS CPUS FOLDER` runs on every node, started by srun where there are
+several: the first runs Ray's head, the others join. No dashboard, no metrics; Ray refuses who does not know the token
+    of this run.
 """
 
 import contextlib
@@ -56,7 +57,8 @@ def ray_cluster(
         try:
             yield env | {"RAY_ADDRESS": f"{head}:{port}"}
         finally:
-            # The launcher alone: it stops the others in their order, which takes a second. Told all at once, they wait for each other.
+            # The launcher alone: it stops the others in their order, which takes a second. Told all at once, they wait
+            # for each other.
             launcher.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 launcher.wait(GRACE)

@@ -1,4 +1,5 @@
-"""verl's synchronous trainer, with what RL remembers from step to step: one writer, saved and resumed with each checkpoint.
+"""verl's synchronous trainer, with what RL remembers from step to step: one writer, saved and resumed with each
+checkpoint.
 
 Decisions are pure functions (rl_step.py); this file only says when verl runs them.
 """

@@ -1,4 +1,5 @@
-"""kill -9 at random moments of a merge: never a final name for half a merge, and a rerun gives the digests of an undisturbed merge.
+"""kill -9 at random moments of a merge: never a final name for half a merge, and a rerun gives the digests of an
+undisturbed merge.
 
     python tests/chaos/kill_merge.py FOLDER [--kills 20] [--megabytes 400]
 

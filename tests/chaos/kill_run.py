@@ -1,12 +1,13 @@
-"""kill -9 at random moments of the whole test recipe: verbs, Ray workers, vLLM engines, Megatron ranks, Snakemake itself.
+"""kill -9 at random moments of the whole test recipe: verbs, Ray workers, vLLM engines, Megatron ranks, Snakemake
+itself.
 
     python tests/chaos/kill_run.py FOLDER [--reference RUN] [--seed 1]
 
 FOLDER/broken is struck at the pairs of a kind of process and a stage that the seed draws, once each, and started again
-with the same command after each strike, as a person would; FOLDER/reference runs undisturbed (or is given: the folder of
-a finished run). Every stage's content must then be the reference's, and no process may be left. FOLDER/faults.jsonl
-remembers the strikes: this command, given again, goes on. Prints the table of docs/reliability.md; ends with status 1 at
-a broken promise. About 40 minutes on 2 cores.
+with the same command after each strike, as a person would; FOLDER/reference runs undisturbed (or is given: the folder
+of a finished run). Every stage's content must then be the reference's, and no process may be left. FOLDER/faults.jsonl
+remembers the strikes: this command, given again, goes on. Prints the table of docs/reliability.md; ends with status 1
+at a broken promise. About 40 minutes on 2 cores.
 """
 
 import argparse

@@ -1,5 +1,5 @@
-"""The cluster's way on a real Slurm: two-node generation that loses an engine, two-node RL on Ray, two-node Megatron SFT that
-is warned, cancelled and retried, a merge.
+"""The cluster's way on a real Slurm: two-node generation that loses an engine, two-node RL on Ray, two-node Megatron
+SFT that is warned, cancelled and retried, a merge.
 
 Everything goes through Snakemake's Slurm executor; the earlier stages are those of the session's test run.
 """
@@ -24,8 +24,8 @@ from tests.cluster import slurm
 ROOT = Path(__file__).resolve().parents[2]
 MINUTES = 15
 GENERATED = "runs/test/responses/base_small"
-# What a cluster's recipe changes: more than one node, with one process on each; long enough to be cancelled on the way; the
-# engines in a container, here a mount namespace of their own.
+# What a cluster's recipe changes: more than one node, with one process on each; long enough to be cancelled on the way;
+# the engines in a container, here a mount namespace of their own.
 OVERLAY = {
     "tools": dict.fromkeys(("rl", "vllm", "megatron"), f"unshare --mount {sys.executable}"),
     "small_rl": {"rl": {"grpo": {"nodes": 2, "steps": 1}}},
@@ -44,8 +44,8 @@ def cluster(tmp_path_factory):
 
 
 def profile_with_gpus(folder: Path) -> Path:
-    """The small profile of docs/cluster.md, whose stages of several nodes ask for GPUs as those of cluster/config.yaml do; a
-    generation is one of them."""
+    """The small profile of docs/cluster.md, whose stages of several nodes ask for GPUs as those of cluster/config.yaml
+    do; a generation is one of them."""
     values = yaml.safe_load((ROOT / "cluster/cpu/config.yaml").read_text())
     several = values["set-resources"]
     several["responses"] = several["rl"] | {"mem_mb": 2000}
@@ -135,7 +135,8 @@ def test_stages_of_several_nodes_had_them(run, cluster):
     counts = sorted((job["NodeCnt"], job["JobState"]) for job in jobs(cluster))
     one, two = ("1", "COMPLETED"), ("2", "COMPLETED")
     cancelled, failed = ("2", "CANCELLED"), ("2", "FAILED")
-    # The merge; the SFT at its third start, RL, the SFT's gate, the generation; the SFT that was warned, the generation without an engine.
+    # The merge; the SFT at its third start, RL, the SFT's gate, the generation; the SFT that was warned, the generation
+    # without an engine.
     assert counts == [one, cancelled, *[two] * 4, failed, failed]
 
 

@@ -1,7 +1,9 @@
-"""verl's FSDP2 actor with the loss scaler of small_rl.verl_scaler: `python -m tests.gpu.actor JOB OUT`, both JSON files.
+"""verl's FSDP2 actor with the loss scaler of small_rl.verl_scaler: `python -m tests.gpu.actor JOB OUT`, both JSON
+files.
 
 JOB: {"model": folder, "device": "cpu" or "cuda", "precision": verl's param_dtype, "tokens": length of the one sequence,
-"fused": with fused kernels or with all logits}. OUT has log-probabilities, the gradient norm of an update, times and peaks.
+"fused": with fused kernels or with all logits}. OUT has log-probabilities, the gradient norm of an update, times and
+peaks.
 """
 
 import json
@@ -111,7 +113,9 @@ def scales(engine: Any) -> list[float]:
 
 
 def update(engine: Any, job: dict[str, Any], vocabulary: int, factor: float) -> dict[str, Any]:
-    """One update with the loss times `factor`: cost, gradient norm, loss scale before and after, whether a weight moved."""
+    """One update with the loss times `factor`: cost, gradient norm, loss scale before and after, whether a weight
+    moved.
+    """
     import torch
 
     def loss(model_output: Any, data: Any, dp_group: Any = None) -> tuple[Any, dict]:

@@ -1,4 +1,6 @@
-"""What one GPU can prove in under ten minutes and without a network: `make gpu`. Elsewhere every test says why it is skipped."""
+"""What one GPU can prove in under ten minutes and without a network: `make gpu`. Elsewhere every test says why it is
+skipped.
+"""
 
 import json
 import os

@@ -52,7 +52,9 @@ def actor(folder: Path, fused: bool) -> dict | None:
 
 
 def test_a_long_response_fits_by_the_plan(found, figures):
-    """Chunks of logits: the measured peak is below what the plan counts, without what it adds for contexts and fragments."""
+    """Chunks of logits: the measured peak is below what the plan counts, without what it adds for contexts and
+    fragments.
+    """
     shape = from_config(SIZES | {"tie_word_embeddings": True})
     parts = fsdp(shape, 1, TOKENS)
     planned, measured = (total(parts) - parts["other"]) / GIB, max(one["cost"]["GiB"] for one in found[True]["updates"])

@@ -1,4 +1,5 @@
-"""The generalist's training on one GPU: a random mixture of 2.5 B parameters in bfloat16, stopped, resumed and exported.
+"""The generalist's training on one GPU: a random mixture of 2.5 B parameters in bfloat16, stopped, resumed and
+exported.
 
 With megatron-core's own modules (`spec: local`), which need no Transformer Engine.
 """
@@ -102,7 +103,9 @@ def test_it_learns_and_is_exported_as_it_came(trained):
 
 
 def test_the_plan_holds(trained, figures):
-    """A GPU's memory as the trainer needs it, torch's fragments included, is the planned sum within the plan's own margin."""
+    """A GPU's memory as the trainer needs it, torch's fragments included, is the planned sum within the plan's own
+    margin.
+    """
     seen = figures["mixture"]
     assert 0.6 * seen["planned GiB in all"] < seen["measured GiB"] <= seen["planned GiB in all"] / TIGHT
 

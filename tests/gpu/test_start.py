@@ -1,4 +1,6 @@
-"""What happens before an engine runs: what the interpreter says of itself, and that asking for a GPU leaves forks alone."""
+"""What happens before an engine runs: what the interpreter says of itself, and that asking for a GPU leaves forks
+alone.
+"""
 
 import subprocess
 import sys

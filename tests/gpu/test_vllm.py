@@ -1,4 +1,6 @@
-"""vLLM's engine on one GPU, through a stage of ours: what it says of some prompts, against transformers on the same GPU."""
+"""vLLM's engine on one GPU, through a stage of ours: what it says of some prompts, against transformers on the same
+GPU.
+"""
 
 import json
 import subprocess

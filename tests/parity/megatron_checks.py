@@ -1,9 +1,9 @@
 """Run under torchrun by megatron_layouts.py: several checks in one start of megatron-core.
 
-usage: megatron_checks.py JOB STEPS [MODEL ...]: with the layout of JOB, its model is read and written again to `out`, a pack's
-loss is compared with its traces', and STEPS steps are trained, from the checkpoint in `state` if there is one; otherwise a
-checkpoint before the last step is gone on with. Each further MODEL (one process only) is read, written to MODEL/again, and
-asked for its logits. What was seen is in seen.json of `state`.
+usage: megatron_checks.py JOB STEPS [MODEL ...]: with the layout of JOB, its model is read and written again to `out`, a
+pack's loss is compared with its traces', and STEPS steps are trained, from the checkpoint in `state` if there is one;
+otherwise a checkpoint before the last step is gone on with. Each further MODEL (one process only) is read, written to
+MODEL/again, and asked for its logits. What was seen is in seen.json of `state`.
 """
 
 import json
@@ -41,7 +41,9 @@ def forward(model: torch.nn.Module, batch: megatron_loop.Batch, labels: bool) ->
 
 @torch.no_grad()
 def inspect(folder: Path, settings: Sft) -> None:
-    """Round trip, logits of the first prompt, the loss of a pack against that of its traces one by one, and fused in chunks."""
+    """Round trip, logits of the first prompt, the loss of a pack against that of its traces one by one, and fused in
+    chunks.
+    """
     weights = Weights(folder, "pt")
     chunks = megatron_model.build(architecture(folder), settings)
     megatron_hf.load(chunks, weights)
@@ -77,7 +79,9 @@ def packed_and_single(trainer: megatron_loop.Trainer) -> list[float]:
 
 
 def goes_on_alike(job: Job, settings: Sft, trainer: megatron_loop.Trainer, last: int) -> bool:
-    """Whether another trainer, from the checkpoint, has the same weights after the last step, to the bit, on every rank."""
+    """Whether another trainer, from the checkpoint, has the same weights after the last step, to the bit, on every
+    rank.
+    """
     again = megatron_loop.Trainer(job, settings)
     assert again.resume() == last - 1
     again.step(last)

@@ -36,7 +36,8 @@ SETTINGS = {
     "epochs": 1.0,
     "batch_tokens": 512,
     "pack_tokens": 128,
-    # Adam makes a whole step of a gradient that is all rounding: with 1e-3 such steps alone move the third norm by 1e-6.
+    # Adam makes a whole step of a gradient that is all rounding: with 1e-3 such steps alone move the third norm by
+    # 1e-6.
     "learning_rate": 3e-4,
     "min_learning_rate": 1e-4,
     "warmup": 0.25,
@@ -124,7 +125,8 @@ def published(folder: Path, name: str) -> Path:
 def traces(folder: Path, shortest: int, longest: int) -> None:
     """33 random traces of 4 n + 3 tokens, shortest <= n < longest.
 
-    Context parallelism of two ranks fills each up by a token: of that length, and with this seed, they are packed alike.
+    Context parallelism of two ranks fills each up by a token: of that length, and with this seed, they are packed
+        alike.
     """
     rng = np.random.default_rng(39)
     lengths = 4 * rng.integers(shortest, longest, 33) + 3

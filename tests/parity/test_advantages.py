@@ -1,6 +1,7 @@
 """The rewards and advantages that verl's GRPO computes from our rows, against numbers worked out by hand.
 
-Four groups of four rollouts: mixed, all wrong with process rewards, one that a rescue saved, one that gives its place away.
+Four groups of four rollouts: mixed, all wrong with process rewards, one that a rescue saved, one that gives its place
+    away.
 """
 
 import math

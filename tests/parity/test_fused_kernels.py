@@ -1,4 +1,6 @@
-"""What a GPU's RL computes in chunks of tokens is what it would compute from all logits at once: verl's own engine, both ways."""
+"""What a GPU's RL computes in chunks of tokens is what it would compute from all logits at once: verl's own engine,
+both ways.
+"""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""Prompt log-probabilities of vLLM on a CPU against transformers', for the two architectures of the recipe, and with YaRN."""
+"""Prompt log-probabilities of vLLM on a CPU against transformers', for the two architectures of the recipe, and with
+YaRN.
+"""
 
 import json
 import math

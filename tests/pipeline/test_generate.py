@@ -178,7 +178,9 @@ def test_engines_side_by_side_give_the_same_and_fail_together(inputs, uninterrup
 
 
 def test_a_response_ends_with_every_token_that_the_model_says_ends_it(inputs, uninterrupted, tmp_path):
-    """As gpt-oss, whose generation_config.json names <|return|>, <|endoftext|> and <|call|>: here 20 of 320 tokens more."""
+    """As gpt-oss, whose generation_config.json names <|return|>, <|endoftext|> and <|call|>: here 20 of 320 tokens
+    more.
+    """
     given = changed_model(
         inputs, tmp_path, "generation_config.json", lambda old: {"eos_token_id": [*range(60, 80), *old["eos_token_id"]]}
     )

@@ -1,4 +1,6 @@
-"""The sweep as Snakemake sees it: one alpha more is one job more, a batch is found done, removed weights rebuild nothing."""
+"""The sweep as Snakemake sees it: one alpha more is one job more, a batch is found done, removed weights rebuild
+nothing.
+"""
 
 import json
 import re

@@ -45,7 +45,9 @@ def killed(finished) -> manifest.Manifest:
 
 @pytest.fixture(scope="module")
 def uninterrupted(finished, killed, tmp_path_factory) -> Run:
-    """The killed stage's training once more, from its own inputs, without its evaluations and with a dump of verl's rows."""
+    """The killed stage's training once more, from its own inputs, without its evaluations and with a dump of verl's
+    rows.
+    """
     folder = tmp_path_factory.mktemp("uninterrupted")
     settings = RlTraining.model_validate(killed.settings).model_copy(update={"validation": None})
     start, data, consensus = (
@@ -130,7 +132,9 @@ def test_the_sink_has_what_was_solved(uninterrupted):
 
 
 def test_evaluations_are_told_once_each_and_drawn(finished, killed):
-    """At the start, every third step and at the end, whatever was killed. That they change nothing the first test shows."""
+    """At the start, every third step and at the end, whatever was killed. That they change nothing the first test
+    shows.
+    """
     asked = killed.settings["validate"]
     assert asked == {"benchmark": "chain", "k": 2, "every": 3}
     problems = read_problems(manifest.read(finished / "benchmarks/chain/data.json").file("problems.parquet"))

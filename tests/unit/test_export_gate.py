@@ -1,4 +1,6 @@
-"""The gate between training and publication: a model that is not the trained one, in a tensor or as a whole, is told by name."""
+"""The gate between training and publication: a model that is not the trained one, in a tensor or as a whole, is told by
+name.
+"""
 
 import json
 

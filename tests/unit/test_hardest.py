@@ -8,7 +8,9 @@ from polaris.hardest import halves, worst
 
 
 def test_a_model_that_equals_the_base_gains_nothing_on_its_hardest_problems():
-    """Chosen and scored on the same samples the base looks 12 points worse than its twin; on its other samples it does not."""
+    """Chosen and scored on the same samples the base looks 12 points worse than its twin; on its other samples it does
+    not.
+    """
     rng = np.random.default_rng(0)
     naive, fair = [], []
     for _ in range(300):

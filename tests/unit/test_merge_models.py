@@ -1,4 +1,6 @@
-"""What the merge's verbs can be asked for: several alphas, other dtypes and digests, a donor, a dry run, weights that go."""
+"""What the merge's verbs can be asked for: several alphas, other dtypes and digests, a donor, a dry run, weights that
+go.
+"""
 
 import fcntl
 import hashlib

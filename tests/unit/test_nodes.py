@@ -111,7 +111,9 @@ def test_a_head_that_does_not_start_is_told(tmp_path):
 
 
 def test_the_small_profile_gives_its_recipe_the_nodes_that_it_asks_for():
-    """docs/cluster.md, "Try it small": one rank on each of two nodes, in the RL stages and in the generalist's training."""
+    """docs/cluster.md, "Try it small": one rank on each of two nodes, in the RL stages and in the generalist's
+    training.
+    """
     profile = yaml.safe_load((ROOT / "cluster/cpu/config.yaml").read_text())["set-resources"]
     small = recipe.load([ROOT / "configs/laptop.yaml", ROOT / "configs/laptop_two_nodes.yaml"])
     layout = small.large_sft.sft.layout

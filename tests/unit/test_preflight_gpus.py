@@ -1,4 +1,6 @@
-"""Preflight on a node with GPUs: each tool's own interpreter is asked, and each thing that would stop a stage is a sentence."""
+"""Preflight on a node with GPUs: each tool's own interpreter is asked, and each thing that would stop a stage is a
+sentence.
+"""
 
 import stat
 import sys

@@ -23,7 +23,8 @@ def steps(*results: str) -> str:
     return "".join(f"\\underline{{{result}}}" for result in results)
 
 
-# Per problem two right and two wrong responses. The final answers (5 of the right ones, 6 of the wrong ones) are underlined.
+# Per problem two right and two wrong responses. The final answers (5 of the right ones, 6 of the wrong ones) are
+# underlined.
 RESPONSES = [
     ("one", RIGHT.format(steps("a=1", "b=2", "5"))),
     ("one", RIGHT.format(steps("a=1", "b=2", "5"))),

@@ -1,4 +1,6 @@
-"""A folder ready to be pushed: the published files and a card whose header the hub reads; nothing half-made, nothing stale."""
+"""A folder ready to be pushed: the published files and a card whose header the hub reads; nothing half-made, nothing
+stale.
+"""
 
 import json
 

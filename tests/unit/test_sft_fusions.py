@@ -1,4 +1,6 @@
-"""What of megatron-core's and Transformer Engine's kernels the trainer asks for, on which device and with which modules."""
+"""What of megatron-core's and Transformer Engine's kernels the trainer asks for, on which device and with which
+modules.
+"""
 
 import importlib.util
 

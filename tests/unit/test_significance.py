@@ -1,4 +1,6 @@
-"""p-values, their correction, the smallest visible difference, pass@k and majority@k: against brute force and simulation."""
+"""p-values, their correction, the smallest visible difference, pass@k and majority@k: against brute force and
+simulation.
+"""
 
 import itertools
 

@@ -114,7 +114,8 @@ def test_different_questions_are_refused():
         statistics.difference(table("1", "0", "1"), table("1", "0"), 200, np.random.default_rng(0))
 
 
-# The target is the population of questions: difficulty Beta(1, 1), and Beta(9, 1) for a benchmark that is nearly solved.
+# The target is the population of questions: difficulty Beta(1, 1), and Beta(9, 1) for a benchmark that is nearly
+# solved.
 @pytest.mark.parametrize("beta", [(1, 1), (9, 1)])
 def test_coverage_of_the_average(beta: tuple[int, int]):
     rng = np.random.default_rng(6)

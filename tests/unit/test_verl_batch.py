@@ -1,4 +1,6 @@
-"""A cut response carries no loss, an update of such responses alone is left out, and verl's own functions make of its row what docs/rl.md says."""
+"""A cut response carries no loss, an update of such responses alone is left out, and verl's own functions make of its
+row what docs/rl.md says.
+"""
 
 import pytest
 
