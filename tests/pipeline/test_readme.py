@@ -8,9 +8,9 @@ from .conftest import ROOT, command, snakemake
 README = (ROOT / "README.md").read_text()
 # Box of the README -> its rules. The report reads every manifest: only the arrow from its last source is drawn.
 BOXES = {
-    "inputs": {"preflight", "base_small", "base_large", "problems", "benchmarks", "clean"},
+    "inputs": {"preflight", "models", "problems", "benchmarks", "clean"},
     "format": {"format_data", "format_sft"},
-    "rl": {"difficulty", "rl_data", "grpo", "core", "core_filtered_rollouts", "core_filtered_data", "core_filtered", "probe"},
+    "rl": {"difficulty", "rl_data", "rl", "rl_rollouts", "overlap_filter", "probe"},
     "sft": {"traces", "sft_data", "conversion", "distilled"},
     "merge": {"merged"},
     "evaluation": {"responses", "scores"},
