@@ -2,7 +2,8 @@ r"""V1's notion of the same answer: DeepScaleR's grader, kept for fidelity to Po
 
 Two normal forms, those of Hendrycks' MATH release and of PRM800K, and sympy for what is left. It misses unreduced
 fractions, powers `^{...}`, sets and inequalities, and takes y=3 for x=3; docs/reward.md has the numbers.
-Only polaris/grading_worker.py imports this: sympy's parser evaluates a model's text, without a bound in time.
+DeepScaleR gives the text to sympy's parser, which executes it as Python; polaris/formula.py reads it here.
+Only polaris/grading_worker.py imports this: sympy simplifies without a bound in time.
 """
 
 import contextlib
@@ -10,14 +11,11 @@ import re
 
 import sympy
 from pylatexenc.latex2text import LatexNodes2Text
-from sympy.parsing import sympy_parser
+
+from polaris import formula
 
 _ENCLOSING_TEXT = re.compile(r"^\\text\{(.+?)\}$")
-_UNITS = [
-    "degree", "cm", "centimeter", "meter", "mile", "second", "minute", "hour", "day", "week", "month", "year",
-    "foot", "feet", "inch", "yard",
-]  # fmt: skip
-_TRANSFORMATIONS = (*sympy_parser.standard_transformations, sympy_parser.implicit_multiplication_application)
+_UNITS = "degree cm centimeter meter mile second minute hour day week month year foot feet inch yard".split()
 
 
 def equal(gold: str, answer: str) -> bool:
@@ -106,6 +104,11 @@ def _elements(form: str) -> list[str]:
     return [form] if form else []
 
 
+def exact(value: sympy.Basic) -> sympy.Basic:
+    """The expression with its decimals as fractions: sympy, which does that first, writes and reads texts for it."""
+    return value.xreplace({number: sympy.Rational(str(number)) for number in value.atoms(sympy.Float)})
+
+
 def _prm800k_equal(gold: str, answer: str) -> bool:
     gold, answer = prm800k_form(gold), prm800k_form(answer)
     if gold == answer:
@@ -130,7 +133,6 @@ def _element_equal(gold: str, answer: str) -> bool:
     if len(letters) > 2 or re.search(r"\^[{(]|\^[0-9]+\^|\^[0-9][0-9]+", difference):
         return False
     try:
-        parsed = sympy_parser.parse_expr(difference.replace("^", "**"), transformations=_TRANSFORMATIONS)
-        return sympy.simplify(parsed) == 0
-    except Exception:  # noqa: BLE001 (sympy raises whatever it likes on a text that is no formula; V1 calls that wrong)
+        return sympy.simplify(exact(formula.read(gold) - formula.read(answer))) == 0
+    except Exception:  # no formula, or sympy raises whatever it likes; V1 calls that wrong
         return False

@@ -39,6 +39,7 @@ from polaris.answers import (
 
 ROOT = Path(__file__).resolve().parent.parent
 START = 180.0  # seconds within which a worker must have imported math-verify, on a busy machine
+SLACK = 3.0  # seconds that a worker has beyond the deadline to say that its child was killed
 CACHE = 1 << 16  # replies that are remembered: of (golds, answer) pairs and of forms
 Pair = tuple[tuple[str, ...], str]
 
@@ -73,6 +74,7 @@ class _Worker:
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "SYMPY_GROUND_TYPES": "python"},
         )
+        os.set_blocking(self.process.stdin.fileno(), False)
         try:
             ready = self._line(START) == b"ready\n"
         except (_Lost, TimeoutError):
@@ -84,18 +86,27 @@ class _Worker:
 
     def ask(self, request: dict[str, Any], timeout: float) -> str:
         """The reply to a request. Raises TimeoutError and _Lost; the worker is of no use after either."""
-        try:
-            self.process.stdin.write(json.dumps(request | {"timeout": timeout}).encode() + b"\n")
-            self.process.stdin.flush()
-        except OSError:
-            raise _Lost from None
-        return json.loads(self._line(timeout))
+        deadline = time.monotonic() + timeout + SLACK
+        self._send(json.dumps(request | {"timeout": timeout}).encode() + b"\n", deadline)
+        return json.loads(self._line(deadline - time.monotonic()))
+
+    def _send(self, line: bytes, deadline: float) -> None:
+        """Write a line as the worker takes it: one that is stopped takes no more than a pipe holds."""
+        poll = select.poll()
+        poll.register(self.process.stdin, select.POLLOUT)
+        while line:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise TimeoutError
+            try:
+                line = line[os.write(self.process.stdin.fileno(), line) :]
+            except OSError:
+                raise _Lost from None
 
     def _line(self, timeout: float) -> bytes:
         """The next line, which the worker writes at once and whole."""
         poll = select.poll()
         poll.register(self.process.stdout, select.POLLIN)
-        if not poll.poll(timeout * 1000):
+        if not poll.poll(max(0.0, timeout) * 1000):
             raise TimeoutError
         line = self.process.stdout.readline()
         if not line.endswith(b"\n"):
@@ -223,7 +234,7 @@ class GradingPool:
                 self._known.popitem(last=False)
 
     def _ask(self, request: dict[str, Any]) -> tuple[str, float]:
-        """Ask a worker: (reply, seconds). A lost worker may have been killed for no fault of the request: one more try."""
+        """Ask a worker: (reply, seconds). What died may have been killed for no fault of the request: one more try."""
         started = time.perf_counter()
         reply = CRASHED
         for _ in range(2):
@@ -242,6 +253,8 @@ class GradingPool:
                 reply = TIMEOUT
             else:
                 self._idle.put(worker)
+                if reply == CRASHED:
+                    continue
             break
         return reply, time.perf_counter() - started
 

@@ -1,7 +1,9 @@
 r"""Whether two answers are the same expression: math-verify's reading and rules, with its known errors mended.
 
-Only polaris/grading_worker.py imports this: a model's text is evaluated here, so the process must be one that can be
-killed. What is changed, measured in tests/parity/test_answer_pairs.py:
+Only polaris/grading_worker.py imports this: what a model wrote is computed here, so the process must be one that can be
+killed. No text is executed: math-verify's plain-expression reader, which is sympy's parser, stays unused, and what in its
+LaTeX reader and in sympy makes code of a text (numbers, gcd of decimals, roots of polynomials) is replaced below.
+What is changed, measured in tests/parity/test_answer_pairs.py:
   exact numbers    equal to 50 digits, relative to their size; math-verify takes 1/2004! and 1/2006! for equal (both are
                    about 0)
   decimals         a decimal is an exact value when it agrees to six significant digits
@@ -13,14 +15,19 @@ killed. What is changed, measured in tests/parity/test_answer_pairs.py:
 
 import functools
 import re
+from collections.abc import Callable
 from typing import Any
 
+import latex2sympy2_extended.latex2sympy2
 import math_verify.grader
+import mpmath
 import sympy
+import sympy.polys.rootoftools
 from math_verify import LatexExtractionConfig, parse, verify
 from sympy import Basic, Float, I, MatrixBase, Rational, Symbol, Tuple
 
 from polaris.answers import STRUCTURE
+from polaris.deepscaler_equal import exact
 
 EXACT_DIGITS = 50
 DECIMAL_TOLERANCE = 5e-7  # relative: six significant digits
@@ -136,7 +143,7 @@ def _values(a: Any, b: Any) -> tuple[Any, Any] | None:
 
 def _symbolic_equal(a: Any, b: Any) -> bool:
     """In place of math-verify's `sympy_symbolic_eq`: what 50 digits decided is not simplified, which is slow."""
-    return _values(a, b) is None and _simplified_equal(a, b)
+    return _values(a, b) is None and _simplified_equal(exact(a), exact(b))
 
 
 def _bare_percent(x: Any, y: Any) -> bool:
@@ -144,6 +151,37 @@ def _bare_percent(x: Any, y: Any) -> bool:
     percent = math_verify.grader.get_pct_val(x)
     return percent is not None and math_verify.grader.get_pct_val(y) is None and percent == y
 
+
+def _number(text: str) -> sympy.Number:
+    """In place of sympy's Number, which evaluates the text. Raises ValueError."""
+    text = text.strip()
+    return sympy.Integer(int(text)) if text.isdigit() else Float(text)
+
+
+def _parse_number(reader: Any, text: str) -> sympy.Number:
+    return _number(text.replace(",", ""))
+
+
+def _convert_number(text: str) -> sympy.Number:
+    """1,234 is 1234, and 0,25 is a decimal."""
+    return _number(text.replace(",", "." if text.startswith("0") else "").replace(" ", "").lstrip("0") or "0")
+
+
+def _gcd_lcm(reader: Any, name: str, values: list[Any]) -> sympy.UnevaluatedExpr:
+    """In place of latex2sympy's, whose sympy.nsimplify writes and reads a text."""
+    return sympy.UnevaluatedExpr(getattr(sympy, name)([exact(value) for value in values]))
+
+
+def _polynomial(variable: Symbol, expression: sympy.Expr) -> Callable[[Any], Any]:
+    """In place of sympy's lambdify, which writes Python, where sympy looks for a root."""
+    coefficients = sympy.Poly(expression, variable).all_coeffs()
+    return lambda x: mpmath.polyval([c._to_mpmath(mpmath.mp.prec) for c in coefficients], x)
+
+
+latex2sympy2_extended.latex2sympy2._Latex2Sympy.parse_number = _parse_number
+latex2sympy2_extended.latex2sympy2._Latex2Sympy.handle_gcd_lcm = _gcd_lcm
+latex2sympy2_extended.latex2sympy2.convert_number = _convert_number
+sympy.polys.rootoftools.lambdify = _polynomial
 
 # math-verify has no hook for these; it looks the functions up in its module at each comparison.
 _simplified_equal = math_verify.grader.sympy_symbolic_eq

@@ -44,9 +44,9 @@ def is_worker(process: psutil.Process) -> bool:
 
 
 def cpu(process: psutil.Process) -> float:
-    """CPU seconds of a process, 0 once it is gone."""
+    """CPU seconds of a process and its children, 0 once it is gone."""
     try:
-        return process.cpu_times().user
+        return sum(each.cpu_times().user for each in (process, *process.children()))
     except psutil.Error:
         return 0.0
 
@@ -237,10 +237,10 @@ def test_children_die_with_a_killed_parent():
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert parent.stdout.readline() == b"ready\n"
     time.sleep(0.3)
-    children = workers(psutil.Process(parent.pid))
+    children = psutil.Process(parent.pid).children(recursive=True)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    assert children
+    assert len(children) == 2  # the worker, and its child that computes
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
