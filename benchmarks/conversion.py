@@ -72,10 +72,10 @@ def convert(folder: Path, shard_bytes: float) -> None:
     """One process: reads its part, writes its part, and its figures into FOLDER/<rank>.json."""
     import torch.distributed as dist
 
-    from configs import recipe
     from large_sft import megatron_hf, megatron_loop, megatron_model
     from large_sft.settings import ConversionCheck
     from large_sft.weights import Weights, architecture
+    from polaris.recipe import recipe
 
     asked = recipe.load([str(ROOT / "configs/laptop.yaml")]).large_sft.conversion.model_dump(mode="json")
     settings = ConversionCheck.model_validate(asked | {"precision": "bf16"})  # the laptop's layout: experts over both

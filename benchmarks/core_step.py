@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from polaris.grading_pool import GradingPool
+from polaris.grading.grading_pool import GradingPool
 from small_rl.core import ConsensusSets, core_rewards, scored_steps
 from small_rl.rl_settings import Core
 

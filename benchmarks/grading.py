@@ -17,8 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from polaris import deepscaler_equal
-from polaris.grading_pool import GradingPool
+from polaris.grading import deepscaler_equal
+from polaris.grading.grading_pool import GradingPool
 from tests.parity.answer_pairs import OTHER, SAME
 
 Pair = tuple[str, str]  # gold, answer

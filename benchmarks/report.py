@@ -19,12 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polaris import report, response_rows, results
-from polaris.manifest import Manifest
-from polaris.markdown import markdown
-from polaris.page import page
-from polaris.records import GRADED
-from polaris.sections import ReportPage
+from polaris.evaluation import response_rows, results
+from polaris.report import report
+from polaris.report.markdown import markdown
+from polaris.report.page import page
+from polaris.stage.manifest import Manifest
+from polaris.stage.records import GRADED
+from polaris.stage.sections import ReportPage
 
 LADDER = ["base_small", "format_sft", "grpo", "core", "core_filtered"]
 ALPHAS = {"0.00": "distilled", "0.30": "alpha=0.30", "0.50": "alpha=0.50", "0.70": "alpha=0.70", "1.00": "base_large"}
@@ -56,7 +57,7 @@ def graded(folder: Path, problems: int, samples: int, rng: np.random.Generator) 
     pq.write_table(pa.table(columns, schema=GRADED), folder / "graded.parquet")
     files = {"graded.parquet": {"size": 0, "xxh3": ""}}
     empty = {"settings": {}, "inputs": {}, "code": "", "tools": {}, "steps": {}, "metrics": {}, "seconds": 0.0}
-    return Manifest(folder / "data.json", folder.name, "polaris.grade", files, **empty)
+    return Manifest(folder / "data.json", folder.name, "polaris.grading.grade", files, **empty)
 
 
 def main() -> None:

@@ -22,8 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from configs import recipe
 from large_sft.megatron_train import run_process
+from polaris.recipe import recipe
 
 PROCESSES, WARM_UP = 2, 5
 
@@ -36,7 +36,7 @@ def start_model(run: Path, folder: Path, hidden: int | None) -> Path:
     asked = recipe.load([str(ROOT / "configs/laptop.yaml")]).inputs.base_large.model_dump(mode="json") | sizes
     asked["pretraining"] |= {"steps": 1, "batch": 1}
     out = folder / f"start-{hidden}" / "checkpoint.json"
-    verb = [sys.executable, "-m", "polaris.make_model", "--settings", json.dumps(asked), "--out", str(out)]
+    verb = [sys.executable, "-m", "polaris.models.make_model", "--settings", json.dumps(asked), "--out", str(out)]
     subprocess.run(verb, cwd=ROOT, check=True, stdout=sys.stderr)
     return out.parent / "model"
 

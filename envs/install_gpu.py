@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from envs.machine import Machine, Wants, check, this_machine
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 GPU = Wants(

@@ -11,7 +11,7 @@ import sys
 import urllib.request
 from typing import NamedTuple
 
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 
 class Machine(NamedTuple):

@@ -13,12 +13,12 @@ from large_sft.repetition import repeated_share
 from large_sft.settings import SftData
 from large_sft.template import Example, Prompt, decoded, example_of, prompt_of, rendered, student_tokenizer
 from large_sft.traces_card import traces_card
-from polaris.answers import END_OF_THOUGHT, NO_THINK, TRUNCATED
-from polaris.contamination import Held, HeldOut, leaks
-from polaris.errors import UserError
-from polaris.grade import grade_responses
-from polaris.records import RESPONSES, TOKENS, read_problems, read_rows, write_rows
-from polaris.stage import Stage, run_verb
+from polaris.grading.answers import END_OF_THOUGHT, NO_THINK, TRUNCATED
+from polaris.grading.grade import grade_responses
+from polaris.problems.contamination import Held, HeldOut, leaks
+from polaris.stage.errors import UserError
+from polaris.stage.records import RESPONSES, TOKENS, read_problems, read_rows, write_rows
+from polaris.stage.stage import Stage, run_verb
 
 DUPLICATE, CONTAMINATED, REPETITIVE = "duplicate", "contaminated", "repetitive"
 BORDER = 4  # tokens on each side of it that the card shows one by one

@@ -15,9 +15,9 @@ from large_sft.megatron_conversion import LOGITS, Job
 from large_sft.settings import ConversionCheck
 from large_sft.torchrun import launch
 from large_sft.weights import Weights, architecture, check, check_names
-from polaris.errors import UserError
-from polaris.prompts import load_tokenizer
-from polaris.stage import Stage, run_verb
+from polaris.models.prompts import load_tokenizer
+from polaris.stage.errors import UserError
+from polaris.stage.stage import Stage, run_verb
 
 NAMED = 3  # tensors of a message
 

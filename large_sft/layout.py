@@ -8,7 +8,7 @@ from typing import Any
 from large_sft.context import room
 from large_sft.qwen3 import Qwen3
 from large_sft.settings import Layout, Placed, Sft
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 
 def data_parallel(layout: Layout) -> int:

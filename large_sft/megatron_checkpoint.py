@@ -29,7 +29,7 @@ from megatron.core.tensor_parallel.random import get_cuda_rng_tracker
 from large_sft.layout import goes_on
 from large_sft.megatron_train import die_with_parent
 from large_sft.settings import Sft
-from polaris.manifest import replace_file, sync_folder
+from polaris.stage.manifest import replace_file, sync_folder
 
 COMPLETE = "complete.json"
 

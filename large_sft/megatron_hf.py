@@ -20,7 +20,7 @@ from megatron.core.models.gpt.gpt_model import GPTModel
 from safetensors.torch import save_file
 
 from large_sft.weights import INDEX, Weights, check_names
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 WHOLE, ROWS, COLUMNS, GATED, QKV = "whole", "rows", "columns", "gated", "qkv"

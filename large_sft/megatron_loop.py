@@ -36,8 +36,8 @@ from large_sft.packing import Pack, plan
 from large_sft.settings import Placed, Sft
 from large_sft.tokens import Traces, read_traces
 from large_sft.weights import Weights, architecture
-from polaris.errors import UserError
-from polaris.manifest import digest_of, replace_file
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import digest_of, replace_file
 
 # Within a step no process waits so long for another, so one that does is a hang (torch's own bound for NCCL). Where
 # they wait for each other's disks (the start, checkpoints, the export) only the recipe's `limit` bounds it.

@@ -20,7 +20,7 @@ from large_sft.megatron_local import local_spec
 from large_sft.megatron_loss import ChunkedLossModel
 from large_sft.qwen3 import Qwen3
 from large_sft.settings import Placed
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 RECOMPUTE = {

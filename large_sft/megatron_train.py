@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polaris.child import PR_SET_PDEATHSIG
-from polaris.cuda import require_cuda
-from polaris.errors import UserError
+from polaris.stage.child import PR_SET_PDEATHSIG
+from polaris.stage.cuda import require_cuda
+from polaris.stage.errors import UserError
 
 STOP = "stop"  # file in Job.state: the training is to end after the step at hand
 

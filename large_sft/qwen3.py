@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from polaris.duplicates import hashed_ngrams
+from polaris.problems.duplicates import hashed_ngrams
 
 
 def repeated_share(tokens_T: Sequence[int], n: int) -> float:

@@ -7,11 +7,11 @@ hold the model.
 import json
 
 from large_sft.settings import Reference
-from polaris import vllm_engine
-from polaris.errors import UserError
-from polaris.prompts import load_tokenizer
-from polaris.stage import Stage, run_verb
-from polaris.vllm_log_probs import ScoringEngine
+from polaris.generation import vllm_engine
+from polaris.generation.vllm_log_probs import ScoringEngine
+from polaris.models.prompts import load_tokenizer
+from polaris.stage.errors import UserError
+from polaris.stage.stage import Stage, run_verb
 
 
 def prompt_tokens(tokenizer: object, prompts: list[str], longest: int) -> list[list[int]]:

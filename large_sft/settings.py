@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polaris.sections import Generate, Grading
-from polaris.settings import Count, Device, Engine, Fraction, Section, Seed
+from polaris.stage.sections import Generate, Grading
+from polaris.stage.settings import Count, Device, Engine, Fraction, Section, Seed
 
 
 class SftData(Section):

@@ -11,9 +11,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from polaris.answers import END_OF_THOUGHT
-from polaris.errors import UserError
-from polaris.prompts import load_tokenizer, messages
+from polaris.grading.answers import END_OF_THOUGHT
+from polaris.models.prompts import load_tokenizer, messages
+from polaris.stage.errors import UserError
 
 THINK = "<think>\n"
 # A think block with a span in it and the blanks that the reasoning models write themselves.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from polaris.errors import UserError
-from polaris.records import TOKENS, read_table
+from polaris.stage.errors import UserError
+from polaris.stage.records import TOKENS, read_table
 
 
 @dataclass(frozen=True)

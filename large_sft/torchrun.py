@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from large_sft.settings import Placed
-from polaris import child
-from polaris.errors import UserError
-from polaris.nodes import free_port, on_every_node, this_node
+from polaris.stage import child
+from polaris.stage.errors import UserError
+from polaris.stage.nodes import free_port, on_every_node, this_node
 
 # Lines of torchrun's report on what has failed.
 RANK = re.compile(r"\s*rank\s*: (\d+) ")

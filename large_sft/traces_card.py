@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from polaris import charts
-from polaris.charts import Row
-from polaris.figure_page import figure_page
+from polaris.charts import charts
+from polaris.charts.charts import Row
+from polaris.charts.figure_page import figure_page
 
 MEANING = {
     "truncated": "Cut at the length limit of the generation.",

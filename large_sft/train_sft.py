@@ -21,10 +21,10 @@ from large_sft.settings import Sft
 from large_sft.tokens import Traces, read_traces
 from large_sft.torchrun import launch
 from large_sft.weights import Weights, architecture, check
-from polaris.deadline import deadline
-from polaris.errors import UserError
-from polaris.progress import Progress
-from polaris.stage import Stage, run_verb
+from polaris.stage.deadline import deadline
+from polaris.stage.errors import UserError
+from polaris.stage.progress import Progress
+from polaris.stage.stage import Stage, run_verb
 
 
 def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from large_sft.qwen3 import Qwen3, read_config
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 INDEX = "model.safetensors.index.json"
 NAMED = 5  # tensors listed in a message

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from merge.safetensors_header import LENGTH_BYTES, Tensor, header_length, parse_header, parse_index
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"

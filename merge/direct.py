@@ -4,7 +4,7 @@ import errno
 import os
 from pathlib import Path
 
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 
 def opened(path: Path, flags: int, direct: bool) -> int:

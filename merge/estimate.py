@@ -9,7 +9,7 @@ from pathlib import Path
 
 from merge.averages import CHUNK
 from merge.checkpoint import Checkpoint
-from polaris.progress import duration
+from polaris.stage.progress import duration
 
 SAMPLE = 256 << 20  # bytes read, and written, to measure a rate
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from merge.checkpoint import Checkpoint
 from merge.tied import with_heads_of
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 FLOATS = ("BF16", "F16", "F32")
 # Keys of config.json that say nothing about what the weights mean.

@@ -18,9 +18,9 @@ from merge import estimate, merging
 from merge.alpha import spelled
 from merge.checkpoint import Checkpoint, read_checkpoint
 from merge.settings import MergeOne, Merging
-from polaris.errors import UserError
-from polaris.settings import validated
-from polaris.stage import Stage, run_verb
+from polaris.stage.errors import UserError
+from polaris.stage.settings import validated
+from polaris.stage.stage import Stage, run_verb
 
 MODULE = "merge.merge_models"
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from merge import merging
 from merge.checkpoint import read_checkpoint
 from merge.settings import MergeOne
-from polaris import manifest
-from polaris.errors import UserError
-from polaris.manifest import WEIGHTS_RECORD, Manifest
-from polaris.settings import validated
-from polaris.stage import run_verb, take_lock
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import WEIGHTS_RECORD, Manifest
+from polaris.stage.settings import validated
+from polaris.stage.stage import run_verb, take_lock
 
 MERGE = "merge.merge_models"
 

@@ -21,8 +21,8 @@ import yaml
 from merge import stream
 from merge.checkpoint import Checkpoint, read_checkpoint
 from merge.settings import MergekitMethod, MergeOne
-from polaris import child
-from polaris.errors import UserError
+from polaris.stage import child
+from polaris.stage.errors import UserError
 
 SHARD_BYTES = 5_000_000_000
 LIMIT = 24 * 3600  # seconds

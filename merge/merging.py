@@ -11,10 +11,10 @@ from merge.averages import TORCH_NAMES
 from merge.checkpoint import Checkpoint, copy_companions
 from merge.settings import MergeOne, Merging
 from merge.stream import Digests
-from polaris import manifest
-from polaris.errors import UserError
-from polaris.manifest import Manifest
-from polaris.progress import Progress
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import Manifest
+from polaris.stage.progress import Progress
 
 MEGABYTE = 1_000_000
 HEADER_NAMES = {name: short for short, name in TORCH_NAMES.items()}

@@ -17,9 +17,9 @@ import yaml
 
 from merge.alpha import spelled
 from merge.grid import further
-from polaris.errors import UserError
-from polaris.manifest import replace_file
-from polaris.stage import run_verb
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import replace_file
+from polaris.stage.stage import run_verb
 
 
 def main() -> None:

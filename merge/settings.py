@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from merge.alpha import spelled
-from polaris.settings import Count, Section
+from polaris.stage.settings import Count, Section
 
 Alpha = Annotated[float, Field(ge=0, le=1)]
 

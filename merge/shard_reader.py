@@ -9,7 +9,7 @@ from typing import Self
 import xxhash
 
 from merge.direct import opened
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 UNIT = 4096  # bytes: places and lengths of reads with O_DIRECT are multiples of it
 ROOM = 1 << 20  # bytes of one read with O_DIRECT, at most, without the edges that fill it up to units
@@ -46,7 +46,7 @@ class ShardReader(contextlib.AbstractContextManager):
 
     @property
     def digest(self) -> str | None:
-        """xxh3 (128 bit) of the file, as `polaris.manifest.file_digest`; None unless all of it was read in order."""
+        """xxh3 (128 bit) of the file, as `polaris.stage.manifest.file_digest`; None unless all of it was read in order."""
         return self._state.hexdigest() if self._hashed == os.fstat(self._file).st_size else None
 
     def _fill_aligned(self, offset: int, into: memoryview) -> None:

@@ -22,8 +22,8 @@ from merge.checkpoint import INDEX, Checkpoint, Shard
 from merge.safetensors_header import ITEM_BYTES, recast
 from merge.shard_reader import ShardReader
 from merge.shard_writer import ShardWriter
-from polaris import manifest
-from polaris.errors import UserError
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
 
 NOT_FINITE = (
     "{path}: tensor {name}: value {element} is not finite; nothing was merged: make that checkpoint again from a "

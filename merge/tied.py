@@ -9,7 +9,7 @@ import json
 from merge.averages import CHUNK
 from merge.checkpoint import Checkpoint
 from merge.shard_reader import ShardReader
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 EMBEDDINGS = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"

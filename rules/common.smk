@@ -2,10 +2,10 @@
 
 from snakemake.exceptions import WorkflowError
 
-from configs import recipe
-from polaris.code import digest
-from polaris.errors import UserError
-from polaris.nodes import interpreter
+from polaris.recipe import recipe
+from polaris.stage.code import digest
+from polaris.stage.errors import UserError
+from polaris.stage.nodes import interpreter
 
 try:
     RECIPE = recipe.load(workflow.configfiles, config)

@@ -12,12 +12,12 @@ rule responses:
         data_of("responses/{model}"),
     params:
         settings=lambda w: settings(RECIPE.evaluations[w.model][1]),
-        code=code("polaris.generate"),
+        code=code("polaris.generation.generate"),
     threads: 1
     benchmark:
         f"{RUN}/responses/{{model}}/benchmark.tsv"
     shell:
-        PRESENT + "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+        PRESENT + "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 
@@ -30,10 +30,10 @@ rule scores:
         data_of("scores/{model}"),
     params:
         settings=settings(RECIPE.evaluate.grading),
-        code=code("polaris.grade"),
+        code=code("polaris.grading.grade"),
     threads: 1
     benchmark:
         f"{RUN}/scores/{{model}}/benchmark.tsv"
     shell:
-        "{PY[polaris]} -m polaris.grade --settings {params.settings:q} --code {params.code} "
+        "{PY[polaris]} -m polaris.grading.grade --settings {params.settings:q} --code {params.code} "
         "--responses {input.responses} --problems {input.problems} --out {output}"

@@ -1,16 +1,16 @@
 """What comes from outside. On a laptop it is made here, on a cluster fetched at pinned revisions: the same targets."""
 
-from polaris.sections import FileProblems, MadeProblems, TinyModel
+from polaris.stage.sections import FileProblems, MadeProblems, TinyModel
 
 PREFLIGHT = f"{RUN}/preflight.txt"
 
 
 def model_verb(source) -> str:
-    return "polaris.make_model" if isinstance(source, TinyModel) else "polaris.fetch_model"
+    return "polaris.models.make_model" if isinstance(source, TinyModel) else "polaris.models.fetch_model"
 
 
 def problems_verb(source) -> str:
-    return "polaris.make_problems" if isinstance(source, MadeProblems) else "polaris.fetch_problems"
+    return "polaris.problems.make_problems" if isinstance(source, MadeProblems) else "polaris.problems.fetch_problems"
 
 
 def problems_file(source) -> list:
@@ -24,7 +24,7 @@ rule preflight:
         PREFLIGHT,
     threads: 1
     shell:
-        "{PY[polaris]} -m polaris.cli preflight --run {RUN} --configfile {workflow.configfiles} | tee {output}.partial "
+        "{PY[polaris]} -m polaris.commands.cli preflight --run {RUN} --configfile {workflow.configfiles} | tee {output}.partial "
         "&& mv {output}.partial {output}"
 
 
@@ -99,10 +99,10 @@ rule clean:
         data_of("clean/{set}"),
     params:
         settings=lambda w: settings(RECIPE.clean[w.set]),
-        code=code("polaris.clean_problems"),
+        code=code("polaris.problems.clean_problems"),
     threads: 1
     benchmark:
         f"{RUN}/clean/{{set}}/benchmark.tsv"
     shell:
-        "{PY[polaris]} -m polaris.clean_problems --settings {params.settings:q} --code {params.code} "
+        "{PY[polaris]} -m polaris.problems.clean_problems --settings {params.settings:q} --code {params.code} "
         "--problems {input.problems} --benchmarks {input.benchmarks} --out {output}"

@@ -50,12 +50,12 @@ rule traces:
         data_of("traces{arm}"),
     params:
         settings=settings(LARGE.traces),
-        code=code("polaris.generate"),
+        code=code("polaris.generation.generate"),
     threads: 1
     benchmark:
         f"{RUN}/traces{{arm}}/benchmark.tsv"
     shell:
-        "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+        "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 

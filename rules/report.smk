@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from configs.plan import kept
-from configs.published import published
-from configs.recipe import SELF
-from polaris.sections import Again, ReportPage, SelfDistillation
+from polaris.planning.plan import kept
+from polaris.recipe.published import published
+from polaris.recipe.recipe import SELF
+from polaris.stage.sections import Again, ReportPage, SelfDistillation
 
 FILTERED = [
     folder
@@ -50,10 +50,10 @@ rule report:
         data_of("report"),
     params:
         settings=settings(PAGE),
-        code=code("polaris.report"),
+        code=code("polaris.report.report"),
     threads: 1
     benchmark:
         f"{RUN}/report/benchmark.tsv"
     shell:
-        "{PY[polaris]} -m polaris.report --settings {params.settings:q} --code {params.code} "
+        "{PY[polaris]} -m polaris.report.report --settings {params.settings:q} --code {params.code} "
         "--scores {input.scores} --checkpoints {input.checkpoints} --data {input.data} --out {output}"

@@ -24,12 +24,12 @@ rule teacher_responses:
         taught=one_of(TAUGHT),
     params:
         settings=lambda w: settings(SMALL.teacher.model_copy(update={"k": {TAUGHT[w.taught]: SMALL.teacher.k[TAUGHT[w.taught]]}})),
-        code=code("polaris.generate"),
+        code=code("polaris.generation.generate"),
     threads: 1
     benchmark:
         f"{RUN}/{{taught}}/benchmark.tsv"
     shell:
-        "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+        "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 
@@ -80,12 +80,12 @@ rule difficulty:
         data_of("difficulty"),
     params:
         settings=settings(SMALL.difficulty),
-        code=code("polaris.generate"),
+        code=code("polaris.generation.generate"),
     threads: 1
     benchmark:
         f"{RUN}/difficulty/benchmark.tsv"
     shell:
-        "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+        "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 
@@ -225,12 +225,12 @@ rule rl_rollouts:
         stage=one_of(OVERLAP),
     params:
         settings=lambda w: rollout_settings(w.stage),
-        code=code("polaris.generate"),
+        code=code("polaris.generation.generate"),
     threads: 1
     benchmark:
         f"{RUN}/{{stage}}_rollouts/benchmark.tsv"
     shell:
-        "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+        "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 

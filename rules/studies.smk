@@ -21,12 +21,12 @@ rule responses_at_temperature:
         temperature=r"\d\.\d\d",
     params:
         settings=lambda w: settings(SEARCHES[w.search].at(float(w.temperature))),
-        code=code("polaris.generate"),
+        code=code("polaris.generation.generate"),
     threads: 1
     benchmark:
         f"{RUN}/temperature/{{search}}/T={{temperature}}/benchmark.tsv"
     shell:
-        "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+        "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 
@@ -67,12 +67,12 @@ if ROLLOUTS:
             data_of("probe_rollouts"),
         params:
             settings=settings(ROLLOUTS.generate),
-            code=code("polaris.generate"),
+            code=code("polaris.generation.generate"),
         threads: 1
         benchmark:
             f"{RUN}/probe_rollouts/benchmark.tsv"
         shell:
-            "{PY[vllm]} -m polaris.generate --settings {params.settings:q} --code {params.code} "
+            "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
             "--model {input.model} --problems {input.problems} --out {output}"
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from polaris.errors import UserError
-from polaris.prompts import load_tokenizer
+from polaris.models.prompts import load_tokenizer
+from polaris.stage.errors import UserError
 
 
 def tokenised(rows: list[dict[str, Any]], model: Path, limit: int | None) -> list[dict[str, Any]]:

@@ -8,12 +8,12 @@ import collections
 import statistics
 from typing import Any
 
-from polaris.answers import END_OF_THOUGHT, NO_THINK, TRUNCATED
-from polaris.errors import UserError
-from polaris.grade import grade_responses
-from polaris.prompts import messages
-from polaris.records import MESSAGES, RESPONSES, read_problems, read_rows, write_rows
-from polaris.stage import Stage, run_verb
+from polaris.grading.answers import END_OF_THOUGHT, NO_THINK, TRUNCATED
+from polaris.grading.grade import grade_responses
+from polaris.models.prompts import messages
+from polaris.stage.errors import UserError
+from polaris.stage.records import MESSAGES, RESPONSES, read_problems, read_rows, write_rows
+from polaris.stage.stage import Stage, run_verb
 from small_rl.data_cards import format_card
 from small_rl.format_settings import FormatData
 from small_rl.solutions import from_solutions

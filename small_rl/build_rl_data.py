@@ -8,13 +8,13 @@ import collections
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polaris import charts
-from polaris.errors import UserError
-from polaris.figure_page import figure_page
-from polaris.grade import grade_responses, summary
-from polaris.groups import by_problem
-from polaris.records import CONSENSUS, DIFFICULTY, PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
-from polaris.stage import Stage, run_verb
+from polaris.charts import charts
+from polaris.charts.figure_page import figure_page
+from polaris.grading.grade import grade_responses, summary
+from polaris.stage.errors import UserError
+from polaris.stage.groups import by_problem
+from polaris.stage.records import CONSENSUS, DIFFICULTY, PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
+from polaris.stage.stage import Stage, run_verb
 from small_rl.core import ConsensusSets
 from small_rl.difficulty import dropped_because, histogram
 from small_rl.settings import RlData

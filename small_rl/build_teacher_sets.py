@@ -5,9 +5,9 @@ With sets of its own correct rollouts the policy is paid for what it does alread
 the placebo says whether a gain comes from what they tell or from rewards that differ at all.
 """
 
-from polaris.errors import UserError
-from polaris.records import CONSENSUS, read_problems, write_rows
-from polaris.stage import Stage, run_verb
+from polaris.stage.errors import UserError
+from polaris.stage.records import CONSENSUS, read_problems, write_rows
+from polaris.stage.stage import Stage, run_verb
 from small_rl.build_rl_data import consensus_of, taught
 from small_rl.core import of_other_problems
 from small_rl.study_settings import TeacherSets

@@ -10,7 +10,7 @@ import collections
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from polaris.answers import END_OF_THOUGHT, normal_form, plain_number
+from polaris.grading.answers import END_OF_THOUGHT, normal_form, plain_number
 from small_rl.steps import parse_steps
 
 
@@ -54,7 +54,7 @@ class ConsensusSets:
         return sum(any(n >= self.min_support for n in counts.values()) for counts in self._counts.values())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Rows of polaris.records.CONSENSUS, sorted, with all counts: `from_rows` gives the same sets again."""
+        """Rows of polaris.stage.records.CONSENSUS, sorted, with all counts: `from_rows` gives the same sets again."""
         return [
             {"problem_id": problem_id, "step": step, "count": count}
             for problem_id, counts in sorted(self._counts.items())

@@ -8,9 +8,9 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from polaris import charts
-from polaris.charts import Row
-from polaris.figure_page import figure_page
+from polaris.charts import charts
+from polaris.charts.charts import Row
+from polaris.charts.figure_page import figure_page
 
 BINS = 10  # columns of a histogram of shares
 COLUMNS = 7  # of a histogram of counts, at most

@@ -14,7 +14,7 @@ TOO_EASY = "too_easy"
 
 
 def logged_accuracy(rows: Iterable[dict[str, Any]], rule: Literal["mean", "last"]) -> dict[str, float]:
-    """Accuracy by problem from rows of polaris.records.ACCURACY: over all its visits, or of its last one.
+    """Accuracy by problem from rows of polaris.stage.records.ACCURACY: over all its visits, or of its last one.
 
     A step that occurs twice counts once, as it was logged last.
     """

@@ -2,9 +2,9 @@
 
 import pyarrow as pa
 
-from polaris.errors import UserError
-from polaris.records import ACCURACY, DIFFICULTY, PROBLEMS, read_problems, read_rows, write_rows
-from polaris.stage import Stage, run_verb
+from polaris.stage.errors import UserError
+from polaris.stage.records import ACCURACY, DIFFICULTY, PROBLEMS, read_problems, read_rows, write_rows
+from polaris.stage.stage import Stage, run_verb
 from small_rl.data_cards import ease_card
 from small_rl.drop_easy import easy_because, logged_accuracy
 from small_rl.settings import DropEasy

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 from small_rl import verl_checkpoint
 
 LOG_PROBS = "log_probs.json"  # in the folder of the last checkpoint

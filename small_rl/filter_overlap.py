@@ -5,11 +5,11 @@ import statistics
 
 import pyarrow as pa
 
-from polaris.errors import UserError
-from polaris.grade import grade_responses, summary
-from polaris.groups import by_problem
-from polaris.records import PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
-from polaris.stage import Stage, run_verb
+from polaris.grading.grade import grade_responses, summary
+from polaris.stage.errors import UserError
+from polaris.stage.groups import by_problem
+from polaris.stage.records import PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
+from polaris.stage.stage import Stage, run_verb
 from small_rl.data_cards import overlap_card
 from small_rl.overlap import mean_overlap, select
 from small_rl.settings import OverlapFilter

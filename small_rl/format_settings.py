@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polaris.sections import Grading
-from polaris.settings import Count, Device, Fraction, Section, Seed
+from polaris.stage.sections import Grading
+from polaris.stage.settings import Count, Device, Fraction, Section, Seed
 
 LearningRate = Annotated[float, Field(gt=0, lt=1)]
 

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from polaris.answers import END_OF_THOUGHT
-from polaris.errors import UserError
-from polaris.progress import Progress
+from polaris.grading.answers import END_OF_THOUGHT
+from polaris.stage.errors import UserError
+from polaris.stage.progress import Progress
 from small_rl.study_settings import Judge
 
 QUESTION = (

@@ -20,19 +20,19 @@ from typing import Any
 
 import numpy as np
 
-from polaris import charts
-from polaris.answers import find_answer, golds_from
-from polaris.charts import Row
-from polaris.errors import UserError
-from polaris.fetch_problems import file_rows
-from polaris.figure_page import figure_page
-from polaris.grade import grade_responses, summary
-from polaris.grading_pool import GradingPool
-from polaris.manifest import replace_file
-from polaris.records import RESPONSES, read_problems, read_rows
-from polaris.sections import Resampling
-from polaris.settings import read_section
-from polaris.stage import Stage, run_verb
+from polaris.charts import charts
+from polaris.charts.charts import Row
+from polaris.charts.figure_page import figure_page
+from polaris.grading.answers import find_answer, golds_from
+from polaris.grading.grade import grade_responses, summary
+from polaris.grading.grading_pool import GradingPool
+from polaris.problems.fetch_problems import file_rows
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import replace_file
+from polaris.stage.records import RESPONSES, read_problems, read_rows
+from polaris.stage.sections import Resampling
+from polaris.stage.settings import read_section
+from polaris.stage.stage import Stage, run_verb
 from small_rl import judge
 from small_rl.core import without_answer
 from small_rl.similarity import CLASSES, PairSums, class_rows, jaccard_sums, pair_classes

@@ -41,7 +41,7 @@ class Sink:
         return len(self._kept)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Rows of polaris.records.SINK, sorted: `from_rows` gives the same sink again."""
+        """Rows of polaris.stage.records.SINK, sorted: `from_rows` gives the same sink again."""
         return [
             {"problem_id": problem_id, "step": kept.step, "weights": kept.weights, "tokens": list(kept.tokens_T)}
             for problem_id, kept in sorted(self._kept.items())

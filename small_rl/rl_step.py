@@ -12,7 +12,7 @@ from random import Random
 from statistics import fmean
 from typing import Protocol
 
-from polaris.answers import FAILURES
+from polaris.grading.answers import FAILURES
 from small_rl import core, overlong
 from small_rl.core import ConsensusSets, core_rewards
 from small_rl.overlong import length_penalty

@@ -12,20 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris import charts, statistics
-from polaris.charts import Line
-from polaris.diversity import WORDS, distinct_share
-from polaris.errors import UserError
-from polaris.figure_page import figure_page
-from polaris.grade import grade_responses
-from polaris.groups import by_problem
-from polaris.manifest import Manifest
-from polaris.page_charts import axis_percent
-from polaris.records import RESPONSES, read_problems, read_rows
-from polaris.results import percent, points, span
-from polaris.sections import Generate
-from polaris.settings import validated
-from polaris.stage import Stage, run_verb
+from polaris.charts import charts
+from polaris.charts.charts import Line
+from polaris.charts.figure_page import figure_page
+from polaris.evaluation import statistics
+from polaris.evaluation.results import percent, points, span
+from polaris.grading.diversity import WORDS, distinct_share
+from polaris.grading.grade import grade_responses
+from polaris.report.page_charts import axis_percent
+from polaris.stage.errors import UserError
+from polaris.stage.groups import by_problem
+from polaris.stage.manifest import Manifest
+from polaris.stage.records import RESPONSES, read_problems, read_rows
+from polaris.stage.sections import Generate
+from polaris.stage.settings import validated
+from polaris.stage.stage import Stage, run_verb
 from small_rl import temperature
 from small_rl.study_settings import TemperatureChoice
 from small_rl.temperature import Point
@@ -34,10 +35,10 @@ from small_rl.temperature import Point
 def what_was_asked(responses: Manifest) -> tuple[float, dict[str, Any]]:
     """The temperature of a responses manifest, and everything that must be the same at all others.
 
-    Raises UserError where the manifest is not one of polaris.generate, or is of several problem sets.
+    Raises UserError where the manifest is not one of polaris.generation.generate, or is of several problem sets.
     """
-    if responses.module != "polaris.generate":
-        raise UserError(f"{responses.path}: it was made by {responses.module}, not by polaris.generate")
+    if responses.module.rpartition(".")[2] != "generate":  # older runs: polaris.generate
+        raise UserError(f"{responses.path}: it was made by {responses.module}, not by polaris.generation.generate")
     asked = validated(Generate, responses.settings, f"{responses.path}: settings")
     if len(asked.k) != 1:
         raise UserError(f"{responses.path}: it has responses to {len(asked.k)} problem sets; one is compared")

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polaris.sections import Generate, Grading
-from polaris.settings import Fraction, Section
+from polaris.stage.sections import Generate, Grading
+from polaris.stage.settings import Fraction, Section
 from small_rl.format_settings import FormatData, FormatSft
 from small_rl.rl_settings import RlTraining, SearchedTemperature
 from small_rl.study_settings import TEACHER_SETS, Probe, TemperatureSearch

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris.statistics import Estimate, weighted_mean
+from polaris.evaluation.statistics import Estimate, weighted_mean
 
 CLASSES = ("correct-correct", "correct-incorrect", "incorrect-incorrect")
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from polaris.answers import FAILURES, TIMEOUT
+from polaris.grading.answers import FAILURES, TIMEOUT
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """group: rollouts of one prompt in one step; reason: see polaris.answers; steps: underlined results;
+    """group: rollouts of one prompt in one step; reason: see polaris.grading.answers; steps: underlined results;
     cut: it reached the longest length.
     """
 

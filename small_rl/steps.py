@@ -7,7 +7,7 @@ open what a nested, unclosed or repeated span means; here the outermost complete
 import functools
 import re
 
-from polaris.answers import normal_form
+from polaris.grading.answers import normal_form
 
 MAX_SPANS = 64  # of one response, from its beginning: underlining everything must not pay
 MAX_LENGTH = 256  # characters; a longer span is prose, not a result

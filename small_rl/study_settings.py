@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from polaris.sections import Generate, Grading, Resampling
-from polaris.settings import Count, Engine, Fraction, Sampling, Section, Seed, Temperature
+from polaris.stage.sections import Generate, Grading, Resampling
+from polaris.stage.settings import Count, Engine, Fraction, Sampling, Section, Seed, Temperature
 
 # Where CORE's sets may start beside the stages -> whether it is the placebo.
 TEACHER_SETS = {"teacher": False, "teacher_placebo": True}
@@ -68,7 +68,7 @@ class TemperatureSearch(TemperatureChoice):
         return self
 
     def at(self, temperature: float) -> Generate:
-        """What polaris.generate is told for one temperature of the grid."""
+        """What polaris.generation.generate is told for one temperature of the grid."""
         sampling = Sampling(
             temperature=temperature, top_p=self.top_p, top_k=self.top_k, max_tokens=self.max_tokens, seed=self.sampling_seed
         )  # fmt: skip

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polaris import child
-from polaris.cuda import require_cuda
-from polaris.errors import UserError
-from polaris.progress import Progress
-from polaris.records import MESSAGES, TOKENS, read_rows, write_rows
-from polaris.stage import Stage, run_verb
+from polaris.stage import child
+from polaris.stage.cuda import require_cuda
+from polaris.stage.errors import UserError
+from polaris.stage.progress import Progress
+from polaris.stage.records import MESSAGES, TOKENS, read_rows, write_rows
+from polaris.stage.stage import Stage, run_verb
 from small_rl import verl_checkpoint, verl_config, verl_devices
 from small_rl.answer_tokens import tokenised
 from small_rl.format_settings import FormatSft

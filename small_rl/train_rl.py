@@ -9,21 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from polaris import child
-from polaris.answers import STRUCTURE
-from polaris.cuda import require_cuda
-from polaris.deadline import deadline
-from polaris.errors import UserError
-from polaris.grading_pool import GradingPool
-from polaris.manifest import Manifest
-from polaris.model_context import check_context, with_context
-from polaris.nodes import on_every_node
-from polaris.progress import Progress
-from polaris.prompts import load_tokenizer, messages
-from polaris.records import ACCURACY, CONSENSUS, MESSAGES, SINK, read_problems, read_rows, write_rows
-from polaris.sections import Grading
-from polaris.settings import read_section
-from polaris.stage import Stage, run_verb
+from polaris.grading.answers import STRUCTURE
+from polaris.grading.grading_pool import GradingPool
+from polaris.models.model_context import check_context, with_context
+from polaris.models.prompts import load_tokenizer, messages
+from polaris.stage import child
+from polaris.stage.cuda import require_cuda
+from polaris.stage.deadline import deadline
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import Manifest
+from polaris.stage.nodes import on_every_node
+from polaris.stage.progress import Progress
+from polaris.stage.records import ACCURACY, CONSENSUS, MESSAGES, SINK, read_problems, read_rows, write_rows
+from polaris.stage.sections import Grading
+from polaris.stage.settings import read_section
+from polaris.stage.stage import Stage, run_verb
 from small_rl import export_gate, verl_checkpoint, verl_config, verl_devices
 from small_rl.answer_tokens import tokenised
 from small_rl.core import initial_sets

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from polaris.records import TOKENS, read_rows
+from polaris.stage.records import TOKENS, read_rows
 
 
 class ChatDataset(torch.utils.data.Dataset):
-    """Rows of polaris.records.TOKENS; loss on what follows the prompt. Passed to verl by `data.custom_cls`."""
+    """Rows of polaris.stage.records.TOKENS; loss on what follows the prompt. Passed to verl by `data.custom_cls`."""
 
     def __init__(self, parquet_files: str, tokenizer, config, processor=None, max_samples: int = -1):
         self.rows = read_rows(Path(parquet_files), TOKENS)

@@ -15,11 +15,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from polaris import child
-from polaris.cuda import require_cuda
-from polaris.errors import UserError
-from polaris.nodes import free_port, interface, on_every_node, this_node
-from polaris.stage import run_verb
+from polaris.stage import child
+from polaris.stage.cuda import require_cuda
+from polaris.stage.errors import UserError
+from polaris.stage.nodes import free_port, interface, on_every_node, this_node
+from polaris.stage.stage import run_verb
 
 LOOPBACK = "127.0.0.1"
 

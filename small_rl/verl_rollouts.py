@@ -15,8 +15,8 @@ from uuid import uuid4
 from omegaconf import DictConfig
 from tensordict import TensorDict
 
-from polaris.grading_pool import GradingPool, Verdict
-from polaris.seeds import response_seed
+from polaris.generation.seeds import response_seed
+from polaris.grading.grading_pool import GradingPool, Verdict
 from small_rl import verl_batch
 from small_rl.core import scored_steps
 from small_rl.rl_step import Response, Rollout

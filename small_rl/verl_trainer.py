@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import PPOTrainerSync
 
-from polaris.deadline import is_due
-from polaris.records import CONSENSUS, SINK, read_rows, write_rows
+from polaris.stage.deadline import is_due
+from polaris.stage.records import CONSENSUS, SINK, read_rows, write_rows
 from small_rl import verl_batch
 from small_rl.core import ConsensusSets
 from small_rl.export_gate import LOG_PROBS, ROWS

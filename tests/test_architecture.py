@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from polaris import code
+from polaris.stage import code
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGE_PACKAGES = ("small_rl", "large_sft", "merge")
@@ -21,11 +21,11 @@ ALSO = {("vllm", "verl_")}
 HEAVY = ("torch", "transformers", "vllm", "verl", "ray", "megatron", "mergekit", "datasets")
 # Nouns of the paper: pure, and importable where no engine is installed.
 NOUNS = [
-    "polaris.answers", "polaris.units", "polaris.significance", "polaris.passes", "polaris.statistics", "polaris.replicates", "polaris.hardest", "polaris.lengths", "polaris.verdicts", "polaris.tiny_problems", "polaris.problem_text", "polaris.suitability",
-    "polaris.duplicates", "polaris.contamination", "small_rl.steps", "small_rl.core",
-    "small_rl.overlap", "small_rl.difficulty", "polaris.diversity", "small_rl.temperature", "small_rl.similarity",
+    "polaris.grading.answers", "polaris.grading.units", "polaris.evaluation.significance", "polaris.evaluation.passes", "polaris.evaluation.statistics", "polaris.evaluation.replicates", "polaris.evaluation.hardest", "polaris.evaluation.lengths", "polaris.evaluation.verdicts", "polaris.problems.tiny_problems", "polaris.problems.problem_text", "polaris.problems.suitability",
+    "polaris.problems.duplicates", "polaris.problems.contamination", "small_rl.steps", "small_rl.core",
+    "small_rl.overlap", "small_rl.difficulty", "polaris.grading.diversity", "small_rl.temperature", "small_rl.similarity",
     "small_rl.rescue", "small_rl.substitution", "small_rl.overlong", "small_rl.drop_easy", "small_rl.step_metrics", "small_rl.rl_step", "large_sft.packing", "large_sft.context", "large_sft.repetition", "merge.alpha", "merge.grid",
-    "polaris.claims", "polaris.plan_model", "polaris.plan_memory", "polaris.plan_time",
+    "polaris.evaluation.claims", "polaris.planning.plan_model", "polaris.planning.plan_memory", "polaris.planning.plan_time",
 ]  # fmt: skip
 PURE = {"dataclasses", "collections", "functools", "math", "re", "typing", "random", "itertools", "fractions", "decimal",
         "string", "bisect", "enum", "statistics", "operator", "heapq", "unicodedata", "hashlib", "numpy", "json"}  # fmt: skip
@@ -67,7 +67,13 @@ def test_nouns_are_pure(module):
     for name in imports(path):
         top = name.split(".")[0]
         if top in code.PACKAGES:
-            allowed = (*NOUNS, "polaris.records", "polaris.settings", "small_rl.rl_settings", "polaris.errors")
+            allowed = (
+                *NOUNS,
+                "polaris.stage.records",
+                "polaris.stage.settings",
+                "small_rl.rl_settings",
+                "polaris.stage.errors",
+            )
             known = name in code.PACKAGES or name.rsplit(".", 1)[0] in [*NOUNS, top]
             assert known or name.startswith(allowed), name
         else:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from polaris import manifest
+from polaris.stage import manifest
 from tests.unit.merge_checkpoints import MERGING, near, publish, save, weights
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -26,8 +26,8 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from polaris import manifest
-from polaris.code import PACKAGES
+from polaris.stage import manifest
+from polaris.stage.code import PACKAGES
 from tests.pipeline.conftest import command
 
 # What a process is called by its command line. A snakemake that dies leaves its job alive: the next one meets its lock.

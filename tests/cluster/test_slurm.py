@@ -18,7 +18,7 @@ import psutil
 import pytest
 import yaml
 
-from polaris.records import RESPONSES, read_rows
+from polaris.stage.records import RESPONSES, read_rows
 from tests.cluster import slurm
 
 ROOT = Path(__file__).resolve().parents[2]

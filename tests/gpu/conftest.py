@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from polaris import cuda
+from polaris.stage import cuda
 
 FIGURES = pytest.StashKey[dict]()
 ROOM = 60e9  # bytes of scratch for a model of 2.5 B parameters, its checkpoint and its export

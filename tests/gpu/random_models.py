@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from large_sft.qwen3 import read_config
-from polaris import manifest
+from polaris.stage import manifest
 
 CONFIG = {
     "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "vocab_size": 151936, "hidden_size": 2048,

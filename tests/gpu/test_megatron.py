@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from configs.plan import TIGHT
 from large_sft.settings import Sft
 from large_sft.weights import Weights
-from polaris import plan_memory, plan_model
-from polaris.records import TOKENS, write_rows
+from polaris.planning import plan_memory, plan_model
+from polaris.planning.plan import TIGHT
+from polaris.stage.records import TOKENS, write_rows
 from tests.gpu.random_models import CONFIG, TINY, published, random_model
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from polaris import tool_check
+from polaris.planning import tool_check
 
 CHILD = """
 import multiprocessing, sys
@@ -33,7 +33,7 @@ def test_the_interpreter_finds_its_gpus(figures):
 @pytest.mark.parametrize(
     ("ask", "works"),
     [
-        ("from polaris.cuda import require_cuda; require_cuda('vLLM')", True),
+        ("from polaris.stage.cuda import require_cuda; require_cuda('vLLM')", True),
         ("import torch; torch.zeros(1, device='cuda')", False),
     ],
     ids=["asked as we do", "asked by using it"],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from polaris.tiny_tokenizer import build_tokenizer
+from polaris.models.tiny_tokenizer import build_tokenizer
 from tests.gpu.random_models import TINY, random_model
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from polaris.answers import UNPARSEABLE_GOLD, golds_from
-from polaris.fetch_problems import file_rows
-from polaris.grading_pool import GradingPool
-from polaris.problem_layouts import read_layout
+from polaris.grading.answers import UNPARSEABLE_GOLD, golds_from
+from polaris.grading.grading_pool import GradingPool
+from polaris.problems.fetch_problems import file_rows
+from polaris.problems.problem_layouts import read_layout
 
 DATA = os.environ.get("POLARIS_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="POLARIS_DATA names no folder with real benchmarks")

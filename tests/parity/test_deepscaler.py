@@ -2,7 +2,7 @@
 
 import pytest
 
-from polaris import deepscaler_equal
+from polaris.grading import deepscaler_equal
 from tests.parity.answer_pairs import OTHER, SAME
 
 TEXTS = sorted({text for pair in SAME + OTHER for text in pair} | {

@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save_file
 from large_sft import megatron_cpu
 from large_sft.settings import Placed
 from large_sft.weights import Weights
-from polaris import manifest
-from polaris.tiny_tokenizer import build_tokenizer
+from polaris.models.tiny_tokenizer import build_tokenizer
+from polaris.stage import manifest
 from tests.parity.megatron_layouts import (
     CP2,
     EP2,

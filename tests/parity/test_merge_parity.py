@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from merge import merge_models
-from polaris import child, manifest
-from polaris.errors import UserError
+from polaris.stage import child, manifest
+from polaris.stage.errors import UserError
 from tests.parity.test_vllm_transformers import ENGINE
 from tests.unit.merge_checkpoints import MERGING, load, publish, save_tokenizer
 

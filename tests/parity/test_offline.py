@@ -12,7 +12,7 @@ from small_rl import verl_devices
 ASK = """
 import json, sys
 if sys.argv[1] == "vllm":
-    from polaris import vllm_engine
+    from polaris.generation import vllm_engine
     vllm_engine.work_offline()
     from vllm.usage.usage_lib import is_usage_stats_enabled as reports
 else:

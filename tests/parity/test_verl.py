@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from polaris.records import MESSAGES, read_rows, write_rows
-from polaris.tiny_tokenizer import CHAT_TEMPLATE, build_tokenizer
+from polaris.models.tiny_tokenizer import CHAT_TEMPLATE, build_tokenizer
+from polaris.stage.records import MESSAGES, read_rows, write_rows
 from small_rl import train_format, verl_config, verl_devices
 from tests.unit.test_verl_config import FILES, rl_stage
 

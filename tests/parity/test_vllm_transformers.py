@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from polaris import child
-from polaris.model_context import with_context
-from polaris.sections import TinyModel
-from polaris.settings import Yarn
-from polaris.tiny_problems import draw, solve
+from polaris.models.model_context import with_context
+from polaris.problems.tiny_problems import draw, solve
+from polaris.stage import child
+from polaris.stage.sections import TinyModel
+from polaris.stage.settings import Yarn
 
 pytest.importorskip("vllm")
 
@@ -102,8 +102,8 @@ def apart(one: list[list[float]], other: list[list[float]]) -> float:
 def test_prompt_logprobs_agree(kind: str, yarn: Yarn | None, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    from polaris import tiny_training
-    from polaris.tiny_tokenizer import build_tokenizer
+    from polaris.models import tiny_training
+    from polaris.models.tiny_tokenizer import build_tokenizer
 
     settings, rng = tiny_model(kind), random.Random(1)
     made, tokenizer = tiny_training.build_model(settings, build_tokenizer()), build_tokenizer()

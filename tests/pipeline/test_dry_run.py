@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from polaris.snakemake_jobs import parsed
-from polaris.status import versions_of
+from polaris.commands.snakemake_jobs import parsed
+from polaris.commands.status import versions_of
 
 from .conftest import CONFIGS, ROOT, snakemake
 
@@ -75,7 +75,7 @@ small_rl:
     assert done.returncode == 0, done.stdout[-4000:]
     flags = {}
     for line in done.stdout.splitlines():
-        if "-m small_rl." in line or "-m polaris.generate" in line:
+        if "-m small_rl." in line or "-m polaris.generation.generate" in line:
             words = shlex.split(line)
             flags[words[-1]] = dict(zip(words[3:-1:2], words[4::2], strict=False))
     data = lambda name: f"runs/test/{name}/data.json"
@@ -178,7 +178,7 @@ def test_an_engine_in_a_container(tmp_path):
         job.out.parent.name: job for job in (parsed(line) for line in done.stdout.splitlines() if " --out " in line)
     }
     assert jobs["difficulty"].python == "env 'POLARIS_CONTAINER=unshare --mount' unshare --mount python"
-    assert jobs["difficulty"].module == "polaris.generate" and jobs["grpo"].python == sys.executable
+    assert jobs["difficulty"].module == "polaris.generation.generate" and jobs["grpo"].python == sys.executable
     inside = "env 'POLARIS_CONTAINER=env -u NOTHING' env -u NOTHING " + sys.executable
     assert versions_of(inside) == versions_of(sys.executable)
 

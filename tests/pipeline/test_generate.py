@@ -12,9 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from polaris import answering, generate, make_model, make_problems, manifest
-from polaris.errors import UserError
-from polaris.records import PROBLEMS, RESPONSES, read_rows, write_rows
+from polaris.generation import answering, generate
+from polaris.models import make_model
+from polaris.problems import make_problems
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.records import PROBLEMS, RESPONSES, read_rows, write_rows
 
 pytest.importorskip("vllm")
 
@@ -85,7 +88,7 @@ def arguments(inputs, settings, out: Path, sets=("chain", "digits")) -> list[str
 
 def start(*args) -> subprocess.Popen:
     """The verb as a process group of its own."""
-    command = [sys.executable, "-m", "polaris.generate", *arguments(*args)]
+    command = [sys.executable, "-m", "polaris.generation.generate", *arguments(*args)]
     return subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
     )
@@ -167,7 +170,9 @@ def test_engines_side_by_side_give_the_same_and_fail_together(inputs, uninterrup
     while len(engines) < 2:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-        engines = [one for one in psutil.Process(process.pid).children() if "polaris.replicas" in one.cmdline()]
+        engines = [
+            one for one in psutil.Process(process.pid).children() if "polaris.generation.replicas" in one.cmdline()
+        ]
     engines[1].kill()
     _, said = process.communicate(timeout=MINUTES * 60)
     assert process.returncode == 1 and "exited with status -9" in said and "vllm-1.log" in said
@@ -219,7 +224,7 @@ def test_one_engine_on_two_nodes_gives_the_same(inputs, uninterrupted, tmp_path,
 
 # --- what is refused before an engine starts -----------------------------------------------------------------------
 def refused(monkeypatch, tmp_path, inputs, settings, sets=("chain", "digits")) -> str:
-    argv = ["polaris.generate", *arguments(inputs, settings, tmp_path / "out/data.json", sets)]
+    argv = ["polaris.generation.generate", *arguments(inputs, settings, tmp_path / "out/data.json", sets)]
     monkeypatch.setattr("sys.argv", argv)
     monkeypatch.setitem(sys.modules, "vllm", None)  # importing vLLM would fail
     with pytest.raises(UserError) as error:

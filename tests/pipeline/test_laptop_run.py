@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from configs import recipe
-from polaris import manifest
-from polaris.records import CONSENSUS, GRADED, RESPONSES, read_rows
+from polaris.recipe import recipe
+from polaris.stage import manifest
+from polaris.stage.records import CONSENSUS, GRADED, RESPONSES, read_rows
 
 from .conftest import CONFIGS, KILLED_STAGE, snakemake
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from configs import recipe
 from merge.settings import Merging
-from polaris import manifest
+from polaris.recipe import recipe
+from polaris.stage import manifest
 from tests.unit.merge_checkpoints import near, publish, save, weights
 from tests.unit.report_run import Run
 

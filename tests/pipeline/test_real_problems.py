@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from configs import recipe
-from polaris import manifest
-from polaris.records import GRADED, read_problems, read_rows
+from polaris.recipe import recipe
+from polaris.stage import manifest
+from polaris.stage.records import GRADED, read_problems, read_rows
 
 from .conftest import CONFIGS
 
@@ -36,7 +36,7 @@ def test_gsm8k_and_aime24_reach_a_score(finished, tmp_path):
     for name, file in files.items():
         out = tmp_path / name / "data.json"
         verb(
-            "polaris.fetch_problems",
+            "polaris.problems.fetch_problems",
             {"file": file, "gold": "every", "count": None, "published": None, "limit": PROBLEMS},
             out,
         )
@@ -51,9 +51,9 @@ def test_gsm8k_and_aime24_reach_a_score(finished, tmp_path):
     settings |= {"k": {name: 2 for name in files}, "instruction": " Put the answer within \\boxed{}."}
     settings["engine"]["max_model_len"] = 2048
     model = finished / "core_filtered/checkpoint.json"
-    responses = verb("polaris.generate", settings, tmp_path / "r/data.json", model=[model], problems=sets)
+    responses = verb("polaris.generation.generate", settings, tmp_path / "r/data.json", model=[model], problems=sets)
     scores = verb(
-        "polaris.grade", RECIPE.evaluate.grading.model_dump(mode="json"), tmp_path / "s/data.json",
+        "polaris.grading.grade", RECIPE.evaluate.grading.model_dump(mode="json"), tmp_path / "s/data.json",
         responses=[responses.path], problems=sets,
     )  # fmt: skip
     rows = read_rows(scores.file("graded.parquet"), GRADED)

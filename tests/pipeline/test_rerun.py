@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polaris.code import PACKAGES
-from polaris.snakemake_jobs import COMMAND, Job, parsed
+from polaris.commands.snakemake_jobs import COMMAND, Job, parsed
+from polaris.stage.code import PACKAGES
 
 from .conftest import ROOT, command
 
 # What a clone holds that the rules and the verbs read.
 SOURCES = [*PACKAGES, "configs", "profiles", "rules", "Snakefile"]
-STATUS = "import sys; from polaris import cli; sys.argv = ['polaris', 'status', *sys.argv[1:]]; cli.main()"
+STATUS = "import sys; from polaris.commands import cli; sys.argv = ['polaris', 'status', *sys.argv[1:]]; cli.main()"
 
 
 class Clone:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from polaris import child, manifest
-from polaris.records import ACCURACY, CONSENSUS, SINK, read_problems, read_rows
+from polaris.stage import child, manifest
+from polaris.stage.records import ACCURACY, CONSENSUS, SINK, read_problems, read_rows
 from small_rl import train_rl, verl_checkpoint, verl_config, verl_devices
 from small_rl.rl_settings import RlTraining
 from small_rl.verl_ray_cluster import ray_cluster

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from polaris import manifest
+from polaris.stage import manifest
 
 # The settings of a merge at any alpha.
 MERGING = {

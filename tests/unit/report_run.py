@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from polaris import manifest
-from polaris.records import DIVERSITY, GRADED, PROBLEMS, write_rows
-from polaris.settings import Section
-from polaris.stage import Stage
+from polaris.stage import manifest
+from polaris.stage.records import DIVERSITY, GRADED, PROBLEMS, write_rows
+from polaris.stage.settings import Section
+from polaris.stage.stage import Stage
 
 # right responses of each problem, as marks: {"p0": "1100", ...}
 Marks = dict[str, str]
@@ -40,7 +40,7 @@ class Run:
         self.paths: dict[str, list[Path]] = {"scores": [], "checkpoints": [], "data": []}
 
     def _stage(
-        self, out: str, inputs: dict[str, Path], settings: Section | None = None, module: str = "polaris.manifest"
+        self, out: str, inputs: dict[str, Path], settings: Section | None = None, module: str = "polaris.stage.manifest"
     ) -> Stage:
         read = {name: manifest.read(path) for name, path in inputs.items()}
         return Stage(module, settings or Nothing(), read, self.folder / out, "by hand")
@@ -81,7 +81,7 @@ class Run:
         self.paths["checkpoints"].append(stage.out)
 
     def table(
-        self, name: str, text: str, module: str = "polaris.manifest", inputs: Any = None, **settings: Any
+        self, name: str, text: str, module: str = "polaris.stage.manifest", inputs: Any = None, **settings: Any
     ) -> None:
         """A stage that made data, `text`; inputs: flag -> folder of an earlier one."""
         read = {flag: self.folder / one / "data.json" for flag, one in (inputs or {}).items()}

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from polaris import manifest
-from polaris.records import PROBLEMS, RESPONSES, write_rows
-from polaris.settings import Section
-from polaris.stage import Stage
+from polaris.stage import manifest
+from polaris.stage.records import PROBLEMS, RESPONSES, write_rows
+from polaris.stage.settings import Section
+from polaris.stage.stage import Stage
 
 GRADING = {"grader": "math_verify", "format": "think", "timeout": 20.0, "workers": 1, "max_failures": 0.0}
 ENGINE = {
@@ -32,7 +32,7 @@ class Given(Section):
 
 def publish(folder: Path, name: str, rows: list[dict[str, Any]], schema: Any) -> Path:
     """A finished data stage with one table; its manifest."""
-    with Stage("polaris.manifest", Given(), {}, folder / "data.json", "test") as stage:
+    with Stage("polaris.stage.manifest", Given(), {}, folder / "data.json", "test") as stage:
         write_rows(stage.partial / name, rows, schema)
         stage.publish()
     return folder / "data.json"

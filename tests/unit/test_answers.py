@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polaris.answers import (
+from polaris.grading.answers import (
     DIFFERENT,
     EXACT,
     NO_ANSWER,

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as xml
 
 import pytest
 
-from polaris import charts
-from polaris.charts import Line, Row
+from polaris.charts import charts
+from polaris.charts.charts import Line, Row
 
 NAMES = [
     "base_small",

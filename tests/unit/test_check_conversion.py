@@ -11,7 +11,7 @@ from large_sft.check_conversion import reference_of, returned_tensors
 from large_sft.score_prompts import prompt_tokens
 from large_sft.train_sft import check_gate
 from large_sft.weights import Weights
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 GOOD = {
     "a": {"dtype": "F32", "shape": [2, 3], "xxh3": "11", "start": "11"},

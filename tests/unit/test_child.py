@@ -7,8 +7,8 @@ import time
 import psutil
 import pytest
 
-from polaris import child
-from polaris.errors import UserError
+from polaris.stage import child
+from polaris.stage.errors import UserError
 
 
 def python(code: str) -> list[str]:
@@ -88,7 +88,7 @@ def test_the_child_dies_with_a_killed_parent(tmp_path):
     inner = f"print(__import__('os').getpid(), file=open({str(tmp_path / 'pid')!r}, 'w'), flush=True);"
     inner += "__import__('time').sleep(99)"
     outer = (
-        "import sys, pathlib; from polaris import child;"
+        "import sys, pathlib; from polaris.stage import child;"
         f"child.run([sys.executable, '-c', {inner!r}], pathlib.Path({str(tmp_path / 'log')!r}), {{}}, 99)"
     )
     pid = os.spawnv(os.P_NOWAIT, sys.executable, python(outer))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from polaris import claims
-from polaris.claims import FILTER, HALF, MERGE, PROCESS_REWARD, RESCUE, TRAINING, TRANSFER, Claim, RlStage
-from polaris.markdown import markdown
+from polaris.evaluation import claims
+from polaris.evaluation.claims import FILTER, HALF, MERGE, PROCESS_REWARD, RESCUE, TRAINING, TRANSFER, Claim, RlStage
+from polaris.report.markdown import markdown
 from tests.unit.report_run import Run
 from tests.unit.test_report import Page, make
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from configs import recipe
-from polaris import clean_problems, make_problems, manifest
-from polaris.cleaning_card import kind
-from polaris.errors import UserError
-from polaris.records import PROBLEMS
-from polaris.sections import Clean
-from polaris.suitability import Rule
+from polaris.problems import clean_problems, make_problems
+from polaris.problems.cleaning_card import kind
+from polaris.problems.suitability import Rule
+from polaris.recipe import recipe
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.records import PROBLEMS
+from polaris.stage.sections import Clean
 from tests.unit import tables
 
 ROOT = Path(__file__).resolve().parents[2]

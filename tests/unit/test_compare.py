@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from polaris import compare
-from polaris.errors import UserError
-from polaris.verdicts import Verdicts
+from polaris.evaluation import compare
+from polaris.evaluation.verdicts import Verdicts
+from polaris.stage.errors import UserError
 
 
 def verdicts(share: float, problems: int = 40, k: int = 8) -> Verdicts:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polaris.contamination import Held, HeldOut, leaks
-from polaris.fetch_problems import file_rows
-from polaris.problem_layouts import read_layout
-from polaris.problem_text import words
+from polaris.problems.contamination import Held, HeldOut, leaks
+from polaris.problems.fetch_problems import file_rows
+from polaris.problems.problem_layouts import read_layout
+from polaris.problems.problem_text import words
 
 DATA = os.environ.get("POLARIS_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="POLARIS_DATA names no folder with real problem files")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from large_sft.context import own_tokens, room
 from large_sft.layout import goes_on, layers_of_stages
 from large_sft.settings import Layout
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 
 PLACE = {"processes": 12, "nodes": 1, "tensor": 1, "expert": 1, "expert_tensor": 1, "context": 1}
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polaris.records import CONSENSUS, read_rows, write_rows
+from polaris.stage.records import CONSENSUS, read_rows, write_rows
 from small_rl.core import (
     ConsensusSets,
     core_rewards,

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from polaris import cuda
-from polaris.errors import UserError
+from polaris.stage import cuda
+from polaris.stage.errors import UserError
 
 TORCH = ("2.11.0+cu130", "13.0")
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from polaris import deadline
+from polaris.stage import deadline
 
 
 @pytest.mark.parametrize(

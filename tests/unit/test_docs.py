@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from polaris import study_page
-from polaris.study_designs import LAPTOP
+from polaris.report import study_page
+from polaris.report.study_designs import LAPTOP
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polaris.duplicates import hashed_ngrams, near_duplicates, same_text
-from polaris.problem_text import tokens
+from polaris.problems.duplicates import hashed_ngrams, near_duplicates, same_text
+from polaris.problems.problem_text import tokens
 
 STORY = (
     "A farmer has {} cows and {} sheep on a green hill near the old river, and every morning he sells some of the milk "

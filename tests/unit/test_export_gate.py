@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 from small_rl import export_gate
 
 torch = pytest.importorskip("torch")

@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
 
-from polaris import fetch_model, fetch_problems, manifest
-from polaris.errors import UserError
-from polaris.records import read_problems
+from polaris.models import fetch_model
+from polaris.problems import fetch_problems
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.records import read_problems
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 INDEX = fetch_model.INDEX

@@ -9,7 +9,7 @@ import torch
 from merge import gate
 from merge.checkpoint import read_checkpoint
 from merge.safetensors_header import header_length, parse_header, parse_index
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 from tests.unit.merge_checkpoints import TOKENIZER, near, save, weights, write_json
 
 BASE = weights(1)

@@ -10,14 +10,14 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from polaris import replicas, vllm_engine, vllm_nodes
-from polaris.answering import Decoder, Shards
-from polaris.errors import UserError
-from polaris.generate import metrics, plan
-from polaris.prompts import user_message
-from polaris.sections import Generate
-from polaris.seeds import response_seed
-from polaris.vllm_engine import Completion
+from polaris.generation import replicas, vllm_engine, vllm_nodes
+from polaris.generation.answering import Decoder, Shards
+from polaris.generation.generate import metrics, plan
+from polaris.generation.seeds import response_seed
+from polaris.generation.vllm_engine import Completion
+from polaris.models.prompts import user_message
+from polaris.stage.errors import UserError
+from polaris.stage.sections import Generate
 from tests.unit.tables import ENGINE
 
 SETTINGS = Generate.model_validate(
@@ -74,7 +74,7 @@ def test_think_tags_stay_and_the_end_of_turn_goes(think_is_special):
 
 
 def test_shards_come_back_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("polaris.answering.SHARD_RESPONSES", 2)
+    monkeypatch.setattr("polaris.generation.answering.SHARD_RESPONSES", 2)
     rows = [{"key": i, "response": "x" * i, "tokens": i, "finish_reason": "stop"} for i in (4, 0, 3)]
     shards = Shards(tmp_path)
     for row in rows:

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from polaris import manifest
-from polaris.errors import UserError
-from polaris.grade import grade_responses, main
-from polaris.sections import Grading
+from polaris.grading.grade import grade_responses, main
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.sections import Grading
 from tests.unit import tables
 
 RESPONSES = [

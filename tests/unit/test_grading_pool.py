@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polaris.answers import (
+from polaris.grading.answers import (
     CORRECT,
     CRASHED,
     DIFFERENT,
@@ -26,7 +26,7 @@ from polaris.answers import (
     UNPARSEABLE_GOLD,
     golds_from,
 )
-from polaris.grading_pool import GradingPool
+from polaris.grading.grading_pool import GradingPool
 
 HANG = "9^{9^{9^9}}"
 
@@ -38,7 +38,7 @@ def workers(process: psutil.Process | None = None) -> list[psutil.Process]:
 
 def is_worker(process: psutil.Process) -> bool:
     try:
-        return "polaris.grading_worker" in process.cmdline()
+        return "polaris.grading.grading_worker" in process.cmdline()
     except psutil.Error:
         return False
 
@@ -228,7 +228,7 @@ def test_an_answer_that_kills_its_worker_twice_is_a_crash():
 
 def test_children_die_with_a_killed_parent():
     code = (
-        "from polaris.grading_pool import GradingPool\n"
+        "from polaris.grading.grading_pool import GradingPool\n"
         "pool = GradingPool(timeout=2, workers=1)\n"
         "pool.grade_answers([(['x+1'], '1+x')])\n"
         "print('ready', flush=True)\n"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from polaris import lengths
-from polaris.hardest import halves, worst
+from polaris.evaluation import lengths
+from polaris.evaluation.hardest import halves, worst
 
 
 def test_a_model_that_equals_the_base_gains_nothing_on_its_hardest_problems():

@@ -6,10 +6,10 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from polaris import manifest
-from polaris.answering import Decoder
-from polaris.harmony import MARKERS
-from polaris.vllm_engine import Completion
+from polaris.generation.answering import Decoder
+from polaris.generation.harmony import MARKERS
+from polaris.generation.vllm_engine import Completion
+from polaris.stage import manifest
 from small_rl import build_format_data
 from tests.unit import tables
 

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from polaris import clean_problems, generate, make_model, make_problems, manifest
-from polaris.errors import UserError
-from polaris.stage import Stage, locked_by
+from polaris.generation import generate
+from polaris.models import make_model
+from polaris.problems import clean_problems, make_problems
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.stage import Stage, locked_by
 from tests.unit import tables
 from tests.unit.test_clean_problems import SETTINGS as CLEAN
 from tests.unit.test_make_model import DENSE

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from configs import recipe
 from envs import install_gpu, machine
 from envs.install_gpu import ENGINES, GPU, Tools, check_gpu
 from envs.machine import LAPTOP, Machine, check
-from polaris.errors import UserError
+from polaris.recipe import recipe
+from polaris.stage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 LINUX = Machine("Linux", "x86_64", (3, 12), (2, 36))
@@ -143,8 +143,8 @@ def test_both_containers_have_the_files_that_the_installation_reads():
     apptainer = re.findall(r"^    (\S+) /opt/polaris/", (ROOT / "containers/polaris.def").read_text(), re.MULTILINE)
     copied = " ".join(docker).split()
     assert copied == apptainer and all((ROOT / name).exists() for name in copied)
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    assert {*packages, "envs", "Makefile", "pyproject.toml"} <= set(copied)
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert {*(name.rstrip("*") for name in packages), "configs", "envs", "Makefile", "pyproject.toml"} <= set(copied)
 
 
 def test_the_overlay_names_each_installed_interpreter(tmp_path):

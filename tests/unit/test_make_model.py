@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from polaris import make_model, manifest
+from polaris.models import make_model
+from polaris.stage import manifest
 
 PRETRAINING = {
     "families": {"chain": 0.5, "digits": 0.5},

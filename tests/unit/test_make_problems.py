@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from polaris import make_problems, manifest
-from polaris.errors import UserError
-from polaris.records import read_problems
-from polaris.sections import MadeProblems
+from polaris.problems import make_problems
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.records import read_problems
+from polaris.stage.sections import MadeProblems
 
 SETTINGS = {"family": "chain", "pool": "train", "count": 300, "depth": [2, 5], "slips": 0.05, "seed": 1}
 

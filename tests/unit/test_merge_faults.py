@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from polaris import manifest
+from polaris.stage import manifest
 from tests.unit.merge_checkpoints import MERGING, near, publish, save, weights
 
 KILLS = 3  # and one more; tests/chaos/kill_merge.py has 20

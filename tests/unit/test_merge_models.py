@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from merge import merge_models, merged_weights
-from polaris import manifest
-from polaris.errors import UserError
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
 from tests.unit.merge_checkpoints import MERGING, load, near, publish, save, weights, write_json
 
 BASE = weights(1)

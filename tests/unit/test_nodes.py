@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs import recipe
-from polaris import nodes
-from polaris.errors import UserError
-from polaris.nodes import CONTAINER, free_port, interface, interpreter, nodes_of_job, on_every_node, this_node
+from polaris.recipe import recipe
+from polaris.stage import nodes
+from polaris.stage.errors import UserError
+from polaris.stage.nodes import CONTAINER, free_port, interface, interpreter, nodes_of_job, on_every_node, this_node
 from small_rl.verl_devices import environment
 from small_rl.verl_ray_cluster import ray_cluster, ray_start
 

@@ -4,7 +4,7 @@ import html.parser
 
 import pytest
 
-from polaris import page, report
+from polaris.report import page, report
 from tests.unit.report_run import Run
 
 HOSTILE = 'digits"><i>'

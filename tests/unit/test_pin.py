@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polaris.pin import unpinned
+from polaris.commands.pin import unpinned
 
 COMMITS = {
     "/api/models/org/model": "a" * 40,
@@ -63,7 +63,7 @@ def endpoint():
 
 
 def pin(path: Path, endpoint: str, **env) -> subprocess.CompletedProcess:
-    code = "import sys; from polaris.cli import main; sys.argv[0] = 'polaris'; main()"
+    code = "import sys; from polaris.commands.cli import main; sys.argv[0] = 'polaris'; main()"
     return subprocess.run(
         [sys.executable, "-c", code, "pin", str(path)],
         env={**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1", **env},

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs import plan, planned_stages, recipe
 from large_sft.qwen3 import read_config
-from polaris.errors import UserError
-from polaris.plan_memory import GIB, Ranks, cache, fsdp, layouts, megatron, megatron_stages, total, vllm
-from polaris.plan_model import KNOWN, Shape, from_config
-from polaris.plan_profile import Profile
-from polaris.plan_time import GPUS, Decoding, mixture_efficiency
+from polaris.planning import plan, planned_stages
+from polaris.planning.plan_memory import GIB, Ranks, cache, fsdp, layouts, megatron, megatron_stages, total, vllm
+from polaris.planning.plan_model import KNOWN, Shape, from_config
+from polaris.planning.plan_profile import Profile
+from polaris.planning.plan_time import GPUS, Decoding, mixture_efficiency
+from polaris.recipe import recipe
+from polaris.stage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL, MIDDLE, LARGE = (
@@ -326,7 +327,7 @@ def test_a_tiny_recipe_has_no_gpu_to_plan_for(tmp_path):
 
 
 def test_the_command_prints_tables_and_takes_less_than_two_seconds():
-    script = "import sys; from polaris import cli; sys.argv[0] = 'polaris'; cli.main()"
+    script = "import sys; from polaris.commands import cli; sys.argv[0] = 'polaris'; cli.main()"
     command = [sys.executable, "-c", script, "plan", "--configfile", str(V2[0]), "--price", "2"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from configs import preflight, recipe, recipe_files
-from configs.preflight import Finding
-from polaris.errors import UserError
-from polaris.plan_time import GPUS
-from polaris.tiny_tokenizer import build_tokenizer
+from polaris.models.tiny_tokenizer import build_tokenizer
+from polaris.planning import preflight
+from polaris.planning.plan_time import GPUS
+from polaris.planning.preflight import Finding
+from polaris.recipe import recipe, recipe_files
+from polaris.stage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 LAPTOP, V2 = ROOT / "configs/laptop.yaml", ROOT / "configs/polaris_v2.yaml"

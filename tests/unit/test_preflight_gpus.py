@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from configs import preflight, preflight_gpus, recipe
-from configs.planned_stages import Planner
-from configs.preflight_gpus import Wanted
-from polaris.errors import UserError
-from polaris.plan_memory import GIB
-from polaris.plan_time import GPUS
-from polaris.tool_check import Seen, failure, look
+from polaris.planning import preflight, preflight_gpus
+from polaris.planning.plan_memory import GIB
+from polaris.planning.plan_time import GPUS
+from polaris.planning.planned_stages import Planner
+from polaris.planning.preflight_gpus import Wanted
+from polaris.planning.tool_check import Seen, failure, look
+from polaris.recipe import recipe
+from polaris.stage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 V2, LAPTOP = ([ROOT / f"configs/{name}.yaml"] for name in ("polaris_v2", "laptop"))

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from polaris import manifest
-from polaris.errors import UserError
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
 from small_rl import judge, probe
 from small_rl.study_settings import Judge
 from tests.unit import tables

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polaris.errors import UserError
-from polaris.fetch_problems import file_rows
-from polaris.problem_layouts import read_layout, without_suffix
+from polaris.problems.fetch_problems import file_rows
+from polaris.problems.problem_layouts import read_layout, without_suffix
+from polaris.stage.errors import UserError
 
 DATA = os.environ.get("POLARIS_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="POLARIS_DATA names no folder with real problem files")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polaris.problem_text import tokens, words
+from polaris.problems.problem_text import tokens, words
 
 
 @pytest.mark.parametrize(

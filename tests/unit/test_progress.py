@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from polaris.progress import Progress, duration
+from polaris.stage.progress import Progress, duration
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_durations(seconds, text):
 
 def test_lines_are_rare_but_the_last_step_is_always_told(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("polaris.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("polaris.stage.progress.time.monotonic", lambda: clock[0])
     out = io.StringIO()
     progress = Progress("grpo", 100, out=out, interval=10)
     for step in range(20, 101):

@@ -7,9 +7,9 @@ import json
 import pytest
 import yaml
 
-from configs import publish
-from polaris.code import ROOT
-from polaris.errors import UserError
+from polaris.commands import publish
+from polaris.stage.code import ROOT
+from polaris.stage.errors import UserError
 from tests.unit.test_report import make, whole_run
 
 LAPTOP = str(ROOT / "configs/laptop.yaml")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from configs import recipe, recipe_files
-from configs.published import FILE, published
-from polaris.code import ROOT
-from polaris.errors import UserError
-from polaris.verdicts import AVERAGE
+from polaris.evaluation.verdicts import AVERAGE
+from polaris.recipe import recipe, recipe_files
+from polaris.recipe.published import FILE, published
+from polaris.stage.code import ROOT
+from polaris.stage.errors import UserError
 from tests.unit.report_run import Run
 from tests.unit.test_report import Page, ladder, make
 

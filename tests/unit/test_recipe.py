@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs import recipe, recipe_files
-from polaris.errors import UserError
+from polaris.recipe import recipe, recipe_files
+from polaris.stage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 LAPTOP = ROOT / "configs/laptop.yaml"

@@ -6,10 +6,10 @@ import sys
 import pytest
 import yaml
 
-from configs import recipe
 from merge import refine
 from merge.grid import further
-from polaris.errors import UserError
+from polaris.recipe import recipe
+from polaris.stage.errors import UserError
 
 LAPTOP = "configs/laptop.yaml"
 

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from polaris import grade, manifest, regrade
-from polaris.errors import UserError
-from polaris.records import GRADED, read_rows
+from polaris.commands import regrade
+from polaris.grading import grade
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.records import GRADED, read_rows
 from tests.unit import tables
 
 # math-verify's rules find 2^2 equal to 4 and 4/8 to 1/2; V1's do not.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from polaris import replicates
-from polaris.replicates import student
+from polaris.evaluation import replicates
+from polaris.evaluation.replicates import student
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polaris import report, results, show, significance, verdicts
-from polaris.errors import UserError
-from polaris.markdown import markdown
-from polaris.page_charts import budget_charts
+from polaris.commands import show
+from polaris.evaluation import results, significance, verdicts
+from polaris.report import report
+from polaris.report.markdown import markdown
+from polaris.report.page_charts import budget_charts
+from polaris.stage.errors import UserError
 from tests.unit.report_run import Run
 
 LADDER = ["base_small", "format_sft", "grpo", "core"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polaris.records import SINK, read_rows, write_rows
+from polaris.stage.records import SINK, read_rows, write_rows
 from small_rl.rescue import Kept, Sink, rescues, worth_keeping
 
 

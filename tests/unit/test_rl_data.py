@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from polaris import manifest
-from polaris.errors import UserError
-from polaris.records import ACCURACY, DIFFICULTY
-from polaris.tiny_problems import answer, make_chain, solve
+from polaris.problems.tiny_problems import answer, make_chain, solve
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.records import ACCURACY, DIFFICULTY
 from small_rl import build_format_data, build_rl_data, drop_easy_data, filter_overlap
 from tests.unit import tables
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from polaris import manifest
-from polaris.errors import UserError
-from polaris.records import RESPONSES, write_rows
-from polaris.sections import Generate
-from polaris.stage import Stage
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.records import RESPONSES, write_rows
+from polaris.stage.sections import Generate
+from polaris.stage.stage import Stage
 from small_rl import search_temperature
 from tests.unit import tables
 
@@ -35,7 +35,7 @@ K = 4
 
 def model(folder: Path, entropies: list[float]) -> Path:
     """A trained model's manifest with its curve (the weights do not matter here)."""
-    with Stage("polaris.manifest", tables.Given(), {}, folder / "checkpoint.json", "test") as stage:
+    with Stage("polaris.stage.manifest", tables.Given(), {}, folder / "checkpoint.json", "test") as stage:
         (stage.partial / "weights").write_text(str(entropies))
         lines = [json.dumps({"step": i, "entropy": e} if e else {"step": i}) for i, e in enumerate(entropies, 1)]
         (stage.log / "metrics.jsonl").write_text("\n".join(lines) + "\n")
@@ -50,7 +50,7 @@ def response(right: int, words: int, sample: int) -> str:
 
 
 def responses(run: Path, at: float, right: int, words: int, problems: Path, of: Path, **changes) -> Path:
-    """What polaris.generate would have published at one temperature."""
+    """What polaris.generation.generate would have published at one temperature."""
     sampling = {"temperature": at, "top_p": 1.0, "top_k": -1, "max_tokens": changes.get("max_tokens", 32), "seed": 1}
     k = changes.get("k", K)
     asked = Generate(k={problems.parent.name: k}, instruction="", sampling=sampling, engine=ENGINE)
@@ -62,7 +62,7 @@ def responses(run: Path, at: float, right: int, words: int, problems: Path, of: 
         for s in range(changes.get("written", k))
     ]  # fmt: skip
     out = run / f"T={at}" / "data.json"
-    with Stage("polaris.generate", asked, inputs, out, "test") as stage:
+    with Stage("polaris.generation.generate", asked, inputs, out, "test") as stage:
         write_rows(stage.partial / "responses.parquet", rows, RESPONSES)
         stage.publish()
     return out
@@ -186,7 +186,7 @@ def test_other_problems_models_and_repeated_temperatures_are_refused(tmp_path, p
             search(tmp_path / "first", problems, [one, other])
     with pytest.raises(UserError, match="two are needed"):
         search(tmp_path / "first", problems, [one])
-    with pytest.raises(UserError, match="made by polaris.manifest, not by polaris.generate"):
+    with pytest.raises(UserError, match="made by polaris.stage.manifest, not by polaris.generation.generate"):
         search(tmp_path / "first", problems, [one, start])
     with pytest.raises(UserError, match="--last and the key `reset` belong together"):
         search(tmp_path / "first", problems, [one], SETTINGS | {"reset": RESET})

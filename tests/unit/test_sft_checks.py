@@ -15,8 +15,8 @@ from large_sft.settings import Sft
 from large_sft.tokens import read_traces
 from large_sft.torchrun import CAUSE, UNWARNED
 from large_sft.train_sft import Clock, checked
-from polaris.errors import UserError
-from polaris.records import TOKENS, write_rows
+from polaris.stage.errors import UserError
+from polaris.stage.records import TOKENS, write_rows
 
 CONFIG = {
     "model_type": "qwen3_moe",

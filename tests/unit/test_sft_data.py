@@ -7,11 +7,11 @@ import pytest
 
 from large_sft import build_sft_data
 from large_sft.repetition import repeated_share
-from polaris import manifest
-from polaris.errors import UserError
-from polaris.settings import Section
-from polaris.stage import Stage
-from polaris.tiny_tokenizer import CHAT_TEMPLATE, build_tokenizer
+from polaris.models.tiny_tokenizer import CHAT_TEMPLATE, build_tokenizer
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.settings import Section
+from polaris.stage.stage import Stage
 from tests.unit import tables
 
 SETTINGS = {
@@ -48,7 +48,7 @@ def base(folder, **changes):
     tokenizer = build_tokenizer()
     for name, value in changes.items():
         setattr(tokenizer, name, value)
-    with Stage("polaris.manifest", Model(), {}, folder / "checkpoint.json", "test") as stage:
+    with Stage("polaris.stage.manifest", Model(), {}, folder / "checkpoint.json", "test") as stage:
         tokenizer.save_pretrained(stage.partial / "model")
         (stage.partial / "model" / "config.json").write_text("{}")
         stage.publish()
@@ -152,7 +152,7 @@ def test_a_border_inside_a_token_is_refused(tmp_path, given):
 
     tokenizer = build_tokenizer()
     tokenizer.add_tokens([AddedToken("\nLet", normalized=False)])
-    with Stage("polaris.manifest", Model(), {}, tmp_path / "base" / "checkpoint.json", "test") as stage:
+    with Stage("polaris.stage.manifest", Model(), {}, tmp_path / "base" / "checkpoint.json", "test") as stage:
         tokenizer.save_pretrained(stage.partial / "model")
         (stage.partial / "model" / "config.json").write_text("{}")
         stage.publish()

@@ -8,7 +8,7 @@ import pytest
 
 from large_sft.qwen3 import read_config
 from large_sft.settings import Sft
-from polaris.errors import UserError
+from polaris.stage.errors import UserError
 from tests.unit.test_sft_checks import CONFIG, SETTINGS
 
 megatron_model = pytest.importorskip("large_sft.megatron_model")

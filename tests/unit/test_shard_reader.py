@@ -5,8 +5,8 @@ import random
 import pytest
 
 from merge.shard_reader import ROOM, UNIT, ShardReader
-from polaris.errors import UserError
-from polaris.manifest import file_digest
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import file_digest
 
 SIZE = 2 * ROOM + 3 * UNIT + 17
 

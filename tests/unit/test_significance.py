@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from polaris import statistics
-from polaris.passes import majority, pass_at
-from polaris.significance import detectable, differences, holm, permutation_p
+from polaris.evaluation import statistics
+from polaris.evaluation.passes import majority, pass_at
+from polaris.evaluation.significance import detectable, differences, holm, permutation_p
 
 
 def table(*rows: str) -> np.ndarray:

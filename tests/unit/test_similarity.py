@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from polaris.statistics import weighted_mean
+from polaris.evaluation.statistics import weighted_mean
 from small_rl.overlap import jaccard
 from small_rl.similarity import CLASSES, class_rows, jaccard_GG, jaccard_sums
 
@@ -65,5 +65,5 @@ def test_weighted_mean():
 def test_weighted_mean_is_the_same_in_blocks(monkeypatch):
     values = np.arange(10.0)
     whole = weighted_mean(values, np.ones(10), 100, np.random.default_rng(3))
-    monkeypatch.setattr("polaris.statistics.DRAWN", 70)
+    monkeypatch.setattr("polaris.evaluation.statistics.DRAWN", 70)
     assert (weighted_mean(values, np.ones(10), 100, np.random.default_rng(3)).draws_R == whole.draws_R).all()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from polaris import manifest
-from polaris.errors import UserError
-from polaris.settings import Section
-from polaris.stage import Stage, fingerprint
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.settings import Section
+from polaris.stage.stage import Stage, fingerprint
 
 
 class Toy(Section):
@@ -21,7 +21,7 @@ class Toy(Section):
 
 
 def stage(folder: Path, value: int = 1, code: str = "c", **inputs) -> Stage:
-    return Stage("polaris.manifest", Toy(value=value), inputs, folder / "data.json", code)
+    return Stage("polaris.stage.manifest", Toy(value=value), inputs, folder / "data.json", code)
 
 
 def publish(folder: Path, text: str = "x", **kwargs) -> manifest.Manifest:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from polaris import statistics
-from polaris.statistics import Estimate
+from polaris.evaluation import statistics
+from polaris.evaluation.statistics import Estimate
 
 
 def table(*rows: str) -> np.ndarray:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from polaris import code, manifest, stage_state, status
-from polaris.settings import Section
-from polaris.snakemake_jobs import Job, parsed
-from polaris.stage import Stage, locked_by, tool_versions
-from polaris.stage_state import State, differences, state_of
+from polaris.commands import stage_state, status
+from polaris.commands.snakemake_jobs import Job, parsed
+from polaris.commands.stage_state import State, differences, state_of
+from polaris.stage import code, manifest
+from polaris.stage.settings import Section
+from polaris.stage.stage import Stage, locked_by, tool_versions
 
-MODULE = "polaris.grade"
+MODULE = "polaris.grading.grade"
 
 
 class Sampled(Section):

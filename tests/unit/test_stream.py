@@ -10,8 +10,8 @@ import torch
 
 from merge import gate, merge_models, stream
 from merge.checkpoint import read_checkpoint
-from polaris import manifest
-from polaris.errors import UserError
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
 from tests.unit.merge_checkpoints import MERGING, load, near, publish, save, weights
 
 BASE = weights(1)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from configs import recipe
-from configs import study as command
-from polaris import manifest, study, study_page
-from polaris.errors import UserError
-from polaris.records import RESPONSES, write_rows
-from polaris.stage import Stage
-from polaris.study_designs import DESIGNS, LAPTOP, OWN, SPARSE, SPECIALIST, Claim
+from polaris.commands import study as command
+from polaris.recipe import recipe
+from polaris.report import study, study_page
+from polaris.report.study_designs import DESIGNS, LAPTOP, OWN, SPARSE, SPECIALIST, Claim
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.records import RESPONSES, write_rows
+from polaris.stage.stage import Stage
 from tests.unit.report_run import Nothing, Run
 
 K = 8
@@ -115,7 +116,7 @@ def stored(run: Run, name: str, responses: list[tuple[str, str]]) -> None:
         {"set": "chain", "problem_id": problem, "sample": place % 2, "seed": 0, "response": text, "tokens": 9, "finish_reason": "stop"}
         for place, (problem, text) in enumerate(responses)
     ]  # fmt: skip
-    with Stage("polaris.manifest", Nothing(), {}, run.folder / f"responses/{name}/data.json", "by hand") as stage:
+    with Stage("polaris.stage.manifest", Nothing(), {}, run.folder / f"responses/{name}/data.json", "by hand") as stage:
         write_rows(stage.partial / "responses.parquet", rows, RESPONSES)
         stage.publish()
 
@@ -169,7 +170,7 @@ def test_nothing_to_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("of", DESIGNS, ids=lambda of: of.records)
 def test_every_claim_is_about_models_of_its_recipe(of):
-    made = recipe.load([command.HERE / name for name in command.CONFIGS[of]])
+    made = recipe.load([command.FOLDER / name for name in command.CONFIGS[of]])
     known = {*made.checkpoints, SPECIALIST, OWN} if of.generalist else set(made.checkpoints)
     claims = [*of.specialist, *of.generalist]
     assert {name for one in claims for name in (one.a, one.control)} | {*of.halves, *of.underlined, *of.ladder} <= known

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from polaris.fetch_problems import file_rows
-from polaris.problem_layouts import read_layout
-from polaris.suitability import unsuitable
+from polaris.problems.fetch_problems import file_rows
+from polaris.problems.problem_layouts import read_layout
+from polaris.problems.suitability import unsuitable
 
 DATA = os.environ.get("POLARIS_DATA")
 RULES = ["no_gold", "prose_gold", "proof", "multiple_choice", "multi_part"]

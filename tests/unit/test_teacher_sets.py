@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from polaris import manifest
-from polaris.errors import UserError
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
 from small_rl import build_teacher_sets
 from small_rl.core import of_other_problems
 from tests.unit import tables

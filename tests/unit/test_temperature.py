@@ -2,7 +2,7 @@
 
 import pytest
 
-from polaris.diversity import distinct_share
+from polaris.grading.diversity import distinct_share
 from small_rl.temperature import (
     BELOW,
     COLLAPSE,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polaris.tiny_problems import FAMILIES, Chain, Digits, Equation, answer, draw, pool, solve
+from polaris.problems.tiny_problems import FAMILIES, Chain, Digits, Equation, answer, draw, pool, solve
 
 CHAIN = Chain(6, (Equation("b", "a", "*", "4"), Equation("c", "b", "-", "a"), Equation("d", "b", "+", "9")))
 DIGITS = Digits("8352", ("sort", "reverse", "swap", "rotate"))

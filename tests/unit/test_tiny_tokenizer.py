@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polaris.tiny_problems import FAMILIES, draw, solve
-from polaris.tiny_tokenizer import ADDED, SIZE, SPECIAL, build_tokenizer
+from polaris.models.tiny_tokenizer import ADDED, SIZE, SPECIAL, build_tokenizer
+from polaris.problems.tiny_problems import FAMILIES, draw, solve
 
 OPENED = "<think>\n"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

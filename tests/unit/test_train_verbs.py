@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from configs import recipe
-from polaris.errors import UserError
-from polaris.records import CONSENSUS, MESSAGES, SINK, read_rows, write_rows
-from polaris.sections import Grading
-from polaris.stage import Stage
-from polaris.tiny_tokenizer import build_tokenizer
+from polaris.models.tiny_tokenizer import build_tokenizer
+from polaris.recipe import recipe
+from polaris.stage.errors import UserError
+from polaris.stage.records import CONSENSUS, MESSAGES, SINK, read_rows, write_rows
+from polaris.stage.sections import Grading
+from polaris.stage.stage import Stage
 from small_rl import train_rl
 from small_rl.answer_tokens import tokenised
 from small_rl.rl_settings import Core, RlTraining
@@ -144,7 +144,7 @@ def test_an_evaluation_is_due_at_the_start_every_so_often_at_the_end_and_once(tm
 
 def test_the_temperature_of_a_search(tmp_path):
     """Its number, from the file that the search publishes; a stage of the command line must name it."""
-    from polaris import manifest
+    from polaris.stage import manifest
 
     settings = RlTraining.model_validate(laptop_grpo() | {"temperature": {"search": "first"}})
     with Stage("small_rl.search_temperature", GRADING, {}, tmp_path / "first" / "data.json", "by hand") as search:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from polaris.model_context import with_context
+from polaris.models.model_context import with_context
 from small_rl import verl_checkpoint
 
 torch = pytest.importorskip("torch")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs import recipe
+from polaris.recipe import recipe
 from small_rl import verl_config
 from small_rl.rl_settings import Overlong, RlTraining, Substitution, Validation
 

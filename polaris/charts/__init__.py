@@ -1,0 +1,1 @@
+"""Draws SVG and small pages; knows no results."""

@@ -1,0 +1,124 @@
+"""The commands that people type: `polaris show`, `polaris pin`. Stages are `python -m <package>.<verb>`."""
+
+import argparse
+import sys
+
+from polaris.stage.errors import UserError
+
+
+def show(argv: list[str]) -> None:
+    """The tables of a finished run, and where its page lies."""
+    from polaris.commands import show as tables
+    from polaris.recipe import recipe
+
+    parser = argparse.ArgumentParser(prog="polaris show")
+    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    args = parser.parse_args(argv)
+    tables.main(["--run", f"runs/{recipe.load(args.configfile).run}"])
+
+
+def pin(argv: list[str]) -> None:
+    """Fix the revisions of a recipe's hub models and data sets (needs a network)."""
+    from polaris.commands import pin as pinning
+
+    pinning.main(argv)
+
+
+def status(argv: list[str]) -> None:
+    """How far every stage is, and what the next run will make again."""
+    from polaris.commands import status as states
+    from polaris.recipe import recipe
+
+    parser = argparse.ArgumentParser(prog="polaris status")
+    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    parser.add_argument("--digests", action="store_true", help="read every file: is it what its stage wrote?")
+    args = parser.parse_args(argv)
+    states.show(args.configfile, recipe.load(args.configfile).run, args.digests)
+
+
+def compare(argv: list[str]) -> None:
+    """Two models on the same questions: paired difference, p, what could have been seen; over replicates with --runs."""
+    from polaris.evaluation import compare as comparison
+    from polaris.recipe import recipe
+
+    parser = argparse.ArgumentParser(prog="polaris compare")
+    parser.add_argument("model", help="a name in the run, or a folder like runs/other/scores/core")
+    parser.add_argument("other", help="what it is compared with")
+    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    parser.add_argument("--runs", nargs="+", help="replicates of one recipe, by the names of their runs")
+    args = parser.parse_args(argv)
+    comparison.main(args.model, args.other, args.runs or [recipe.load(args.configfile).run])
+
+
+def regrade(argv: list[str]) -> None:
+    """Stored generations graded again: which verdicts flipped. Exit status 1 where any verdict or reason did."""
+    from typing import get_args
+
+    from polaris.commands import regrade as again
+    from polaris.grading.answers import Grader
+    from polaris.recipe import recipe
+
+    parser = argparse.ArgumentParser(prog="polaris regrade")
+    parser.add_argument("model", help="a name in the run, or a folder like runs/other/scores/core")
+    parser.add_argument("--grader", choices=get_args(Grader), help="instead of the one that the scores were made with")
+    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    args = parser.parse_args(argv)
+    if not again.main(args.model, recipe.load(args.configfile).run, args.grader):
+        sys.exit(1)
+
+
+def plan(argv: list[str]) -> None:
+    """What a recipe asks of a cluster: memory, tokens, hours, disk, price; refuses what cannot work."""
+    from polaris.planning import plan as planning
+
+    planning.main(argv)
+
+
+def preflight(argv: list[str]) -> None:
+    """What would stop a run later: inputs, disk, file system, engines, GPUs."""
+    from polaris.planning import preflight as checks
+
+    checks.main(argv)
+
+
+def study(argv: list[str]) -> None:
+    """What the replicates of the laptop recipe found: claims beside their controls (`make study`)."""
+    from polaris.commands import study as replicates
+
+    replicates.main(argv)
+
+
+def publish(argv: list[str]) -> None:
+    """A model's folder with its card, ready to be pushed."""
+    from polaris.commands import publish as publishing
+
+    publishing.main(argv)
+
+
+COMMANDS = {
+    "show": show,
+    "pin": pin,
+    "status": status,
+    "compare": compare,
+    "regrade": regrade,
+    "plan": plan,
+    "preflight": preflight,
+    "publish": publish,
+    "study": study,
+}
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    parser = argparse.ArgumentParser(prog="polaris", description=__doc__)
+    described = "; ".join(f"{name}: {command.__doc__}" for name, command in COMMANDS.items())
+    parser.add_argument("command", choices=COMMANDS, help=described)
+    args = parser.parse_args(sys.argv[1:2])
+    try:
+        COMMANDS[args.command](sys.argv[2:])
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

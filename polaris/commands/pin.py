@@ -1,0 +1,107 @@
+"""`polaris pin configs/x.yaml`: every unpinned hub id of a recipe gets its current commit, in place.
+
+Only the word `unpinned` is replaced: comments, order and every other byte stay.
+"""
+
+import argparse
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from polaris.problems.hub import Kind
+from polaris.stage.errors import UserError
+from polaris.stage.sections import UNPINNED
+
+DATASET_KEYS = {"split"}  # a section with one of these keys is a data set, else it is a model
+
+
+@dataclasses.dataclass(frozen=True)
+class Unpinned:
+    """A `revision: unpinned` beside a `hub:`; start and end are character positions of the word in the file."""
+
+    hub: str
+    kind: Kind
+    start: int
+    end: int
+
+
+def unpinned(text: str) -> list[Unpinned]:
+    """Every unpinned hub id of a YAML text, in order. Raises yaml.YAMLError when it is no YAML."""
+    found = []
+
+    def visit(node: yaml.Node | None) -> None:
+        if isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                visit(item)
+        elif isinstance(node, yaml.MappingNode):
+            entries = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+            hub, revision = entries.get("hub"), entries.get("revision")
+            if isinstance(hub, yaml.ScalarNode) and getattr(revision, "value", None) == UNPINNED:
+                kind: Kind = "dataset" if DATASET_KEYS & entries.keys() else "model"
+                quoted = bool(revision.style)
+                place = revision.start_mark.index + quoted, revision.end_mark.index - quoted
+                found.append(Unpinned(hub.value, kind, *place))
+            for _, value in node.value:
+                visit(value)
+
+    visit(yaml.compose(text, Loader=yaml.SafeLoader))
+    return sorted(set(found), key=lambda item: item.start)
+
+
+def current_commit(repo_id: str, kind: Kind) -> str:
+    """The commit of the hub's main branch now: 40 hex digits. Raises UserError without a network or such an id."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+
+    api = HfApi()
+    try:
+        return (api.model_info if kind == "model" else api.dataset_info)(repo_id, timeout=20).sha
+    except (HfHubHTTPError, HFValidationError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"hub: {kind} {repo_id}: the hub has no answer for it ({reason}); nothing was pinned") from None
+    except (HTTPError, OSError) as error:  # what httpx, the hub's offline mode and sockets raise
+        raise UserError(
+            f"the hub ({api.endpoint}) cannot be reached from here ({type(error).__name__}), so nothing was pinned; "
+            "run this where there is a network"
+        ) from None
+
+
+def pin(path: Path) -> list[tuple[Unpinned, str]]:
+    """Rewrite one recipe file; what was pinned, to which commit. On any error the file stays as it was."""
+    try:
+        # Bytes, not text: line ends must survive.
+        text = path.read_bytes().decode("utf-8")
+        wanted = unpinned(text)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: this is not YAML ({' '.join(str(error).split())})") from None
+    commits = {(item.hub, item.kind): "" for item in wanted}
+    for hub, kind in commits:
+        commits[hub, kind] = current_commit(hub, kind)
+    pinned = [(item, commits[item.hub, item.kind]) for item in wanted]
+    for item, commit in reversed(pinned):
+        quotes = "'" if commit.isdigit() and text[item.start - 1] not in "'\"" else ""
+        text = text[: item.start] + quotes + commit + quotes + text[item.end :]
+    if pinned:
+        partial = path.with_name(path.name + ".partial")
+        partial.write_bytes(text.encode("utf-8"))
+        partial.chmod(path.stat().st_mode & 0o777)
+        partial.rename(path)
+    return pinned
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line of `polaris pin`. Raises UserError."""
+    parser = argparse.ArgumentParser(prog="polaris pin", description=__doc__)
+    parser.add_argument("config", nargs="+", type=Path, help="recipe files")
+    for path in parser.parse_args(argv).config:
+        pinned = pin(path)
+        for item, commit in pinned:
+            print(f"{path}: {item.kind} {item.hub} is now pinned to {commit}")
+        if not pinned:
+            print(f"{path}: nothing is unpinned")

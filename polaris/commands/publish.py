@@ -1,0 +1,87 @@
+"""`polaris publish`: a folder of an evaluated model that is ready to be pushed, with its card; pushed only if asked.
+
+Nothing but the model's published files goes into it: no optimizer, no logs, no paths of this machine.
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from polaris.recipe import recipe
+from polaris.recipe.recipe import Recipe
+from polaris.report.model_card import model_card
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import Manifest, file_digest
+from polaris.stage.sections import HubModel
+
+
+def checked(model: str, run: Path, folders: Mapping[str, str]) -> tuple[dict, Manifest]:
+    """results.json and the model's manifest; folders: of every evaluated model, inside the run.
+
+    Raises UserError for another model, and where the two are of different trainings.
+    """
+    if model not in folders:
+        raise UserError(f"{model}: this run evaluates {', '.join(folders)}")
+    report = manifest.read(run / "report" / "data.json")
+    found = json.loads(report.file("results.json").read_text())
+    made = manifest.read(run / folders[model] / "checkpoint.json")
+    told = [row["content"] for row in found["lineage"] if row["stage"] == folders[model]]
+    if told != [made.content]:
+        raise UserError(f"{made.path}: the report is of other weights; run snakemake, which makes the report again")
+    return found, made
+
+
+def header(of: Recipe, model: str, licence: str) -> dict[str, object]:
+    """The values that the hub reads of a card."""
+    source = of.inputs.base_small if model in of.specialists else of.inputs.base_large
+    base = {"base_model": source.hub} if isinstance(source, HubModel) else {}
+    return {"license": licence, **base, "library_name": "transformers", "pipeline_tag": "text-generation"}
+
+
+def write(made: Manifest, card: str, out: Path) -> None:
+    """The model's files, each as its digest says, and the card. Raises UserError for a folder that is there already."""
+    if out.exists():
+        raise UserError(f"{out}: it is there already; name another folder, or remove it")
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(made.model, partial)
+    for path in sorted(partial.rglob("*")):
+        name = f"model/{path.relative_to(partial)}"
+        if path.is_file() and (name not in made.files or file_digest(path) != made.files[name]["xxh3"]):
+            raise UserError(f"{made.folder / name}: it is not what its stage published; make the stage again")
+    (partial / "README.md").write_text(card)
+    partial.rename(out)
+
+
+def push(folder: Path, repository: str) -> str:
+    """Upload to a private repository of the hub; its address. Not part of any test: it needs a network and a token."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    address = api.create_repo(repository, private=True, exist_ok=True)
+    api.upload_folder(folder_path=folder, repo_id=repository)
+    return str(address)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Command line of `polaris publish`. Raises UserError."""
+    parser = argparse.ArgumentParser(prog="polaris publish", description=__doc__)
+    parser.add_argument("model", help="a name in the run: core_filtered, distilled, alpha=0.50")
+    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    parser.add_argument("--to", required=True, type=Path, help="folder to be made")
+    parser.add_argument("--licence", required=True, help="of the weights, as the hub spells it: apache-2.0")
+    parser.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to this repository (private)")
+    args = parser.parse_args(argv)
+    asked = recipe.load(args.configfile)
+    found, made = checked(args.model, Path("runs") / asked.run, asked.checkpoints)
+    how = asked.evaluate.generate
+    head = header(asked, args.model, args.licence)
+    card = model_card(found, args.model, args.to.name, head, how.sampling.model_dump(exclude={"seed"}), how.instruction)
+    write(made, card, args.to)
+    print(
+        f"{args.to}: {sum(path.stat().st_size for path in args.to.rglob('*')) / 1e6:,.1f} MB, with its card in README.md"
+    )
+    print(push(args.to, args.push) if args.push else "nothing was uploaded; --push OWNER/NAME does")

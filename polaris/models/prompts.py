@@ -1,0 +1,34 @@
+"""What a model is asked: one user message, made the same way by every stage that asks or trains, and its tokenizer."""
+
+from pathlib import Path
+from typing import Any
+
+from polaris.stage.errors import UserError
+
+
+def user_message(problem: str, instruction: str) -> str:
+    """The problem's text, then the instruction, with one space between them unless the instruction brings its own.
+
+    V1's prompts are `<problem> Let's think step by step and output the final answer within \\boxed{}.`
+    """
+    if not instruction:
+        return problem
+    return problem + ("" if instruction[0].isspace() else " ") + instruction
+
+
+def messages(problem: str, instruction: str) -> list[dict[str, str]]:
+    """The conversation that a model answers: no system prompt, as in V1."""
+    return [{"role": "user", "content": user_message(problem, instruction)}]
+
+
+def load_tokenizer(model: Path) -> Any:
+    """The model's tokenizer. Raises UserError when there is none or it has no chat template."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{model}: the tokenizer cannot be read ({str(error).splitlines()[0]})") from None
+    if not tokenizer.chat_template:
+        raise UserError(f"{model}: the tokenizer has no chat template; put the model's chat_template.jinja there")
+    return tokenizer

@@ -1,0 +1,1 @@
+"""Memory, time, disk, price and preflight, before anything is paid."""

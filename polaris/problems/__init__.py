@@ -1,0 +1,1 @@
+"""A file or a hub id -> clean problems; the made-up families."""

@@ -1,0 +1,45 @@
+"""The Hugging Face hub, or its local cache: files of a repository at a pinned commit."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from polaris.stage.errors import UserError
+from polaris.stage.sections import UNPINNED
+
+Kind = Literal["model", "dataset"]
+
+
+def snapshot(hub: str, revision: str, kind: Kind, patterns: Sequence[str], leave_out: Sequence[str] = ()) -> Path:
+    """Folder with the files of `hub` at commit `revision` that match, from the cache or the network.
+
+    Raises UserError when the revision is not pinned, or the files are in neither.
+    """
+    if revision == UNPINNED:
+        raise UserError(
+            f"revision: {hub} is not pinned to a commit, and what it holds may change between two runs; "
+            "where there is a network, run `polaris pin <config>` once"
+        )
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(
+                hub,
+                repo_type=kind,
+                revision=revision,
+                allow_patterns=list(patterns),
+                ignore_patterns=list(leave_out),
+            )
+        )
+    except LocalEntryNotFoundError:
+        raise UserError(
+            f"{hub}: revision {revision} is not in the cache ({huggingface_hub.constants.HF_HUB_CACHE}), and the hub "
+            "cannot be reached from here; fetch it where there is a network, with the same HF_HOME"
+        ) from None
+    except (HTTPError, HFValidationError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{hub}: revision {revision} was not fetched ({reason})") from None

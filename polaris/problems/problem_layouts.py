@@ -1,0 +1,134 @@
+r"""Real data sets' rows as rows of problems.parquet: which column is the text, which the gold answer.
+
+Known by their columns (capital letters do not matter); docs/data.md names the data sets:
+  V1        prompt (chat messages), reward_model.ground_truth, extra_info.index   V1's benchmark and training files
+  GSM8K     question, answer: a worked solution that ends in `#### 18`
+  plain     problem | question | prompt; answer | answers | final_answer | solutions; optional id and worked solution:
+            our own files, DeepScaleR, Polaris-53K, BeyondAIME, MATH-500 (unique_id), MathArena's AIME and HMMT
+            (problem_idx), AReaL-boba (solutions: ["\\boxed{5}"]), OlympiadBench (final_answer, a context before the
+            question)
+  prompt    problem | question | prompt | messages (chat): prompts that nobody grades, such as Tulu 3's personas
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+from polaris.grading.answers import golds_from
+from polaris.stage.errors import UserError
+
+# every: a row without a gold answer is an error; some: it is read, and cleaning drops it; none: golds are not looked
+# for.
+Gold = Literal["every", "some", "none"]
+
+# Ends of prompts that ask for the answer's form. What is asked is the recipe's `instruction`, not part of the problem.
+SUFFIXES = (
+    re.compile(r"(?<!\s)\s*Let's think step by step and output the final answer within \\boxed\{\}\.?\s*$"),
+    re.compile(r"(?<!\s)\s*Please reason step[ -]by[ -]step,? and put your final answer within \\boxed\{\}\.?\s*$"),
+)
+# AReaL's prompts are whole conversations in R1's chat template: `<｜User｜>\n... <｜Assistant｜><think>\n`.
+R1_TURNS = re.compile(
+    r"\A\s*(?:<[|｜]begin▁of▁sentence[|｜]>)?\s*<[|｜]User[|｜]>(.*?)<[|｜]Assistant[|｜]>\s*(?:<think>)?\s*\Z",
+    re.DOTALL,
+)
+TEXT = ("problem", "question", "prompt")
+CHAT = ("messages",)
+GOLD = ("answers", "answer", "final_answer", "solutions")
+ID = ("id", "unique_id", "query_id", "problem_idx", "index", "idx")
+GSM8K_MARK = "####"
+
+Parts = tuple[Any, str | None, list[str], str | None]  # id (None: the row's number), text, golds, worked solution
+
+
+def without_suffix(text: str) -> str:
+    """The problem itself, without chat markers and the request that V1's and R1's prompts end in."""
+    if turn := R1_TURNS.match(text):
+        text = turn[1]
+    for suffix in SUFFIXES:
+        text = suffix.sub("", text)
+    return text.strip()
+
+
+def _text(value: Any) -> str | None:
+    """Text of a prompt: itself, or what the user says in a list of chat messages; several turns are no problem text."""
+    if isinstance(value, list | tuple):
+        said = [turn.get("content") for turn in value if isinstance(turn, dict) and turn.get("role") == "user"]
+        value = said[0] if len(said) == 1 else None
+    return without_suffix(value) if isinstance(value, str) else None
+
+
+def _first(row: dict[str, Any], names: Sequence[str]) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def _v1(row: dict[str, Any]) -> Parts:
+    index = (row.get("extra_info") or {}).get("index")
+    return index, _text(row["prompt"]), golds_from((row["reward_model"] or {}).get("ground_truth")), None
+
+
+def _gsm8k(row: dict[str, Any]) -> Parts:
+    solution, mark, final = (row["answer"] or "").rpartition(GSM8K_MARK)
+    golds = golds_from(final.strip().replace(",", "")) if mark else []
+    return _first(row, ID), _text(row["question"]), golds, solution.strip() or None
+
+
+def _plain(row: dict[str, Any]) -> Parts:
+    solution, text = row.get("solution"), _text(_first(row, TEXT))
+    if isinstance(solution, list | tuple):  # OlympiadBench: several, each of them whole
+        solution = next((one for one in solution if isinstance(one, str)), None)
+    if "final_answer" in row and text and isinstance(row.get("context"), str):
+        text = f"{row['context'].strip()}\n{text}".strip()
+    return _first(row, ID), text, golds_from(_first(row, GOLD)), solution if isinstance(solution, str) else None
+
+
+def _prompt(row: dict[str, Any]) -> Parts:
+    return _first(row, ID), _text(_first(row, (*TEXT, *CHAT))), [], None
+
+
+def layout(row: dict[str, Any], where: str, gold: Gold) -> Callable[[dict[str, Any]], Parts]:
+    """The reader for rows with these columns. Raises UserError naming the columns when none fits."""
+    if gold == "none":
+        needed = f"one of {', '.join((*TEXT, *CHAT))}"
+        if any(name in row for name in (*TEXT, *CHAT)):
+            return _prompt
+    else:
+        needed = f"one of {', '.join(TEXT)} and one of {', '.join(GOLD)}"
+        if isinstance(row.get("reward_model"), dict) and "prompt" in row:
+            return _v1
+        if "question" in row and isinstance(row.get("answer"), str) and GSM8K_MARK in row["answer"]:
+            return _gsm8k
+        if any(name in row for name in TEXT) and any(name in row for name in GOLD):
+            return _plain
+    names = ", ".join(sorted(row)) or "none"
+    raise UserError(f"{where}: these columns are no known layout of problems: {names}; needed are {needed}")
+
+
+def read_layout(rows: Iterable[dict[str, Any]], source: str, where: str, gold: Gold) -> list[dict[str, Any]]:
+    """Rows of problems.parquet out of a data set's rows, which are counted from 1 in errors.
+
+    source: what the rows are said to come from
+    where: the file or data set, for errors
+    gold: whether every row, some rows or none have gold answers
+    Raises UserError when the layout is unknown, a row has no text, a row lacks its gold answer where every row needs
+    one, an id occurs twice, or nothing is there.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    read = None
+    for number, raw in enumerate(rows, start=1):
+        row = {name.lower(): value for name, value in raw.items()}
+        read = read or layout(row, where, gold)
+        try:
+            given, text, golds, solution = read(row)
+        except (KeyError, AttributeError, TypeError) as error:
+            raise UserError(f"{where}: row {number} is not laid out as the first one ({error!r})") from None
+        if not text:
+            raise UserError(f"{where}: row {number} has no problem text (of chat messages, one must be the user's)")
+        if gold == "every" and not golds:
+            raise UserError(f"{where}: row {number} has no gold answer (`gold: some` leaves such rows to the cleaning)")
+        name = str(number - 1 if given is None else given)
+        if name in found:
+            raise UserError(f"{where}: row {number} has the id {name} of an earlier row")
+        found[name] = {"id": name, "problem": text, "answers": golds, "source": source, "solution": solution}
+    if not found:
+        raise UserError(f"{where}: there is no problem in it")
+    return list(found.values())

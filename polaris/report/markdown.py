@@ -1,0 +1,225 @@
+"""results.json as Markdown: the tables of the page, for a pull request or a terminal."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from polaris.evaluation import results
+from polaris.evaluation.response_rows import ALL
+from polaris.report.page import concluded, measured
+from polaris.report.page_charts import columns, with_selection
+
+NONE = "–"
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """results.json as Markdown."""
+    level = f"{100 * found['settings']['confidence']:g} %"
+    parts = [
+        f"# Run {found['run']}",
+        f"avg@k and shares in percent, differences in points, with {level} interval. One training each: other seeds are in no "
+        + "interval.",
+        "## What was shown, and against which control",
+        *_claims(found),
+        "## Scores",
+        _scores(found),
+        "Cut at the length limit, ended without an answer, undecided by the grader: percent of the responses."
+        + _dates(found["settings"]["dates"]),
+        "## Differences",
+        _differences(found),
+        "Paired by question. p: permutation test, alone and corrected (Holm) for its family on the benchmark. Seen from: the "
+        + f"smallest true difference that is shown in {100 * results.POWER:g} % of evaluations. Shown: the interval excludes 0 "
+        + "and the corrected p is small enough.",
+        *_again(found["settings"]["also"]),
+        *_choice(found["choice"]),
+        *_published(found),
+        "## Responses",
+        _measures(found),
+        "## Accuracy by length of the response, in tokens",
+        _lengths(found),
+        "Each model's own responses are grouped: a column does not compare models.",
+        *_hardest(found),
+        *_planned(found),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def with_interval(value: float, interval: Sequence[float], word: Any = results.percent) -> str:
+    """A number and its interval, written by `word`."""
+    return f"{word(value)} {results.span(interval, word)}"
+
+
+def _dates(dates: dict[str, str]) -> str:
+    told = ", ".join(f"{name} {when}" for name, when in dates.items())
+    return f" Published: {told}; what was trained later may have seen it." if told else ""
+
+
+def _scores(found: dict[str, Any]) -> str:
+    shown = dict(with_selection(found))
+    head = ["model", "start", "benchmark", "questions x k", "avg@k", "cut", "no answer", "undecided", "tokens"]
+    return table(
+        head,
+        [
+            [row["name"], row["start"] or NONE, shown[row["benchmark"]]]
+            + [f"{row['n']} x {row['k']}" if row["k"] else str(row["n"]), with_interval(row["avg"], row["interval"])]
+            + [results.percent(row[key]) for key in ("truncated", "no_answer", "undecided")]
+            + [f"{row['tokens']:,.0f}"]
+            for row in found["models"]
+            if row["benchmark"] in shown
+        ],
+    )
+
+
+def _differences(found: dict[str, Any]) -> str:
+    shown, confidence = dict(with_selection(found)), found["settings"]["confidence"]
+    head = ["family", "difference", "benchmark", "points", "p", "p, Holm", "seen from", "verdict"]
+    return table(
+        head,
+        [
+            [row["family"], f"{row['a']} − {row['b']}", shown[row["benchmark"]]]
+            + [with_interval(row["difference"], row["interval"], results.points)]
+            + [results.p_word(row["p"]), results.p_word(row["p_holm"])]
+            + [results.percent(row["detectable"]) if row["detectable"] else NONE, results.verdict(row, confidence)]
+            for row in found["pairs"]
+            if row["benchmark"] in shown
+        ],
+    )
+
+
+def _claims(found: dict[str, Any]) -> list[str]:
+    head, rows = ["claim", "model", "control", "what the control is", "points", "p, Holm", "conclusion"], []
+    for row in found["claims"]:
+        shown = [(title, row["differences"][name]) for name, title in columns(found)] if row["b"] else []
+        changes = [f"{title} {with_interval(d['difference'], d['interval'], results.points)}" for title, d in shown]
+        p = [f"{title} {results.p_word(d['p_holm'])}" for title, d in shown]
+        cells = [
+            row["about"],
+            row["a"],
+            row["b"] or "none",
+            row["told"],
+            "; ".join(changes) or NONE,
+            "; ".join(p) or NONE,
+        ]
+        rows.append([*cells, concluded(row, found)])
+    if not rows:
+        return ["Nothing was trained by reinforcement learning, and nothing merged."]
+    return [
+        table(head, rows),
+        "A control has the model's own settings but for the claim's method; it is found by the settings in the manifests. p is "
+        + "corrected for all claims of the table on the benchmark. Each conclusion is about these trainings: one of each.",
+    ]
+
+
+def _choice(choice: dict[str, Any]) -> list[str]:
+    if choice["on_reported"]:
+        return [f"**Alpha {choice['selected']} was chosen on a reported set**: its scores here are flattered."]
+    if choice["model"] is None:
+        return []
+    apart = " and ".join(choice["select_on"])
+    return [f"Alpha {choice['selected'] or choice['best']} was chosen on {apart} (highest there: {choice['best']})."]
+
+
+def _again(also: dict[str, Any]) -> list[str]:
+    if not also:
+        return []
+    told = "; ".join(f"{name}: {again['told']}" for name, again in also.items())
+    return [f"*{results.AGAIN}*: the same models, asked otherwise. {told}."]
+
+
+def _published(found: dict[str, Any]) -> list[str]:
+    if not found["published"]:
+        return []
+    shown = dict(with_selection(found))
+    rows = [
+        [row["name"], shown[row["benchmark"]], results.percent(row["published"]), results.percent(row["avg"])]
+        for row in found["published"]
+    ]
+    source = found["settings"]["published_values"]["source"]
+    return [
+        "## Published values",
+        table(["model", "benchmark", "published", "this run"], rows),
+        f"{source}. Without intervals, and of other data, samples, prompts and engines: no difference to them is a finding.",
+    ]
+
+
+def _planned(found: dict[str, Any]) -> list[str]:
+    if not found["planned"]:
+        return []
+    head = [
+        "stage",
+        "jobs",
+        *(f"{what} {when}" for what in ("hours", "GPU hours", "GB") for when in ("planned", "measured")),
+    ]
+    rows = []
+    for row in found["planned"]:
+        cells = [row["stage"], f"{row['jobs']['measured']} of {row['jobs']['planned']}"]
+        for key in ("hours", "gpu_hours"):
+            cells += [
+                "{:.2f} to {:.2f}".format(*row[key]["planned"]) if row[key]["planned"] else NONE,
+                _number(row[key]["measured"]),
+            ]
+        rows.append([*cells, *(_number(row["bytes"][when], 1e9) for when in ("planned", "measured"))])
+    gpu = found["settings"]["planned"]["gpu"]
+    return [
+        "## Planned and measured",
+        table(head, rows),
+        f"Planned for {gpu} GPUs before the run; wall time of all jobs.",
+    ]
+
+
+def _number(value: float | None, unit: float = 1.0) -> str:
+    return NONE if value is None else f"{value / unit:.2f}"
+
+
+def _measures(found: dict[str, Any]) -> str:
+    rows = [row for row in found["measures"] if row["benchmark"] in found["headline"]]
+    kinds = list(dict.fromkeys(row["measure"] for row in rows))
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        cells.setdefault((row["name"], row["benchmark"]), {})[row["measure"]] = _measure(row, found)
+    head = ["model", "benchmark", *(kind.replace("_", " ") for kind in kinds)]
+    return table(head, [[*key, *(mine.get(kind, NONE) for kind in kinds)] for key, mine in cells.items()])
+
+
+def _measure(row: dict[str, Any], found: dict[str, Any]) -> str:
+    (of,) = {one["n"] for one in found["models"] if one["benchmark"] == row["benchmark"]}
+    return " ".join(measured(row)) + (f" of {row['n']} problems" if row["n"] < of else "")
+
+
+def _lengths(found: dict[str, Any]) -> str:
+    rows = [row for row in found["lengths"] if row["benchmark"] in found["headline"]]
+    return table(
+        ["model", "benchmark", "tokens", "share of responses", "accuracy"],
+        [
+            [row["name"], row["benchmark"], row["group"], results.percent(row["share"])]
+            + [NONE if row["value"] is None else with_interval(row["value"], row["interval"])]
+            for row in rows
+        ],
+    )
+
+
+def _hardest(found: dict[str, Any]) -> list[str]:
+    if not found["hardest"]:
+        return []
+    rows = [
+        [pool["pool"], row["name"], row["samples"], with_interval(row["value"], row["interval"])]
+        + (
+            [with_interval(row["difference"], row["difference_interval"], results.points), results.p_word(row["p"])]
+            if row["samples"] == ALL
+            else [NONE, NONE]
+        )
+        for pool in found["hardest"]
+        for row in pool["rows"]
+    ]
+    base = found["hardest"][0]["rows"][0]["name"]
+    return [
+        f"## The {found['settings']['worst_k']} hardest problems of {base}",
+        table(["pool", "model", "samples", "avg@k", "to the base's other samples", "p"], rows),
+        "Every second sample of the base chose the problems; its score in those samples is low partly by bad luck (regression "
+        + "to the mean) and compares with nothing.",
+    ]

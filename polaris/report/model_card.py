@@ -1,0 +1,110 @@
+"""The card of a released model, in Hugging Face's format: what it is, how it was made, what was measured, its limits."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from polaris.evaluation import results
+from polaris.report.markdown import NONE, table, with_interval
+from polaris.report.page_charts import columns
+
+
+def model_card(
+    found: dict[str, Any], model: str, title: str, head: dict[str, Any], sampling: dict[str, Any], instruction: str
+) -> str:
+    """README.md of a model folder.
+
+    found: results.json; model: its name there; head: values of the YAML header (licence, base model, ...); sampling,
+    instruction: of the evaluation. A model without a score is refused by the caller.
+    """
+    # JSON is YAML, and leaves no text that a header could be broken with.
+    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---", "", f"# {title}", ""]
+    lines += [_made(found, model), "", "## Scores", "", _scores(found, model), "", _reading(found, model), ""]
+    lines += [
+        "## How to ask it",
+        "",
+        "The scores are of this prompt and this sampling, by the model's own chat template:",
+        "",
+    ]
+    advice = {"after the problem": instruction.strip() or "nothing", **sampling}
+    lines += [table(["setting", "value"], [[key.replace("_", " "), f"`{value}`"] for key, value in advice.items()]), ""]
+    lines += ["## Data", "", *(_data(found) or ["None of its own."]), "", "## Limits", "", *_limits(found), ""]
+    lines += ["## Made with", "", _tools(found, model)]
+    return "\n".join(lines) + "\n"
+
+
+def _made(found: dict[str, Any], model: str) -> str:
+    """The chain of trainings, or the average, in a sentence."""
+    rows = {row["name"]: row for row in found["checkpoints"]}
+    row = _lineage(found, model)
+    if "/" in row["stage"]:
+        (base, distilled), alpha = row["inputs"], row["stage"].rpartition("=")[2]
+        return f"The average {alpha} · {base} + (1 − {alpha}) · {distilled} of two models' weights, of run `{found['run']}`."
+    chain = [model]
+    while start := rows[chain[-1]]["start"]:
+        chain.append(start)
+    steps = lambda name: f" ({rows[name]['steps']} steps)" if rows[name]["steps"] is not None else ""
+    return f"Trained in run `{found['run']}`: {' → '.join(name + steps(name) for name in reversed(chain))}."
+
+
+def _scores(found: dict[str, Any], model: str) -> str:
+    shown = dict(columns(found))
+    start = next(row["start"] for row in found["checkpoints"] if row["name"] == model)
+    pairs = {(row["b"], row["benchmark"]): row for row in found["pairs"] if row["a"] == model}
+    rivals = [b for b in dict.fromkeys(b for b, _ in pairs) if start in (None, b)]
+    return table(
+        ["benchmark", "questions x k", "avg@k", *(f"to {name}" for name in rivals)],
+        [
+            [shown[row["benchmark"]]]
+            + [f"{row['n']} x {row['k']}" if row["k"] else str(row["n"])]
+            + [with_interval(row["avg"], row["interval"])]
+            + [_change(pairs.get((name, row["benchmark"])), found) for name in rivals]
+            for row in found["models"]
+            if row["name"] == model and row["benchmark"] in shown
+        ],
+    )
+
+
+def _change(pair: dict[str, Any] | None, found: dict[str, Any]) -> str:
+    if pair is None:
+        return NONE
+    words = with_interval(pair["difference"], pair["interval"], results.points)
+    return f"{words}, {results.verdict(pair, found['settings']['confidence'])}"
+
+
+def _reading(found: dict[str, Any], model: str) -> str:
+    text = (
+        f"Percent with {100 * found['settings']['confidence']:g} % intervals over questions and samples; differences in points, paired "
+        "by question, their p-values corrected (Holm). One training: other seeds are in no interval."
+    )
+    if found["choice"]["model"] == model and found["choice"]["on_reported"]:
+        text += " **Its alpha was chosen on these scores, which flatters them.**"
+    elif found["choice"]["model"] == model:
+        text += f" Its alpha was chosen on {' and '.join(found['choice']['select_on'])}, no part of this table."
+    return text
+
+
+def _data(found: dict[str, Any]) -> list[str]:
+    """What the run's sets kept, as far as they count it."""
+    rows = [(row["stage"], row["metrics"].get("kept")) for row in found["data"]]
+    return [f"- {stage}: {kept:,} kept" for stage, kept in rows if isinstance(kept, int)]
+
+
+def _limits(found: dict[str, Any]) -> Sequence[str]:
+    return [
+        f"- Nothing but {', '.join(found['headline'])} was measured: no other task, language or length, and nothing about safety.",
+        "- A right final answer does not say that the reasoning before it is sound.",
+        "- Training and evaluation share the way of asking; another prompt may cost accuracy.",
+    ]
+
+
+def _tools(found: dict[str, Any], model: str) -> str:
+    row = _lineage(found, model)
+    tools = ", ".join(f"{name} {version}" for name, version in row["tools"].items())
+    return f"`{row['module']}` of polaris; {tools}. Settings {row['settings']}, code {row['code']}, weights {row['content']}."
+
+
+def _lineage(found: dict[str, Any], model: str) -> dict[str, Any]:
+    """The model's row of `lineage`."""
+    stage = next(row["stage"] for row in found["checkpoints"] if row["name"] == model)
+    return next(row for row in found["lineage"] if row["stage"] == stage)

@@ -1,0 +1,227 @@
+"""The pictures of the report's page, from results.json: place on the page -> (heading, SVG) in order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from polaris.charts import charts
+from polaris.charts.charts import Line, Row
+from polaris.evaluation import results
+from polaris.evaluation.response_rows import ALL, OTHERS
+from polaris.evaluation.verdicts import AVERAGE
+from polaris.stage.progress import duration
+
+SHOWN = 11  # stages with a bar of their own in the picture of the time
+
+
+def columns(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """(benchmark, heading) of what is reported; with one benchmark its average is itself."""
+    names = [(name, name) for name in found["headline"]]
+    return names + ([(AVERAGE, "mean")] if len(names) > 1 else [])
+
+
+def with_selection(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """`columns`, and after them the sets on which alpha is chosen."""
+    return columns(found) + [(name, name) for name in found["choice"]["select_on"]]
+
+
+def draw(found: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Every picture."""
+    return {
+        "ladder": ladder_charts(found),
+        "changes": change_charts(found),
+        "alphas": alpha_charts(found),
+        "rewards": reward_charts(found),
+        "validations": validation_charts(found),
+        "losses": loss_charts(found),
+        "difficulty": difficulty_charts(found),
+        "budgets": budget_charts(found),
+        "hardest": hardest_charts(found),
+        "time": [("Wall time by stage", time_chart(found))],
+    }
+
+
+def first_charts(drawn: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, str]]]:
+    """`draw` with the two pictures of the first screen moved to `first`: the ladder, and the alpha curve or the differences.
+
+    Both are of the last column: the mean, where there is one.
+    """
+    place = len(drawn["ladder"]) - 1
+    beside = "alphas" if drawn["alphas"] else "changes"
+    first = [drawn[name][place] for name in ("ladder", beside) if drawn[name]]
+    rest = {name: drawn[name][:place] + drawn[name][place + 1 :] for name in ("ladder", beside)}
+    return drawn | rest | {"first": first}
+
+
+def axis_percent(share: float) -> str:
+    """0.585 -> 58.5%"""
+    return f"{round(100 * share, 4):g}%"
+
+
+def axis_points(difference: float) -> str:
+    """0.05 -> +5"""
+    return f"{round(100 * difference, 4):+g}".replace("-", "−") if difference else "0"
+
+
+def ladder_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    drawn = []
+    for benchmark, heading in columns(found):
+        rows = [
+            Row(
+                row["name"],
+                row["avg"],
+                f"{results.percent(row['avg'])} {results.span(row['interval'])}",
+                *row["interval"],
+            )
+            for row in found["models"]
+            if row["benchmark"] == benchmark and row["name"] in found["settings"]["ladder"]
+        ]
+        drawn.append((heading, charts.interval_chart(rows, f"avg@k on {heading}, %", axis_percent)))
+    return drawn
+
+
+def change_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Paired differences within the ladder, grey where none is shown."""
+    drawn = []
+    for benchmark, heading in columns(found):
+        rows = [
+            Row(
+                f"{row['a']} − {row['b']}",
+                row["difference"],
+                f"{results.points(row['difference'])} {results.span(row['interval'], results.points)}",
+                *row["interval"],
+                tone={"higher": 0, "lower": 1}.get(results.verdict(row, found["settings"]["confidence"]), 3),
+            )
+            for row in found["pairs"]
+            if row["benchmark"] == benchmark and row["a"] in found["settings"]["ladder"]
+        ]
+        if rows:
+            drawn.append(
+                (heading, charts.interval_chart(rows, f"Differences on {heading}, points", axis_points, zero=True))
+            )
+    return drawn
+
+
+def alpha_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Scores over alpha, with self-distillation of both arms."""
+    if not found["alphas"]:
+        return []
+    both = {"the specialist's traces": found["alphas"], "its own traces": found["own_alphas"]}
+    arms = both if found["own_alphas"] else {"": found["alphas"]}
+    drawn = []
+    for benchmark, heading in with_selection(found):
+        lines = []
+        for tone, (name, arm) in enumerate(arms.items()):
+            rows = [row for row in arm if row["benchmark"] == benchmark]
+            low, high = zip(*(row["interval"] for row in rows), strict=True)
+            lines.append(Line(name, [row["alpha"] for row in rows], [row["avg"] for row in rows], low, high, tone))
+        marks = [(alpha, f"{alpha:g}") for alpha in lines[0].x]
+        label = "alpha: weight of the base model"
+        svg = charts.line_chart(lines, f"avg@k on {heading} over alpha, %", label, axis_percent, marks)
+        drawn.append((heading, svg))
+    return drawn
+
+
+def budget_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Accuracy against a token budget: the ladder's ends, the generalists and the chosen merge, further evaluations."""
+    settings, merge = found["settings"], found["choice"]["model"]
+    ladder = list(dict.fromkeys([settings["ladder"][0], settings["ladder"][-1]]))
+    generalists = list(dict.fromkeys([*settings["generalists"], *([merge] if merge else [])]))
+    groups = {"specialist": ladder, "generalist": generalists}
+    for name, again in settings.get("also", {}).items():
+        groups.setdefault(again["of"], [again["of"]]).append(name)
+    drawn = []
+    for benchmark in found["headline"]:
+        for kind, names in groups.items():
+            if names:
+                title, lines = f"{benchmark}: {kind}", _curves(found, benchmark, names)
+                span = (0.0, max(high for line in lines for high in line.high))
+                svg = charts.line_chart(lines, title, "token budget", axis_percent, y_span=span)
+                drawn.append((title, svg))
+    return drawn
+
+
+def _curves(found: dict[str, Any], benchmark: str, names: Sequence[str]) -> list[Line]:
+    lines = []
+    for tone, name in enumerate(names):
+        rows = [row for row in found["budgets"] if (row["name"], row["benchmark"]) == (name, benchmark)]
+        low, high = zip(*(row["interval"] for row in rows), strict=True)
+        budgets, values = [row["budget"] for row in rows], [row["value"] for row in rows]
+        lines.append(Line(name, budgets, values, low, high, tone))
+    return lines
+
+
+def hardest_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Problem by problem: the base's other samples, the distilled model, the chosen merge; or the ladder's last model."""
+    ladder, generalists = found["settings"]["ladder"], found["settings"]["generalists"]
+    shown = {found["choice"]["model"], *(generalists or (ladder[0], ladder[-1]))}
+    drawn = []
+    for pool in found["hardest"]:
+        rows = [row for row in pool["rows"] if row["samples"] in (OTHERS, ALL) and row["name"] in shown]
+        groups = [(row["name"], tone, row["per_problem"]) for tone, row in enumerate(rows)]
+        labels = [str(place) for place in range(1, len(pool["problems"]) + 1)]
+        title = f"{pool['pool']}: the {len(labels)} hardest of {pool['of']}"
+        drawn.append((title, charts.column_chart(labels, groups, title, "problem, hardest first", axis_percent)))
+    return drawn
+
+
+def reward_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Accuracy and reward of each RL stage, all on one axis."""
+    stages: dict[str, dict[str, Any]] = {}
+    for row in found["curves"]:
+        if row["metric"] in ("accuracy", "reward"):
+            stages.setdefault(row["stage"], {})[row["metric"]] = row
+    values = [value for curves in stages.values() for row in curves.values() for value in row["values"]]
+    drawn = []
+    for stage, curves in stages.items():
+        if len(curves) == 2 and curves["accuracy"]["values"] == curves["reward"]["values"]:
+            curves = {"accuracy = reward": curves["accuracy"]}
+        lines = [Line(name, row["steps"], row["values"], tone=tone) for tone, (name, row) in enumerate(curves.items())]
+        title, span = f"{stage}: {' and '.join(curves)}", (min(values), max(values))
+        drawn.append((stage, charts.line_chart(lines, title, "step", axis_percent, y_span=span)))
+    return drawn
+
+
+def validation_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """avg@k of each RL stage's actor on a benchmark, while it was trained."""
+    drawn = []
+    for row in found["curves"]:
+        if row["metric"] == "avg":
+            heading, line = (
+                f"{row['stage']}: avg@{row['k']} on {row['benchmark']}",
+                Line("", row["steps"], row["values"]),
+            )
+            drawn.append((heading, charts.line_chart([line], heading, "step", axis_percent)))
+    return drawn
+
+
+def loss_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Loss of each supervised training (an RL loss says nothing by its height)."""
+    rewarded = {row["stage"] for row in found["curves"] if row["metric"] != "loss"}
+    drawn = []
+    for row in found["curves"]:
+        if row["stage"] not in rewarded:
+            heading, line = f"{row['stage']}: loss", Line("", row["steps"], row["values"])
+            drawn.append((heading, charts.line_chart([line], heading, "step", charts.plain)))
+    return drawn
+
+
+def difficulty_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    drawn = []
+    for one in found["difficulty"]:
+        groups = [("all", 3, one["all"]), ("kept", 0, one["kept"])]
+        title = f"{one['stage']}: problems by right responses of {one['k']}"
+        svg = charts.column_chart(
+            [str(n) for n in range(one["k"] + 1)], groups, title, f"right responses of {one['k']}"
+        )
+        drawn.append((title, svg))
+    return drawn
+
+
+def time_chart(found: dict[str, Any]) -> str:
+    """The longest stages, and the others together."""
+    rows = sorted(found["timings"], key=lambda row: -row["seconds"])
+    bars = [Row(row["stage"], row["seconds"], duration(row["seconds"])) for row in rows[:SHOWN]]
+    if rest := rows[SHOWN:]:
+        seconds = sum(row["seconds"] for row in rest)
+        bars.append(Row(f"{len(rest)} others together", seconds, duration(seconds), tone=3))
+    return charts.bar_chart(bars, "Wall time by stage")

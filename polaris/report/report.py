@@ -1,0 +1,133 @@
+"""Verb: index.html, report.md and results.json, the same numbers for a browser, for a text and for programs.
+
+results.json: `models pairs alphas own_alphas claims choice published` as `polaris.evaluation.results`, `measures lengths budgets
+hardest` as `polaris.evaluation.response_rows` and `timings lineage` as `polaris.evaluation.lineage` and `planned` as `polaris.report.planned`
+describe them row by row, and `checkpoints curves difficulty data`, which the page also shows. Scores are shares in [0,
+1].
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from polaris.evaluation import claims, lineage, response_rows, results, verdicts
+from polaris.evaluation.claims import Claim
+from polaris.evaluation.verdicts import Verdicts
+from polaris.report.markdown import markdown
+from polaris.report.page import page
+from polaris.report.planned import planned_rows
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import Manifest
+from polaris.stage.records import DIVERSITY, GRADED, read_rows, read_table
+from polaris.stage.sections import ReportPage
+from polaris.stage.stage import Stage, run_verb
+
+
+def main() -> None:
+    flags = ("scores", "checkpoints", "data")
+    with Stage.from_command_line("polaris.report.report", ReportPage, repeated=flags) as stage:
+        found = collect(stage.settings, *(stage.inputs[flag] for flag in flags), stage.folder.parent)
+        (stage.partial / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        (stage.partial / "index.html").write_text(page(found))
+        (stage.partial / "report.md").write_text(markdown(found))
+        stage.say(f"{stage.folder / 'index.html'}")
+        stage.publish(metrics={"models": len(found["checkpoints"]), "comparisons": len(found["pairs"])})
+
+
+def collect(
+    settings: ReportPage,
+    scores: Sequence[Manifest],
+    checkpoints: Sequence[Manifest],
+    data: Sequence[Manifest],
+    run: Path,
+) -> dict[str, Any]:
+    """Everything that results.json holds. Raises UserError for missing models, benchmarks, problems or samples."""
+    own = settings.self_distillation
+    controls = [own.distilled, *own.alphas.values()] if own else []
+    wanted = list(
+        dict.fromkeys([*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls, *settings.also])
+    )
+    tables = {one.stage: read_verdicts(one) for one in scores}
+    verdicts.check_tables(tables, wanted)
+    run = run.resolve()
+    trained = {row["name"]: row for row in lineage.checkpoint_rows(checkpoints, run)}
+    models = {settings.also[name].of if name in settings.also else name for name in wanted}
+    if missing := sorted(models - trained.keys()):
+        raise UserError(f"--checkpoints: there is none of {', '.join(missing)}, which the report's settings name")
+    if apart := [name for name in settings.select_on if name not in tables[wanted[0]]]:
+        raise UserError(f"--scores: there are none on {apart[0]}, on which alpha is selected (merge.select_on)")
+
+    how = (settings.confidence, settings.resamples, settings.seed, settings.select_on)
+    numbers = results.Numbers({name: tables[name] for name in wanted}, *how)
+    response_rows.check_samples(numbers, settings.pass_k)
+    start = {name: row["start"] for name, row in trained.items()}
+    pairs = results.compared(settings.ladder, settings.generalists, settings.alphas, start)
+    pairs += results.own_compared(settings.generalists, settings.alphas, own)
+    pairs += [(results.AGAIN, name, again.of) for name, again in settings.also.items()]
+    choice = results.choice(numbers, settings.alphas, settings.select_on, settings.selected)
+    stages = lineage.with_ancestors([*checkpoints, *data, *scores])
+    timings = lineage.timing_rows(stages, run)
+    return {
+        "run": run.name,
+        "settings": settings.model_dump(mode="json"),
+        "benchmarks": numbers.benchmarks,
+        "headline": numbers.headline,
+        "models": results.model_rows(numbers, trained),
+        "pairs": results.pair_rows(numbers, pairs),
+        "alphas": results.alpha_rows(numbers, settings.alphas),
+        "own_alphas": results.alpha_rows(numbers, own.alphas) if own else [],
+        "choice": choice,
+        "claims": results.claim_rows(numbers, claimed(settings, numbers, choice, checkpoints)),
+        "published": results.published_rows(numbers, settings.published_values),
+        **response_rows.response_rows(numbers, settings.pass_k, settings.length_groups),
+        "hardest": hardest(settings, numbers),
+        "checkpoints": list(trained.values()),
+        "curves": lineage.curve_rows(checkpoints),
+        "difficulty": lineage.difficulty_rows(data),
+        "data": [{"stage": lineage.label(one, run), "metrics": one.metrics} for one in data],
+        "timings": timings,
+        "planned": planned_rows(settings.planned, timings),
+        "lineage": lineage.lineage_rows(stages, run),
+    }
+
+
+def claimed(
+    settings: ReportPage, numbers: results.Numbers, choice: dict[str, Any], checkpoints: Sequence[Manifest]
+) -> list[Claim]:
+    """What this run could be said to show, each claim with its control."""
+    own, base = settings.self_distillation, settings.generalists[:1]
+    # The recipe's `selected` is the choice for its own arm.
+    own_model = own and results.choice(numbers, own.alphas, settings.select_on, None)["model"]
+    own_ends = [*base, own.distilled] if own else []
+    merged = claims.merge_claims(settings.generalists, choice["model"], choice["on_reported"], own_ends, own_model)
+    return claims.rl_claims(lineage.rl_stages(checkpoints)) + (merged if settings.alphas else [])
+
+
+def hardest(settings: ReportPage, numbers: results.Numbers) -> list[dict[str, Any]]:
+    """`hardest` of results.json: where the large base model fails, or the small one without a generalist."""
+    base, *others = settings.generalists or settings.ladder
+    merged = [model for _, model in results.by_alpha(settings.alphas) if model not in settings.generalists]
+    return response_rows.hardest_pools(numbers, base, [*others, *merged], settings.worst_k)
+
+
+def read_verdicts(scores: Manifest) -> dict[str, Verdicts]:
+    """Benchmark -> verdicts, from one model's graded.parquet, in the order of the file."""
+    path = scores.file("graded.parquet")
+    table = read_table(path, GRADED)
+    if not len(table):
+        raise UserError(f"{path}: there is no verdict in it")
+    column = {name: table[name].to_numpy() for name in table.column_names}
+    distinct: dict[str, dict[str, float | None]] = {}
+    if "diversity.parquet" in scores.files:  # scores from before there was such a table are good without it
+        for row in read_rows(scores.file("diversity.parquet"), DIVERSITY):
+            distinct.setdefault(row["set"], {})[row["problem_id"]] = row["distinct"]
+    found = {}
+    for name in dict.fromkeys(column["set"]):
+        mine = {key: values[column["set"] == name] for key, values in column.items()}
+        found[name] = verdicts.tabulate(f"{path}: benchmark {name}", mine, distinct.get(name, {}))
+    return found
+
+
+if __name__ == "__main__":
+    run_verb(main)

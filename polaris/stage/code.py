@@ -1,0 +1,88 @@
+"""Which code a stage runs, as a digest: a stage is rebuilt when its own code changes, and not otherwise."""
+
+import ast
+import functools
+import hashlib
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("polaris", "small_rl", "large_sft", "merge")
+NAMED = re.compile(rf"\b(?:{'|'.join(PACKAGES)})(?:\.\w+)+")
+
+
+def _file(module: str) -> Path | None:
+    path = ROOT.joinpath(*module.split("."))
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
+
+
+def _imported(tree: ast.Module, package: str) -> list[str]:
+    """Names of modules that a syntax tree uses: imported, also inside functions, or ours and started as a process."""
+    names = []
+    for node in ast.walk(_without_docstrings(tree)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names += NAMED.findall(node.value)
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1] + [base]).rstrip(".")
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return names
+
+
+def closure(module: str) -> dict[str, Path]:
+    """The module and every module of our packages that it imports, directly or not: name -> file."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        file, parent = _file(name), name.rpartition(".")[0]
+        if name in found:
+            continue
+        if file is None:  # a name within a module, as in `polaris.stage.stage.run_verb`
+            waiting += [parent] if parent else []
+            continue
+        found[name] = file
+        names = _imported(ast.parse(file.read_text()), name if file.name == "__init__.py" else parent)
+        waiting += [name for name in names if name.split(".")[0] in PACKAGES]
+        waiting += [parent] if parent else []
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def libraries(module: str) -> frozenset[str]:
+    """Top-level names of what the verb's code imports from elsewhere: `torch`, `vllm`, `math_verify`."""
+    names = {
+        name.split(".")[0] for file in closure(module).values() for name in _imported(ast.parse(file.read_text()), "")
+    }
+    return frozenset(names) - set(PACKAGES) - {""}
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+@functools.cache
+def digest(*modules: str) -> str:
+    """16 hex digits over the syntax trees of the modules' import closure, and the templates beside them (`report.html`
+    of `report.py`).
+
+    Comments, docstrings and formatting do not count, so that they never retrain a model. `ast.unparse` rather than
+    `ast.dump`, whose form changes between Python versions.
+    """
+    files = {name: file for module in modules for name, file in closure(module).items()}
+    if missing := [module for module in modules if module not in files]:
+        raise ModuleNotFoundError(f"no module of ours is called {missing[0]}")
+    state = hashlib.sha256()
+    for name, file in sorted(files.items()):
+        state.update(f"{name}\0{ast.unparse(_without_docstrings(ast.parse(file.read_text())))}\0".encode())
+        if (template := file.with_suffix(".html")).is_file():
+            state.update(template.read_bytes())
+    return state.hexdigest()[:16]

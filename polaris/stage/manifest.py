@@ -1,0 +1,165 @@
+"""A stage's target: one small JSON file, written last, that says what the stage made and from what.
+
+A sibling `weights.json` ({"removed": [files]}) tells which weights were removed on purpose: their results stay good.
+
+`checkpoint.json` (weights lie beside it in `model/`, Hugging Face layout) or `data.json` (parquet files beside it).
+Snakemake knows only this file: it is under 1 MB, so its content, not its date, decides what reruns.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from polaris.stage.errors import UserError
+
+CHUNK = 1 << 20  # bytes
+AGAIN = "restore it from a copy, or make it again: rm {path} and rerun"
+WEIGHTS_RECORD = "weights.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a finished stage published.
+
+    files: path relative to the folder -> {"size": bytes, "xxh3": digest}
+    inputs: name -> {"path": manifest or file, "content": digest}
+    steps: {"planned": n, "reached": n}, empty for a stage without steps
+    """
+
+    path: Path
+    stage: str
+    module: str
+    files: dict[str, dict[str, Any]]
+    settings: dict[str, Any]
+    inputs: dict[str, dict[str, str]]
+    code: str
+    tools: dict[str, str]
+    steps: dict[str, int]
+    metrics: dict[str, Any]
+    seconds: float
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    @property
+    def model(self) -> Path:
+        """The weights, in Hugging Face layout."""
+        if not (self.folder / "model" / "config.json").is_file():
+            raise UserError(f"{self.path}: this stage made no model, or model/config.json is gone")
+        if self.removed:
+            raise UserError(
+                f"{self.path}: its weights were removed after their evaluation; make them again: "
+                f"python -m {self.module.rpartition('.')[0]}.merged_weights present --checkpoint {self.path}"
+            )
+        return self.folder / "model"
+
+    def file(self, name: str) -> Path:
+        """A published file by its relative path."""
+        if name not in self.files:
+            raise UserError(f"{self.path}: it has no file {name} (it has {', '.join(sorted(self.files)) or 'none'})")
+        return self.folder / name
+
+    @property
+    def content(self) -> str:
+        """Digest of what consumers read: the files, without their dates and without `log/`."""
+        counted = {name: file["xxh3"] for name, file in self.files.items() if not name.startswith("log/")}
+        return digest_of(counted)
+
+    @property
+    def removed(self) -> set[str]:
+        """Files that are gone on purpose, as the sibling record says."""
+        record = self.folder / WEIGHTS_RECORD
+        names = json.loads(record.read_text())["removed"] if record.is_file() else []
+        return {name for name in names if not (self.folder / name).exists()}
+
+    def check_sizes(self) -> None:
+        """Every file is there in its full length (a look at the directory, not at the bytes) or removed on purpose."""
+        gone = self.removed
+        for name, file in self.files.items():
+            if name in gone:
+                continue
+            path = self.folder / name
+            if not path.is_file():
+                raise UserError(f"{self.path}: its file {name} is gone; {AGAIN.format(path=self.path)}")
+            if path.stat().st_size != file["size"]:
+                raise UserError(
+                    f"{self.path}: its file {name} has {path.stat().st_size} bytes, not {file['size']}: "
+                    f"it was changed or cut; {AGAIN.format(path=self.path)}"
+                )
+
+    def check_digest(self, name: str, advanced: Callable[[int], None] = lambda size: None) -> None:
+        """The file has the bytes that its stage wrote; reads all of them. Raises UserError.
+
+        advanced: called with the bytes read since its last call
+        """
+        if file_digest(self.folder / name, advanced) != self.files[name]["xxh3"]:
+            raise UserError(
+                f"{self.path}: its file {name} has other bytes than stage {self.stage} wrote, in the same length: "
+                f"{AGAIN.format(path=self.path)}"
+            )
+
+
+def digest_of(value: Any) -> str:
+    """Digest of a JSON value, independent of key order: 16 hex digits."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path, advanced: Callable[[int], None] = lambda size: None) -> str:
+    """xxh3 (128 bit) of a file's bytes; `advanced` as in `Manifest.check_digest`."""
+    state = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            state.update(chunk)
+            advanced(len(chunk))
+    return state.hexdigest()
+
+
+def load(path: str | Path) -> Manifest:
+    """The manifest at `path`, without a look at its files. Raises UserError."""
+    path = Path(path)
+    try:
+        return Manifest(path=path, **json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such manifest: its stage has not finished") from None
+    except (json.JSONDecodeError, TypeError) as error:
+        raise UserError(f"{path}: this is not the manifest of a stage ({error})") from None
+
+
+def read(path: str | Path) -> Manifest:
+    """The manifest at `path`, its files checked for presence and size. Raises UserError."""
+    manifest = load(path)
+    manifest.check_sizes()
+    return manifest
+
+
+def write(manifest: Manifest) -> None:
+    """Put the manifest into place: written beside, synced, renamed."""
+    values = {f.name: getattr(manifest, f.name) for f in dataclasses.fields(manifest) if f.name != "path"}
+    replace_file(manifest.path, json.dumps(values, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a small file so that no reader and no crash ever sees half of it."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

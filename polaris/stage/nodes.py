@@ -1,0 +1,113 @@
+"""The nodes of a job: one command on each of them, by Slurm's srun inside the job's own allocation, in the stage's
+container.
+"""
+
+import contextlib
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import psutil
+
+from polaris.stage.errors import UserError
+
+CONTAINER = "POLARIS_CONTAINER"  # environment variable of a stage: the words that start a command in its container
+
+
+def interpreter(tool: str, environment: Mapping[str, str] = MappingProxyType({})) -> str:
+    """How the Python of one of the recipe's `tools` is started: `python` (this one), a path, or a container's command
+    that ends with one.
+
+    The stage is told of its container, so that what it starts on other nodes runs in the same one.
+    environment: variables that are set for it
+    """
+    *container, python = [sys.executable] if tool == "python" else shlex.split(tool)
+    variables = dict(environment) | ({CONTAINER: shlex.join(container)} if container else {})
+    assignments = [f"{name}={value}" for name, value in variables.items()]
+    return shlex.join([*(["env", *assignments] if assignments else []), *container, python])
+
+
+def on_every_node(nodes: int, command: Sequence[str]) -> list[str]:
+    """The command line that runs `command` once on each of the job's nodes, and ends with the first that fails.
+
+    Each in the container that this process is in. nodes: 1 gives the command itself. Raises UserError for several nodes
+    where this process is in no Slurm job.
+    """
+    if nodes == 1:
+        return list(command)
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        raise UserError(f"nodes: {nodes} nodes need a Slurm job that holds them; this process is in none")
+    _check_found("srun", f"nodes: {nodes} nodes are reached")
+    # --overlap: the batch step, in which this process runs, holds the same processors.
+    return [
+        *("srun", f"--jobid={job}", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap"),
+        *("--kill-on-bad-exit=1", "--unbuffered", "--cpu-bind=none"),
+        *(*shlex.split(os.environ.get(CONTAINER, "")), *command),
+    ]
+
+
+def nodes_of_job() -> int:
+    """How many nodes the Slurm job holds in which this process runs; 1 outside of one. Raises UserError when Slurm does
+    not say.
+
+    Slurm is asked where Snakemake's job step has taken the answer, SLURM_JOB_NUM_NODES, out of the environment.
+    """
+    told, job = os.environ.get("SLURM_JOB_NUM_NODES"), os.environ.get("SLURM_JOB_ID")
+    if told is None and job:
+        _check_found("squeue", "how many nodes this job has is told")
+        question = ["squeue", "--noheader", f"--jobs={job}", "--format=%D"]
+        answer = subprocess.run(question, check=False, capture_output=True, text=True)
+        if answer.returncode or not answer.stdout.strip().isdecimal():
+            raise UserError(f"{' '.join(question)}: no number of nodes ({answer.stderr.strip() or answer.stdout!r})")
+        told = answer.stdout
+    return int(told or 1)
+
+
+def _check_found(command: str, what: str) -> None:
+    """Raises UserError where one of Slurm's commands is not there; what: that is done by it."""
+    if shutil.which(command) is None:
+        where = " in its container; bind Slurm's commands into it" if os.environ.get(CONTAINER) else ""
+        raise UserError(f"{what} by {command}, which this process does not find{where}")
+
+
+def this_node() -> str:
+    """The IPv4 address under which the job's other nodes reach this one.
+
+    Of the interface that the recipe's `environment` names (GLOO_SOCKET_IFNAME); else what its name means, unless that
+    leads back to this machine, as 127.0.1.1 does on Debian: then of the interface by which packets leave it.
+    """
+    if (name := os.environ.get("GLOO_SOCKET_IFNAME")) and (found := _addresses().get(name)):
+        return found
+    with contextlib.suppress(OSError):
+        own = socket.gethostbyname(socket.gethostname())
+        if not own.startswith("127."):
+            return own
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # an address for examples (RFC 5737): nothing is sent
+        return probe.getsockname()[0]
+    return "127.0.0.1"
+
+
+def interface() -> str | None:
+    """The network interface that has this node's address, for engines that would ask its name: gloo."""
+    own = this_node()
+    return next((name for name, address in _addresses().items() if address == own), None)
+
+
+def _addresses() -> dict[str, str]:
+    """IPv4 address by interface."""
+    pairs = ((name, one) for name, addresses in psutil.net_if_addrs().items() for one in addresses)
+    return {name: one.address for name, one in pairs if one.family == socket.AF_INET}
+
+
+def free_port(address: str) -> int:
+    """A TCP port of this node that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return probe.getsockname()[1]

