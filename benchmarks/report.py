@@ -20,12 +20,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polaris.evaluation import response_rows, results
+from polaris.evaluation.scores import read_verdicts
 from polaris.report import report
 from polaris.report.markdown import markdown
 from polaris.report.page import page
+from polaris.report.settings import ReportPage
 from polaris.stage.manifest import Manifest
 from polaris.stage.records import GRADED
-from polaris.stage.sections import ReportPage
 
 LADDER = ["base_small", "format_sft", "grpo", "core", "core_filtered"]
 ALPHAS = {"0.00": "distilled", "0.30": "alpha=0.30", "0.50": "alpha=0.50", "0.70": "alpha=0.70", "1.00": "base_large"}
@@ -77,7 +78,7 @@ def main() -> None:
         names = list(dict.fromkeys([*LADDER, *SETTINGS.generalists, *ALPHAS.values()]))
         stored = [graded(Path(folder) / name, args.problems, args.samples, rng) for name in names]
         started = first = time.process_time()
-        tables = {one.stage: report.read_verdicts(one) for one in stored}
+        tables = {one.stage: read_verdicts(one) for one in stored}
         lap("reading")
     numbers = results.Numbers(tables, SETTINGS.confidence, SETTINGS.resamples, SETTINGS.seed, SETTINGS.select_on)
     start = dict(zip(LADDER[1:], LADDER, strict=False)) | {"core": "format_sft"}

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polaris.stage.sections import Generate, Grading
-from polaris.stage.settings import Count, Device, Engine, Fraction, Section, Seed
+from polaris.generation.settings import Engine, Generate
+from polaris.grading.settings import Grading
+from polaris.stage.settings import Count, Device, Fraction, Section, Seed
 
 
 class SftData(Section):

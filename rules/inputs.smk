@@ -1,6 +1,7 @@
 """What comes from outside. On a laptop it is made here, on a cluster fetched at pinned revisions: the same targets."""
 
-from polaris.stage.sections import FileProblems, MadeProblems, TinyModel
+from polaris.models.settings import TinyModel
+from polaris.problems.settings import FileProblems, MadeProblems
 
 PREFLIGHT = f"{RUN}/preflight.txt"
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from polaris.planning.plan import kept
 from polaris.recipe.published import published
 from polaris.recipe.recipe import SELF
-from polaris.stage.sections import Again, ReportPage, SelfDistillation
+from polaris.evaluation.settings import SelfDistillation
+from polaris.report.settings import Again, ReportPage
 
 FILTERED = [
     folder

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polaris.stage.sections import Grading
+from polaris.grading.settings import Grading
 from polaris.stage.settings import Count, Device, Fraction, Section, Seed
 
 LearningRate = Annotated[float, Field(gt=0, lt=1)]

@@ -23,6 +23,7 @@ import numpy as np
 from polaris.charts import charts
 from polaris.charts.charts import Row
 from polaris.charts.figure_page import figure_page
+from polaris.evaluation.settings import Resampling
 from polaris.grading.answers import find_answer, golds_from
 from polaris.grading.grade import grade_responses, summary
 from polaris.grading.grading_pool import GradingPool
@@ -30,7 +31,6 @@ from polaris.problems.fetch_problems import file_rows
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
 from polaris.stage.records import RESPONSES, read_problems, read_rows
-from polaris.stage.sections import Resampling
 from polaris.stage.settings import read_section
 from polaris.stage.stage import Stage, run_verb
 from small_rl import judge

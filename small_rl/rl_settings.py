@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from polaris.stage.sections import Grading
-from polaris.stage.settings import Count, Engine, Fraction, Section, Seed, Temperature
+from polaris.generation.settings import Engine, Temperature
+from polaris.grading.settings import Grading
+from polaris.stage.settings import Count, Fraction, Section, Seed
 from small_rl.format_settings import LearningRate
 
 ROLLOUT_DTYPE = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}

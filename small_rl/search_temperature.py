@@ -13,18 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris.charts import charts
-from polaris.charts.charts import Line
+from polaris.charts.charts import Line, axis_percent
 from polaris.charts.figure_page import figure_page
 from polaris.evaluation import statistics
 from polaris.evaluation.results import percent, points, span
+from polaris.generation.settings import Generate
 from polaris.grading.diversity import WORDS, distinct_share
 from polaris.grading.grade import grade_responses
-from polaris.report.page_charts import axis_percent
 from polaris.stage.errors import UserError
 from polaris.stage.groups import by_problem
 from polaris.stage.manifest import Manifest
 from polaris.stage.records import RESPONSES, read_problems, read_rows
-from polaris.stage.sections import Generate
 from polaris.stage.settings import validated
 from polaris.stage.stage import Stage, run_verb
 from small_rl import temperature

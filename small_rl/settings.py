@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polaris.stage.sections import Generate, Grading
+from polaris.generation.settings import Generate
+from polaris.grading.settings import Grading
 from polaris.stage.settings import Fraction, Section
 from small_rl.format_settings import FormatData, FormatSft
 from small_rl.rl_settings import RlTraining, SearchedTemperature

@@ -5,8 +5,10 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from polaris.stage.sections import Generate, Grading, Resampling
-from polaris.stage.settings import Count, Engine, Fraction, Sampling, Section, Seed, Temperature
+from polaris.evaluation.settings import Resampling
+from polaris.generation.settings import Engine, Generate, Sampling, Temperature
+from polaris.grading.settings import Grading
+from polaris.stage.settings import Count, Fraction, Section, Seed
 
 # Where CORE's sets may start beside the stages -> whether it is the placebo.
 TEACHER_SETS = {"teacher": False, "teacher_placebo": True}

@@ -11,6 +11,7 @@ from typing import Any
 
 from polaris.grading.answers import STRUCTURE
 from polaris.grading.grading_pool import GradingPool
+from polaris.grading.settings import Grading
 from polaris.models.model_context import check_context, with_context
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.stage import child
@@ -21,7 +22,6 @@ from polaris.stage.manifest import Manifest
 from polaris.stage.nodes import on_every_node
 from polaris.stage.progress import Progress
 from polaris.stage.records import ACCURACY, CONSENSUS, MESSAGES, SINK, read_problems, read_rows, write_rows
-from polaris.stage.sections import Grading
 from polaris.stage.settings import read_section
 from polaris.stage.stage import Stage, run_verb
 from small_rl import export_gate, verl_checkpoint, verl_config, verl_devices

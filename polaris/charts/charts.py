@@ -263,3 +263,13 @@ def _x_labels(marks: Sequence[tuple[float, str]], at: Place, y: float) -> list[s
         if all(middle + half + 4 <= start or middle - half - 4 >= end for start, end, _ in placed):
             placed.append((middle - half, middle + half, text))
     return [_text(text, (start + end) / 2, y + 17, "middle", "quiet") for start, end, text in sorted(placed)]
+
+
+def axis_percent(share: float) -> str:
+    """0.585 -> 58.5%"""
+    return f"{round(100 * share, 4):g}%"
+
+
+def axis_points(difference: float) -> str:
+    """0.05 -> +5"""
+    return f"{round(100 * difference, 4):+g}".replace("-", "−") if difference else "0"

@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 
 from polaris.problems.hub import Kind
+from polaris.problems.settings import UNPINNED
 from polaris.stage.errors import UserError
-from polaris.stage.sections import UNPINNED
 
 DATASET_KEYS = {"split"}  # a section with one of these keys is a data set, else it is a model
 

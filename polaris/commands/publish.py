@@ -9,13 +9,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from polaris.models.settings import HubModel
 from polaris.recipe import recipe
 from polaris.recipe.recipe import Recipe
 from polaris.report.model_card import model_card
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest, file_digest
-from polaris.stage.sections import HubModel
 
 
 def checked(model: str, run: Path, folders: Mapping[str, str]) -> tuple[dict, Manifest]:

@@ -8,17 +8,17 @@ import collections
 from collections.abc import Sequence
 from typing import Any
 
-from polaris.commands.show import table
 from polaris.evaluation import lineage
 from polaris.evaluation.compare import scores_of
 from polaris.evaluation.results import percent
 from polaris.grading.answers import Grader
 from polaris.grading.grade import grade_sets, summary
+from polaris.grading.settings import Grading
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import GRADED, RESPONSES, read_rows
-from polaris.stage.sections import Grading
 from polaris.stage.settings import validated
+from polaris.stage.tables import table
 
 Rows = Sequence[dict[str, Any]]
 SHOWN = 200  # flips that are listed

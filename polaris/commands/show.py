@@ -10,8 +10,7 @@ from polaris.evaluation import results
 from polaris.report.page import twins
 from polaris.report.page_charts import columns
 from polaris.stage import manifest
-
-NONE = "–"
+from polaris.stage.tables import NONE, table
 
 
 def main(argv: Sequence[str]) -> None:
@@ -86,10 +85,3 @@ def _change(row: dict[str, Any] | None, confidence: float) -> str:
         return NONE
     mark = " " if results.verdict(row, confidence) == "no difference shown" else "*"
     return f"{results.points(row['difference'])} {results.span(row['interval'], results.points)}{mark}"
-
-
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as their longest cell, a rule under the head."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    text = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return [text[0], "  ".join("-" * width for width in widths), *text[1:]]

@@ -4,21 +4,17 @@ The rules say what is wanted, the manifests what was made; Snakemake's own recor
 its next run agrees. They stay behind where a run's folder is moved, and then it takes everything for finished.
 """
 
-import json
-import shlex
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from polaris.commands.show import NONE, table
 from polaris.commands.snakemake_jobs import Job, all_jobs, next_jobs
 from polaris.commands.stage_state import State, state_of
 from polaris.stage.progress import duration
-from polaris.stage.stage import tool_versions
+from polaris.stage.tables import NONE, table
+from polaris.stage.versions import versions_of
 
 WIDTH = 80  # characters of a reason
 
@@ -40,16 +36,6 @@ def states(jobs: Sequence[Job], upcoming: set[Path], digests: bool = False) -> l
     while waiting:
         visit(next(iter(waiting)))
     return list(found.values())
-
-
-def versions_of(python: str) -> dict[str, str]:
-    """Engines installed beside an interpreter, a path or a container's command."""
-    if python == sys.executable:
-        return tool_versions()
-    script = "import json; from polaris.stage.stage import tool_versions; print(json.dumps(tool_versions()))"
-    return json.loads(
-        subprocess.run([*shlex.split(python), "-c", script], capture_output=True, text=True, check=True).stdout
-    )
 
 
 def lines(found: Sequence[State], upcoming: set[Path], run: Path) -> list[str]:

@@ -15,11 +15,11 @@ from statistics import fmean
 from typing import Any
 
 from polaris.evaluation import lineage
+from polaris.evaluation.scores import read_verdicts
 from polaris.evaluation.verdicts import Verdicts
 from polaris.recipe import recipe
 from polaris.recipe.recipe import SELF, Recipe
 from polaris.report import study_page
-from polaris.report.report import read_verdicts
 from polaris.report.study_designs import DESIGNS, LAPTOP, OWN, SPARSE, SPECIALIST, Design
 from polaris.stage import manifest
 from polaris.stage.code import ROOT

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from polaris.commands.show import table
 from polaris.evaluation import replicates, results, significance, verdicts
 from polaris.evaluation.replicates import Pooled
 from polaris.evaluation.results import POWER, Numbers
+from polaris.evaluation.scores import read_verdicts
 from polaris.evaluation.verdicts import AVERAGE, Verdicts
-from polaris.report.report import read_verdicts
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
+from polaris.stage.tables import table
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 20_000, 0
 

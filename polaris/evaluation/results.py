@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from polaris.evaluation import significance, statistics
 from polaris.evaluation.claims import Claim
+from polaris.evaluation.settings import Published, SelfDistillation
 from polaris.evaluation.statistics import Estimate
 from polaris.evaluation.verdicts import AVERAGE, Tables, Verdicts
-from polaris.stage.sections import Published, SelfDistillation
 
 POWER = 0.8  # with which `detectable` differences are seen
 # Shares of responses that stand beside every score, and the table each is the mean of.

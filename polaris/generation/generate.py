@@ -21,6 +21,7 @@ from polaris.generation import vllm_engine
 from polaris.generation.answering import Shards, answer
 from polaris.generation.replicas import side_by_side
 from polaris.generation.seeds import response_seed
+from polaris.generation.settings import Generate
 from polaris.models.model_context import check_context, with_context
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.stage.errors import UserError
@@ -28,7 +29,6 @@ from polaris.stage.manifest import Manifest
 from polaris.stage.nodes import nodes_of_job
 from polaris.stage.progress import Progress
 from polaris.stage.records import RESPONSES, read_problems, write_rows
-from polaris.stage.sections import Generate
 from polaris.stage.stage import Stage, run_verb
 
 

@@ -25,12 +25,12 @@ import pyarrow.parquet as pq
 
 from polaris.generation import vllm_engine
 from polaris.generation.answering import Shards, answer
+from polaris.generation.settings import Engine, Sampling
 from polaris.generation.vllm_nodes import Meeting, Workers
 from polaris.models.prompts import load_tokenizer
 from polaris.stage import child
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import on_every_node
-from polaris.stage.settings import Engine, Sampling
 from polaris.stage.stage import run_verb
 
 LOOK = 2.0  # seconds between looks at the shards

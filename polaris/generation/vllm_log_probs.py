@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from polaris.generation.settings import Engine, Sampling
 from polaris.generation.vllm_engine import VllmEngine
-from polaris.stage.settings import Engine, Sampling
 
 ONE_TOKEN = Sampling(temperature=1.0, top_p=1.0, top_k=-1, max_tokens=1, seed=0)
 

@@ -17,11 +17,11 @@ from typing import Any, get_args
 from polaris.grading.answers import FAILURES, Grader, golds_from
 from polaris.grading.diversity import distinct_share
 from polaris.grading.grading_pool import GradingPool, Verdict
+from polaris.grading.settings import Grading
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
 from polaris.stage.progress import Progress
 from polaris.stage.records import DIVERSITY, GRADED, RESPONSES, read_problems, read_rows, write_rows
-from polaris.stage.sections import Grading
 from polaris.stage.stage import Stage, run_verb
 
 CHUNK = 2000  # responses between two lines of progress

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, RootModel, Tag
 
+from polaris.models.settings import HubModel, LocalModel
 from polaris.problems.hub import snapshot
 from polaris.stage.errors import UserError
-from polaris.stage.sections import HubModel, LocalModel
 from polaris.stage.settings import Section
 from polaris.stage.stage import Stage, run_verb
 

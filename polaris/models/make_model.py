@@ -3,8 +3,8 @@
 import json
 import random
 
+from polaris.models.settings import TinyModel
 from polaris.stage.progress import Progress
-from polaris.stage.sections import TinyModel
 from polaris.stage.stage import Stage, run_verb
 
 

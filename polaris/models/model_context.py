@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from polaris.models.settings import Yarn
 from polaris.stage.errors import UserError
-from polaris.stage.settings import Yarn
 
 POSITIONS = "max_position_embeddings"
 

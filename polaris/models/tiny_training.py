@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from polaris.models.prompts import messages
+from polaris.models.settings import Pretraining, TinyModel
 from polaris.problems.tiny_problems import draw, solve
-from polaris.stage.sections import Pretraining, TinyModel
 
 ROPE_BASE = 10_000.0
 WARM_UP = 20  # steps

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from polaris.commands.show import NONE, table
 from polaris.planning.plan_memory import GIB, total
 from polaris.planning.plan_profile import Profile
 from polaris.planning.plan_time import GPUS, Gpu, Range
 from polaris.planning.planned_stages import Planned, Planner
 from polaris.recipe import recipe
+from polaris.report.settings import Plan, PlannedStage
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
-from polaris.stage.sections import Plan, PlannedStage
 from polaris.stage.settings import read_section
+from polaris.stage.tables import NONE, table
 
 KEPT = "plan.json"  # in the run's folder
 # Share of a GPU's memory beyond which the memory model's error decides: 14 % measured (docs/performance.md).

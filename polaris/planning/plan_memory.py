@@ -8,8 +8,8 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from polaris.generation.settings import Engine
 from polaris.planning.plan_model import Shape
-from polaris.stage.settings import Engine
 
 GIB = 1 << 30
 # CUDA context, NCCL buffers, kernels' work space, fragmentation: a guess.

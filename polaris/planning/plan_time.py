@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from polaris.generation.settings import Engine
 from polaris.planning.plan_memory import GIB, cache, vllm
 from polaris.planning.plan_model import Shape
-from polaris.stage.settings import Engine
 
 Range = tuple[float, float]
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from large_sft.settings import LargeSft, Sft
+from polaris.generation.settings import Engine, Generate
+from polaris.models.settings import HubModel, LocalModel, Model, TinyModel
 from polaris.planning import plan_memory, plan_model, planned_layouts
 from polaris.planning.plan_memory import GIB, Parts, total
 from polaris.planning.plan_model import Shape
@@ -13,8 +15,6 @@ from polaris.planning.plan_time import DENSE_TRAINING, READING, Decoding, Gpu, R
 from polaris.recipe.recipe import Recipe
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from polaris.stage.sections import Generate, HubModel, LocalModel, Model, TinyModel
-from polaris.stage.settings import Engine
 from small_rl.format_settings import FormatSft
 from small_rl.settings import RlStage
 

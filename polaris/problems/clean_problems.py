@@ -13,14 +13,15 @@ import pyarrow as pa
 
 from polaris.grading.answers import CORRECT, FAILURES, UNPARSEABLE_GOLD
 from polaris.grading.grading_pool import GradingPool
+from polaris.grading.settings import Grading
 from polaris.problems.cleaning_card import cleaning_card
 from polaris.problems.contamination import Held, HeldOut, leaks
 from polaris.problems.duplicates import near_duplicates, other_answers, same_text
 from polaris.problems.problem_text import tokens
+from polaris.problems.settings import Clean
 from polaris.problems.suitability import unsuitable
 from polaris.stage.errors import UserError
 from polaris.stage.records import PROBLEMS, read_problems, write_rows
-from polaris.stage.sections import Clean, Grading
 from polaris.stage.stage import Stage, run_verb
 
 DUPLICATE, NEAR_DUPLICATE, CONTAMINATED = "duplicate", "near_duplicate", "contaminated"

@@ -15,9 +15,9 @@ from pydantic import Discriminator, RootModel, Tag
 
 from polaris.problems.hub import snapshot
 from polaris.problems.problem_layouts import read_layout
+from polaris.problems.settings import FileProblems, HubProblems
 from polaris.stage.errors import UserError
 from polaris.stage.records import PROBLEMS, write_rows
-from polaris.stage.sections import FileProblems, HubProblems
 from polaris.stage.settings import Section
 from polaris.stage.stage import Stage, run_verb
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from polaris.problems.settings import UNPINNED
 from polaris.stage.errors import UserError
-from polaris.stage.sections import UNPINNED
 
 Kind = Literal["model", "dataset"]
 

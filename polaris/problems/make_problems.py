@@ -3,10 +3,10 @@
 import random
 from typing import Any
 
+from polaris.problems.settings import MadeProblems
 from polaris.problems.tiny_problems import answer, digest, draw, solve
 from polaris.stage.errors import UserError
 from polaris.stage.records import PROBLEMS, write_rows
-from polaris.stage.sections import MadeProblems
 from polaris.stage.stage import Stage, run_verb
 
 PATIENCE = 1000  # draws in a row that bring nothing new before the set counts as exhausted

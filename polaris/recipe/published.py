@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from polaris.evaluation.settings import Published
 from polaris.recipe.recipe_files import read_file
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
-from polaris.stage.sections import Published
 
 FILE = ROOT / "polaris" / "recipe" / "published.yaml"
 

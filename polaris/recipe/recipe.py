@@ -12,9 +12,14 @@ from pydantic import Field, ValidationError, model_validator
 from large_sft.settings import LargeSft
 from merge.alpha import spelled
 from merge.settings import Merge
+from polaris.evaluation.settings import Evaluate
+from polaris.generation.settings import Generate
+from polaris.models.settings import HubModel
+from polaris.problems.settings import UNPINNED, Clean, HubProblems
 from polaris.recipe.recipe_files import holder, like_others, merged, of_replicate, on_device, read_file, with_further
+from polaris.recipe.settings import Inputs
+from polaris.report.settings import Report
 from polaris.stage.errors import UserError
-from polaris.stage.sections import UNPINNED, Clean, Evaluate, Generate, HubModel, HubProblems, Inputs, Report
 from polaris.stage.settings import Device, Section, describe
 from small_rl.settings import SmallRl
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polaris.charts import charts
-from polaris.charts.charts import Line, Row
+from polaris.charts.charts import Line, Row, axis_percent, axis_points
 from polaris.evaluation import results
 from polaris.evaluation.response_rows import ALL, OTHERS
 from polaris.evaluation.verdicts import AVERAGE
@@ -50,16 +50,6 @@ def first_charts(drawn: dict[str, list[tuple[str, str]]]) -> dict[str, list[tupl
     first = [drawn[name][place] for name in ("ladder", beside) if drawn[name]]
     rest = {name: drawn[name][:place] + drawn[name][place + 1 :] for name in ("ladder", beside)}
     return drawn | rest | {"first": first}
-
-
-def axis_percent(share: float) -> str:
-    """0.585 -> 58.5%"""
-    return f"{round(100 * share, 4):g}%"
-
-
-def axis_points(difference: float) -> str:
-    """0.05 -> +5"""
-    return f"{round(100 * difference, 4):+g}".replace("-", "−") if difference else "0"
 
 
 def ladder_charts(found: dict[str, Any]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polaris.stage.sections import Plan
+from polaris.report.settings import Plan
 
 HOUR = 3600.0  # seconds
 

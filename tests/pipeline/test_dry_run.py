@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from polaris.commands.snakemake_jobs import parsed
-from polaris.commands.status import versions_of
+from polaris.stage.versions import versions_of
 
 from .conftest import CONFIGS, ROOT, snakemake
 

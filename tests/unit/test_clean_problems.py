@@ -8,12 +8,12 @@ import pytest
 
 from polaris.problems import clean_problems, make_problems
 from polaris.problems.cleaning_card import kind
+from polaris.problems.settings import Clean
 from polaris.problems.suitability import Rule
 from polaris.recipe import recipe
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import PROBLEMS
-from polaris.stage.sections import Clean
 from tests.unit import tables
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,10 +14,10 @@ from polaris.generation import replicas, vllm_engine, vllm_nodes
 from polaris.generation.answering import Decoder, Shards
 from polaris.generation.generate import metrics, plan
 from polaris.generation.seeds import response_seed
+from polaris.generation.settings import Generate
 from polaris.generation.vllm_engine import Completion
 from polaris.models.prompts import user_message
 from polaris.stage.errors import UserError
-from polaris.stage.sections import Generate
 from tests.unit.tables import ENGINE
 
 SETTINGS = Generate.model_validate(

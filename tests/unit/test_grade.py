@@ -5,9 +5,9 @@ import json
 import pytest
 
 from polaris.grading.grade import grade_responses, main
+from polaris.grading.settings import Grading
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from polaris.stage.sections import Grading
 from tests.unit import tables
 
 RESPONSES = [

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from polaris.problems import make_problems
+from polaris.problems.settings import MadeProblems
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import read_problems
-from polaris.stage.sections import MadeProblems
 
 SETTINGS = {"family": "chain", "pool": "train", "count": 300, "depth": [2, 5], "slips": 0.05, "seed": 1}
 

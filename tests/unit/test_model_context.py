@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from polaris.generation.settings import Engine
 from polaris.models.model_context import check_context, extended, with_context
+from polaris.models.settings import Yarn
 from polaris.stage.errors import UserError
-from polaris.stage.settings import Engine, Yarn, validated
+from polaris.stage.settings import validated
 
 YARN = Yarn(factor=1.5, original=65536)
 SHAPE = {"model_type": "qwen3", "head_dim": 128, "hidden_size": 256, "num_attention_heads": 2, "vocab_size": 64}

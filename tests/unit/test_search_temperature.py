@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from polaris.generation.settings import Generate
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import RESPONSES, write_rows
-from polaris.stage.sections import Generate
 from polaris.stage.stage import Stage
 from small_rl import search_temperature
 from tests.unit import tables

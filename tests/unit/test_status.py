@@ -13,7 +13,8 @@ from polaris.commands.snakemake_jobs import Job, parsed
 from polaris.commands.stage_state import State, differences, state_of
 from polaris.stage import code, manifest
 from polaris.stage.settings import Section
-from polaris.stage.stage import Stage, locked_by, tool_versions
+from polaris.stage.stage import Stage, locked_by
+from polaris.stage.versions import tool_versions
 
 MODULE = "polaris.grading.grade"
 

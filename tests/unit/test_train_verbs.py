@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from polaris.grading.settings import Grading
 from polaris.models.tiny_tokenizer import build_tokenizer
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError
 from polaris.stage.records import CONSENSUS, MESSAGES, SINK, read_rows, write_rows
-from polaris.stage.sections import Grading
 from polaris.stage.stage import Stage
 from small_rl import train_rl
 from small_rl.answer_tokens import tokenised

@@ -1,0 +1,80 @@
+"""What a model is asked, and the engine that answers."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from polaris.models.settings import Yarn
+from polaris.stage.settings import Count, Device, Section, Seed
+
+Temperature = Annotated[float, Field(gt=0, le=5)]
+
+
+class Sampling(Section):
+    """How a model is asked for responses."""
+
+    temperature: Temperature
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    top_k: Annotated[int, Field(ge=-1, description="-1: off")]
+    max_tokens: Annotated[Count, Field(description="tokens of one response")]
+    seed: Seed
+
+
+# vLLM's names (vllm/config/cache.py, CacheDType), of which it has more for single models; fp8 is fp8_e4m3.
+KvCache = Literal["auto", "fp8", "fp8_e4m3", "fp8_e5m2"]
+
+
+class Engine(Section):
+    """The vLLM engine of a generating stage (but for `yarn` not what is asked, only how fast it is answered)."""
+
+    device: Device
+    dtype: Annotated[str, Field(pattern="^(float32|float16|bfloat16)$")]
+    max_model_len: Annotated[Count, Field(description="tokens of prompt + response")]
+    max_num_seqs: Annotated[Count, Field(description="responses in flight")]
+    tensor_parallel: Annotated[Count, Field(description="GPUs that share each layer")]
+    pipeline_parallel: Annotated[Count, Field(description="groups of such GPUs, each with a part of the layers")]
+    nodes: Annotated[Count, Field(description="of the job that one engine takes, its GPUs in equal parts")]
+    kv_cache_dtype: Annotated[KvCache, Field(description="auto: as dtype; fp8: half of its bytes, rounded values")]
+    memory: Annotated[float, Field(gt=0, description="share of a GPU's memory, or GiB of KV cache on a CPU")]
+    replicas: Annotated[Count, Field(description="engines side by side on each node")]
+    yarn: Annotated[Yarn | None, Field(description="of this stage's copy of the model; null: as the model has it")]
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one engine, on all of its nodes."""
+        return self.tensor_parallel * self.pipeline_parallel
+
+    @property
+    def gpus_per_node(self) -> int:
+        """Of all engines on a node."""
+        return self.replicas * self.gpus // self.nodes
+
+    @model_validator(mode="after")
+    def _parts_are_equal(self) -> "Engine":
+        if self.device == "cpu" and self.pipeline_parallel > 1:
+            raise ValueError("pipeline_parallel must be 1 with device: cpu, where vLLM has none; use tensor_parallel")
+        if self.nodes > 1 and self.replicas > 1:
+            raise ValueError(f"replicas ({self.replicas}) must be 1 where an engine takes {self.nodes} nodes")
+        if self.gpus % self.nodes:
+            raise ValueError(
+                f"tensor_parallel * pipeline_parallel ({self.gpus}) must be a multiple of nodes ({self.nodes})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stretched_far_enough(self) -> "Engine":
+        if self.yarn and self.max_model_len > self.yarn.factor * self.yarn.original:
+            raise ValueError(
+                f"max_model_len ({self.max_model_len}) must not exceed yarn's factor * original "
+                f"({self.yarn.factor:g} * {self.yarn.original})"
+            )
+        return self
+
+
+class Generate(Section):
+    """Responses of one model to the problems of some sets (polaris.generation.generate)."""
+
+    k: Annotated[dict[str, Count], Field(description="problem set -> responses per problem")]
+    instruction: Annotated[str, Field(description="appended to the problem's text")]
+    sampling: Sampling
+    engine: Engine

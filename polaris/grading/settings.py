@@ -1,0 +1,18 @@
+"""How a response becomes right or wrong."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from polaris.grading.answers import Grader
+from polaris.stage.settings import Count, Fraction, Section
+
+
+class Grading(Section):
+    """How a response becomes right or wrong (polaris.grading.grade)."""
+
+    grader: Annotated[Grader, Field(description="deepscaler: V1's, for fidelity; see docs/reward.md")]
+    format: Annotated[Literal["think", "none"], Field(description="think: an answer without </think> is wrong")]
+    timeout: Annotated[float, Field(gt=0, description="seconds for one answer")]
+    workers: Count
+    max_failures: Annotated[Fraction, Field(description="share of timeouts and crashes that stops the stage")]

@@ -1,0 +1,67 @@
+"""Where a model comes from, and how far its positions are stretched."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, Tag
+
+from polaris.problems.settings import Revision
+from polaris.stage.settings import Count, Fraction, Section, Seed, kind
+
+
+class HubModel(Section):
+    """A model from the Hugging Face hub (or its local cache), at a pinned revision."""
+
+    hub: str
+    revision: Revision
+
+
+class LocalModel(Section):
+    """A model directory in Hugging Face layout, safetensors only."""
+
+    path: Path
+
+
+class Pretraining(Section):
+    """Brief pre-training of a tiny model on worked solutions, so that there is something to improve."""
+
+    families: Annotated[dict[str, Fraction], Field(description="problem family -> share of the examples")]
+    depth: Annotated[tuple[Count, Count], Field(description="number of operations of a problem, lowest and highest")]
+    steps: Count
+    batch: Annotated[Count, Field(description="examples per step")]
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    slips: Annotated[Fraction, Field(description="chance that a worked step goes wrong")]
+    underlined: Annotated[Fraction, Field(description="share of the solutions with underlined results")]
+    instruction: Annotated[str, Field(description="appended to the problem's text in every second example")]
+
+
+class TinyModel(Section):
+    """A Qwen3 or Qwen3-MoE made and pre-trained here: for laptops and tests."""
+
+    tiny: Literal["qwen3", "qwen3_moe"]
+    hidden: Annotated[int, Field(ge=32, multiple_of=16)]
+    layers: Count
+    heads: Count
+    kv_heads: Count
+    head_dim: Annotated[Literal[32, 64, 96, 128], Field(description="what vLLM's CPU attention accepts")]
+    feed_forward: Annotated[Count, Field(description="width, of one expert in a mixture")]
+    experts: Annotated[int, Field(ge=0, description="0 for a dense model")]
+    experts_per_token: Annotated[int, Field(ge=0)]
+    context: Annotated[int, Field(ge=4096, description="tokens")]
+    pretraining: Pretraining
+    seed: Seed
+
+
+Model = Annotated[
+    Annotated[HubModel, Tag("<hub>")] | Annotated[LocalModel, Tag("<path>")] | Annotated[TinyModel, Tag("<tiny>")],
+    kind("hub", "path", "tiny"),
+]
+
+
+class Yarn(Section):
+    """RoPE stretched beyond the length that a model was trained for (YaRN), without a change of attention's
+    temperature.
+    """
+
+    factor: Annotated[float, Field(gt=1)]
+    original: Annotated[Count, Field(description="positions without it; with it factor times as many")]

@@ -1,0 +1,83 @@
+"""Where problems come from, and which of them stay."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, Tag
+
+from polaris.grading.settings import Grading
+from polaris.problems.problem_layouts import Gold
+from polaris.problems.suitability import Rule
+from polaris.stage.settings import Count, Fraction, Section, Seed, kind
+
+UNPINNED = "unpinned"
+Revision = Annotated[str, Field(pattern=r"^(unpinned|[0-9a-f]{40})$", description="commit, set by `polaris pin`")]
+
+
+class MadeProblems(Section):
+    """Problems of a laptop family, made here with worked solutions."""
+
+    family: Literal["chain", "digits"]
+    pool: Annotated[
+        Literal["train", "benchmark"],
+        Field(description="disjoint; benchmarks, and nothing else, draw from `benchmark`"),
+    ]
+    count: Count
+    depth: tuple[Count, Count]
+    slips: Annotated[Fraction, Field(description="chance that a step of the worked solution goes wrong")]
+    seed: Seed
+
+
+class ReadProblems(Section):
+    """What is known of a set that others made."""
+
+    gold: Gold
+    count: Annotated[
+        Count | None, Field(description="problems of the whole set; another number is an error; null: any")
+    ]
+    published: Annotated[
+        str | None,
+        Field(
+            pattern=r"^\d{4}(-\d\d){0,2}$",
+            description="year, month, day: later models may have seen it; null: not known",
+        ),
+    ]
+    limit: Annotated[int | None, Field(ge=1, description="take the first so many; null: all")]
+
+
+class FileProblems(ReadProblems):
+    """Problems from a local parquet, json or jsonl file in one of the known layouts (see polaris/problems/problem_layouts.py)."""
+
+    file: Path
+
+
+class HubProblems(ReadProblems):
+    """Problems from a Hugging Face dataset at a pinned revision."""
+
+    hub: str
+    revision: Revision
+    config: str | None
+    split: str
+    files: Annotated[list[str] | None, Field(description="read these only; null: as the repository's README.md says")]
+
+
+Problems = Annotated[
+    Annotated[MadeProblems, Tag("<family>")]
+    | Annotated[FileProblems, Tag("<file>")]
+    | Annotated[HubProblems, Tag("<hub>")],
+    kind("family", "file", "hub"),
+]
+
+
+class Clean(Section):
+    """Which problems of a training set stay (polaris.problems.clean_problems; docs/data.md)."""
+
+    unsuitable: Annotated[list[Rule], Field(description="leave these out; empty for prompts that nobody grades")]
+    max_characters: Annotated[Count, Field(description="of a problem's text")]
+    duplicate_ngram: Annotated[Count, Field(description="words and operators whose runs are compared within the set")]
+    duplicate_share: Annotated[
+        float, Field(gt=0, le=1, description="Jaccard of their runs that makes two problems one")
+    ]
+    leak_ngram: Annotated[Count, Field(description="words in a row that no training and benchmark problem may share")]
+    leak_template: Annotated[int, Field(ge=2, description="a run in so many training problems is a template, no leak")]
+    grading: Annotated[Grading, Field(description="for the rule unparseable_gold")]

@@ -1,0 +1,70 @@
+"""The page, and what its rule tells it."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from polaris.evaluation.settings import Published, Resampling, SelfDistillation
+from polaris.stage.settings import Count, Section
+
+
+class Report(Resampling):
+    """The page, its Markdown and results.json."""
+
+    published: Annotated[
+        str | None, Field(description="entry of polaris/recipe/published.yaml shown beside ours; null: none")
+    ]
+
+    pass_k: Annotated[list[Count], Field(description="k of pass@k, at most the samples of any benchmark")]
+    length_groups: Annotated[
+        list[Count], Field(min_length=1, description="tokens at which a group of longer responses begins, rising")
+    ]
+    worst_k: Annotated[int, Field(ge=2, description="problems on which the base model does worst, per pool")]
+
+    @model_validator(mode="after")
+    def _lengths_rise(self) -> Self:
+        if self.length_groups != sorted(set(self.length_groups)):
+            raise ValueError(f"length_groups: must rise, not {self.length_groups}")
+        return self
+
+
+class PlannedStage(Section):
+    """All jobs of one stage, as `polaris plan` saw them beforehand."""
+
+    jobs: Count
+    gpus: Annotated[int, Field(ge=0, description="reserved for one job")]
+    hours: Annotated[tuple[float, float], Field(description="wall time of all jobs together, lowest and highest")]
+    bytes: Annotated[float, Field(ge=0, description="that they publish")]
+
+
+class Plan(Section):
+    """What `polaris plan --keep` wrote before the run."""
+
+    gpu: str
+    stages: dict[str, PlannedStage]
+
+
+class Again(Section):
+    """A model's further evaluation."""
+
+    of: Annotated[str, Field(description="the model")]
+    told: Annotated[str, Field(description="how it was asked, unlike the others")]
+
+
+class ReportPage(Report):
+    """What the report's rule adds for the verb: which models were evaluated, and how they hang together."""
+
+    ladder: Annotated[
+        list[str], Field(min_length=1, description="the small model's checkpoints, in the order of the flow")
+    ]
+    generalists: Annotated[list[str], Field(description="the large base model and the distilled one; empty: none")]
+    alphas: Annotated[dict[str, str], Field(description="alpha as spelled in paths -> the model at that alpha")]
+    select_on: Annotated[
+        list[str], Field(description="benchmarks on which alpha is chosen; all others are headline sets")
+    ]
+    selected: Annotated[str | None, Field(description="alpha that the recipe selects, as spelled in paths")]
+    also: Annotated[dict[str, Again], Field(description="<model>@<entry> -> which model, and how it was asked")]
+    dates: Annotated[dict[str, str], Field(description="benchmark -> when it was published, where that is known")]
+    self_distillation: Annotated[SelfDistillation | None, Field(description="the control; null: there is none")]
+    published_values: Published | None
+    planned: Annotated[Plan | None, Field(description="null: nothing was planned")]
