@@ -48,15 +48,20 @@ def test_imports_inside_functions_count():
     )
 
 
+def test_a_module_imported_from_its_room_counts_with_the_room():
+    assert {"polaris", "polaris.stage", "polaris.stage.manifest"} <= set(code.closure("polaris.commands.regrade"))
+
+
 def test_processes_that_a_verb_starts_by_name_count():
     assert {"small_rl.verl_trainer", "small_rl.core"} <= set(code.closure("small_rl.train_rl"))
     assert "polaris.grading.grading_worker" in code.closure("polaris.grading.grade")
     assert "large_sft.megatron_loop" in code.closure("large_sft.train_sft")
 
 
-def test_an_unknown_module_is_told():
-    with pytest.raises(ModuleNotFoundError, match="small_rl.nothing"):
-        code.digest("small_rl.nothing")
+@pytest.mark.parametrize("module", ["small_rl.nothing", "polaris.generate"])
+def test_an_unknown_module_is_told(module):
+    with pytest.raises(ModuleNotFoundError, match=module):
+        code.digest(module)
 
 
 def test_a_template_beside_a_module_counts(tree):

