@@ -15,7 +15,24 @@ from pylatexenc.latex2text import LatexNodes2Text
 from polaris.grading import formula
 
 _ENCLOSING_TEXT = re.compile(r"^\\text\{(.+?)\}$")
-_UNITS = "degree cm centimeter meter mile second minute hour day week month year foot feet inch yard".split()
+_UNITS = [
+    "degree",
+    "cm",
+    "centimeter",
+    "meter",
+    "mile",
+    "second",
+    "minute",
+    "hour",
+    "day",
+    "week",
+    "month",
+    "year",
+    "foot",
+    "feet",
+    "inch",
+    "yard",
+]
 
 
 def equal(gold: str, answer: str) -> bool:
@@ -104,11 +121,6 @@ def _elements(form: str) -> list[str]:
     return [form] if form else []
 
 
-def exact(value: sympy.Basic) -> sympy.Basic:
-    """The expression with its decimals as fractions: sympy, which does that first, writes and reads texts for it."""
-    return value.xreplace({number: sympy.Rational(str(number)) for number in value.atoms(sympy.Float)})
-
-
 def _prm800k_equal(gold: str, answer: str) -> bool:
     gold, answer = prm800k_form(gold), prm800k_form(answer)
     if gold == answer:
@@ -133,6 +145,6 @@ def _element_equal(gold: str, answer: str) -> bool:
     if len(letters) > 2 or re.search(r"\^[{(]|\^[0-9]+\^|\^[0-9][0-9]+", difference):
         return False
     try:
-        return sympy.simplify(exact(formula.read(gold) - formula.read(answer))) == 0
-    except Exception:  # no formula, or sympy raises whatever it likes; V1 calls that wrong
+        return sympy.simplify(formula.exact(formula.read(gold) - formula.read(answer))) == 0
+    except Exception:  # noqa: BLE001  no formula, or sympy raises whatever it likes; V1 calls that wrong
         return False

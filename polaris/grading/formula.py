@@ -21,7 +21,7 @@ FUNCTIONS = {"sqrt": sympy.sqrt, "ln": sympy.log, "csc": sympy.csc}
 CONSTANTS = {"pi": sympy.pi}
 # Names of one or two letters that mean something else in Python or in SymPy, which refuses them in a formula.
 RESERVED = frozenset(
-    "all as eye ff fft frac fu gff hn1 hn2 id if im in is jn li nan ntt oo or re rf yn zoo".split()
+    ["all", "as", "eye", "ff", "fft", "frac", "fu", "gff", "hn1", "hn2", "id", "if", "im", "in", "is", "jn", "li", "nan", "ntt", "oo", "or", "re", "rf", "yn", "zoo"]
 )  # fmt: skip
 
 _TOKEN = re.compile(
@@ -44,6 +44,11 @@ def read(text: str) -> sympy.Expr:
     if reader.next is not None:
         raise NotAFormula(f"{reader.next!r} is not expected here")
     return value
+
+
+def exact(value: sympy.Basic) -> sympy.Basic:
+    """The expression with its decimals as fractions: sympy, which does that first, writes and reads texts for it."""
+    return value.xreplace({number: sympy.Rational(str(number)) for number in value.atoms(sympy.Float)})
 
 
 Token = str | sympy.Expr | Callable[[sympy.Expr], sympy.Expr]
@@ -175,7 +180,7 @@ def _factorial(value: sympy.Expr) -> sympy.Expr:
 def _power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
     if isinstance(exponent, sympy.Number) and not abs(exponent) <= MAX_EXPONENT:
         raise NotAFormula("too large")
-    if isinstance(base, sympy.Rational) and isinstance(exponent, sympy.Rational):
-        if max(abs(base.p).bit_length(), base.q.bit_length()) * abs(exponent) > MAX_BITS:
-            raise NotAFormula("too large")
+    numbers = isinstance(base, sympy.Rational) and isinstance(exponent, sympy.Rational)
+    if numbers and max(abs(base.p).bit_length(), base.q.bit_length()) * abs(exponent) > MAX_BITS:
+        raise NotAFormula("too large")
     return sympy.Pow(base, exponent)

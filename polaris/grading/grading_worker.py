@@ -156,7 +156,7 @@ def answered(request: dict[str, Any], others: list[int]) -> str:
 
 def prepare() -> None:
     """Import and warm up what the children need: they are forked with it, and can load no more than files."""
-    import sympy.integrals.manualintegrate  # sympy loads it late, and it makes dataclasses, which are compiled texts
+    import sympy.integrals.manualintegrate  # noqa: F401  sympy loads it late, and it makes dataclasses, which are compiled texts
 
     for gold, answer in WARM_UP:
         verdict([gold], answer)

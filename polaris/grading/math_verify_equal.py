@@ -27,7 +27,7 @@ from math_verify import LatexExtractionConfig, parse, verify
 from sympy import Basic, Float, I, MatrixBase, Rational, Symbol, Tuple
 
 from polaris.grading.answers import STRUCTURE
-from polaris.grading.deepscaler_equal import exact
+from polaris.grading.formula import exact
 
 EXACT_DIGITS = 50
 DECIMAL_TOLERANCE = 5e-7  # relative: six significant digits
