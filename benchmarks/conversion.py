@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.merge import CONFIG, forget, shapes, synced
-from large_sft.megatron_train import run_process
+from large_sft.training.megatron_train import run_process
 
 PROCESSES, SHARD = 2, 1e9  # SHARD: bytes of the made-up model's
 RSS = re.compile(r"RssAnon:\s+(\d+) kB")
@@ -72,9 +72,9 @@ def convert(folder: Path, shard_bytes: float) -> None:
     """One process: reads its part, writes its part, and its figures into FOLDER/<rank>.json."""
     import torch.distributed as dist
 
-    from large_sft import megatron_hf, megatron_loop, megatron_model
+    from large_sft.model.weights import Weights, architecture
     from large_sft.settings import ConversionCheck
-    from large_sft.weights import Weights, architecture
+    from large_sft.training import megatron_hf, megatron_loop, megatron_model
     from polaris.recipe import recipe
 
     asked = recipe.load([str(ROOT / "configs/laptop.yaml")]).large_sft.conversion.model_dump(mode="json")

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from polaris.grading.grading_pool import GradingPool
-from small_rl.core import ConsensusSets, core_rewards, scored_steps
+from small_rl.reward.core import ConsensusSets, core_rewards, scored_steps
 from small_rl.rl_settings import Core
 
 RESPONSES, GROUP, TOKENS, SPANS, CHARACTERS_PER_TOKEN = 512, 8, 30_000, 40, 3.5

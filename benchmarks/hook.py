@@ -21,13 +21,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from small_rl import verl_devices
-from small_rl.core import ConsensusSets
-from small_rl.rescue import Kept, Sink
+from small_rl.reward.core import ConsensusSets
+from small_rl.reward.rescue import Kept, Sink
+from small_rl.reward.rl_step import Memory, Response, Rollout, accuracies, finished
+from small_rl.reward.step_metrics import Trajectory
 from small_rl.rl_settings import Core, Substitution
-from small_rl.rl_step import Memory, Response, Rollout, accuracies, finished
-from small_rl.step_metrics import Trajectory
-from small_rl.verl_ray_cluster import ray_cluster
+from small_rl.training import verl_devices
+from small_rl.training.verl_ray_cluster import ray_cluster
 
 GROUPS, GROUP, PROMPT, TOKENS, STEPS, VOCABULARY = 64, 8, 200, 30_000, 40, 151_936
 
@@ -85,7 +85,7 @@ def measure(step: float) -> None:
     import transfer_queue
     from hydra import compose, initialize_config_module
 
-    from small_rl import verl_batch
+    from small_rl.training import verl_batch
 
     with initialize_config_module("verl.trainer.config", version_base=None):
         units = "transfer_queue.backend.SimpleStorage.num_data_storage_units=1"
@@ -125,7 +125,7 @@ def rows_of(transfer_queue: Any) -> Any:
     """The step's rows as verl's replay buffer hands them on."""
     from transfer_queue import KVBatchMeta
 
-    from small_rl.verl_batch import PARTITION
+    from small_rl.training.verl_batch import PARTITION
 
     rows = {key: tag for key, tag in transfer_queue.kv_list()[PARTITION].items() if not tag.get("is_prompt")}
     return KVBatchMeta(list(rows), list(rows.values()), PARTITION)

@@ -16,7 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from large_sft.packing import fill
+from large_sft.traces.packing import fill
 
 CAPACITY = 32_768
 BATCH = 32  # sequences padded to their longest

@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from large_sft.megatron_train import run_process
+from large_sft.training.megatron_train import run_process
 from polaris.recipe import recipe
 
 PROCESSES, WARM_UP = 2, 5
@@ -55,9 +55,9 @@ def together(way: str, run: Path, start: Path, folder: Path, steps: int) -> list
 
 def ours(run: Path, start: Path, folder: Path, steps: int, expert: int) -> list[dict[str, float]]:
     """One process of the recipe's training, with its experts over `expert` processes."""
-    from large_sft import megatron_loop
-    from large_sft.megatron_train import Job
     from large_sft.settings import Sft
+    from large_sft.training import megatron_loop
+    from large_sft.training.megatron_train import Job
 
     settings = recipe.load([str(ROOT / "configs/laptop.yaml")]).large_sft.sft.model_dump(mode="json")
     settings["layout"]["expert"] = expert
@@ -78,7 +78,7 @@ def trainers(run: Path, start: Path, folder: Path, steps: int, by_length: bool) 
     import torch
     from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
-    from large_sft.tokens import read_traces
+    from large_sft.traces.tokens import read_traces
 
     traces = read_traces(run / "sft_data/tokens.parquet")
     lengths = traces.lengths_R

@@ -10,7 +10,7 @@ from polaris.stage.settings import Count, Device, Fraction, Section, Seed
 
 
 class SftData(Section):
-    """Which traces teach the generalist (large_sft.build_sft_data)."""
+    """Which traces teach the generalist (large_sft.traces.build_sft_data)."""
 
     verify: Annotated[Literal["gold", "none"], Field(description="gold: only traces whose final answer is right")]
     instruction: Annotated[str, Field(description="appended to the problem's text in the training prompt")]
@@ -88,7 +88,7 @@ class Placed(Section):
 
 
 class Sft(Placed):
-    """Megatron SFT of the mixture of experts (large_sft.train_sft)."""
+    """Megatron SFT of the mixture of experts (large_sft.training.train_sft)."""
 
     epochs: Annotated[float, Field(gt=0)]
     batch_tokens: Annotated[Count, Field(description="tokens of a global batch, packed and padded")]
@@ -113,14 +113,14 @@ Prompts = Annotated[
 
 
 class Reference(Section):
-    """What vLLM is asked before the gate (large_sft.score_prompts)."""
+    """What vLLM is asked before the gate (large_sft.training.score_prompts)."""
 
     prompts: Prompts
     vllm: Engine
 
 
 class Gate(Section):
-    """What must hold before the training starts (large_sft.check_conversion)."""
+    """What must hold before the training starts (large_sft.training.check_conversion)."""
 
     prompts: Prompts
     vllm: Annotated[

@@ -13,12 +13,12 @@ if LARGE.gate.reference:
             data_of("conversion_reference"),
         params:
             settings=lambda w: settings(LARGE.gate.reference),
-            code=code("large_sft.score_prompts"),
+            code=code("large_sft.training.score_prompts"),
         threads: 1
         benchmark:
             f"{RUN}/conversion_reference/benchmark.tsv"
         shell:
-            "{PY[vllm]} -m large_sft.score_prompts --settings {params.settings:q} --code {params.code} "
+            "{PY[vllm]} -m large_sft.training.score_prompts --settings {params.settings:q} --code {params.code} "
             "--start {input.start} --out {output}"
 
 
@@ -31,13 +31,13 @@ rule conversion:
         data_of("conversion"),
     params:
         settings=lambda w: settings(LARGE.conversion),  # a prompt may hold {braces}
-        code=code("large_sft.check_conversion"),
+        code=code("large_sft.training.check_conversion"),
         reference=option("reference", LARGE.gate.reference and data_of("conversion_reference")),
     threads: 2
     benchmark:
         f"{RUN}/conversion/benchmark.tsv"
     shell:
-        "{PY[megatron]} -m large_sft.check_conversion --settings {params.settings:q} --code {params.code} "
+        "{PY[megatron]} -m large_sft.training.check_conversion --settings {params.settings:q} --code {params.code} "
         "--start {input.start} {params.reference} --out {output}"
 
 
@@ -70,12 +70,12 @@ rule sft_data:
         data_of("sft_data{arm}"),
     params:
         settings=settings(LARGE.sft_data),
-        code=code("large_sft.build_sft_data"),
+        code=code("large_sft.traces.build_sft_data"),
     threads: 1
     benchmark:
         f"{RUN}/sft_data{{arm}}/benchmark.tsv"
     shell:
-        "{PY[megatron]} -m large_sft.build_sft_data --settings {params.settings:q} --code {params.code} "
+        "{PY[megatron]} -m large_sft.traces.build_sft_data --settings {params.settings:q} --code {params.code} "
         "--problems {input.problems} --responses {input.responses} --base {input.base} "
         "--benchmarks {input.benchmarks} --out {output}"
 
@@ -90,10 +90,10 @@ rule distilled:
         checkpoint_of("distilled{arm}"),
     params:
         settings=settings(LARGE.sft),
-        code=code("large_sft.train_sft"),
+        code=code("large_sft.training.train_sft"),
     threads: 2
     benchmark:
         f"{RUN}/distilled{{arm}}/benchmark.tsv"
     shell:
-        "{PY[megatron]} -m large_sft.train_sft --settings {params.settings:q} --code {params.code} "
+        "{PY[megatron]} -m large_sft.training.train_sft --settings {params.settings:q} --code {params.code} "
         "--start {input.start} --data {input.data} --conversion {input.conversion} --out {output}"

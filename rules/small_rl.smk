@@ -44,13 +44,13 @@ if SMALL.format_sft:
             data_of("format_data"),
         params:
             settings=settings(SMALL.format_data),
-            code=code("small_rl.build_format_data"),
+            code=code("small_rl.data.build_format_data"),
             responses=option("responses", WORKED),
         threads: 1
         benchmark:
             f"{RUN}/format_data/benchmark.tsv"
         shell:
-            "{PY[polaris]} -m small_rl.build_format_data --settings {params.settings:q} --code {params.code} "
+            "{PY[polaris]} -m small_rl.data.build_format_data --settings {params.settings:q} --code {params.code} "
             "--problems {input.problems} {params.responses} --out {output}"
 
     rule format_sft:
@@ -62,12 +62,12 @@ if SMALL.format_sft:
             checkpoint_of("format_sft"),
         params:
             settings=settings(SMALL.format_sft),
-            code=code("small_rl.train_format"),
+            code=code("small_rl.training.train_format"),
         threads: 2
         benchmark:
             f"{RUN}/format_sft/benchmark.tsv"
         shell:
-            "{PY[rl]} -m small_rl.train_format --settings {params.settings:q} --code {params.code} "
+            "{PY[rl]} -m small_rl.training.train_format --settings {params.settings:q} --code {params.code} "
             "--start {input.start} --data {input.data} --out {output}"
 
 
@@ -99,13 +99,13 @@ rule rl_data:
         data_of("rl_data"),
     params:
         settings=settings(SMALL.rl_data),
-        code=code("small_rl.build_rl_data"),
+        code=code("small_rl.data.build_rl_data"),
         teacher=option("teacher", TEACHER),
     threads: 1
     benchmark:
         f"{RUN}/rl_data/benchmark.tsv"
     shell:
-        "{PY[polaris]} -m small_rl.build_rl_data --settings {params.settings:q} --code {params.code} "
+        "{PY[polaris]} -m small_rl.data.build_rl_data --settings {params.settings:q} --code {params.code} "
         "--problems {input.problems} --responses {input.responses} {params.teacher} --out {output}"
 
 
@@ -120,13 +120,13 @@ rule teacher_sets:
         sets=one_of(SMALL.teacher_sets),
     params:
         settings=lambda w: settings(TeacherSets(placebo=TEACHER_SETS[w.sets], grading=SMALL.rl_data.grading)),
-        code=code("small_rl.build_teacher_sets"),
+        code=code("small_rl.data.build_teacher_sets"),
         teacher=option("teacher", ANSWERS),
     threads: 1
     benchmark:
         f"{RUN}/consensus/{{sets}}/benchmark.tsv"
     shell:
-        "{PY[polaris]} -m small_rl.build_teacher_sets --settings {params.settings:q} --code {params.code} "
+        "{PY[polaris]} -m small_rl.data.build_teacher_sets --settings {params.settings:q} --code {params.code} "
         "--problems {input.problems} {params.teacher} --out {output}"
 
 
@@ -145,13 +145,13 @@ if SMALL.teacher_answers:
                     instruction=SMALL.difficulty.instruction, keep="correct", underlined_only=False, grading=SMALL.rl_data.grading
                 )
             ),
-            code=code("small_rl.build_format_data"),
+            code=code("small_rl.data.build_format_data"),
             responses=option("responses", ANSWERS),
         threads: 1
         benchmark:
             f"{RUN}/teacher_answers/benchmark.tsv"
         shell:
-            "{PY[polaris]} -m small_rl.build_format_data --settings {params.settings:q} --code {params.code} "
+            "{PY[polaris]} -m small_rl.data.build_format_data --settings {params.settings:q} --code {params.code} "
             "--problems {input.problems} {params.responses} --out {output}"
 
 
@@ -166,12 +166,12 @@ if SMALL.teacher_sft:
             checkpoint_of("teacher_sft"),
         params:
             settings=settings(SMALL.teacher_sft),
-            code=code("small_rl.train_format"),
+            code=code("small_rl.training.train_format"),
         threads: 2
         benchmark:
             f"{RUN}/teacher_sft/benchmark.tsv"
         shell:
-            "{PY[rl]} -m small_rl.train_format --settings {params.settings:q} --code {params.code} "
+            "{PY[rl]} -m small_rl.training.train_format --settings {params.settings:q} --code {params.code} "
             "--start {input.start} --data {input.data} --out {output}"
 
 
@@ -197,12 +197,12 @@ rule drop_easy:
         stage=one_of(name for name, stage in SMALL.rl.items() if stage.drop_easy),
     params:
         settings=lambda w: settings(SMALL.rl[w.stage].drop_easy, exclude={"log"}),
-        code=code("small_rl.drop_easy_data"),
+        code=code("small_rl.data.drop_easy_data"),
     threads: 1
     benchmark:
         f"{RUN}/{{stage}}_drop_easy/benchmark.tsv"
     shell:
-        "{PY[polaris]} -m small_rl.drop_easy_data --settings {params.settings:q} --code {params.code} "
+        "{PY[polaris]} -m small_rl.data.drop_easy_data --settings {params.settings:q} --code {params.code} "
         "--problems {input.problems} --log {input.log} --difficulty {input.difficulty} --out {output}"
 
 
@@ -245,12 +245,12 @@ rule overlap_filter:
         stage=one_of(OVERLAP),
     params:
         settings=lambda w: settings(OVERLAP[w.stage], exclude={"generate"}),
-        code=code("small_rl.filter_overlap"),
+        code=code("small_rl.data.filter_overlap"),
     threads: 1
     benchmark:
         f"{RUN}/{{stage}}_data/benchmark.tsv"
     shell:
-        "{PY[polaris]} -m small_rl.filter_overlap --settings {params.settings:q} --code {params.code} "
+        "{PY[polaris]} -m small_rl.data.filter_overlap --settings {params.settings:q} --code {params.code} "
         "--problems {input.problems} --responses {input.responses} --out {output}"
 
 
@@ -285,7 +285,7 @@ rule rl:
         checkpoint_of("{stage}"),
     params:
         settings=lambda w: settings(SMALL.rl[w.stage], exclude={"start", "drop_easy", "overlap"}),
-        code=code("small_rl.train_rl"),
+        code=code("small_rl.training.train_rl"),
         consensus=lambda w: option("consensus", rl_files(w.stage).get("consensus")),
         teacher=lambda w: option("teacher", rl_files(w.stage).get("teacher")),
         temperature=lambda w: option("temperature", rl_files(w.stage).get("temperature")),
@@ -294,6 +294,6 @@ rule rl:
     benchmark:
         f"{RUN}/{{stage}}/benchmark.tsv"
     shell:
-        "{PY[rl]} -m small_rl.train_rl --settings {params.settings:q} --code {params.code} "
+        "{PY[rl]} -m small_rl.training.train_rl --settings {params.settings:q} --code {params.code} "
         "--start {input.start} --data {input.data} {params.consensus} {params.teacher} {params.temperature} "
         "{params.benchmark} --out {output}"

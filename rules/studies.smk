@@ -46,13 +46,13 @@ rule temperature_search:
         data_of("temperature/{search}"),
     params:
         settings=lambda w: settings(SEARCHES[w.search].choice),
-        code=code("small_rl.search_temperature"),
+        code=code("small_rl.studies.search_temperature"),
         reset=lambda w: " ".join(option(*one) for one in last_search(w.search).items()),
     threads: 1
     benchmark:
         f"{RUN}/temperature/{{search}}/benchmark.tsv"
     shell:
-        "{PY[polaris]} -m small_rl.search_temperature --settings {params.settings:q} --code {params.code} "
+        "{PY[polaris]} -m small_rl.studies.search_temperature --settings {params.settings:q} --code {params.code} "
         "--problems {input.problems} --responses {input.responses} {params.reset} --out {output}"
 
 
@@ -87,10 +87,10 @@ if SMALL.probe:
             data_of("probe"),
         params:
             settings=settings(SMALL.probe.choice),
-            code=code("small_rl.probe"),
+            code=code("small_rl.studies.probe"),
         threads: 1
         benchmark:
             f"{RUN}/probe/benchmark.tsv"
         shell:
-            "{PY[polaris]} -m small_rl.probe --settings {params.settings:q} --code {params.code} "
+            "{PY[polaris]} -m small_rl.studies.probe --settings {params.settings:q} --code {params.code} "
             "--problems {input.problems} --responses {input.responses} --out {output}"

@@ -11,7 +11,7 @@ LearningRate = Annotated[float, Field(gt=0, lt=1)]
 
 
 class FormatData(Section):
-    """Which worked answers teach the format (small_rl.build_format_data)."""
+    """Which worked answers teach the format (small_rl.data.build_format_data)."""
 
     instruction: Annotated[str, Field(description="appended to the problem's text in the training prompt")]
     keep: Annotated[Literal["correct", "all"], Field(description="by the final answer")]
@@ -20,7 +20,7 @@ class FormatData(Section):
 
 
 class FormatSft(Section):
-    """verl's SFT trainer (small_rl.train_format)."""
+    """verl's SFT trainer (small_rl.training.train_format)."""
 
     device: Device
     epochs: Count

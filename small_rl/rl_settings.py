@@ -36,13 +36,13 @@ class Substitution(Section):
 
 
 class SearchedTemperature(Section):
-    """The temperature that a search has chosen (small_rl.search_temperature)."""
+    """The temperature that a search has chosen (small_rl.studies.search_temperature)."""
 
     search: Annotated[str, Field(description="a key of temperature_search")]
 
 
 class Overlong(Section):
-    """What long responses pay (small_rl.overlong)."""
+    """What long responses pay (small_rl.reward.overlong)."""
 
     penalty: Annotated[float, Field(gt=0, le=1, description="off the reward of a response that reaches max_response")]
     buffer: Annotated[int, Field(ge=0, description="tokens before max_response over which it rises from 0; 0: at once")]
@@ -57,7 +57,7 @@ class Validation(Section):
 
 
 class RlTraining(Section):
-    """GRPO on verl (small_rl.train_rl). All lengths in tokens."""
+    """GRPO on verl (small_rl.training.train_rl). All lengths in tokens."""
 
     reward: Literal["outcome", "core"]
     core: Annotated[Core | None, Field(description="for reward: core")]

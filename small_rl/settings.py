@@ -13,7 +13,7 @@ from small_rl.study_settings import TEACHER_SETS, Probe, TemperatureSearch
 
 
 class RlData(Section):
-    """Difficulty filter and offline consensus sets (small_rl.build_rl_data)."""
+    """Difficulty filter and offline consensus sets (small_rl.data.build_rl_data)."""
 
     drop_above: Annotated[Fraction, Field(description="accuracy above which a problem is too easy")]
     drop_unsolved: Annotated[bool, Field(description="drop problems that no rollout solved")]
@@ -24,7 +24,7 @@ class RlData(Section):
 
 
 class OverlapFilter(Section):
-    """Keep the problems whose wrong answers share steps with right ones (small_rl.filter_overlap)."""
+    """Keep the problems whose wrong answers share steps with right ones (small_rl.data.filter_overlap)."""
 
     grading: Grading
     keep: Annotated[
@@ -54,7 +54,7 @@ class Overlap(OverlapFilter):
 
 
 class DropEasy(Section):
-    """Leave out the problems that an earlier RL stage already solves (small_rl.drop_easy_data)."""
+    """Leave out the problems that an earlier RL stage already solves (small_rl.data.drop_easy_data)."""
 
     rule: Annotated[Literal["mean", "last"], Field(description="accuracy over all visits of the stage, or of the last")]
     above: Annotated[Fraction, Field(description="accuracy above which a problem is left out")]

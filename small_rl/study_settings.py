@@ -15,7 +15,7 @@ TEACHER_SETS = {"teacher": False, "teacher_placebo": True}
 
 
 class TeacherSets(Section):
-    """Consensus sets of a teacher (small_rl.build_teacher_sets)."""
+    """Consensus sets of a teacher (small_rl.data.build_teacher_sets)."""
 
     placebo: Annotated[bool, Field(description="each problem gets the set of another")]
     grading: Grading
@@ -30,7 +30,7 @@ class Reset(Section):
 
 
 class TemperatureChoice(Resampling):
-    """From responses at several temperatures to one of them (small_rl.search_temperature)."""
+    """From responses at several temperatures to one of them (small_rl.studies.search_temperature)."""
 
     grading: Grading
     tolerance: Annotated[Fraction, Field(description="accuracy that may be lost against the best temperature's")]
@@ -97,7 +97,7 @@ class Judge(Section):
 
 
 class ProbeChoice(Resampling):
-    """Similarity of right and wrong trajectories (small_rl.probe)."""
+    """Similarity of right and wrong trajectories (small_rl.studies.probe)."""
 
     grading: Grading
     judge: Annotated[Judge | None, Field(description="null: only the overlap is measured")]
@@ -114,7 +114,7 @@ class ProbeRollouts(Section):
 class Probe(ProbeChoice):
     """The probe and the rollouts that it looks at."""
 
-    rollouts: Annotated[ProbeRollouts | None, Field(description="null: those of small_rl.difficulty")]
+    rollouts: Annotated[ProbeRollouts | None, Field(description="null: those of small_rl.data.difficulty")]
 
     @property
     def choice(self) -> ProbeChoice:

@@ -26,7 +26,7 @@ from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest, digest_of, replace_file
 from polaris.stage.records import GRADED, RESPONSES, read_rows
-from small_rl.steps import step_form, underlined
+from small_rl.reward.steps import step_form, underlined
 
 CONFIGS = {LAPTOP: ["laptop.yaml", "laptop_study.yaml"], SPARSE: ["laptop_sparse.yaml"]}
 FOLDER = ROOT / "configs"

@@ -1,7 +1,7 @@
 """Layouts of the generalist's training: what one takes on a GPU, what the trainer would refuse, which others fit."""
 
-from large_sft import layout
-from large_sft.qwen3 import Qwen3
+from large_sft.model import layout
+from large_sft.model.qwen3 import Qwen3
 from large_sft.settings import Sft
 from polaris.planning import plan_memory
 from polaris.planning.plan_memory import GIB, Parts, Ranks, total

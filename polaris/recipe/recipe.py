@@ -86,7 +86,7 @@ class Recipe(Section):
         _same_keys("inputs.problems", self.inputs.problems, dict.fromkeys([*self.trained_on, *self.small_rl.studied]))
         _same_keys("clean", self.clean, self.trained_on)
         _same_keys("evaluate.generate.k", self.evaluate.generate.k, self.inputs.benchmarks)
-        _same_keys("small_rl.difficulty.k", self.small_rl.difficulty.k, ["rl"])
+        _same_keys("small_rl.data.difficulty.k", self.small_rl.difficulty.k, ["rl"])
         if self.large_sft:
             _same_keys("large_sft.traces.k", self.large_sft.traces.k, ["distill"])
         if (self.inputs.teacher is None) != (self.small_rl.teacher is None):
@@ -98,7 +98,7 @@ class Recipe(Section):
                 raise ValueError("small_rl.teacher: must be null, as nothing asks for its answers")
             _same_keys("small_rl.teacher.k", self.small_rl.teacher.k, [name for name, asked in taught.items() if asked])
         if self.small_rl.probe and (rollouts := self.small_rl.probe.rollouts):
-            _same_keys("small_rl.probe.rollouts.generate.k", rollouts.generate.k, [rollouts.problems])
+            _same_keys("small_rl.studies.probe.rollouts.generate.k", rollouts.generate.k, [rollouts.problems])
         for name, stage in self.small_rl.rl.items():
             if stage.overlap:
                 _same_keys(f"small_rl.rl.{name}.overlap.generate.k", stage.overlap.generate.k, ["rl_data"])

@@ -1,4 +1,4 @@
-"""verl's FSDP2 actor with the loss scaler of small_rl.verl_scaler: `python -m tests.gpu.actor JOB OUT`, both JSON
+"""verl's FSDP2 actor with the loss scaler of small_rl.training.verl_scaler: `python -m tests.gpu.actor JOB OUT`, both JSON
 files.
 
 JOB: {"model": folder, "device": "cpu" or "cuda", "precision": verl's param_dtype, "tokens": length of the one sequence,
@@ -25,7 +25,7 @@ def build(job: dict[str, Any]) -> Any:
     from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig
     from verl.workers.engine import EngineRegistry
 
-    import small_rl.verl_scaler  # noqa: F401  registers our engine
+    import small_rl.training.verl_scaler  # noqa: F401  registers our engine
 
     cuda, tokens, fused = job["device"] == "cuda", job["tokens"], job["fused"]
     model = HFModelConfig(

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from large_sft.qwen3 import read_config
+from large_sft.model.qwen3 import read_config
 from polaris.stage import manifest
 
 CONFIG = {

@@ -10,7 +10,7 @@ import pytest
 
 from polaris.planning.plan_memory import GIB, fsdp, total
 from polaris.planning.plan_model import from_config
-from small_rl import verl_devices
+from small_rl.training import verl_devices
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKENS = 66560  # max_prompt + max_response of configs/polaris_v2.yaml

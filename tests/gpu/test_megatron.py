@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from large_sft.model.weights import Weights
 from large_sft.settings import Sft
-from large_sft.weights import Weights
 from polaris.planning import plan_memory, plan_model
 from polaris.planning.plan import TIGHT
 from polaris.stage.records import TOKENS, write_rows
@@ -47,7 +47,14 @@ def random_traces(folder: Path, vocabulary: int, pack: int) -> tuple[Path, list[
 
 def command(folder: Path, settings: dict, start: Path, data: Path) -> list[str]:
     words = ["--settings", json.dumps(settings), "--start", str(start), "--data", str(data)]
-    return [sys.executable, "-m", "large_sft.train_sft", *words, "--out", str(folder / "trained/checkpoint.json")]
+    return [
+        sys.executable,
+        "-m",
+        "large_sft.training.train_sft",
+        *words,
+        "--out",
+        str(folder / "trained/checkpoint.json"),
+    ]
 
 
 def stopped_after_a_step(line: list[str], metrics: Path) -> str:

@@ -29,7 +29,14 @@ def test_log_probabilities_are_those_of_transformers(gpu, tmp_path, figures):
     config = TINY | {"vocab_size": len(tokenizer), "head_dim": 64, "dtype": "bfloat16"}
     start = random_model(tmp_path / "tiny", config, "cuda", tokenizer)
     words = ["--settings", json.dumps({"prompts": PROMPTS, "vllm": ENGINE}), "--start", str(start)]
-    command = [sys.executable, "-m", "large_sft.score_prompts", *words, "--out", str(tmp_path / "scored/data.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "large_sft.training.score_prompts",
+        *words,
+        "--out",
+        str(tmp_path / "scored/data.json"),
+    ]
     done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     rows = json.loads((tmp_path / "scored/log_probs.json").read_text())

@@ -17,17 +17,17 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
-from large_sft import megatron_cpu
+from large_sft.training import megatron_cpu
 
 megatron_cpu.install()
 
 from megatron.core import parallel_state
 
-from large_sft import megatron_checkpoint, megatron_hf, megatron_loop, megatron_model
-from large_sft.megatron_train import Job
+from large_sft.model.weights import Weights, architecture
 from large_sft.settings import Sft
-from large_sft.tokens import Traces
-from large_sft.weights import Weights, architecture
+from large_sft.traces.tokens import Traces
+from large_sft.training import megatron_checkpoint, megatron_hf, megatron_loop, megatron_model
+from large_sft.training.megatron_train import Job
 
 
 def traces(rows: list[list[int]], prompt_tokens: list[int]) -> Traces:

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from large_sft.megatron_train import Job
-from large_sft.torchrun import UNWARNED
-from large_sft.weights import Weights
+from large_sft.model.weights import Weights
+from large_sft.training.megatron_train import Job
+from large_sft.training.torchrun import UNWARNED
 from polaris.stage import child, manifest
 from polaris.stage.records import TOKENS, write_rows
 from polaris.stage.tables import table
@@ -169,7 +169,7 @@ def checks(inputs: Path, out: Path, layout: dict, *models: Path, data: str = "da
     assert set(values) == set(Job.__dataclass_fields__)
     job = out / "job.json"
     job.write_text(json.dumps(values))
-    # Blocked as by large_sft/torchrun.py: threads that are there already would not block it.
+    # Blocked as by large_sft/training/torchrun.py: threads that are there already would not block it.
     command = [sys.executable, "-c", UNWARNED, "-m", "torch.distributed.run"]
     command += ["--standalone", "--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(layout["processes"]), str(Path(__file__).with_name("megatron_checks.py"))]

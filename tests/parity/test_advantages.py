@@ -10,17 +10,17 @@ from random import Random
 import numpy as np
 import pytest
 
-from small_rl.core import ConsensusSets
-from small_rl.rescue import Kept, Sink
+from small_rl.reward.core import ConsensusSets
+from small_rl.reward.rescue import Kept, Sink
+from small_rl.reward.rl_step import Memory, Response, Rollout, finished
+from small_rl.reward.step_metrics import Trajectory
 from small_rl.rl_settings import Core, Substitution
-from small_rl.rl_step import Memory, Response, Rollout, finished
-from small_rl.step_metrics import Trajectory
 
 pytest.importorskip("verl")
 import torch
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
-from small_rl.verl_batch import row
+from small_rl.training.verl_batch import row
 
 LITERAL = {"cap": 0.5, "min_support": 1, "drop_answer": True, "key": "string", "scope": "response"}
 LITERAL |= {"update": "online", "denominator": "current", "guard": "none", "consensus": "rl_data"}

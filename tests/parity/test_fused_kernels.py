@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from small_rl import verl_devices
+from small_rl.training import verl_devices
 
 pytest.importorskip("verl")
 transformers = pytest.importorskip("transformers")

@@ -20,9 +20,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from large_sft import megatron_cpu
+from large_sft.model.weights import Weights
 from large_sft.settings import Placed
-from large_sft.weights import Weights
+from large_sft.training import megatron_cpu
 from polaris.models.tiny_tokenizer import build_tokenizer
 from polaris.stage import manifest
 from tests.parity.megatron_layouts import (
@@ -140,7 +140,7 @@ def command(inputs: Path, name: str) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "large_sft.train_sft",
+        "large_sft.training.train_sft",
         *map(str, flags),
         "--out",
         str(inputs / name / "checkpoint.json"),
@@ -155,7 +155,14 @@ def gate(inputs: Path, name: str, layout: dict, **settings) -> list[str]:
     placed = {name: SETTINGS[name] for name in Placed.model_fields if name in SETTINGS}
     section = {**placed, "layout": layout, "gate": GATE, **settings}
     flags = ["--settings", json.dumps(section), "--start", str(inputs / "base" / "checkpoint.json")]
-    return [sys.executable, "-m", "large_sft.check_conversion", *flags, "--out", str(inputs / name / "data.json")]
+    return [
+        sys.executable,
+        "-m",
+        "large_sft.training.check_conversion",
+        *flags,
+        "--out",
+        str(inputs / name / "data.json"),
+    ]
 
 
 @pytest.mark.parametrize(("name", "layout"), [("gate_tensor", TP2_EP2), ("gate_context", CP2)])
@@ -186,7 +193,7 @@ def test_the_gate_takes_vllm_where_transformers_cannot_hold_the_model(inputs):
     reference = inputs / "reference" / "data.json"
     flags = ["--settings", json.dumps({"prompts": asked["prompts"], "vllm": asked["vllm"]}), "--out", str(reference)]
     start = ["--start", str(inputs / "base" / "checkpoint.json")]
-    subprocess.run([sys.executable, "-m", "large_sft.score_prompts", *flags, *start], check=True)
+    subprocess.run([sys.executable, "-m", "large_sft.training.score_prompts", *flags, *start], check=True)
 
     def passed(name: str, *more: str) -> subprocess.CompletedProcess:
         words = [*gate(inputs, name, EP2, gate=asked), "--reference", str(reference), *more]

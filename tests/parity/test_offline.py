@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from small_rl import verl_devices
+from small_rl.training import verl_devices
 
 ASK = """
 import json, sys

@@ -10,7 +10,7 @@ import pytest
 
 from polaris.models.tiny_tokenizer import CHAT_TEMPLATE, build_tokenizer
 from polaris.stage.records import MESSAGES, read_rows, write_rows
-from small_rl import train_format, verl_config, verl_devices
+from small_rl.training import train_format, verl_config, verl_devices
 from tests.unit.test_verl_config import FILES, rl_stage
 
 pytest.importorskip("verl")
@@ -70,7 +70,7 @@ def test_examples_are_those_of_verl(verl):
 
 
 def test_verl_refuses_the_template_of_thinking_models(verl):
-    """Why small_rl.verl_chat_data exists: once verl accepts these, it can go."""
+    """Why small_rl.training.verl_chat_data exists: once verl accepts these, it can go."""
     assert all("error" in theirs for theirs in verl["examples"][1])
     assert [row["input_ids"] for row in ours(verl, "qwen3")] == [row["input_ids"] for row in ours(verl, "tiny")]
 

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 
 from polaris.stage import child, manifest
 from polaris.stage.records import ACCURACY, CONSENSUS, SINK, read_problems, read_rows
-from small_rl import train_rl, verl_checkpoint, verl_config, verl_devices
 from small_rl.rl_settings import RlTraining
-from small_rl.verl_ray_cluster import ray_cluster
+from small_rl.training import train_rl, verl_checkpoint, verl_config, verl_devices
+from small_rl.training.verl_ray_cluster import ray_cluster
 
 from .conftest import KILLED_STAGE
 
@@ -64,7 +64,7 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
         )
         overrides = verl_config.rl_overrides(settings, files) + verl_config.hydra_overrides(folder)
         overrides.append(f"trainer.rollout_data_dir={folder / 'rows'}")
-        command = [sys.executable, "-m", "small_rl.verl_main", *overrides]
+        command = [sys.executable, "-m", "small_rl.training.verl_main", *overrides]
         own = (
             settings.ranks,
             verl_devices.logical_cpus(settings),

@@ -74,7 +74,7 @@ class Run:
     def rl(self, name: str, start: str, data: str, **settings: Any) -> None:
         """An RL stage's checkpoint: what the report's claims read of it."""
         read = {"start": self.folder / start / "checkpoint.json", "data": self.folder / data / "data.json"}
-        with self._stage(f"{name}/checkpoint.json", read, Given(**settings), "small_rl.train_rl") as stage:
+        with self._stage(f"{name}/checkpoint.json", read, Given(**settings), "small_rl.training.train_rl") as stage:
             (stage.partial / "model").mkdir()
             (stage.partial / "model" / "model.safetensors").write_text(name)
             stage.publish()

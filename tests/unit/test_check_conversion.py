@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from large_sft.check_conversion import reference_of, returned_tensors
-from large_sft.score_prompts import prompt_tokens
-from large_sft.train_sft import check_gate
-from large_sft.weights import Weights
+from large_sft.model.weights import Weights
+from large_sft.training.check_conversion import reference_of, returned_tensors
+from large_sft.training.score_prompts import prompt_tokens
+from large_sft.training.train_sft import check_gate
 from polaris.stage.errors import UserError
 
 GOOD = {

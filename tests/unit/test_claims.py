@@ -142,7 +142,7 @@ def test_the_report_finds_the_controls_in_the_manifests(tmp_path: Path):
     run.table("rollouts", "responses", k=16)
     for keep in ("median", "lower_half"):
         inputs = {"problems": "rl_data", "responses": "rollouts"}
-        run.table(f"{keep}_data", keep, "small_rl.filter_overlap", inputs, keep=keep, within="all")
+        run.table(f"{keep}_data", keep, "small_rl.data.filter_overlap", inputs, keep=keep, within="all")
     run.rl("core_filtered", "core", "median_data", **CORE, **given)
     run.rl("high", "core", "lower_half_data", **CORE, **given)
     run.rl("all", "core", "rl_data", **CORE, **given | {"seed": 2})

@@ -53,9 +53,9 @@ def test_a_module_imported_from_its_room_counts_with_the_room():
 
 
 def test_processes_that_a_verb_starts_by_name_count():
-    assert {"small_rl.verl_trainer", "small_rl.core"} <= set(code.closure("small_rl.train_rl"))
+    assert {"small_rl.training.verl_trainer", "small_rl.reward.core"} <= set(code.closure("small_rl.training.train_rl"))
     assert "polaris.grading.grading_worker" in code.closure("polaris.grading.grade")
-    assert "large_sft.megatron_loop" in code.closure("large_sft.train_sft")
+    assert "large_sft.training.megatron_loop" in code.closure("large_sft.training.train_sft")
 
 
 @pytest.mark.parametrize("module", ["small_rl.nothing", "polaris.generate"])
@@ -74,14 +74,18 @@ def test_a_template_beside_a_module_counts(tree):
 def test_libraries_are_those_of_the_whole_closure():
     assert {"vllm", "torch", "pyarrow"} <= code.libraries("polaris.generation.generate")
     assert {"math_verify", "sympy"} <= code.libraries("polaris.grading.grade")
-    assert {"verl", "ray"} <= code.libraries("small_rl.train_rl")
-    assert "megatron" in code.libraries("large_sft.train_sft")
+    assert {"verl", "ray"} <= code.libraries("small_rl.training.train_rl")
+    assert "megatron" in code.libraries("large_sft.training.train_sft")
     assert not {"vllm", "verl", "megatron", "torch"} & code.libraries("polaris.grading.grade")
 
 
 @pytest.mark.parametrize(
     ("module", "engine"),
-    [("large_sft.train_sft", "vllm"), ("large_sft.check_conversion", "vllm"), ("polaris.report.report", "verl")],
+    [
+        ("large_sft.training.train_sft", "vllm"),
+        ("large_sft.training.check_conversion", "vllm"),
+        ("polaris.report.report", "verl"),
+    ],
 )
 def test_a_message_that_names_another_stage_does_not_count_as_its_use(module, engine):
     assert engine not in code.libraries(module)

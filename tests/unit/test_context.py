@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from large_sft.context import own_tokens, room
-from large_sft.layout import goes_on, layers_of_stages
+from large_sft.model.context import own_tokens, room
+from large_sft.model.layout import goes_on, layers_of_stages
 from large_sft.settings import Layout
 from polaris.stage.errors import UserError
 

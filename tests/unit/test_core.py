@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polaris.stage.records import CONSENSUS, read_rows, write_rows
-from small_rl.core import (
+from small_rl.reward.core import (
     ConsensusSets,
     core_rewards,
     initial_sets,

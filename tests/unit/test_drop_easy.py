@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from small_rl.drop_easy import TOO_EASY, easy_because, logged_accuracy
+from small_rl.data.drop_easy import TOO_EASY, easy_because, logged_accuracy
 
 
 def row(step, problem_id, accuracy):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from polaris.stage.errors import UserError
-from small_rl import export_gate
+from small_rl.training import export_gate
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

@@ -10,7 +10,7 @@ from polaris.generation.answering import Decoder
 from polaris.generation.harmony import MARKERS
 from polaris.generation.vllm_engine import Completion
 from polaris.stage import manifest
-from small_rl import build_format_data
+from small_rl.data import build_format_data
 from tests.unit import tables
 
 # As gpt-oss answers a problem of this project: its first message begins after the prompt's `<|start|>assistant`.

@@ -12,8 +12,8 @@ from polaris.recipe import recipe
 from polaris.stage import nodes
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import CONTAINER, free_port, interface, interpreter, nodes_of_job, on_every_node, this_node
-from small_rl.verl_devices import environment
-from small_rl.verl_ray_cluster import ray_cluster, ray_start
+from small_rl.training.verl_devices import environment
+from small_rl.training.verl_ray_cluster import ray_cluster, ray_start
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from small_rl.difficulty import TOO_EASY, UNSOLVED, dropped_because, histogram
-from small_rl.overlap import HIGH_OVERLAP, LOW_OVERLAP, MIDDLE, NO_PAIR, jaccard, mean_overlap, select
+from small_rl.data.difficulty import TOO_EASY, UNSOLVED, dropped_because, histogram
+from small_rl.data.overlap import HIGH_OVERLAP, LOW_OVERLAP, MIDDLE, NO_PAIR, jaccard, mean_overlap, select
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from small_rl.overlong import length_penalty
+from small_rl.reward.overlong import length_penalty
 
 
 @pytest.mark.parametrize(

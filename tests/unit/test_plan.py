@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from large_sft.qwen3 import read_config
+from large_sft.model.qwen3 import read_config
 from polaris.planning import plan, planned_stages
 from polaris.planning.plan_memory import GIB, Ranks, cache, fsdp, layouts, megatron, megatron_stages, total, vllm
 from polaris.planning.plan_model import KNOWN, Shape, from_config
@@ -278,7 +278,11 @@ def test_searches_and_the_probe_are_planned(v2, tmp_path):
     v1 = planned_stages.Planner(recipe.load([ROOT / "configs/polaris_v1_4b.yaml"]), H100, tmp_path)
     first = next(one for one in v1.stages() if one.name == "temperature/first")
     search = v1.recipe.small_rl.temperature_search["first"]
-    assert first.stage == "temperature" and first.jobs == 10 and first.tokens[0] == pytest.approx(10 * 30 * 16 * 0.25 * search.max_tokens)
+    assert (
+        first.stage == "temperature"
+        and first.jobs == 10
+        and first.tokens[0] == pytest.approx(10 * 30 * 16 * 0.25 * search.max_tokens)
+    )
     probe = next(one for one in v2.stages() if one.name == "probe_rollouts")
     assert probe.jobs == 1 and probe.tokens[0] == pytest.approx(100 * 32 * 0.25 * 65536)
 

@@ -10,7 +10,7 @@ import pytest
 
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from small_rl import judge, probe
+from small_rl.studies import judge, probe
 from small_rl.study_settings import Judge
 from tests.unit import tables
 

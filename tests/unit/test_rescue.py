@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polaris.stage.records import SINK, read_rows, write_rows
-from small_rl.rescue import Kept, Sink, rescues, worth_keeping
+from small_rl.reward.rescue import Kept, Sink, rescues, worth_keeping
 
 
 def sink(**steps: int) -> Sink:

@@ -10,7 +10,7 @@ from polaris.problems.tiny_problems import answer, make_chain, solve
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import ACCURACY, DIFFICULTY
-from small_rl import build_format_data, build_rl_data, drop_easy_data, filter_overlap
+from small_rl.data import build_format_data, build_rl_data, drop_easy_data, filter_overlap
 from tests.unit import tables
 
 RIGHT = "{}\n</think>\n\n\\boxed{{5}}"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from small_rl.core import ConsensusSets
-from small_rl.rescue import Kept, Sink
-from small_rl.rl_step import Memory, Response, Rollout, accuracies, check_graded, finished
-from small_rl.step_metrics import Trajectory
+from small_rl.reward.core import ConsensusSets
+from small_rl.reward.rescue import Kept, Sink
+from small_rl.reward.rl_step import Memory, Response, Rollout, accuracies, check_graded, finished
+from small_rl.reward.step_metrics import Trajectory
 
 UID = itertools.count()
 LIMIT = 4  # tokens of a response

@@ -10,7 +10,7 @@ from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import RESPONSES, write_rows
 from polaris.stage.stage import Stage
-from small_rl import search_temperature
+from small_rl.studies import search_temperature
 from tests.unit import tables
 
 ENGINE = {

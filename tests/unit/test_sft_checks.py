@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from large_sft.qwen3 import read_config
+from large_sft.model.qwen3 import read_config
 from large_sft.settings import Sft
-from large_sft.tokens import read_traces
-from large_sft.torchrun import CAUSE, UNWARNED
-from large_sft.train_sft import Clock, checked
+from large_sft.traces.tokens import read_traces
+from large_sft.training.torchrun import CAUSE, UNWARNED
+from large_sft.training.train_sft import Clock, checked
 from polaris.stage.errors import UserError
 from polaris.stage.records import TOKENS, write_rows
 

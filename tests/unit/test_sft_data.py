@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from large_sft import build_sft_data
-from large_sft.repetition import repeated_share
+from large_sft.traces import build_sft_data
+from large_sft.traces.repetition import repeated_share
 from polaris.models.tiny_tokenizer import CHAT_TEMPLATE, build_tokenizer
 from polaris.stage import manifest
 from polaris.stage.errors import UserError

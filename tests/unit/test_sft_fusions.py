@@ -6,12 +6,12 @@ import importlib.util
 
 import pytest
 
-from large_sft.qwen3 import read_config
+from large_sft.model.qwen3 import read_config
 from large_sft.settings import Sft
 from polaris.stage.errors import UserError
 from tests.unit.test_sft_checks import CONFIG, SETTINGS
 
-megatron_model = pytest.importorskip("large_sft.megatron_model")
+megatron_model = pytest.importorskip("large_sft.training.megatron_model")
 
 COMPILED = {"batch_p2p_comm", "bias_activation_fusion"}
 ENGINE = {"apply_rope_fusion", "moe_grouped_gemm", "moe_permute_fusion", "moe_router_fusion"}

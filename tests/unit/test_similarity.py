@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from polaris.evaluation.statistics import weighted_mean
-from small_rl.overlap import jaccard
-from small_rl.similarity import CLASSES, class_rows, jaccard_GG, jaccard_sums
+from small_rl.data.overlap import jaccard
+from small_rl.studies.similarity import CLASSES, class_rows, jaccard_GG, jaccard_sums
 
 
 def test_all_pairs_at_once_are_the_pairs():

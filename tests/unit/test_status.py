@@ -174,13 +174,13 @@ def test_differences_are_dotted_keys():
 
 def test_a_command_is_read_whatever_starts_it():
     one = parsed(
-        """Shell command: env X=1 apptainer exec rl.sif /env/bin/python -m large_sft.train_sft --settings """
+        """Shell command: env X=1 apptainer exec rl.sif /env/bin/python -m large_sft.training.train_sft --settings """
         """'{"learning_rate":1e-06,"instruction":" it'"'"'s"}' --code advisory --start runs/x/a/checkpoint.json """
         """--set-data runs/x/p/data.json runs/x/q/data.json --out runs/x/d/checkpoint.json"""
     )
     assert (one.python, one.module, one.code) == (
         "env X=1 apptainer exec rl.sif /env/bin/python",
-        "large_sft.train_sft",
+        "large_sft.training.train_sft",
         "advisory",
     )
     assert one.settings == {"learning_rate": 1e-6, "instruction": " it's"} and one.out == Path(

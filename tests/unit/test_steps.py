@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from small_rl.steps import MAX_LENGTH, MAX_SPANS, parse_steps, step_form, underlined
+from small_rl.reward.steps import MAX_LENGTH, MAX_SPANS, parse_steps, step_form, underlined
 
 SPANS = [
     (r"so \underline{a=3}, then \underline{b = 4}.", ["a=3", "b = 4"]),

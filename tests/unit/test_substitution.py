@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from small_rl.substitution import informative, substitutes
+from small_rl.reward.substitution import informative, substitutes
 
 GOOD, BAD = [0.0, 1.0], [0.0, 0.0]
 

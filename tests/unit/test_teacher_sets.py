@@ -6,8 +6,8 @@ import pytest
 
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from small_rl import build_teacher_sets
-from small_rl.core import of_other_problems
+from small_rl.data import build_teacher_sets
+from small_rl.reward.core import of_other_problems
 from tests.unit import tables
 
 RIGHT, WRONG = "{}\n</think>\n\n\\boxed{{5}}", "{}\n</think>\n\n\\boxed{{6}}"

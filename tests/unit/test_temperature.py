@@ -3,7 +3,7 @@
 import pytest
 
 from polaris.grading.diversity import distinct_share
-from small_rl.temperature import (
+from small_rl.studies.temperature import (
     BELOW,
     COLLAPSE,
     EXPLORATION,

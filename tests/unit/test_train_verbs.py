@@ -12,10 +12,10 @@ from polaris.recipe import recipe
 from polaris.stage.errors import UserError
 from polaris.stage.records import CONSENSUS, MESSAGES, SINK, read_rows, write_rows
 from polaris.stage.stage import Stage
-from small_rl import train_rl
-from small_rl.answer_tokens import tokenised
+from small_rl.reward.step_metrics import Trajectory, step_metrics
 from small_rl.rl_settings import Core, RlTraining
-from small_rl.step_metrics import Trajectory, step_metrics
+from small_rl.training import train_rl
+from small_rl.training.answer_tokens import tokenised
 from tests.unit import tables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,7 +147,9 @@ def test_the_temperature_of_a_search(tmp_path):
     from polaris.stage import manifest
 
     settings = RlTraining.model_validate(laptop_grpo() | {"temperature": {"search": "first"}})
-    with Stage("small_rl.search_temperature", GRADING, {}, tmp_path / "first" / "data.json", "by hand") as search:
+    with Stage(
+        "small_rl.studies.search_temperature", GRADING, {}, tmp_path / "first" / "data.json", "by hand"
+    ) as search:
         (search.partial / "temperature.json").write_text('{"temperature": 1.45}')
         search.publish()
     found = manifest.read(tmp_path / "first" / "data.json")

@@ -7,8 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("verl")
 
-from small_rl.rl_step import Response, Rollout
-from small_rl.step_metrics import Trajectory
+from small_rl.reward.rl_step import Response, Rollout
+from small_rl.reward.step_metrics import Trajectory
 
 LIMIT = 4
 
@@ -25,7 +25,7 @@ def padded(rows, name):
 def test_cut_responses_are_masked_and_still_count_in_their_groups_mean():
     from verl.trainer.ppo.core_algos import agg_loss, compute_grpo_outcome_advantage
 
-    from small_rl import verl_batch
+    from small_rl.training import verl_batch
 
     group = [rollout(2, 1.0), rollout(3, 0.0), rollout(LIMIT, 0.0)]
     rows = [verl_batch.row("uid", one, LIMIT) for one in group]
@@ -43,7 +43,7 @@ def test_the_responses_place_is_found_without_the_mask():
     """verl cuts a response out of a whole row by lengths; a mask of zeros must not shorten it."""
     from verl.workers.utils.padding import response_from_nested
 
-    from small_rl import verl_batch
+    from small_rl.training import verl_batch
 
     rows = [verl_batch.row("uid", one, LIMIT) for one in (rollout(LIMIT, 0.0), rollout(2, 1.0))]
     nested = {name: torch.nested.as_nested_tensor([row[name] for row in rows], layout=torch.jagged)
@@ -53,7 +53,7 @@ def test_the_responses_place_is_found_without_the_mask():
 
 
 def test_a_step_of_cut_responses_alone_stops():
-    from small_rl import verl_batch
+    from small_rl.training import verl_batch
 
     with pytest.raises(RuntimeError, match="step 7: every response was cut at 4 tokens"):
         verl_batch.put(7, ["uid"], [[rollout(LIMIT, 0.0)]], LIMIT)
@@ -87,7 +87,7 @@ def test_an_update_without_loss_is_left_out(masked, skipped, ranks):
     """verl would divide by its 0 tokens: see the next test."""
     from transfer_queue import KVBatchMeta
 
-    from small_rl import verl_batch
+    from small_rl.training import verl_batch
 
     keys = [f"{place}{mark}" for place, mark in enumerate(masked)]
     batch = KVBatchMeta(keys=keys, tags=[{"masked": mark == "x"} for mark in masked], partition_id="train")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from polaris.models.model_context import with_context
-from small_rl import verl_checkpoint
+from small_rl.training import verl_checkpoint
 
 torch = pytest.importorskip("torch")
 safetensors_torch = pytest.importorskip("safetensors.torch")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polaris.recipe import recipe
-from small_rl import verl_config
 from small_rl.rl_settings import Overlong, RlTraining, Substitution, Validation
+from small_rl.training import verl_config
 
 hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
@@ -62,7 +62,7 @@ def test_every_rl_stage_of_every_recipe(name, stage, device):
     assert rollout.temperature == settings.temperature
     assert rollout.prompt_length + rollout.response_length <= rollout.max_model_len == settings.engine.max_model_len
     assert config.actor_rollout_ref.model.external_lib == (
-        "small_rl.verl_scaler" if settings.precision == "fp16" else None
+        "small_rl.training.verl_scaler" if settings.precision == "fp16" else None
     )
 
 

@@ -25,7 +25,7 @@ def new() -> "torch.amp.GradScaler":
 
 
 def test_an_interrupted_scale_goes_on_as_if_it_had_not_been(tmp_path):
-    from small_rl import verl_scaler
+    from small_rl.training import verl_scaler
 
     whole, weight = new(), torch.nn.Parameter(torch.ones(2))
     trained(
@@ -42,7 +42,7 @@ def test_an_interrupted_scale_goes_on_as_if_it_had_not_been(tmp_path):
 
 
 def test_a_scaler_that_is_off_has_nothing_to_save(tmp_path):
-    from small_rl import verl_scaler
+    from small_rl.training import verl_scaler
 
     off = torch.amp.GradScaler("cpu", enabled=False)
     verl_scaler.write(off, tmp_path)
@@ -56,7 +56,7 @@ def test_verl_takes_the_engine_that_saves_it():
 from verl.workers.engine.base import EngineRegistry
 import verl.workers.engine.fsdp
 before = EngineRegistry.get_engine_cls("language_model", "fsdp2")
-import small_rl.verl_scaler as ours
+import small_rl.training.verl_scaler as ours
 print(before.__name__, EngineRegistry.get_engine_cls("language_model", "fsdp2") is ours.ScaledEngine)
 """
     env = {**os.environ, "VERL_PLATFORM": "cpu", "VERL_ENGINE_DEVICE": "cuda"}

@@ -1,0 +1,1 @@
+"""Traces -> packs of tokens."""

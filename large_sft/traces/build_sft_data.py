@@ -1,0 +1,168 @@
+"""Verb: traces worth teaching, as tokens of the generalist's own chat template.
+
+`tokens.parquet` are the examples, `card.html` what was dropped and why, and one example with its loss mask. What a
+template does to a trace is `large_sft.traces.template`'s.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from large_sft.settings import SftData
+from large_sft.traces.repetition import repeated_share
+from large_sft.traces.template import Example, Prompt, decoded, example_of, prompt_of, rendered, student_tokenizer
+from large_sft.traces.traces_card import traces_card
+from polaris.grading.answers import END_OF_THOUGHT, NO_THINK, TRUNCATED
+from polaris.grading.grade import grade_responses
+from polaris.problems.contamination import Held, HeldOut, leaks
+from polaris.stage.errors import UserError
+from polaris.stage.records import RESPONSES, TOKENS, read_problems, read_rows, write_rows
+from polaris.stage.stage import Stage, run_verb
+
+DUPLICATE, CONTAMINATED, REPETITIVE = "duplicate", "contaminated", "repetitive"
+BORDER = 4  # tokens on each side of it that the card shows one by one
+Problems = dict[str, dict[str, Any]]  # rows of records.PROBLEMS by id
+Responses = list[dict[str, Any]]  # rows of records.RESPONSES
+
+
+def lengths(examples: list[Example]) -> dict[str, int]:
+    """Histogram of lengths: "<=1024" -> examples of 513..1024 tokens."""
+    bounds = collections.Counter(1 << (len(example.input_ids) - 1).bit_length() for example in examples)
+    return {f"<={bound}": bounds[bound] for bound in sorted(bounds)}
+
+
+def unfit(response: dict[str, Any], seen: set[tuple[str, str]]) -> str | None:
+    """Why a trace is not taught, by its text alone; `seen` remembers what was there before."""
+    if response["finish_reason"] != "stop":
+        return TRUNCATED
+    if END_OF_THOUGHT not in response["response"]:
+        return NO_THINK
+    key = (response["problem_id"], response["response"])
+    if key in seen:
+        return DUPLICATE
+    seen.add(key)
+    return None
+
+
+def contaminated(responses: Responses, problems: Problems, held: Sequence[Held], settings: SftData) -> set[str]:
+    """Problems of which the text or a response holds a benchmark's problem; one text each, whatever the responses."""
+    texts = {response["problem_id"]: problems[response["problem_id"]]["problem"] for response in responses}
+    for response in responses:
+        texts[response["problem_id"]] += "\n\n" + response["response"]
+    ids = list(texts)
+    found = leaks(list(texts.values()), HeldOut(held, settings.leak_ngram), settings.leak_template)
+    return {ids[number] for number in found}
+
+
+def select(
+    responses: Responses,
+    problems: Problems,
+    held: Sequence[Held],
+    settings: SftData,
+    dropped: collections.Counter[str],
+) -> Responses:
+    """The responses that are taught, as far as texts and gold answers say; counts the others in `dropped`."""
+    seen: set[tuple[str, str]] = set()
+    finished = []
+    for response in responses:
+        if reason := unfit(response, seen):
+            dropped[reason] += 1
+        else:
+            finished.append(response)
+    if unknown := next((r["problem_id"] for r in finished if r["problem_id"] not in problems), None):
+        raise UserError(
+            f"problem {unknown}: there is a response to it, but it is not among the problems; generate anew"
+        )
+    leaking = contaminated(finished, problems, held, settings)
+    clean = [response for response in finished if response["problem_id"] not in leaking]
+    if leaking:
+        dropped[CONTAMINATED] = len(finished) - len(clean)
+    if settings.verify == "none":
+        return clean
+    graded = grade_responses(clean, problems, settings.grading)
+    dropped.update(grade["reason"] for grade in graded if not grade["correct"])
+    return [response for response, grade in zip(clean, graded, strict=True) if grade["correct"]]
+
+
+def shown(tokenizer: Any, example: Example) -> list[tuple[str, int, str]]:
+    """One example for people: (loss or not, tokens, text), then the tokens at the border."""
+    prompt, taught = example.input_ids[: example.prompt_tokens], example.taught
+    parts = [("no", prompt), ("yes", taught)]
+    border = [("no", [token]) for token in prompt[-BORDER:]] + [("yes", [token]) for token in taught[:BORDER]]
+    return [(loss, len(ids), decoded(tokenizer, ids)) for loss, ids in parts] + [
+        (loss, 1, repr(decoded(tokenizer, ids))) for loss, ids in border
+    ]
+
+
+class Examples:
+    """The traces that became examples, one by one; counts the others in `dropped`.
+
+    repeated: shares of repeated runs, of every trace that was measured; rewritten: examples whose text the template
+    itself would write otherwise
+    """
+
+    def __init__(self, tokenizer: Any, settings: SftData, dropped: collections.Counter[str]):
+        self.tokenizer, self.settings, self.dropped = tokenizer, settings, dropped
+        self.kept: list[Example] = []
+        self.repeated: list[float] = []
+        self.rewritten = 0
+
+    def add(self, problem_id: str, problem: str, response: str) -> None:
+        prompt = prompt_of(self.tokenizer, problem, self.settings.instruction)
+        made = example_of(self.tokenizer, problem_id, prompt, response, self.settings.max_tokens)
+        if isinstance(made, Example):
+            self.repeated.append(repeated_share(made.taught, self.settings.repeated_ngram))
+            if self.repeated[-1] > self.settings.max_repeated:
+                made = REPETITIVE
+        if isinstance(made, str):
+            self.dropped[made] += 1
+            return
+        self.kept.append(made)
+        self.rewritten += not self._as_the_template_writes_it(prompt, response)
+
+    def _as_the_template_writes_it(self, prompt: Prompt, response: str) -> bool:
+        ours = prompt.text + prompt.turn(response) + self.tokenizer.eos_token
+        return rendered(self.tokenizer, prompt, response).startswith(ours)
+
+
+def main() -> None:
+    # Of the base the tokenizer is read, and none of its weights.
+    flags = {"inputs": ("problems", "responses", "base"), "repeated": ("benchmarks",), "unchecked": ("base",)}
+    with Stage.from_command_line("large_sft.traces.build_sft_data", SftData, **flags) as stage:
+        tokenizer = student_tokenizer(stage.inputs["base"].model)
+        problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
+        responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)
+        benchmarks = {one.stage: read_problems(one.file("problems.parquet")) for one in stage.inputs["benchmarks"]}
+        held = [Held(name, row["id"], row["problem"]) for name, rows in benchmarks.items() for row in rows.values()]
+        dropped: collections.Counter[str] = collections.Counter()
+        examples = Examples(tokenizer, stage.settings, dropped)
+        for response in select(responses, problems, held, stage.settings, dropped):
+            problem_id = response["problem_id"]
+            examples.add(problem_id, problems[problem_id]["problem"], response["response"])
+        counts, kept = dict(dropped.most_common()), examples.kept
+        if not kept:
+            raise UserError(f"{stage.name}: no trace of {len(responses)} is left; dropped: {counts}")
+        write_rows(stage.partial / "tokens.parquet", map(dataclasses.asdict, kept), TOKENS)
+        note = (
+            f"Of {len(kept):,} examples the template itself would write {examples.rewritten:,} otherwise than they were "
+            "generated (blanks around the think block); taught is what was generated."
+        )
+        page = traces_card(len(responses), counts, lengths(kept), examples.repeated, shown(tokenizer, kept[0]), note)
+        (stage.partial / "card.html").write_text(page)
+        taught = sum(len(example.taught) for example in kept)
+        stage.say(f"{len(kept)} of {len(responses)} traces, {taught} tokens with loss; dropped: {counts or 'none'}")
+        stage.publish(
+            metrics={
+                "examples": len(kept),
+                "dropped": counts,
+                "tokens": sum(len(example.input_ids) for example in kept),
+                "tokens_with_loss": taught,
+                "lengths": lengths(kept),
+                "rewritten": examples.rewritten,
+            }
+        )
+
+
+if __name__ == "__main__":
+    run_verb(main)

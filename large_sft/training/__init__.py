@@ -1,0 +1,1 @@
+"""Megatron: the stages, their processes, the conversion in and out."""

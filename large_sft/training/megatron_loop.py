@@ -1,0 +1,294 @@
+"""The training itself, on plain megatron-core: one object per process, the same code for one process and for a cluster.
+
+The loss is the mean over the response tokens of the global batch, whatever the layout and the packing. The router's
+load-balancing loss counts every token of a trace and no padding; since gradients are divided by the response tokens, it
+weighs its coefficient times tokens / response tokens.
+"""
+
+import itertools
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from megatron.core import parallel_state
+from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads
+from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer
+from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
+from megatron.core.packed_seq_params import PackedSeqParams
+from megatron.core.pipeline_parallel import get_forward_backward_func
+from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
+from megatron.core.transformer.module import Float16Module
+
+from large_sft.model.context import own_tokens, room
+from large_sft.model.layout import packs_per_batch, rooms
+from large_sft.model.weights import Weights, architecture
+from large_sft.settings import Placed, Sft
+from large_sft.traces.packing import Pack, plan
+from large_sft.traces.tokens import Traces, read_traces
+from large_sft.training import megatron_checkpoint, megatron_hf, megatron_model
+from large_sft.training.megatron_train import STOP, Job
+from polaris.stage.errors import UserError
+from polaris.stage.manifest import digest_of, replace_file
+
+# Within a step no process waits so long for another, so one that does is a hang (torch's own bound for NCCL). Where
+# they wait for each other's disks (the start, checkpoints, the export) only the recipe's `limit` bounds it.
+COLLECTIVE = timedelta(minutes=10)
+
+
+def run(job: Job) -> None:
+    """Train to the last step, resuming where a checkpoint is, and write the model; or save and return where asked to."""
+    settings = Sft.model_validate(job.settings)
+    start_processes(settings)
+    trainer = Trainer(job, settings)
+    saver = megatron_checkpoint.Saver(Path(job.state), trainer.training)
+    reached = trainer.resume()
+    bound_waits(COLLECTIVE)
+    for step in range(reached + 1, len(trainer.packs_SK) + 1):
+        trainer.step(step)
+        saver.look()
+        if trainer.must_stop or step % settings.save_every == 0:
+            bound_waits(timedelta(seconds=settings.limit))
+            saver.save(step)
+            bound_waits(COLLECTIVE)
+        if trainer.must_stop:
+            break
+    bound_waits(timedelta(seconds=settings.limit))
+    saver.wait()
+    if not trainer.must_stop:
+        megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
+    dist.destroy_process_group()
+
+
+def bound_waits(longest: timedelta) -> None:
+    """How long a process waits in a collective for the others before all of them end. All processes call it together."""
+    parallel_state.update_pg_timeout(longest)
+
+
+def start_processes(settings: Placed) -> None:
+    """Process groups, whose collectives wait as long as `limit`, and random number generators."""
+    layout = settings.layout
+    if settings.device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    backend = "nccl" if settings.device == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(seconds=settings.limit))
+    parallel_state.initialize_model_parallel(
+        tensor_model_parallel_size=layout.tensor,
+        pipeline_model_parallel_size=layout.pipeline,
+        virtual_pipeline_model_parallel_size=megatron_model.chunks_of(settings),
+        context_parallel_size=layout.context,
+        expert_model_parallel_size=layout.expert,
+        expert_tensor_parallel_size=layout.expert_tensor,
+        distributed_timeout_minutes=settings.limit / 60,
+    )
+    random.seed(settings.seed)
+    np.random.seed(settings.seed)
+    torch.manual_seed(settings.seed)
+    model_parallel_cuda_manual_seed(settings.seed)
+
+
+class Trainer:
+    """Model, optimizer and data of one process.
+
+    bare, chunks: the pipeline stage's chunks of layers, as built and as trained; must_stop: somebody has asked the
+    training to end after this step, and every process knows it
+    """
+
+    def __init__(self, job: Job, settings: Sft):
+        self.job, self.settings = job, settings
+        self.base = Weights(Path(job.start), "pt")
+        self.traces = read_traces(Path(job.tokens))
+        self.packs_SK = plan(
+            rooms(self.traces.lengths_R.tolist(), settings.layout),
+            settings.pack_tokens,
+            packs_per_batch(settings),
+            settings.epochs,
+            np.random.default_rng(settings.seed),
+        )
+        self.must_stop = False
+        self.bare = megatron_model.build(architecture(Path(job.start)), settings, settings.loss_chunk)
+        megatron_hf.load(self.bare, self.base)
+        self.config = self.bare[0].config
+        ddp = DistributedDataParallelConfig(grad_reduce_in_fp32=True, use_distributed_optimizer=True)
+        wrapped = [Float16Module(self.config, chunk) for chunk in self.bare] if self.config.bf16 else self.bare
+        self.chunks = [DistributedDataParallel(self.config, ddp, chunk) for chunk in wrapped]
+        self.optimizer = get_megatron_optimizer(_optimizer_config(settings), self.chunks)
+        self.config.finalize_model_grads_func = finalize_model_grads
+        self.config.grad_scale_func = self.optimizer.scale_loss
+        self.scheduler = _scheduler(self.optimizer, settings, steps=len(self.packs_SK))
+        self.training = megatron_checkpoint.Training(
+            self.chunks, self.optimizer, self.scheduler, digest_of([self.packs_SK, settings.pack_tokens]), settings
+        )
+        self.forward_backward = get_forward_backward_func()
+
+    def resume(self) -> int:
+        """Continue from the newest complete checkpoint, the log cut to match; returns the steps already done."""
+        checkpoint = megatron_checkpoint.newest(Path(self.job.state))
+        step = megatron_checkpoint.load(checkpoint, self.training) if checkpoint else 0
+        if dist.get_rank() == 0:
+            metrics = Path(self.job.metrics)
+            lines = metrics.read_text().splitlines() if metrics.exists() and step else []
+            replace_file(metrics, "".join(line + "\n" for line in lines[:step]))
+        dist.barrier()
+        return step
+
+    def step(self, step: int) -> None:
+        """One optimizer step (counted from 1) on its planned packs. Raises UserError when the loss is not a number."""
+        started = time.monotonic()
+        packs = self.packs_SK[step - 1]
+        replica, replicas = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
+        mine = packs[replica::replicas]
+        for chunk in self.chunks:
+            chunk.zero_grad_buffer()
+        self.optimizer.zero_grad()
+        losses = self.losses(mine, forward_only=False)
+        # Before the optimizer's step: the first one must not run with the warmup's zero. The scheduler also keeps
+        # weight decay off the norms; without it megatron-core 0.16.1 decays every parameter (wd_mult would be ignored).
+        self.scheduler.step(1)
+        _, norm, _ = self.optimizer.step()
+        total, count = self._over_processes(losses)
+        if not np.isfinite(total) or not np.isfinite(norm):
+            raise UserError(f"step {step}: the loss is {total / count}, the gradient norm {norm}; lower learning_rate")
+        if dist.get_rank() == 0:
+            line = {
+                "step": step,
+                "loss": total / count,
+                "grad_norm": float(norm),
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
+                "tokens": int(sum(self.traces.lengths_R[row] for pack in packs for row in pack)),
+                "loss_tokens": int(count),
+                "seconds": round(time.monotonic() - started, 4),
+                **self._gpu_memory(),
+            }
+            with open(self.job.metrics, "a") as file:
+                file.write(json.dumps(line) + "\n")
+            print(json.dumps(line), flush=True)
+
+    def _gpu_memory(self) -> dict[str, float]:
+        """GiB of rank 0's GPU in use, as nvidia-smi shows them: torch's pool at its largest so far, context and NCCL."""
+        if self.settings.device == "cpu":
+            return {}
+        free, whole = torch.cuda.mem_get_info()
+        return {"gpu_gib": round((whole - free) / 2**30, 2)}
+
+    def losses(self, packs: Sequence[Pack], forward_only: bool) -> list[torch.Tensor]:
+        """What `_forward` reports of each of this replica's packs; the gradients are added up unless forward_only."""
+        batches = [Batch(pack, self.traces, self.settings.pack_tokens, self.settings.device) for pack in packs]
+        return self.forward_backward(
+            forward_step_func=self._forward,
+            data_iterator=[iter(batches) for _ in self.chunks],
+            model=self.chunks,
+            num_microbatches=len(batches),
+            seq_length=self.settings.pack_tokens,
+            micro_batch_size=1,
+            forward_only=forward_only,
+        )
+
+    def _forward(self, batches: Iterator["Batch"], model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
+        """megatron-core's forward step: the output, and what makes of it (loss sum, loss tokens, values to report)."""
+        batch = next(batches)
+        output = model(**batch.inputs(), labels=batch.labels)
+
+        def loss(output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            total, count = (output.float() * batch.mask).sum(), batch.mask.sum()
+            return total, count.int(), torch.stack([total.detach().double(), count.double()])
+
+        return output, loss
+
+    def _over_processes(self, losses: list[torch.Tensor]) -> tuple[float, float]:
+        """Sum of the loss and of the loss tokens over the global batch, and whether to stop, on every process."""
+        sums = torch.zeros(3, dtype=torch.double, device=self.settings.device)
+        if losses and parallel_state.get_tensor_model_parallel_rank() == 0:
+            sums[:2] = torch.stack(losses).sum(0)
+        # Blocked, the signal waits for ever: no handler, which a process forked for a checkpoint would have, too.
+        warned = signal.SIGUSR1 in signal.sigpending()
+        sums[2] = warned or (dist.get_rank() == 0 and (Path(self.job.state) / STOP).exists())
+        dist.all_reduce(sums)
+        self.must_stop = bool(sums[2])
+        return float(sums[0]), float(sums[1])
+
+
+class Batch:
+    """One pack as the model wants it; every tensor [1, pack_tokens / context]: this rank's own tokens.
+
+    labels: the next token of the same trace; mask: 1 where that token belongs to the response; padding: true where no
+    trace is (an empty pack keeps one real position, for the load-balancing loss divides by their number); edges: of the
+    traces with what fills them up to their `room`, in the whole pack
+    """
+
+    def __init__(self, pack: Pack, traces: Traces, capacity: int, device: str):
+        rows = [torch.from_numpy(traces.row(row)).long() for row in pack]
+        ranks, rank = parallel_state.get_context_parallel_world_size(), parallel_state.get_context_parallel_rank()
+        lengths = [room(len(row), ranks) for row in rows]
+        if sum(lengths) < capacity:
+            lengths.append(capacity - sum(lengths))
+        self.edges = [0, *itertools.accumulate(lengths)]
+        ids, labels, mask = (torch.zeros(capacity, dtype=torch.long) for _ in range(3))
+        padding = torch.ones(capacity, dtype=torch.bool)
+        for row, tokens, start in zip(pack, rows, self.edges, strict=False):
+            end = start + len(tokens)
+            ids[start:end] = tokens
+            labels[start : end - 1] = tokens[1:]
+            mask[start + int(traces.prompt_tokens_R[row]) - 1 : end - 1] = 1
+            padding[start:end] = False
+        padding[0] = False
+        positions = torch.cat([torch.arange(length) for length in lengths])
+        own = torch.from_numpy(own_tokens(self.edges, ranks, rank))
+        self.ids, self.labels, self.mask, self.positions, self.padding = (
+            tensor[own][None].to(device) for tensor in (ids, labels, mask.float(), positions, padding)
+        )
+        edges = torch.tensor(self.edges, dtype=torch.int32, device=device)
+        # The true longest length: with the pack's own, RoPE would take positions from the pack's start
+        # (megatron/core/models/common/embeddings/rope_utils.py, case 1).
+        longest = max(lengths)
+        self.packed = PackedSeqParams("thd", edges, edges, max_seqlen_q=longest, max_seqlen_kv=longest)
+
+    def inputs(self) -> dict[str, Any]:
+        """Arguments of GPTModel: it gives logits, or with `labels` the loss of each token."""
+        return {
+            "input_ids": self.ids,
+            "position_ids": self.positions,
+            "attention_mask": None,
+            "packed_seq_params": self.packed,
+            "padding_mask": self.padding,
+        }
+
+
+def _optimizer_config(settings: Sft) -> OptimizerConfig:
+    return OptimizerConfig(
+        optimizer="adam",
+        lr=settings.learning_rate,
+        min_lr=settings.min_learning_rate,
+        weight_decay=settings.weight_decay,
+        adam_beta1=settings.betas[0],
+        adam_beta2=settings.betas[1],
+        clip_grad=settings.grad_clip,
+        use_distributed_optimizer=True,
+        bf16=settings.precision == "bf16",
+        params_dtype=megatron_model.DTYPES[settings.precision],
+    )
+
+
+def _scheduler(optimizer: Any, settings: Sft, steps: int) -> OptimizerParamScheduler:
+    """Linear warmup from zero, then cosine to min_learning_rate at the last step."""
+    return OptimizerParamScheduler(
+        optimizer,
+        init_lr=0.0,
+        max_lr=settings.learning_rate,
+        min_lr=settings.min_learning_rate,
+        lr_warmup_steps=min(round(settings.warmup * steps), steps - 1),
+        lr_decay_steps=steps,
+        lr_decay_style="cosine",
+        start_wd=settings.weight_decay,
+        end_wd=settings.weight_decay,
+        wd_incr_steps=steps,
+        wd_incr_style="constant",
+    )

@@ -1,0 +1,175 @@
+"""Stage: Megatron SFT of the generalist on the specialist's traces.
+
+The work is done by `large_sft.training.megatron_train` in torchrun's processes; here are the checks that need no engine, the
+launch, the progress and the publication. The same command continues after a kill.
+"""
+
+import contextlib
+import dataclasses
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from large_sft.model import layout
+from large_sft.model.weights import Weights, architecture, check
+from large_sft.settings import Sft
+from large_sft.traces.packing import Pack, filled, plan
+from large_sft.traces.tokens import Traces, read_traces
+from large_sft.training import megatron_train
+from large_sft.training.torchrun import launch
+from polaris.stage.deadline import deadline
+from polaris.stage.errors import UserError
+from polaris.stage.progress import Progress
+from polaris.stage.stage import Stage, run_verb
+
+
+def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
+    """The packs of every step, after everything that can be wrong before an engine starts. Raises UserError."""
+    model = architecture(start)
+    check(Weights(start, "numpy"), model)
+    layout.check(model, settings)
+    if settings.pack_tokens <= model.context:
+        traces.check(model.vocabulary, settings.pack_tokens, "pack_tokens")
+    else:
+        traces.check(model.vocabulary, model.context, "the model's context")
+    if settings.min_learning_rate > settings.learning_rate:
+        raise UserError("min_learning_rate: it is above learning_rate")
+    return plan(
+        layout.rooms(traces.lengths_R.tolist(), settings.layout),
+        settings.pack_tokens,
+        layout.packs_per_batch(settings),
+        settings.epochs,
+        np.random.default_rng(settings.seed),
+    )
+
+
+def check_gate(stage: Stage) -> None:
+    """Raises UserError when the conversion gate was passed by another start model, in another layout or by other
+    modules.
+    """
+    if (gate := stage.inputs.get("conversion")) is None:
+        return
+    now = stage.settings.model_dump(mode="json")
+    other = [name for name in ("layout", "spec", "dispatcher") if gate.settings[name] != now[name]]
+    if other or gate.inputs["start"]["content"] != stage.inputs["start"].content:
+        what = other[0] if other else "start model"
+        raise UserError(
+            f"{gate.path}: this gate was passed with another {what}; run large_sft.training.check_conversion again"
+        )
+
+
+ENDING = 30.0  # seconds for the processes to end, on a busy machine
+
+
+@dataclasses.dataclass
+class Clock:
+    """Whether there is time for another step and a checkpoint, by the longest so far; all in seconds.
+
+    end: since the epoch. Until a checkpoint has been timed, it counts as a tenth of the limit.
+    """
+
+    limit: float
+    end: float
+    step: float = 0.0
+    save: float | None = None
+
+    def read(self, line: dict[str, Any]) -> None:
+        """Note how long a step or a checkpoint took, as rank 0 prints it."""
+        if "step" in line:
+            self.step = max(self.step, line["seconds"])
+        else:
+            self.save = max(self.save or 0.0, line["seconds"])
+
+    def is_short(self, now: float) -> bool:
+        """A step has begun; after one more a checkpoint would come too late."""
+        save = 0.1 * self.limit if self.save is None else self.save
+        return now + 2 * self.step + save + ENDING > self.end
+
+
+@contextlib.contextmanager
+def asked_to_stop(request: Path) -> Iterator[None]:
+    """Within the block SIGTERM and SIGUSR1 (Slurm's warning) become the file `request`: a step ends, and is saved.
+
+    A second one ends this process, and with it the training.
+    """
+
+    def ask(number: int, frame: Any) -> None:
+        request.write_text(signal.Signals(number).name)
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main() -> None:
+    with Stage.from_command_line(
+        "large_sft.training.train_sft", Sft, inputs=("start", "data"), optional=("conversion",)
+    ) as stage:
+        settings: Sft = stage.settings
+        check_gate(stage)
+        start, tokens = stage.inputs["start"].model, stage.inputs["data"].file("tokens.parquet")
+        traces = read_traces(tokens)
+        packs_SK = checked(start, traces, settings)
+        lengths_R = traces.lengths_R.tolist()
+        fill = filled(packs_SK, lengths_R, settings.pack_tokens)
+        seen = [row for packs in packs_SK for pack in packs for row in pack]
+        stage.say(f"{len(seen)} traces in {len(packs_SK)} steps, packs filled to {fill:.1%}")
+        metrics = stage.log / "metrics.jsonl"
+        job = stage.state / "job.json"
+        asked = megatron_train.Job(
+            settings=settings.model_dump(mode="json"),
+            start=str(start.absolute()),
+            tokens=str(tokens.absolute()),
+            state=str(stage.state),
+            out=str(stage.partial / "model"),
+            metrics=str(metrics),
+        )
+        job.write_text(json.dumps(dataclasses.asdict(asked)))
+        stop = stage.state / megatron_train.STOP
+        stop.unlink(missing_ok=True)
+        progress, clock = Progress(stage.name, len(packs_SK)), Clock(settings.limit, deadline(settings.limit))
+
+        def follow(line: str) -> None:
+            if not line.startswith(('{"step"', '{"saved"')):
+                return
+            values = json.loads(line)
+            clock.read(values)
+            if "step" in values:
+                progress.update(values["step"], f"loss {values['loss']:.4f}")
+                if clock.is_short(time.time()) and not stop.exists():
+                    stop.write_text("time limit")
+
+        with asked_to_stop(stop):
+            launch(megatron_train.__name__, job, settings, stage.log / "torchrun.log", follow)
+        steps = [json.loads(line) for line in metrics.read_text().splitlines()]
+        if not any((stage.partial / "model").glob("*")):
+            by = stop.read_text() if stop.exists() else signal.SIGUSR1.name
+            raise UserError(
+                f"{by}: stopped after step {steps[-1]['step']} of {len(packs_SK)}, which is saved; "
+                f"the same command goes on from there"
+            )
+        stage.publish(
+            metrics={
+                "loss": steps[-1]["loss"],
+                "first_loss": steps[0]["loss"],
+                "fill": round(fill, 4),
+                "traces": len(seen),
+                "tokens": sum(step["tokens"] for step in steps),
+                "loss_tokens": sum(step["loss_tokens"] for step in steps),
+            },
+            planned=len(packs_SK),
+            reached=steps[-1]["step"],
+        )
+
+
+if __name__ == "__main__":
+    run_verb(main)

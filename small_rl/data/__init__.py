@@ -1,0 +1,1 @@
+"""Problems, rollouts and a teacher's answers -> what a training reads."""

@@ -1,0 +1,168 @@
+"""One RL step between grading and training: what is remembered, rewarded, replaced and told.
+
+The order is the meaning: accuracy by the outcome alone, then CORE's rewards and the growth of its sets, then what
+length costs, then rescue, then substitution. So a rescued or copied rollout is never counted as the model's own
+success, and never feeds the sets.
+Legend: _P group of the step's batch, _G rollout of a group, _T token.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from statistics import fmean
+from typing import Protocol
+
+from polaris.grading.answers import FAILURES
+from small_rl.reward import core, overlong
+from small_rl.reward.core import ConsensusSets, core_rewards
+from small_rl.reward.overlong import length_penalty
+from small_rl.reward.rescue import Kept, Sink, rescues, worth_keeping
+from small_rl.reward.step_metrics import Trajectory, step_metrics
+from small_rl.reward.substitution import informative, substitutes
+
+
+class Substitution(Protocol):
+    min_informative: float
+
+
+class Settings(Protocol):
+    """What this file reads of small_rl.rl_settings.RlTraining."""
+
+    core: core.Settings | None
+    rescue: str | bool
+    substitution: Substitution | None
+    overlong: overlong.Settings | None
+    max_response: int
+
+
+@dataclass(frozen=True)
+class Response:
+    """tokens_T, log_probs_T: of the response alone, as sampled; weights: step of the weights that sampled it.
+
+    log_probs_T is None for a response of an earlier step: they are those of another policy.
+    """
+
+    tokens_T: Sequence[int]
+    log_probs_T: Sequence[float] | None
+    weights: int
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A graded response to a prompt (tokens), and its reward once the step has given it."""
+
+    trajectory: Trajectory
+    prompt: Sequence[int]
+    response: Response
+    reward: float = 0.0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a training remembers from step to step, and saves with each checkpoint. One owner changes it.
+
+    sets: CORE's consensus sets, None for outcome rewards; start_sizes: their sizes by problem when the training began;
+    sink: None without rescue
+    """
+
+    sets: ConsensusSets | None = None
+    start_sizes: Mapping[str, int] = field(default_factory=dict)
+    sink: Sink | None = None
+
+
+def accuracies(groups_P: Sequence[Sequence[Rollout]]) -> dict[str, list]:
+    """`problems`: their ids, and `accuracy`: the share of right rollouts in each one's group, in the batch's order."""
+    return {
+        "problems": [group[0].trajectory.problem for group in groups_P],
+        "accuracy": [fmean(rollout.trajectory.correct for rollout in group) for group in groups_P],
+    }
+
+
+def check_graded(groups_P: Sequence[Sequence[Rollout]], allowed: float, step: int) -> dict[str, float]:
+    """`ungraded`: share of the groups none of whose answers could be graded. They count as wrong, which is not known.
+
+    Raises RuntimeError when more of the step's answers than `allowed` could not be graded, naming such problems.
+    """
+    failed_PG = [[rollout.trajectory.reason in FAILURES for rollout in group] for group in groups_P]
+    lost = [group[0].trajectory.problem for group, failed_G in zip(groups_P, failed_PG, strict=True) if all(failed_G)]
+    share = fmean(failed for failed_G in failed_PG for failed in failed_G)
+    if share > allowed:
+        named = f", all of problem {' and '.join(lost[:5])}" if lost else ""
+        raise RuntimeError(
+            f"step {step}: {share:.1%} of the answers could not be graded (timeouts and crashes{named}); "
+            f"grading.max_failures is {allowed:.1%}"
+        )
+    return {"ungraded": len(lost) / len(groups_P)}
+
+
+def finished(
+    groups_P: Sequence[Sequence[Rollout]], step: int, settings: Settings, memory: Memory, random: Random
+) -> tuple[list[list[Rollout]], dict[str, float]]:
+    """The groups to train on, rewarded, and the step's numbers. Changes `memory`, once per step.
+
+    A returned group is a group of the batch, at most one of its rollouts swapped; it may stand in several places.
+    Numbers as of small_rl.reward.step_metrics, `length_penalty` (with overlong: its mean over the rollouts), and shares of the
+    step's groups: `rescued` (with rescue), `substituted` (with substitution), and `zero_variance_after` both.
+    """
+    numbers, groups = _rewarded(groups_P, settings, memory)
+    if memory.sink is not None:
+        before, groups = groups, _rescued(groups, step, settings, memory.sink, random)
+        numbers["rescued"] = fmean(old != new for old, new in zip(before, groups, strict=True))
+    if settings.substitution is not None:
+        source_P = substitutes(_rewards(groups), settings.substitution.min_informative, random)
+        groups = [groups[source] for source in source_P]
+        numbers["substituted"] = fmean(source != place for place, source in enumerate(source_P))
+    if memory.sink is not None or settings.substitution is not None:
+        numbers["zero_variance_after"] = fmean(not informative(rewards_G) for rewards_G in _rewards(groups))
+    return groups, numbers
+
+
+def _rewards(groups_P: Sequence[Sequence[Rollout]]) -> list[list[float]]:
+    return [[rollout.reward for rollout in group] for group in groups_P]
+
+
+def _rewarded(
+    groups_P: Sequence[Sequence[Rollout]], settings: Settings, memory: Memory
+) -> tuple[dict[str, float], list[list[Rollout]]]:
+    """The rollouts with their rewards, and what there is to tell of them. The consensus sets grow here only."""
+    trajectories = [rollout.trajectory for group in groups_P for rollout in group]
+    rewards = [float(t.correct) for t in trajectories]
+    about_sets = {}
+    if memory.sets is not None:
+        sizes = [len(memory.sets.of(problem)) for problem in {t.problem for t in trajectories}]
+        columns = zip(*((t.problem, t.correct, t.steps) for t in trajectories), strict=True)
+        rewards = core_rewards(*columns, memory.sets, memory.start_sizes, settings.core)
+        wrong = [reward for t, reward in zip(trajectories, rewards, strict=True) if not t.correct]
+        about_sets = {
+            "capped": fmean(reward >= settings.core.cap for reward in wrong) if wrong else 0.0,
+            "consensus_size": fmean(sizes),
+            "consensus_empty": fmean(size == 0 for size in sizes),
+        }
+    penalties = [_penalty(t.tokens, settings) for t in trajectories]
+    about_length = {} if settings.overlong is None else {"length_penalty": fmean(penalties)}
+    left = iter([reward - penalty for reward, penalty in zip(rewards, penalties, strict=True)])
+    groups = [[replace(rollout, reward=next(left)) for rollout in group] for group in groups_P]
+    return step_metrics(trajectories, rewards, penalties) | about_sets | about_length, groups
+
+
+def _penalty(tokens: int, settings: Settings) -> float:
+    return 0.0 if settings.overlong is None else length_penalty(tokens, settings.max_response, settings.overlong)
+
+
+def _rescued(
+    groups_P: list[list[Rollout]], step: int, settings: Settings, sink: Sink, random: Random
+) -> list[list[Rollout]]:
+    """The groups after rescue; then the sink keeps what they solved themselves, unless it is a teacher's."""
+    problem_P = [group[0].trajectory.problem for group in groups_P]
+    correct_PG = [[rollout.trajectory.correct for rollout in group] for group in groups_P]
+    rescued = [list(group) for group in groups_P]
+    for (group, place), kept in rescues(problem_P, correct_PG, sink, step, random).items():
+        response = Response(kept.tokens_T, None, kept.weights)
+        rescued[group][place] = replace(
+            groups_P[group][place], response=response, reward=1.0 - _penalty(len(kept.tokens_T), settings)
+        )
+    for group, place in enumerate(worth_keeping(correct_PG, random) if settings.rescue == "own" else ()):
+        if place is not None:
+            response = groups_P[group][place].response
+            sink.keep(problem_P[group], Kept(step, response.weights, tuple(response.tokens_T)))
+    return rescued

@@ -1,0 +1,1 @@
+"""Measurements beside the flow: temperatures, and what right and wrong trajectories share."""

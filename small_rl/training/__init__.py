@@ -1,0 +1,1 @@
+"""Format SFT and RL on verl: the stages and the adapters."""

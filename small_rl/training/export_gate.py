@@ -1,0 +1,89 @@
+"""The exported model is the trained one: its tensors bit for bit, its log-probabilities within the precision.
+
+The log-probabilities before the export are the actor's own, by verl, in the training's precision (verl_batch.py); those
+after it are transformers', from the published files. So nothing that lies between the two can be wrong unnoticed: the
+cast, the names, the configuration.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from polaris.stage.errors import UserError
+from small_rl.training import verl_checkpoint
+
+LOG_PROBS = "log_probs.json"  # in the folder of the last checkpoint
+ROWS = 4  # responses that are compared, the step's shortest
+TOKENS = 512  # of each, prompt included: what comes later changes nothing before it
+# Largest mean |difference| of a row's log-probabilities: several times what rounding of weights and activations makes.
+LIMITS = {"fp32": 1e-4, "fp16": 0.02, "bf16": 0.05}
+
+
+def export(checkpoint: Path, start: Path, precision: str, device: str, out: Path) -> float:
+    """verl_checkpoint.export of a stage's last checkpoint, read back and compared; the largest deviation, see below."""
+    trained = checkpoint / "actor" / "huggingface"
+    verl_checkpoint.export(trained, start, precision, out)
+    check_tensors(trained, out)
+    return check_log_probs(out, checkpoint / LOG_PROBS, precision, device)
+
+
+def check_tensors(trained: Path, exported: Path) -> None:
+    """Read the export back, a tensor at a time: each must be the trained one, cast, and finite.
+
+    Raises UserError with the name of the first that is not.
+    """
+    import torch
+
+    for (name, before), (_, after) in zip(_tensors(trained), _tensors(exported), strict=True):
+        if not torch.isfinite(after).all():
+            raise UserError(f"{exported}: tensor {name} has numbers that {after.dtype} cannot hold, or NaN")
+        if not torch.equal(before.to(after.dtype), after):
+            raise UserError(f"{exported}: tensor {name} is not the trained one of {trained}; run the stage again")
+
+
+def _tensors(model: Path) -> Iterator[tuple[str, Any]]:
+    """All tensors of a model folder, by shard and name."""
+    from safetensors import safe_open
+
+    for shard in sorted(model.glob("*.safetensors")):
+        with safe_open(shard, "pt") as file:
+            yield from ((name, file.get_tensor(name)) for name in sorted(file.keys()))
+
+
+def check_log_probs(exported: Path, recorded: Path, precision: str, device: str) -> float:
+    """Largest mean deviation of a row, exported model against `recorded` (rows of small_rl.training.verl_batch.log_probs, as
+    JSON).
+
+    Computed in float32. Raises UserError with the first row beyond the precision's limit.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.float32)
+    model = model.eval().to(device)
+    worst = 0.0
+    for number, row in enumerate(json.loads(recorded.read_text())):
+        after_T = _log_probs(model, row["prompt"], row["response"])
+        before_T = torch.tensor(row["log_probs"])[: len(after_T)]
+        deviation = (after_T - before_T).abs().mean().item() if len(after_T) else 0.0
+        if not deviation <= LIMITS[precision]:
+            raise UserError(
+                f"{exported}: the log-probabilities of row {number} of {recorded.name} are {deviation:.2g} a token away from "
+                f"the actor's ({precision} allows {LIMITS[precision]:g}): this is not the model that was trained"
+            )
+        worst = max(worst, deviation)
+    return worst
+
+
+def _log_probs(model: Any, prompt: Sequence[int], response: Sequence[int]) -> Any:
+    """Log-probability of each token of the response, of as many as are compared: a tensor of shape (tokens,)."""
+    import torch
+
+    tokens_T = torch.tensor([[*prompt, *response][: max(TOKENS, len(prompt) + 1)]], device=model.device)
+    with torch.inference_mode():
+        logits_TV = model(tokens_T).logits[0, len(prompt) - 1 : -1].float()
+    chosen_T = tokens_T[0, len(prompt) :]
+    return logits_TV.log_softmax(-1).gather(-1, chosen_T[:, None])[:, 0].cpu()

@@ -1,0 +1,73 @@
+"""verl's reinforcement learning with our trainer: `python -m small_rl.training.verl_main <overrides of ppo_trainer>`.
+
+As verl.trainer.main_ppo, except that the trainer runs in this process and not in a Ray actor of its own: one process
+less to import everything. Rollouts and rewards are ours (verl_rollouts.py), the rest is verl's.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+JOINED = 600  # seconds for all nodes of a job to start Ray and join
+
+
+def _start_ray(config: DictConfig) -> None:
+    """verl.trainer.main_ppo.run_ppo's first half: Ray with verl's environment for all workers."""
+    import ray
+    from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
+
+    os.environ["SMALL_RL_RUN"] = str(os.getpid())  # see verl_plugin.py
+    runtime_env = get_ppo_ray_runtime_env(config)
+    runtime_env["env_vars"] |= {"TRANSFER_QUEUE_ENABLE": "1", "SMALL_RL_RUN": os.environ["SMALL_RL_RUN"]}
+    arguments = OmegaConf.to_container(config.ray_kwargs.get("ray_init", {}), resolve=True)
+    asked = {key: value for key, value in (arguments.pop("runtime_env", None) or {}).items() if value is not None}
+    ray.init(runtime_env={**runtime_env, **asked}, **arguments)
+    deadline = time.monotonic() + JOINED
+    while (there := sum(node["Alive"] for node in ray.nodes())) < config.trainer.nnodes:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{there} of {config.trainer.nnodes} nodes have joined Ray in {JOINED} s: see ray.log")
+        time.sleep(0.5)
+
+
+def _train(config: DictConfig) -> None:
+    """verl.trainer.main_ppo.TaskRunnerV1.run, in this process."""
+    import transfer_queue
+
+    from small_rl.training.verl_rollouts import Rollouts
+    from small_rl.training.verl_trainer import OutOfTime, PolarisTrainer
+
+    OmegaConf.resolve(config)
+    transfer_queue.init(config.transfer_queue)
+    try:
+        trainer = PolarisTrainer(config)
+        trainer.init()
+        with contextlib.suppress(OutOfTime):
+            trainer.fit(Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.finish))
+    finally:
+        transfer_queue.close()
+
+
+@hydra.main(config_path="pkg://verl.trainer.config", config_name="ppo_trainer", version_base=None)
+def main(config: DictConfig) -> None:
+    """Train; leave no process behind, whether it ends, fails or is terminated."""
+    import ray
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    config.transfer_queue.enable = True
+    validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    try:
+        _start_ray(config)
+        _train(config)
+    finally:
+        ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""verl's plugin, loaded in every process that imports verl (entry point `verl.plugins`): what verl 0.9.1 has no key
+for.
+
+On a machine that is asked for its CPU (VERL_PLATFORM=cpu) the platform of verl_cpu.py comes with it.
+"""
+
+import os
+
+# Seconds that a rank waits for the others. NCCL's own 600 are too few where rank 0 writes the weights of a large model
+# meanwhile, and verl's 36000 of the SFT let a dead rank hold all GPUs for ten hours.
+COLLECTIVE = 1800
+
+
+def _bound_collectives() -> None:
+    from verl.utils import distributed
+
+    original = distributed.initialize_global_process_group_ray
+
+    def under_ray(timeout_second=None, backend=None):
+        return original(timeout_second or COLLECTIVE, backend)
+
+    distributed.initialize_global_process_group_ray = under_ray
+    distributed.initialize_global_process_group.__defaults__ = (COLLECTIVE,)
+
+
+def _tell_runs_apart() -> None:
+    """verl names the socket of the weight transfer, in /tmp, by Ray's job id: the same in every cluster of a stage's
+    own.
+
+    Two stages on one node would send each other their weights; with SMALL_RL_RUN (verl_main.py) they do not.
+    """
+    from ray.runtime_context import RuntimeContext
+
+    original = RuntimeContext.get_job_id
+
+    def get_job_id(self):
+        return f"{original(self)}-{os.environ.get('SMALL_RL_RUN', '0')}"
+
+    RuntimeContext.get_job_id = get_job_id
+
+
+_bound_collectives()
+_tell_runs_apart()
+if os.environ.get("VERL_PLATFORM") == "cpu":
+    from small_rl.training import verl_cpu
+
+    verl_cpu.install()

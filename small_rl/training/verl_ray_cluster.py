@@ -1,0 +1,114 @@
+"""A Ray cluster over the nodes of an RL stage, one or several; it lives as long as the stage's verb.
+
+`python -m small_rl.training.verl_ray_cluster HEAD PORT GPUS CPUS FOLDER` runs on every node, started by srun where there are
+several: the first runs Ray's head, the others join. No dashboard, no metrics; Ray refuses who does not know the token
+    of this run.
+"""
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from polaris.stage import child
+from polaris.stage.cuda import require_cuda
+from polaris.stage.errors import UserError
+from polaris.stage.nodes import free_port, interface, on_every_node, this_node
+from polaris.stage.stage import run_verb
+
+LOOPBACK = "127.0.0.1"
+
+# On one node Ray would take 127.0.0.1 for the machine's outer address, and its servers would listen everywhere
+# (ray/_private/services.py, resolve_ip_for_localhost). With its switch for laptops of other systems it does not.
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+STARTED = "ray_current_cluster"  # in Ray's folder, written when the head is complete (ray._private.utils)
+PATIENCE = 300.0  # seconds for that
+GRACE = 30.0  # seconds for Ray to stop its processes
+
+QUIET = {
+    "RAY_enable_metrics_collection": "0",
+    "DASHBOARD_METRIC_PORT": "-1",  # no port at all: what is left of the dashboard would serve metrics to anyone
+}
+
+
+@contextlib.contextmanager
+def ray_cluster(
+    nodes: int, gpus: int, cpus: int | None, folder: Path, log: Path, env: dict[str, str]
+) -> Iterator[dict[str, str]]:
+    """`env` with what a driver needs to find the cluster and to be let in.
+
+    gpus: per node, logical ones on a CPU; cpus: logical ones per node, None as many as the machine has;
+    folder: for sockets, of a short path that is free on every node; log: of all nodes
+    Raises UserError with the end of the log when Ray does not start.
+    """
+    head = LOOPBACK if nodes == 1 else this_node()
+    port = str(free_port(head))
+    env = env | QUIET | (ON_LOOPBACK if nodes == 1 else {})
+    env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    start = [
+        sys.executable,
+        "-m",
+        "small_rl.training.verl_ray_cluster",
+        head,
+        port,
+        str(gpus),
+        str(cpus or "-"),
+        str(folder),
+    ]
+    with child.background(on_every_node(nodes, start), log, env) as launcher:
+        _wait(launcher, folder / STARTED, log)
+        try:
+            yield env | {"RAY_ADDRESS": f"{head}:{port}"}
+        finally:
+            # The launcher alone: it stops the others in their order, which takes a second. Told all at once, they wait
+            # for each other.
+            launcher.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                launcher.wait(GRACE)
+
+
+def _wait(launcher: subprocess.Popen, started: Path, log: Path) -> None:
+    """Until the head is complete: a driver that is too early would not wait for it."""
+    deadline = time.monotonic() + PATIENCE
+    while not started.exists():
+        if launcher.poll() is not None or time.monotonic() > deadline:
+            raise UserError(f"Ray did not start; the log's end ({log}):\n{child.tail(log)}")
+        time.sleep(0.1)
+
+
+def ray_start(rank: int, head: str, port: str, gpus: str, cpus: str, folder: str) -> list[str]:
+    """Arguments of `ray start` on the job's node number `rank`."""
+    own, place = this_node(), [f"--address={head}:{port}"]
+    if rank == 0:
+        own, place = head, ["--head", f"--port={port}", f"--temp-dir={folder}", "--include-dashboard=false"]
+        place.append("--no-monitor")  # of an autoscaler that there is not
+    resources = [f"--num-gpus={gpus}"] + ([f"--num-cpus={cpus}"] if cpus != "-" else [])
+    # Any free ports: Ray's own range is the same for every cluster of a machine.
+    ports = ["--min-worker-port=0", "--max-worker-port=0"]
+    address = f"--node-ip-address={socket.gethostbyname(own)}"
+    return ["start", *place, address, *ports, *resources, "--disable-usage-stats", "--block"]
+
+
+def main() -> None:
+    from ray.scripts import scripts
+
+    # Ray's head would also serve drivers elsewhere, on port 10001, and has no switch for it.
+    scripts.get_ray_client_dependency_error = lambda: "not wanted"
+    if os.environ.get("VERL_PLATFORM") != "cpu":
+        require_cuda("verl")
+    head, *rest = sys.argv[1:]
+    if head != LOOPBACK and (name := interface()):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", name)  # gloo would take what the node's own name means
+    rank = 0 if head == LOOPBACK else int(os.environ["SLURM_PROCID"])
+    sys.argv = ["ray", *ray_start(rank, head, *rest)]
+    scripts.main()
+
+
+if __name__ == "__main__":
+    run_verb(main)

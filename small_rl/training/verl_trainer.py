@@ -1,0 +1,170 @@
+"""verl's synchronous trainer, with what RL remembers from step to step: one writer, saved and resumed with each
+checkpoint.
+
+Decisions are pure functions (rl_step.py); this file only says when verl runs them.
+"""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+from omegaconf import DictConfig
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1 import PPOTrainerSync
+
+from polaris.stage.deadline import is_due
+from polaris.stage.records import CONSENSUS, SINK, read_rows, write_rows
+from small_rl.reward.core import ConsensusSets
+from small_rl.reward.rescue import Sink
+from small_rl.reward.rl_step import Memory, Rollout, accuracies, check_graded, finished
+from small_rl.reward.step_metrics import outcome_metrics
+from small_rl.training import verl_batch
+from small_rl.training.export_gate import LOG_PROBS, ROWS
+
+POLL = 0.05  # seconds between looks at finished rollouts; verl's 2.0 would double a laptop's step
+
+# Our name of a metric -> verl's. `mismatch` is the KL of the rollout's from the actor's distribution.
+CURVES = {
+    "entropy": "actor/entropy",
+    "clip_fraction": "actor/pg_clipfrac",
+    "grad_norm": "actor/grad_norm",
+    "mismatch": "rollout_corr/kl",
+    "mismatch_max": "training/rollout_probs_diff_max",
+}
+
+
+class OutOfTime(Exception):
+    """The step at hand is saved, and there is no time for another one."""
+
+
+class PolarisTrainer(PPOTrainerSync):
+    """Finishes the groups of a step (asked by verl_rollouts.py), and writes a line of metrics.jsonl after each update."""
+
+    def __init__(self, config: DictConfig):
+        super().__init__(config)
+        self.settings = config.polaris
+        self.memory = self._first_memory()
+        self.numbers: dict[str, float] = {}
+        self.clock = time.monotonic()
+        self.longest = 0.0  # seconds of a step of this launch
+
+    def _first_memory(self) -> Memory:
+        """What a training from scratch begins with."""
+        given = read_rows(Path(self.settings.sink), SINK) if self.settings.sink else []
+        sink = Sink.from_rows(given) if self.settings.rescue else None
+        if self.settings.core is None:
+            return Memory(sink=sink)
+        sets = self._read_sets(Path(self.settings.consensus))
+        return Memory(sets, sets.sizes(), sink)
+
+    def _build_replay_buffer(self):
+        buffer = super()._build_replay_buffer()
+        buffer.poll_interval = POLL
+        return buffer
+
+    def on_train_begin(self) -> None:
+        self.clock = time.monotonic()
+
+    def finish(self, groups: list[list[Rollout]]) -> list[list[Rollout]]:
+        """The groups to train on, with their rewards; the accuracy log has what the rollouts achieved by themselves."""
+        step = self.global_steps
+        graded = check_graded(groups, self.settings.grading.max_failures, step)
+        _append(Path(self.settings.accuracy), {"step": step} | accuracies(groups))
+        random = Random(f"seed {self.config.actor_rollout_ref.rollout.seed}, step {step}")
+        groups, self.numbers = finished(groups, step, self.settings, self.memory, random)
+        self.numbers |= graded
+        return groups
+
+    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        """As verl: by the current actor, for rescued rows, too; then their first sampler is forgotten."""
+        batch = super()._compute_old_log_prob(batch, metrics)
+        metrics.update(verl_batch.forget_other_policies(batch))
+        return batch
+
+    def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        """As verl, without the updates whose rows are all masked: of those, verl would make NaN or a step of momentum."""
+        if self.settings.masked_from is not None:
+            actor, ranks = (
+                self.config.actor_rollout_ref.actor,
+                self.config.trainer.nnodes * self.config.trainer.n_gpus_per_node,
+            )
+            updates = self.config.data.train_batch_size // actor.ppo_mini_batch_size
+            learned, skipped = verl_batch.with_loss(batch, updates, ranks)
+            self.numbers["skipped_updates"] = skipped
+            super()._update_actor(learned, metrics)
+            return batch
+        return super()._update_actor(batch, metrics)
+
+    def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
+        """verl's step, then its line in metrics.jsonl: written before the checkpoint that contains the step."""
+        batch = super().step(metrics, timing_raw)
+        now = time.monotonic()
+        line = {"step": self.global_steps} | self.numbers
+        line |= {ours: float(metrics[name]) for ours, name in CURVES.items() if name in metrics}
+        line["seconds"] = now - self.clock  # since the last line: weight transfer and checkpoint included
+        self.longest = max(self.longest, line["seconds"])
+        self.clock = now
+        _append(Path(self.settings.metrics), {key: round(value, 6) for key, value in line.items()})
+        if self.global_steps == self.total_training_steps:
+            self._record_log_probs(batch)
+        return batch
+
+    def on_step_end(self) -> None:
+        """As verl, unless another step might not end before the deadline: then save and stop. Raises OutOfTime."""
+        end = self.settings.deadline
+        if end and self.global_steps < self.total_training_steps and is_due(end, time.time(), self.longest):
+            if self.global_steps % self.config.trainer.save_freq:
+                self._save_checkpoint()
+            raise OutOfTime
+        super().on_step_end()
+
+    def _record_log_probs(self, batch: KVBatchMeta) -> None:
+        """What the trained actor says of some of its responses: the exported model must say the same (export_gate.py)."""
+        self._folder().mkdir(parents=True, exist_ok=True)
+        rows = verl_batch.log_probs(self.actor_rollout_wg, batch, ROWS)
+        (self._folder() / LOG_PROBS).write_text(json.dumps(rows))
+
+    def _validate(self) -> dict[str, float]:
+        """In the place of verl's: the actor answers the benchmark. It is told, and nothing of it is remembered."""
+        started = time.monotonic()
+        rows = [self.val_dataset[index] for index in range(len(self.val_dataset))]
+        found = outcome_metrics(self.agent_loop_manager.validate(self.global_steps, rows))
+        line = {"step": self.global_steps, "avg": found.pop("accuracy")} | found
+        line["seconds"] = time.monotonic() - started
+        self.clock += line["seconds"]  # they are no part of a training step
+        _append(Path(self.settings.validation), {key: round(value, 6) for key, value in line.items()})
+        return {f"validation/{name}": value for name, value in line.items()}
+
+    def _read_sets(self, path: Path) -> ConsensusSets:
+        return ConsensusSets.from_rows(read_rows(path, CONSENSUS), self.settings.core.min_support)
+
+    def _folder(self) -> Path:
+        """verl's checkpoint of the current step."""
+        return Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+
+    def _save_checkpoint(self) -> None:
+        """Our state first: verl ends with the tracker file that makes the checkpoint count."""
+        self._folder().mkdir(parents=True, exist_ok=True)
+        if self.memory.sets is not None:
+            write_rows(self._folder() / "consensus.parquet", self.memory.sets.rows(), CONSENSUS)
+        if self.memory.sink is not None:
+            write_rows(self._folder() / "sink.parquet", self.memory.sink.rows(), SINK)
+        super()._save_checkpoint()
+
+    def _load_checkpoint(self) -> None:
+        """The memory as it was at the restored step (0: from scratch)."""
+        super()._load_checkpoint()
+        if not self.global_steps:
+            return
+        if self.memory.sets is not None:
+            self.memory = replace(self.memory, sets=self._read_sets(self._folder() / "consensus.parquet"))
+        if self.memory.sink is not None:
+            sink = Sink.from_rows(read_rows(self._folder() / "sink.parquet", SINK))
+            self.memory = replace(self.memory, sink=sink)
+
+
+def _append(path: Path, line: dict) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
