@@ -157,7 +157,8 @@ def main() -> None:
         middle = [f"{one[key]:.1f}" if key in one else "" for key in ("load", "export")]
         memory = [f"{one[key] / 1e9:.2f}" if key in one else "" for key in ("parameters", "beside")]
         print(
-            f"| {name} | {one['wall']:.1f} | {' | '.join(middle)} | {one['cpu']:.1f} | {' | '.join(memory)} | {one['machine']:.1f} |"
+            f"| {name} | {one['wall']:.1f} | {' | '.join(middle)} | {one['cpu']:.1f} | {' | '.join(memory)} | "
+            f"{one['machine']:.1f} |"
         )
 
 

@@ -61,7 +61,8 @@ def main() -> None:
         pool.keys(steps)
         again = time.perf_counter() - started - first
     print(
-        f"  key: structure   {first:6.2f} s more for {len(set(steps))} new of {len(steps)} steps, {again:.2f} s when they are known"
+        f"  key: structure   {first:6.2f} s more for {len(set(steps))} new of {len(steps)} steps, {again:.2f} s when "
+        "they are known"
     )
 
 

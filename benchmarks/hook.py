@@ -98,7 +98,8 @@ def measure(step: float) -> None:
     for group in groups:
         memory.sink.keep(group[0].trajectory.problem, Kept(6, 6, tuple(group[0].response.tokens_T)))
     print(
-        f"{GROUPS} x {GROUP} responses of {TOKENS} tokens, {torch.get_num_threads()} threads; beside a step of {step:g} s"
+        f"{GROUPS} x {GROUP} responses of {TOKENS} tokens, {torch.get_num_threads()} threads; beside a step of "
+        f"{step:g} s"
     )
     timed("accuracies of the log", step, lambda: accuracies(groups))
     groups, _ = timed(

@@ -96,7 +96,9 @@ def ours(folder: Path, out: Path, alphas: tuple[float, ...], **settings: object)
 
 
 def mergekit(folder: Path, out: Path) -> list[str]:
-    """mergekit's linear merge at its best here: small shards keep its memory low; one thread, which more only disturb."""
+    """mergekit's linear merge at its best here: small shards keep its memory low; one thread, which more only
+    disturb.
+    """
     paths = [str((folder / name / "model").absolute()) for name in ("base", "distilled")]
     models = [{"model": path, "parameters": {"weight": w}} for path, w in zip(paths, (0.3, 0.7), strict=True)]
     config = {"merge_method": "linear", "base_model": paths[0], "dtype": "bfloat16", "models": models}

@@ -106,7 +106,8 @@ def main() -> None:
     lap("page")
     print(f"together     {time.process_time() - first:6.1f} s of CPU time")
     print(
-        f"page {len(html) / 1e6:.2f} MB, results.json {len(json.dumps(found)) / 1e6:.2f} MB, report.md {len(text) / 1e6:.2f} MB"
+        f"page {len(html) / 1e6:.2f} MB, results.json {len(json.dumps(found)) / 1e6:.2f} MB, report.md "
+        f"{len(text) / 1e6:.2f} MB"
     )
 
 

@@ -91,7 +91,8 @@ def check_gpu(machine: Machine, tools: Tools, engines: list[str], driver: int | 
     driver = driver or tools.driver
     if compiling and driver is None:
         raise UserError(
-            f"nvidia-smi finds no NVIDIA driver here; on a machine without GPUs say what the GPU nodes have: DRIVER={DRIVER}"
+            "nvidia-smi finds no NVIDIA driver here; on a machine without GPUs say what the GPU nodes have: "
+            f"DRIVER={DRIVER}"
         )
     if compiling and driver < DRIVER:
         raise UserError(
@@ -136,7 +137,9 @@ def build_environment(environment: Path) -> dict[str, str]:
 
 
 def install(engine: str, folder: Path, uv: Path) -> None:
-    """Bring folder/<engine> to its list, and this clone into it. Raises UserError when a step fails; uv has said why."""
+    """Bring folder/<engine> to its list, and this clone into it. Raises UserError when a step fails; uv has said
+    why.
+    """
     environment = folder / engine
     wheels, built = lines_of(engine)
     (folder / f"{engine}.txt").write_text("\n".join(wheels) + "\n")

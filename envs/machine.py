@@ -82,7 +82,9 @@ def serves(index: str, requirement: str) -> bool:
 
 
 def main(argv: list[str]) -> None:
-    """Without arguments: can this machine take the laptop's environment? With `INDEX name==version`: has it that wheel?"""
+    """Without arguments: can this machine take the laptop's environment? With `INDEX name==version`: has it that
+    wheel?
+    """
     if argv:
         sys.exit(not serves(*argv))
     try:

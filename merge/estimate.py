@@ -32,7 +32,9 @@ def read_rate(checkpoint: Checkpoint) -> float:
 
 
 def write_rate(folder: Path) -> float:
-    """Bytes per second into a file without a name, which is gone afterwards; up to SAMPLE, less where that is not free."""
+    """Bytes per second into a file without a name, which is gone afterwards; up to SAMPLE, less where that is not
+    free.
+    """
     block = os.urandom(CHUNK)  # some disks compress
     size = min(SAMPLE, shutil.disk_usage(folder).free // 2)
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:

@@ -52,8 +52,9 @@ def read_results(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
         raise UserError(f"{path}: no alpha was evaluated; merge.alphas of the recipe lists them")
     if not select_on:
         raise UserError(
-            f"{path}: merge.select_on of the recipe is empty; name benchmarks there to select alpha on, which are then no "
-            "longer among the reported ones: the best of several scores is too good on the problems that chose it"
+            f"{path}: merge.select_on of the recipe is empty; name benchmarks there to select alpha on, which are "
+            "then no longer among the reported ones: the best of several scores is too good on the problems that "
+            "chose it"
         )
     return rows, select_on
 

@@ -46,7 +46,9 @@ class ShardReader(contextlib.AbstractContextManager):
 
     @property
     def digest(self) -> str | None:
-        """xxh3 (128 bit) of the file, as `polaris.stage.manifest.file_digest`; None unless all of it was read in order."""
+        """xxh3 (128 bit) of the file, as `polaris.stage.manifest.file_digest`; None unless all of it was read in
+        order.
+        """
         return self._state.hexdigest() if self._hashed == os.fstat(self._file).st_size else None
 
     def _fill_aligned(self, offset: int, into: memoryview) -> None:

@@ -1,4 +1,6 @@
-"""A new file, written from its first byte to its last, with its digests taken on the way and safely on disk at the end."""
+"""A new file, written from its first byte to its last, with its digests taken on the way and safely on disk at the
+end.
+"""
 
 import fcntl
 import hashlib

@@ -144,8 +144,8 @@ class RlTraining(Section):
                 raise ValueError(f"engine.{key} must be 1 here: verl's engines have tensor parallel ranks of one node")
         if self.engine.kv_cache_dtype != "auto":
             raise ValueError(
-                f"engine.kv_cache_dtype ({self.engine.kv_cache_dtype}) must be auto here: rollouts with rounded keys and "
-                "values are off-policy"
+                f"engine.kv_cache_dtype ({self.engine.kv_cache_dtype}) must be auto here: rollouts with rounded keys "
+                "and values are off-policy"
             )
         if self.engine.dtype != ROLLOUT_DTYPE[self.precision]:
             raise ValueError(

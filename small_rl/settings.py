@@ -124,13 +124,14 @@ class SmallRl(Section):
                 searches = [key for key, search in self.temperature_search.items() if search.model in possible]
                 if stage.temperature.search not in searches:
                     raise ValueError(
-                        f"rl.{name}.temperature.search: {stage.temperature.search} is no search of temperature_search with "
-                        f"a model that is there before this stage; possible: {' '.join(searches) or 'none'}"
+                        f"rl.{name}.temperature.search: {stage.temperature.search} is no search of temperature_search "
+                        f"with a model that is there before this stage; possible: {' '.join(searches) or 'none'}"
                     )
             sources = ["rl_data", *TEACHER_SETS, *(n for n in earlier if self.rl[n].core)]
             if stage.core and stage.core.consensus not in sources:
                 raise ValueError(
-                    f"rl.{name}.core.consensus: {stage.core.consensus} has no consensus sets; possible: {' '.join(sources)}"
+                    f"rl.{name}.core.consensus: {stage.core.consensus} has no consensus sets; possible: "
+                    f"{' '.join(sources)}"
                 )
             if stage.drop_easy and stage.drop_easy.log not in earlier:
                 known = " ".join(earlier) or "none"
@@ -182,9 +183,11 @@ class SmallRl(Section):
 
 
 RESERVED = {
-    "base_small", "base_large", "teacher_model", "format_data", "format_sft", "difficulty", "rl_data", "traces", "sft_data", "conversion",
+    "base_small", "base_large", "teacher_model", "format_data", "format_sft", "difficulty", "rl_data", "traces",
+    "sft_data", "conversion",
     "distilled", "merged", "report", "responses", "scores", "problems", "clean", "benchmarks", "teacher", "teacher_rl",
-    "teacher_answers", "teacher_sft", "consensus", "teacher_placebo", "teacher_sets", "teacher_placebo_sets", "temperature", "probe", "probe_rollouts",
+    "teacher_answers", "teacher_sft", "consensus", "teacher_placebo", "teacher_sets", "teacher_placebo_sets",
+    "temperature", "probe", "probe_rollouts",
     "traces_self", "sft_data_self", "distilled_self", "merged_self",
 }  # fmt: skip
 

@@ -72,7 +72,8 @@ class TemperatureSearch(TemperatureChoice):
     def at(self, temperature: float) -> Generate:
         """What polaris.generation.generate is told for one temperature of the grid."""
         sampling = Sampling(
-            temperature=temperature, top_p=self.top_p, top_k=self.top_k, max_tokens=self.max_tokens, seed=self.sampling_seed
+            temperature=temperature, top_p=self.top_p, top_k=self.top_k, max_tokens=self.max_tokens,
+            seed=self.sampling_seed
         )  # fmt: skip
         return Generate(k={self.problems: self.k}, instruction=self.instruction, sampling=sampling, engine=self.engine)
 

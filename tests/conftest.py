@@ -17,7 +17,9 @@ hypothesis.settings.load_profile("polaris")
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
-    """A folder in which configs/test.yaml has run to its report, with two kills -9 at random steps of the CORE stage."""
+    """A folder in which configs/test.yaml has run to its report, with two kills -9 at random steps of the CORE
+    stage.
+    """
     folder = tmp_path_factory.mktemp("finished")
     kills = sorted(random.sample(range(2, 6), 2))  # of 7 steps; the first has a checkpoint by then
     (folder / "kills.json").write_text(json.dumps(kills))

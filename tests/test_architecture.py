@@ -37,8 +37,10 @@ NOUNS = {
 PURE_MODULES = {f"{room}.{name}" for room, names in NOUNS.items() for name in names.split()}
 # Beside other nouns: what they refuse is a UserError, what they are asked is a section of the recipe.
 WORDS = ("polaris.stage.errors", "polaris.generation.settings", "small_rl.rl_settings")
-PURE = {"dataclasses", "collections", "functools", "math", "re", "typing", "random", "itertools", "fractions", "decimal",
-        "string", "bisect", "enum", "statistics", "operator", "heapq", "unicodedata", "hashlib", "numpy", "json"}  # fmt: skip
+PURE = {"dataclasses", "collections", "functools", "math", "re", "typing", "random", "itertools", "fractions",
+        "decimal",
+        "string", "bisect", "enum", "statistics", "operator", "heapq", "unicodedata", "hashlib", "numpy",
+        "json"}  # fmt: skip
 
 
 def imports(text: str) -> set[str]:

@@ -21,7 +21,8 @@ def packs_per_batch(settings: Sft) -> int:
     replicas, pack, batch = data_parallel(settings.layout), settings.pack_tokens, settings.batch_tokens
     if batch % (pack * replicas):
         raise UserError(
-            f"batch_tokens: {batch} is not a multiple of pack_tokens ({pack}) times the {replicas} data-parallel replicas"
+            f"batch_tokens: {batch} is not a multiple of pack_tokens ({pack}) times the {replicas} data-parallel "
+            "replicas"
         )
     return batch // pack
 
@@ -78,8 +79,8 @@ def check_model(model: Qwen3, settings: Placed) -> None:
     # Context parallelism cuts a trace into chunks, sequence parallelism what lies on a rank into equal parts.
     if settings.pack_tokens % (parts := math.lcm(chunks, layout.context * layout.tensor)):
         raise UserError(
-            f"pack_tokens: {settings.pack_tokens} is not a multiple of {parts}, which layout.tensor {layout.tensor} and "
-            f"layout.context {layout.context} ask for"
+            f"pack_tokens: {settings.pack_tokens} is not a multiple of {parts}, which layout.tensor {layout.tensor} "
+            f"and layout.context {layout.context} ask for"
         )
     layers_of_stages(model.layers, layout)
     if not model.experts and layout.expert > 1:

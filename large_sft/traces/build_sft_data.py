@@ -145,8 +145,8 @@ def main() -> None:
             raise UserError(f"{stage.name}: no trace of {len(responses)} is left; dropped: {counts}")
         write_rows(stage.partial / "tokens.parquet", map(dataclasses.asdict, kept), TOKENS)
         note = (
-            f"Of {len(kept):,} examples the template itself would write {examples.rewritten:,} otherwise than they were "
-            "generated (blanks around the think block); taught is what was generated."
+            f"Of {len(kept):,} examples the template itself would write {examples.rewritten:,} otherwise than they "
+            "were generated (blanks around the think block); taught is what was generated."
         )
         page = traces_card(len(responses), counts, lengths(kept), examples.repeated, shown(tokenizer, kept[0]), note)
         (stage.partial / "card.html").write_text(page)

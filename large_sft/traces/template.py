@@ -37,7 +37,9 @@ class Prompt:
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """Tokens [0, prompt_tokens) are the prompt and carry no loss; the others are the response and the end of the turn."""
+    """Tokens [0, prompt_tokens) are the prompt and carry no loss; the others are the response and the end of the
+    turn.
+    """
 
     problem_id: str
     input_ids: list[int]
@@ -73,8 +75,8 @@ def student_tokenizer(model: Path) -> Any:
     whole, expected = rendered(tokenizer, prompt, PROBE), prompt.text + prompt.turn(PROBE)
     if not whole.startswith(expected):
         raise UserError(
-            f"{model}: the chat template loses or moves the think block or a span of a response: it writes {whole!r} and "
-            f"not {expected!r}; the student would be asked in another form than it was taught"
+            f"{model}: the chat template loses or moves the think block or a span of a response: it writes {whole!r} "
+            f"and not {expected!r}; the student would be asked in another form than it was taught"
         )
     end = whole.removeprefix(expected).strip()
     if tokenizer.eos_token is None or not end.startswith(tokenizer.eos_token):
@@ -86,8 +88,8 @@ def student_tokenizer(model: Path) -> Any:
     example = example_of(tokenizer, "", prompt, PROBE, len(ids))
     if not isinstance(example, Example) or example.input_ids != ids[: len(example.input_ids)]:
         raise UserError(
-            f"{model}: the loss would not cover exactly the response's tokens: prompt and response read as one text give "
-            f"other tokens than one after the other ({example if isinstance(example, str) else 'at their border'})"
+            f"{model}: the loss would not cover exactly the response's tokens: prompt and response read as one text "
+            f"give other tokens than one after the other ({example if isinstance(example, str) else 'at their border'})"
         )
     return tokenizer
 

@@ -1,4 +1,6 @@
-"""The card of the generalist's training data: what was dropped and why, lengths, repetition, one example with its mask."""
+"""The card of the generalist's training data: what was dropped and why, lengths, repetition, one example with its
+mask.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +12,8 @@ MEANING = {
     "truncated": "Cut at the length limit of the generation.",
     "no_think": "It has no </think>: nothing tells thought and answer apart.",
     "duplicate": "The same response to the same prompt is there before.",
-    "contaminated": "The prompt or a response to it holds a long run of a benchmark problem's words, or all of a short one.",
+    "contaminated": "The prompt or a response to it holds a long run of a benchmark problem's words, or all of a "
+    "short one.",
     "special_token": "It holds a token that begins or ends a turn.",
     "too_long": "Prompt and trace are longer than max_tokens.",
     "not_reproduced": "The tokenizer does not give the text back to the letter.",

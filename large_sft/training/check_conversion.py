@@ -37,9 +37,9 @@ def returned_tensors(folder: Path, start: Weights) -> dict[str, dict[str, Any]]:
     ]
     if wrong:
         raise UserError(
-            f"{start.folder}: {len(wrong)} of {len(tensors)} tensors come back from Megatron with other bytes than they "
-            f"went in: {', '.join(wrong[:NAMED])}{', ...' if len(wrong) > NAMED else ''}; does `precision` hold the "
-            f"model's {start.dtype(wrong[0])}?"
+            f"{start.folder}: {len(wrong)} of {len(tensors)} tensors come back from Megatron with other bytes than "
+            f"they went in: {', '.join(wrong[:NAMED])}{', ...' if len(wrong) > NAMED else ''}; does `precision` hold "
+            f"the model's {start.dtype(wrong[0])}?"
         )
     return tensors
 
@@ -47,7 +47,9 @@ def returned_tensors(folder: Path, start: Weights) -> dict[str, dict[str, Any]]:
 def against_transformers(
     found: Any, start: Path, prompts: list[list[int]], settings: ConversionCheck
 ) -> dict[str, float]:
-    """The metrics of the comparison; found: Megatron's logits, [tokens of all prompts, vocabulary]. Raises UserError."""
+    """The metrics of the comparison; found: Megatron's logits, [tokens of all prompts, vocabulary]. Raises
+    UserError.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 

@@ -45,7 +45,9 @@ COLLECTIVE = timedelta(minutes=10)
 
 
 def run(job: Job) -> None:
-    """Train to the last step, resuming where a checkpoint is, and write the model; or save and return where asked to."""
+    """Train to the last step, resuming where a checkpoint is, and write the model; or save and return where asked
+    to.
+    """
     settings = Sft.model_validate(job.settings)
     start_processes(settings)
     trainer = Trainer(job, settings)
@@ -69,7 +71,9 @@ def run(job: Job) -> None:
 
 
 def bound_waits(longest: timedelta) -> None:
-    """How long a process waits in a collective for the others before all of them end. All processes call it together."""
+    """How long a process waits in a collective for the others before all of them end. All processes call it
+    together.
+    """
     parallel_state.update_pg_timeout(longest)
 
 
@@ -173,7 +177,9 @@ class Trainer:
             print(json.dumps(line), flush=True)
 
     def _gpu_memory(self) -> dict[str, float]:
-        """GiB of rank 0's GPU in use, as nvidia-smi shows them: torch's pool at its largest so far, context and NCCL."""
+        """GiB of rank 0's GPU in use, as nvidia-smi shows them: torch's pool at its largest so far, context and
+        NCCL.
+        """
         if self.settings.device == "cpu":
             return {}
         free, whole = torch.cuda.mem_get_info()

@@ -133,7 +133,8 @@ def _check_packages(settings: Placed) -> None:
         package, name = PACKAGES.get(value := getattr(settings, key), (None, None))
         if package and importlib.util.find_spec(package) is None:
             raise UserError(
-                f"{key}: {value} needs {name} (the package {package}), which this Python lacks; install it or use {other}"
+                f"{key}: {value} needs {name} (the package {package}), which this Python lacks; install it or use "
+                f"{other}"
             )
 
 

@@ -1,7 +1,7 @@
 """Stage: Megatron SFT of the generalist on the specialist's traces.
 
-The work is done by `large_sft.training.megatron_train` in torchrun's processes; here are the checks that need no engine, the
-launch, the progress and the publication. The same command continues after a kill.
+The work is done by `large_sft.training.megatron_train` in torchrun's processes; here are the checks that need no
+engine, the launch, the progress and the publication. The same command continues after a kill.
 """
 
 import contextlib

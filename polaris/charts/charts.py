@@ -159,7 +159,8 @@ def column_chart(
         for place, count in enumerate(counts):
             x, y = left + slot * (place + 0.1) + width * number, y_at(count)
             parts.append(
-                f'<rect class="bar tone{tone}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{top + 150 - y:.1f}">'
+                f'<rect class="bar tone{tone}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
+                f'height="{top + 150 - y:.1f}">'
                 f"<title>{escape(labels[place])}: {word(count)}</title></rect>"
             )
     middle = [(left + slot * (place + 0.5), name) for place, name in enumerate(labels)]

@@ -1,4 +1,6 @@
-"""A small self-contained HTML page: a heading, pictures with captions, one table. For what has no place in the report."""
+"""A small self-contained HTML page: a heading, pictures with captions, one table. For what has no place in the
+report.
+"""
 
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
@@ -6,7 +8,8 @@ from xml.sax.saxutils import escape
 from polaris.charts.charts import CLASSES, COLOURS
 
 LONG = 48  # characters of a cell that is broken into lines
-LAYOUT = """body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, "Segoe UI", sans-serif; }
+LAYOUT = """body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, "Segoe UI", sans-serif; }
 main { max-width: 900px; margin: 0 auto; padding: 36px 20px 64px; }
 h1 { font-size: 26px; margin: 0 0 4px; } p { max-width: 46em; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); gap: 24px 32px; }

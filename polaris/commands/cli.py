@@ -37,7 +37,9 @@ def status(argv: list[str]) -> None:
 
 
 def compare(argv: list[str]) -> None:
-    """Two models on the same questions: paired difference, p, what could have been seen; over replicates with --runs."""
+    """Two models on the same questions: paired difference, p, what could have been seen; over replicates with
+    --runs.
+    """
     from polaris.evaluation import compare as comparison
     from polaris.recipe import recipe
 

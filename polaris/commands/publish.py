@@ -82,6 +82,7 @@ def main(argv: Sequence[str]) -> None:
     card = model_card(found, args.model, args.to.name, head, how.sampling.model_dump(exclude={"seed"}), how.instruction)
     write(made, card, args.to)
     print(
-        f"{args.to}: {sum(path.stat().st_size for path in args.to.rglob('*')) / 1e6:,.1f} MB, with its card in README.md"
+        f"{args.to}: {sum(path.stat().st_size for path in args.to.rglob('*')) / 1e6:,.1f} MB, with its card in "
+        "README.md"
     )
     print(push(args.to, args.push) if args.push else "nothing was uploaded; --push OWNER/NAME does")

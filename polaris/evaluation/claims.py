@@ -39,7 +39,9 @@ class RlStage:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """a: the model that is spoken of; b: its control, None where none was run; told: how b differs, or what is missing."""
+    """a: the model that is spoken of; b: its control, None where none was run; told: how b differs, or what is
+    missing.
+    """
 
     about: str
     a: str
@@ -77,7 +79,9 @@ def _rest(stage: RlStage, method: str) -> dict[str, Any]:
 
 
 def control(stage: RlStage, method: str, stages: Mapping[str, RlStage]) -> RlStage | None:
-    """The same training without the method; from the same start, if there is such a one, else from the start's control."""
+    """The same training without the method; from the same start, if there is such a one, else from the start's
+    control.
+    """
     if not _uses(stage, method):
         return None
     starts = [stage.start]

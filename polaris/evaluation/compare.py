@@ -50,7 +50,10 @@ def lines(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> list[
     return [
         f"{a} against {b}: avg@k in % with {100 * CONFIDENCE:g} % interval, paired by question",
         *table(rows),
-        "p: paired permutation test, for this comparison alone. Power: the smallest true difference that so many questions",
+        (
+            "p: paired permutation test, for this comparison alone. Power: the smallest true difference that so many "
+            "questions"
+        ),
         "and samples show in 4 of 5 evaluations. One training each: other seeds are not in any of these numbers.",
     ]
 
@@ -88,7 +91,10 @@ def pooled_lines(a: str, b: str, tables_N: Mapping[str, verdicts.Tables]) -> lis
         f"{a} against {b} in {count} runs: difference of avg@k in points, paired by question, {level} intervals",
         *table(rows),
         "These trainings: what other questions and samples would have given them (bootstrap over questions).",
-        f"Other trainings: Student's t interval of the {count} differences, on these questions; wide, since so few trainings",
+        (
+            f"Other trainings: Student's t interval of the {count} differences, on these questions; wide, since so few "
+            "trainings"
+        ),
         "tell little of a further one.",
     ]
 

@@ -64,7 +64,9 @@ def trainings_interval(value_N: Sequence[float], confidence: float) -> tuple[flo
 
 
 def student(probability: float, freedom: int) -> float:
-    """The quantile of Student's t for a probability in [0.5, 1) and whole degrees of freedom, by bisection of its CDF."""
+    """The quantile of Student's t for a probability in [0.5, 1) and whole degrees of freedom, by bisection of its
+    CDF.
+    """
     low, high = 0.0, 1.0
     while _student_cdf(high, freedom) < probability:
         high *= 2

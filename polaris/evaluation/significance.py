@@ -37,7 +37,9 @@ def permutation_p(difference_P: NDArray[np.float64], permutations: int, rng: np.
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for having looked at all of them (Holm 1979): any of them is below a by chance with at most a."""
+    """p-values adjusted for having looked at all of them (Holm 1979): any of them is below a by chance with at most
+    a.
+    """
     adjusted, largest = [1.0] * len(p_values), 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))

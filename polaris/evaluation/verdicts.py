@@ -27,7 +27,8 @@ class Verdicts:
     correct_PG: bool; tokens_PG: length of the response; cut_PG: bool, it reached max_tokens
     silent_PG: bool, it ended by itself without an answer; undecided_PG: bool, the grader could not say
     vote_PG: number of the answer's normal form, -1 without an answer
-    distinct_P: distinct 4-grams / 4-grams of the problem's responses (polaris/grading/diversity.py), nan where undefined
+    distinct_P: distinct 4-grams / 4-grams of the problem's responses (polaris/grading/diversity.py), nan where
+        undefined
     """
 
     problems: tuple[str, ...]

@@ -7,9 +7,9 @@ All add shards to one folder, which every node sees. A response's seed is its ow
 generates it, nor
 on the number of nodes: that is the profile's alone, and an interrupted generation goes on with another one.
 
-`side_by_side` starts them and follows their shards. `python -m polaris.generation.replicas JOB` is the part of one node of
-several, started by srun; `python -m polaris.generation.replicas JOB NUMBER RANK` is one engine, or what of it is on its node
-number RANK.
+`side_by_side` starts them and follows their shards. `python -m polaris.generation.replicas JOB` is the part of one node
+of several, started by srun; `python -m polaris.generation.replicas JOB NUMBER RANK` is one engine, or what of it is on
+its node number RANK.
 """
 
 import json
@@ -84,8 +84,8 @@ def engines_of(engine: Engine, nodes: int) -> int:
     """How many engines the job's nodes hold. Raises UserError where one would lack some of its nodes."""
     if nodes % engine.nodes:
         raise UserError(
-            f"engine.nodes: an engine takes {engine.nodes} nodes, but this job has {nodes}; reserve a multiple of them in "
-            "the profile"
+            f"engine.nodes: an engine takes {engine.nodes} nodes, but this job has {nodes}; reserve a multiple of "
+            "them in the profile"
         )
     return nodes * engine.replicas // engine.nodes
 

@@ -1,7 +1,8 @@
 """How varied a model's responses to one problem are: distinct n-grams of words (V1, evaluation/grade.py).
 
 The measure falls with the number of responses and with their length, so that it compares temperatures only at equal
-problems, equal responses per problem and equal max_tokens (small_rl/studies/search_temperature.py refuses anything else).
+problems, equal responses per problem and equal max_tokens (small_rl/studies/search_temperature.py refuses anything
+else).
 Legend: _G response of a problem's group.
 """
 

@@ -21,7 +21,8 @@ FUNCTIONS = {"sqrt": sympy.sqrt, "ln": sympy.log, "csc": sympy.csc}
 CONSTANTS = {"pi": sympy.pi}
 # Names of one or two letters that mean something else in Python or in SymPy, which refuses them in a formula.
 RESERVED = frozenset(
-    ["all", "as", "eye", "ff", "fft", "frac", "fu", "gff", "hn1", "hn2", "id", "if", "im", "in", "is", "jn", "li", "nan", "ntt", "oo", "or", "re", "rf", "yn", "zoo"]
+    ["all", "as", "eye", "ff", "fft", "frac", "fu", "gff", "hn1", "hn2", "id", "if", "im", "in", "is", "jn", "li",
+     "nan", "ntt", "oo", "or", "re", "rf", "yn", "zoo"]
 )  # fmt: skip
 
 _TOKEN = re.compile(

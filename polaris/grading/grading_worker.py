@@ -1,11 +1,13 @@
 """One killable grading process: `python -m polaris.grading.grading_worker`, driven by polaris/grading/grading_pool.py.
 
 A line of JSON in, a line of JSON out, `ready` before all; "timeout" is in seconds:
-  {"grader": "math_verify", "golds": [...], "answer": "...", "timeout": 5}   the reason, as of polaris/grading/answers.py
-  {"key": "...", "timeout": 5}      the text's key: equal for texts that are read as the same expression
+  {"grader": "math_verify", "golds": [...], "answer": "...", "timeout": 5}   the reason, as of
+  polaris/grading/answers.py {"key": "...", "timeout": 5}      the text's key: equal for texts that are read as the same
+  expression
 Each question is answered by a child of its own, forked from this process, which reads no formula of a question itself.
-So nothing that an answer does to its process reaches another's verdict. The child is confined (polaris/grading/sandbox.py) and
-bounded in memory; it is killed at the deadline, kills itself a second later, and ends with its parent.
+So nothing that an answer does to its process reaches another's verdict. The child is confined
+(polaris/grading/sandbox.py) and bounded in memory; it is killed at the deadline, kills itself a second later, and ends
+with its parent.
 """
 
 import gc
@@ -27,7 +29,8 @@ LONGEST = 64 << 20  # bytes of a reply
 GRACE = 1.0  # seconds after the deadline, when the parent should long have killed this process
 LOOK = 5.0  # seconds between looks at whether the parent lives
 
-# What the children are forked with: math-verify's parser learns its grammar from what it reads, ten times slower at first.
+# What the children are forked with: math-verify's parser learns its grammar from what it reads, ten times slower at
+# first.
 WARM_UP = (
     (r"\frac{3}{4}", r"\dfrac{6}{8}"),
     (r"2\sqrt{3}+\sqrt[3]{5}", r"\sqrt{12}-5^{1/3}"),

@@ -40,7 +40,9 @@ _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # colu
 
 
 def confine() -> None:
-    """Take everything from this process but reading and computing. Raises OSError where the kernel has no such means."""
+    """Take everything from this process but reading and computing. Raises OSError where the kernel has no such
+    means.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     program = _filter()
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

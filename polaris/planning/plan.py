@@ -22,7 +22,9 @@ TIGHT = 0.87
 
 
 def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Planned:
-    """The stage, with what of the profile does not suit it. limits: stage -> seconds after which the verb stops a launch."""
+    """The stage, with what of the profile does not suit it. limits: stage -> seconds after which the verb stops a
+    launch.
+    """
     reserved, notes, wrong = profile.reserved(one.rule), list(one.notes), list(one.wrong)
     if one.gpus:
         if reserved.gpus < one.gpus:
@@ -31,14 +33,15 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
             notes.append(f"works on {one.gpus} of the {reserved.gpus} reserved GPUs")
         if reserved.cpus is not None and reserved.cpus * reserved.nodes < reserved.gpus:
             wrong.append(
-                f"gets {reserved.cpus} processors beside {reserved.gpus // reserved.nodes} GPUs on a node; set cpus_per_task in "
-                "the profile (-1 where the site gives them with the GPUs)"
+                f"gets {reserved.cpus} processors beside {reserved.gpus // reserved.nodes} GPUs on a node; set "
+                "cpus_per_task in the profile (-1 where the site gives them with the GPUs)"
             )
         slot = min(reserved.seconds, limits.get(one.stage, reserved.seconds))
         low, high = (seconds / slot for seconds in one.seconds)
         if low > reserved.attempts:
             wrong.append(
-                f"takes at least {low:.1f} times the limit of {slot / 3600:.0f} h; the profile tries {reserved.attempts} times"
+                f"takes at least {low:.1f} times the limit of {slot / 3600:.0f} h; the profile tries "
+                f"{reserved.attempts} times"
             )
         elif high > 1:
             notes.append(

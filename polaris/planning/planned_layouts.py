@@ -81,7 +81,8 @@ def _qwen3(shape: Shape) -> Qwen3:
         "expert_feed_forward": shape.feed_forward if shape.experts else 0,
     }
     return Qwen3(
-        vocabulary=shape.vocabulary, hidden=shape.hidden, layers=shape.layers, heads=shape.heads, kv_heads=shape.kv_heads,
+        vocabulary=shape.vocabulary, hidden=shape.hidden, layers=shape.layers, heads=shape.heads,
+        kv_heads=shape.kv_heads,
         head_dim=shape.head_dim, experts=shape.experts, experts_per_token=shape.experts_per_token,
         moe_layers=(bool(shape.experts),) * shape.layers, normalized_gates=True, norm_epsilon=1e-6, rope_base=1e6,
         context=1 << 20, tied=shape.tied, **width,

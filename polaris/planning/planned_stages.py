@@ -205,13 +205,15 @@ class Planner:
             room = f"engine: {left:.1f} GiB of a GPU are left for KV cache"
             wrong = (
                 (
-                    f"{room}, one response of max_model_len ({engine.max_model_len}) needs {full:.1f}; raise tensor_parallel "
-                    "or pipeline_parallel"
+                    f"{room}, one response of max_model_len ({engine.max_model_len}) needs {full:.1f}; raise "
+                    "tensor_parallel or pipeline_parallel"
                 ),
             )
         return Decoding(shape, self.gpu, engine, engines), parts, wrong
 
-    def _generate(self, name: str, rule: str, shape: Shape, section: Generate, problems: float, like: str = "") -> Planned:  # fmt: skip
+    def _generate(
+        self, name: str, rule: str, shape: Shape, section: Generate, problems: float, like: str = ""
+    ) -> Planned:
         """like: the folder of the stage that measured the lengths, where it is not called `name`."""
         longest, engine, nodes = section.sampling.max_tokens, section.engine, self.nodes(rule)
         engines = max(1, nodes * engine.replicas // engine.nodes)
@@ -228,7 +230,8 @@ class Planner:
         seconds = decoding.seconds(responses, mean, longest)
         text, made = 4.0 * tokens[1], self._made(like or name)  # bytes
         return Planned(
-            name, rule, engine.gpus * engines, parts, tokens, flops, seconds, text, text, 0.0, wrong=wrong, measured=made.seconds if made else None,
+            name, rule, engine.gpus * engines, parts, tokens, flops, seconds, text, text, 0.0, wrong=wrong,
+            measured=made.seconds if made else None,
         )  # fmt: skip
 
     def _sft_of(self, name: str, problems: str, settings: FormatSft) -> Planned:
@@ -266,11 +269,14 @@ class Planner:
         awake = plan_memory.beside_rollouts(self.small, gpus, self.gpu.memory, stage.engine.memory)
         if total(awake) > self.gpu.memory:
             sizes = ", ".join(f"{part} {size / GIB:.1f}" for part, size in awake.items())
-            beside = f"{total(awake) / GIB:.1f} GiB per GPU while the rollout engine is awake, it has {self.gpu.memory / GIB:.1f}"
+            beside = (
+                f"{total(awake) / GIB:.1f} GiB per GPU while the rollout engine is awake, it has "
+                f"{self.gpu.memory / GIB:.1f}"
+            )
             wrong = (*wrong, f"needs {beside}: {sizes}; lower engine.memory")
         note = (
-            f"rollouts: {rollout['weights'] / GIB:.0f} GiB weights, {rollout['KV cache'] / GIB:.0f} GiB KV cache; with the "
-            f"actor beside them {total(awake) / GIB:.1f} GiB"
+            f"rollouts: {rollout['weights'] / GIB:.0f} GiB weights, {rollout['KV cache'] / GIB:.0f} GiB KV cache; "
+            f"with the actor beside them {total(awake) / GIB:.1f} GiB"
         )
         return replace(planned, rule="rl", notes=(note,), wrong=planned.wrong + wrong)
 
@@ -293,8 +299,8 @@ class Planner:
             planned = replace(planned, wrong=(*planned.wrong, refused))
         return replace(planned, notes=planned_layouts.others(shape, settings, self.gpu)) if planned.wrong else planned
 
-    def _trained(self, name: str, gpus: int, parts: Parts, tokens: Range, flops: Range, seconds: Range, published: float,
-                 scratch: float, host: float) -> Planned:  # fmt: skip
+    def _trained(self, name: str, gpus: int, parts: Parts, tokens: Range, flops: Range, seconds: Range,
+                 published: float, scratch: float, host: float) -> Planned:  # fmt: skip
         need, made, wrong = total(parts), self._made(name), ()
         if need > self.gpu.memory:
             sizes = ", ".join(f"{part} {size / GIB:.1f}" for part, size in parts.items())

@@ -200,7 +200,9 @@ def engines(of: Recipe) -> Iterator[Finding]:
 
 
 def findings(of: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
-    """All checks of a recipe in this folder, on this node. With `device: cuda` the table of its tools is printed first."""
+    """All checks of a recipe in this folder, on this node. With `device: cuda` the table of its tools is printed
+    first.
+    """
     run.mkdir(parents=True, exist_ok=True)
     yield from inputs(of, run)
     yield from templates(of, run)

@@ -1,4 +1,5 @@
-"""What one engine's interpreter finds on this node: `python -m polaris.planning.tool_check MODULE ...` prints one JSON object.
+"""What one engine's interpreter finds on this node: `python -m polaris.planning.tool_check MODULE ...` prints one JSON
+object.
 
 Asked by `polaris preflight` on a node with GPUs, in each tool's own interpreter. It imports the modules that the engine
 needs, for an installed package whose library is missing is found by nothing else, and looks at the GPUs through torch.
@@ -27,7 +28,8 @@ REASON = 160  # characters of an import's error that are shown
 class Seen:
     """missing: module -> why it cannot be imported; refusal: why torch cannot use a GPU here, None where it can.
 
-    memory: GiB of the smallest GPU, 0 without one; capability: of the oldest ("9.0"); covered: torch has kernels for it;
+    memory: GiB of the smallest GPU, 0 without one; capability: of the oldest ("9.0"); covered: torch has kernels for
+        it;
     compiler: there is one of C, with which Triton builds its launchers while a stage runs
     """
 

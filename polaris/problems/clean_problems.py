@@ -64,8 +64,8 @@ def unreadable_golds(problems: Sequence[Problem], grading: Grading) -> dict[int,
     failed = sum(verdict.reason in FAILURES for verdict in read)
     if failed > grading.max_failures * len(numbers):
         raise UserError(
-            f"grading failed on the gold answers of {failed} of {len(numbers)} problems, more than grading.max_failures "
-            f"{grading.max_failures}: raise clean.<set>.grading.timeout"
+            f"grading failed on the gold answers of {failed} of {len(numbers)} problems, more than "
+            f"grading.max_failures {grading.max_failures}: raise clean.<set>.grading.timeout"
         )
     bad = {UNPARSEABLE_GOLD, *FAILURES}
     return {

@@ -107,8 +107,8 @@ def main() -> None:
         expected = settings.count and min(settings.count, settings.limit or settings.count)
         if expected not in (None, len(problems)):
             raise UserError(
-                f"{where}: {len(problems)} problems are read, {expected} were expected (count: {settings.count}); is this the set "
-                "that is meant, in the right version? Otherwise correct inputs' `count`"
+                f"{where}: {len(problems)} problems are read, {expected} were expected (count: {settings.count}); is "
+                "this the set that is meant, in the right version? Otherwise correct inputs' `count`"
             )
         write_rows(stage.partial / "problems.parquet", problems, PROBLEMS)
         stage.publish(metrics={"problems": len(problems)})

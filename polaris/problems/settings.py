@@ -46,7 +46,9 @@ class ReadProblems(Section):
 
 
 class FileProblems(ReadProblems):
-    """Problems from a local parquet, json or jsonl file in one of the known layouts (see polaris/problems/problem_layouts.py)."""
+    """Problems from a local parquet, json or jsonl file in one of the known layouts (see
+    polaris/problems/problem_layouts.py).
+    """
 
     file: Path
 

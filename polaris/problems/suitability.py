@@ -53,7 +53,9 @@ def unsuitable(text: str, golds: Sequence[str], rules: Collection[Rule], max_cha
 
 
 def proof(text: str) -> str | None:
-    """The demand for a proof, where nothing else is asked ("Find all n. Prove that there are no others" has an answer)."""
+    """The demand for a proof, where nothing else is asked ("Find all n. Prove that there are no others" has an
+    answer).
+    """
     found = _PROVE.search(text)
     return found[0].strip(" .,;:\n") if found and not _ASKS.search(text) else None
 

@@ -27,7 +27,9 @@ SELF = "_self"  # the arm whose generalist learns from its own traces
 
 
 class Tools(Section):
-    """The Python of each engine's environment, or the container's command that ends with it; `python`: Snakemake's own."""
+    """The Python of each engine's environment, or the container's command that ends with it; `python`: Snakemake's
+    own.
+    """
 
     rl: str
     vllm: str
@@ -104,8 +106,8 @@ class Recipe(Section):
                 _same_keys(f"small_rl.rl.{name}.overlap.generate.k", stage.overlap.generate.k, ["rl_data"])
             if stage.validation and stage.validation.benchmark not in self.inputs.benchmarks:
                 raise ValueError(
-                    f"small_rl.rl.{name}.validate.benchmark: {stage.validation.benchmark} is none of inputs.benchmarks; "
-                    f"possible: {' '.join(self.inputs.benchmarks)}"
+                    f"small_rl.rl.{name}.validate.benchmark: {stage.validation.benchmark} is none of "
+                    f"inputs.benchmarks; possible: {' '.join(self.inputs.benchmarks)}"
                 )
         return self
 
@@ -128,7 +130,8 @@ class Recipe(Section):
             for k in self.report.pass_k:
                 if few := [name for name in samples if samples[name] < k]:
                     raise ValueError(
-                        f"report.pass_k: pass@{k} needs as many samples; evaluate.{where}.k.{few[0]} is {samples[few[0]]}"
+                        f"report.pass_k: pass@{k} needs as many samples; evaluate.{where}.k.{few[0]} is "
+                        f"{samples[few[0]]}"
                     )
         return self
 
@@ -207,7 +210,9 @@ class Recipe(Section):
 
     @property
     def arms(self) -> dict[str, str]:
-        """What the names of a distillation's stages end with -> whose traces it learns from; the first is the recipe's."""
+        """What the names of a distillation's stages end with -> whose traces it learns from; the first is the
+        recipe's.
+        """
         if not self.large_sft:
             return {}
         return {"": self.small_rl.specialist} | ({SELF: "base_large"} if self.large_sft.self_distillation else {})

@@ -16,8 +16,8 @@ def markdown(found: dict[str, Any]) -> str:
     level = f"{100 * found['settings']['confidence']:g} %"
     parts = [
         f"# Run {found['run']}",
-        f"avg@k and shares in percent, differences in points, with {level} interval. One training each: other seeds are in no "
-        + "interval.",
+        f"avg@k and shares in percent, differences in points, with {level} interval. One training each: other seeds "
+        "are in no " + "interval.",
         "## What was shown, and against which control",
         *_claims(found),
         "## Scores",
@@ -26,9 +26,10 @@ def markdown(found: dict[str, Any]) -> str:
         + _dates(found["settings"]["dates"]),
         "## Differences",
         _differences(found),
-        "Paired by question. p: permutation test, alone and corrected (Holm) for its family on the benchmark. Seen from: the "
-        + f"smallest true difference that is shown in {100 * results.POWER:g} % of evaluations. Shown: the interval excludes 0 "
-        + "and the corrected p is small enough.",
+        "Paired by question. p: permutation test, alone and corrected (Holm) for its family on the benchmark. Seen "
+        "from: the "
+        + f"smallest true difference that is shown in {100 * results.POWER:g} % of evaluations. Shown: the interval "
+        "excludes 0 " + "and the corrected p is small enough.",
         *_again(found["settings"]["also"]),
         *_choice(found["choice"]),
         *_published(found),
@@ -110,8 +111,10 @@ def _claims(found: dict[str, Any]) -> list[str]:
         return ["Nothing was trained by reinforcement learning, and nothing merged."]
     return [
         table(head, rows),
-        "A control has the model's own settings but for the claim's method; it is found by the settings in the manifests. p is "
-        + "corrected for all claims of the table on the benchmark. Each conclusion is about these trainings: one of each.",
+        "A control has the model's own settings but for the claim's method; it is found by the settings in the "
+        "manifests. p is "
+        + "corrected for all claims of the table on the benchmark. Each conclusion is about these trainings: one of "
+        "each.",
     ]
 
 
@@ -143,7 +146,10 @@ def _published(found: dict[str, Any]) -> list[str]:
     return [
         "## Published values",
         table(["model", "benchmark", "published", "this run"], rows),
-        f"{source}. Without intervals, and of other data, samples, prompts and engines: no difference to them is a finding.",
+        (
+            f"{source}. Without intervals, and of other data, samples, prompts and engines: no difference to them is a "
+            "finding."
+        ),
     ]
 
 
@@ -220,6 +226,6 @@ def _hardest(found: dict[str, Any]) -> list[str]:
     return [
         f"## The {found['settings']['worst_k']} hardest problems of {base}",
         table(["pool", "model", "samples", "avg@k", "to the base's other samples", "p"], rows),
-        "Every second sample of the base chose the problems; its score in those samples is low partly by bad luck (regression "
-        + "to the mean) and compares with nothing.",
+        "Every second sample of the base chose the problems; its score in those samples is low partly by bad luck "
+        "(regression " + "to the mean) and compares with nothing.",
     ]

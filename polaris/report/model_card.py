@@ -1,4 +1,6 @@
-"""The card of a released model, in Hugging Face's format: what it is, how it was made, what was measured, its limits."""
+"""The card of a released model, in Hugging Face's format: what it is, how it was made, what was measured, its
+limits.
+"""
 
 import json
 from collections.abc import Sequence
@@ -39,7 +41,10 @@ def _made(found: dict[str, Any], model: str) -> str:
     row = _lineage(found, model)
     if "/" in row["stage"]:
         (base, distilled), alpha = row["inputs"], row["stage"].rpartition("=")[2]
-        return f"The average {alpha} · {base} + (1 − {alpha}) · {distilled} of two models' weights, of run `{found['run']}`."
+        return (
+            f"The average {alpha} · {base} + (1 − {alpha}) · {distilled} of two models' weights, of run "
+            f"`{found['run']}`."
+        )
     chain = [model]
     while start := rows[chain[-1]]["start"]:
         chain.append(start)
@@ -74,8 +79,8 @@ def _change(pair: dict[str, Any] | None, found: dict[str, Any]) -> str:
 
 def _reading(found: dict[str, Any], model: str) -> str:
     text = (
-        f"Percent with {100 * found['settings']['confidence']:g} % intervals over questions and samples; differences in points, paired "
-        "by question, their p-values corrected (Holm). One training: other seeds are in no interval."
+        f"Percent with {100 * found['settings']['confidence']:g} % intervals over questions and samples; differences "
+        "in points, paired by question, their p-values corrected (Holm). One training: other seeds are in no interval."
     )
     if found["choice"]["model"] == model and found["choice"]["on_reported"]:
         text += " **Its alpha was chosen on these scores, which flatters them.**"
@@ -92,7 +97,10 @@ def _data(found: dict[str, Any]) -> list[str]:
 
 def _limits(found: dict[str, Any]) -> Sequence[str]:
     return [
-        f"- Nothing but {', '.join(found['headline'])} was measured: no other task, language or length, and nothing about safety.",
+        (
+            f"- Nothing but {', '.join(found['headline'])} was measured: no other task, language or length, and "
+            "nothing about safety."
+        ),
         "- A right final answer does not say that the reasoning before it is sound.",
         "- Training and evaluation share the way of asking; another prompt may cost accuracy.",
     ]
@@ -101,7 +109,10 @@ def _limits(found: dict[str, Any]) -> Sequence[str]:
 def _tools(found: dict[str, Any], model: str) -> str:
     row = _lineage(found, model)
     tools = ", ".join(f"{name} {version}" for name, version in row["tools"].items())
-    return f"`{row['module']}` of polaris; {tools}. Settings {row['settings']}, code {row['code']}, weights {row['content']}."
+    return (
+        f"`{row['module']}` of polaris; {tools}. Settings {row['settings']}, code {row['code']}, weights "
+        f"{row['content']}."
+    )
 
 
 def _lineage(found: dict[str, Any], model: str) -> dict[str, Any]:

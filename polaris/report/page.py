@@ -100,7 +100,9 @@ def tables(found: dict[str, Any]) -> dict[str, list[tuple[str, list[tuple[str, s
 
 
 def findings(found: dict[str, Any]) -> list[tuple[str, dict[str, list[dict[str, Any]]], list[str]]]:
-    """(subject, verdict on the last column -> comparisons as in `claims`, models without a control), one per sentence."""
+    """(subject, verdict on the last column -> comparisons as in `claims`, models without a control), one per
+    sentence.
+    """
     last, confidence = columns(found)[-1][0], found["settings"]["confidence"]
     drawn = []
     for subject, rows in _subjects(found).items():

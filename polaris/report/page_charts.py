@@ -41,7 +41,8 @@ def draw(found: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
 
 
 def first_charts(drawn: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, str]]]:
-    """`draw` with the two pictures of the first screen moved to `first`: the ladder, and the alpha curve or the differences.
+    """`draw` with the two pictures of the first screen moved to `first`: the ladder, and the alpha curve or the
+    differences.
 
     Both are of the last column: the mean, where there is one.
     """
@@ -141,7 +142,9 @@ def _curves(found: dict[str, Any], benchmark: str, names: Sequence[str]) -> list
 
 
 def hardest_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """Problem by problem: the base's other samples, the distilled model, the chosen merge; or the ladder's last model."""
+    """Problem by problem: the base's other samples, the distilled model, the chosen merge; or the ladder's last
+    model.
+    """
     ladder, generalists = found["settings"]["ladder"], found["settings"]["generalists"]
     shown = {found["choice"]["model"], *(generalists or (ladder[0], ladder[-1]))}
     drawn = []

@@ -1,9 +1,9 @@
 """Verb: index.html, report.md and results.json, the same numbers for a browser, for a text and for programs.
 
-results.json: `models pairs alphas own_alphas claims choice published` as `polaris.evaluation.results`, `measures lengths budgets
-hardest` as `polaris.evaluation.response_rows` and `timings lineage` as `polaris.evaluation.lineage` and `planned` as `polaris.report.planned`
-describe them row by row, and `checkpoints curves difficulty data`, which the page also shows. Scores are shares in [0,
-1].
+results.json: `models pairs alphas own_alphas claims choice published` as `polaris.evaluation.results`, `measures
+lengths budgets hardest` as `polaris.evaluation.response_rows` and `timings lineage` as `polaris.evaluation.lineage` and
+`planned` as `polaris.report.planned` describe them row by row, and `checkpoints curves difficulty data`, which the page
+also shows. Scores are shares in [0, 1].
 """
 
 import json

@@ -1,7 +1,7 @@
 """What may be said after several trainings: each claim beside its control, over the records that the replicates leave.
 
-A record is docs/study/*.json as polaris/commands/study.py writes it; the claims are those of a design (study_designs.py). A
-claim without its control, or with a single training, has no conclusion; what is missing is named.
+A record is docs/study/*.json as polaris/commands/study.py writes it; the claims are those of a design
+(study_designs.py). A claim without its control, or with a single training, has no conclusion; what is missing is named.
 Legend: _N replicate, _P problem, _G response of a problem's group, _B benchmark.
 """
 

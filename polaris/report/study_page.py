@@ -1,4 +1,6 @@
-"""The replicates' findings as Markdown and as one self-contained page: polaris/report/study.py in words and pictures."""
+"""The replicates' findings as Markdown and as one self-contained page: polaris/report/study.py in words and
+pictures.
+"""
 
 import textwrap
 from collections.abc import Sequence
@@ -39,11 +41,11 @@ def lead(of: Design, records: Sequence[Record], absent: Sequence[int]) -> list[s
         "nothing about the method at 4B or 235B."
     )
     how = (
-        "These trainings: the mean over replicates with what other questions and samples would have made of it (bootstrap "
-        "over questions, each with all its replicates). Other trainings: Student's t interval of the replicates' differences "
-        "on these questions; with three of them it is wide. Higher or lower is concluded only where both exclude 0. "
-        f"{claims} claims are looked at, and the intervals ({100 * CONFIDENCE:g} %) are not corrected for that: "
-        "of twenty true zeros one is called a difference."
+        "These trainings: the mean over replicates with what other questions and samples would have made of it "
+        "(bootstrap over questions, each with all its replicates). Other trainings: Student's t interval of the "
+        "replicates' differences on these questions; with three of them it is wide. Higher or lower is concluded only "
+        f"where both exclude 0. {claims} claims are looked at, and the intervals ({100 * CONFIDENCE:g} %) are not "
+        "corrected for that: of twenty true zeros one is called a difference."
     )
     return [what, how, *([" ".join(missing)] if missing else [])]
 
@@ -139,8 +141,8 @@ def halves_change(of: Design, records: Sequence[Record]) -> str:
     mean = sum(falls) / len(falls)
     return (
         f"The entropy's fall in percent of its start, on the low-overlap half less that on the high-overlap half: "
-        f"{results.points(mean)} {span} over trainings. V2 says that low overlap (high difference) makes it collapse. Each half's entropy is "
-        "that of its own problems."
+        f"{results.points(mean)} {span} over trainings. V2 says that low overlap (high difference) makes it collapse. "
+        "Each half's entropy is that of its own problems."
     )
 
 
@@ -155,7 +157,10 @@ def markdown(of: Design, records: Sequence[Record], absent: Sequence[int]) -> st
         parts += _section("Alpha", sweeps, alpha_rows(records))
     entropy = f"Per token, means of the first and the last {ENDS} steps. {halves_change(of, records)}"
     parts += _section("Entropy", entropy, entropy_rows(records))
-    spam = f"Per response, on {of.family}. A reward that is hacked by underlining shows in more, or in repeated, results of wrong responses."
+    spam = (
+        f"Per response, on {of.family}. A reward that is hacked by underlining shows in more, or in repeated, "
+        "results of wrong responses."
+    )
     parts += _section("Underlined results", spam, underlined_rows(of, records))
     parts += _section("Scores", "avg@k in percent.", score_rows(records))
     parts += _section("Replicates", "Where the records come from.", run_rows(records))
@@ -186,7 +191,8 @@ def page(of: Design, records: Sequence[Record], absent: Sequence[int]) -> str:
     figures += [figure for record in records for figure in _entropy_figure(of, record)]
     head = claim_rows(records, [])[0]
     rows = [[f"{row[0]} ({one.benchmark})", *row[1:]]
-            for _, findings in found for one, row in zip(findings, claim_rows(records, findings)[1:], strict=True)]  # fmt: skip
+            for _, findings in found for one,
+            row in zip(findings, claim_rows(records, findings)[1:], strict=True)]  # fmt: skip
     notes = [
         halves_change(of, records),
         "All tables, and the counts that every number can be recomputed from, lie beside this page.",
@@ -217,7 +223,10 @@ def _alpha_figure(record: Record) -> list[tuple[str, str, str]]:
             low, high = zip(*(one.interval(CONFIDENCE) for one in scores.values()), strict=True)
             lines.append(Line(name, list(scores), [one.value for one in scores.values()], low, high, tone))
     title = f"Alpha, replicate {record['replicate']}"
-    caption = "Mean of the benchmarks, intervals over questions and samples of this training. 0: distilled, 1: base. A merge of "
+    caption = (
+        "Mean of the benchmarks, intervals over questions and samples of this training. 0: distilled, 1: base. A "
+        "merge of "
+    )
     caption += "own traces that is as good says that the gain is no transfer from the specialist."
     return (
         [(title, charts.line_chart(lines, title, "alpha, share of the base", axis_percent), caption)] if lines else []

@@ -58,7 +58,9 @@ def _started(command: Sequence[str], env: Mapping[str, str], **more: Any) -> sub
 def background(
     command: Sequence[str], log: Path, env: Mapping[str, str], grace: float = 20.0
 ) -> Iterator[subprocess.Popen]:
-    """`command` runs beside the block, its output appended to `log`, and is stopped with its process group at the end."""
+    """`command` runs beside the block, its output appended to `log`, and is stopped with its process group at the
+    end.
+    """
     with log.open("ab") as out:
         child = _started(command, env, stdout=out)
     try:

@@ -38,7 +38,10 @@ def refusal(torch: str, cuda: str | None, driver: str | None, visible: int) -> s
     if int(driver.split(".")[0]) < (least := DRIVERS.get(cuda.split(".")[0], 0)):
         return f"{built}, which needs NVIDIA driver {least} or newer; this machine has {driver}"
     if not visible:
-        return f"{built}, driver {driver}, but no GPU is visible (CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')!r})"
+        return (
+            f"{built}, driver {driver}, but no GPU is visible "
+            f"(CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')!r})"
+        )
     return None
 
 

@@ -39,5 +39,7 @@ def parsed(left: str) -> float:
 
 
 def is_due(deadline: float, now: float, longest: float) -> bool:
-    """Whether another step might not end before the deadline. longest: seconds of a step so far, checkpoint included."""
+    """Whether another step might not end before the deadline. longest: seconds of a step so far, checkpoint
+    included.
+    """
     return now + MARGIN * longest > deadline

@@ -148,7 +148,8 @@ def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
 def read_problems(path: Path) -> dict[str, dict[str, Any]]:
     """Problems by id, in file order. Raises UserError for an empty set and for a repeated id.
 
-    A problem may lack answers (V2's distillation prompts have none): only grading it is an error (polaris/grading/grade.py).
+    A problem may lack answers (V2's distillation prompts have none): only grading it is an error
+    (polaris/grading/grade.py).
     """
     rows = read_rows(path, PROBLEMS)
     if not rows:

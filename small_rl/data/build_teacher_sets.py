@@ -23,8 +23,8 @@ def main() -> None:
         right = sum(row["correct"] for row in answers)
         if len(found) < 2:
             raise UserError(
-                f"{stage.name}: {right} of {len(answers)} answers of the teacher are right, and {len(found)} problems have "
-                "underlined results in them; two are needed"
+                f"{stage.name}: {right} of {len(answers)} answers of the teacher are right, and {len(found)} problems "
+                "have underlined results in them; two are needed"
             )
         given = [problem_id for problem_id in problems if problem_id in set(found)]
         write_rows(

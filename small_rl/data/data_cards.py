@@ -28,8 +28,8 @@ def format_card(
     """
     lead = [
         (
-            f"{len(rows_P):,} worked answers are kept, {sum(dropped.values()):,} dropped; {statistics.fmean(steps_P):.1f} distinct "
-            "underlined results each in the mean."
+            f"{len(rows_P):,} worked answers are kept, {sum(dropped.values()):,} dropped; "
+            f"{statistics.fmean(steps_P):.1f} distinct underlined results each in the mean."
         )
     ]
     wide = -(-(max(steps_P) + 1) // COLUMNS)  # results of a column
@@ -62,10 +62,12 @@ def overlap_card(
     overlaps = _read_and_kept(measured, lambda row: row["overlap"])
     right = _read_and_kept(table_P, lambda row: row["correct"] / row["k"])
     figures = [
-        ("Overlap", charts.column_chart(_shares(), overlaps, "Overlap", "mean Jaccard overlap of right with wrong responses"),
+        ("Overlap",
+         charts.column_chart(_shares(), overlaps, "Overlap", "mean Jaccard overlap of right with wrong responses"),
          f"Of the {len(measured):,} problems with right and wrong responses."),
         ("Difficulty", charts.column_chart(_shares(), right, "Difficulty", "share of right responses"),
-         "If the kept problems are easier or harder than those read, a gain may be theirs; within: accuracy keeps them equal."),
+         ("If the kept problems are easier or harder than those read, a gain may be theirs; within: accuracy keeps "
+         "them equal.")),
     ]  # fmt: skip
     return figure_page(f"Overlap filter: {name}", lead, [*_reasons(dropped), *figures], _columns(overlaps, right), [])
 
@@ -76,7 +78,10 @@ def ease_card(name: str, ease_P: Sequence[Mapping[str, Any]], above: float) -> s
     logged = _read_and_kept(visited, lambda row: row["logged"])
     offline = _read_and_kept(ease_P, lambda row: row["offline"])
     lead = [
-        f"{sum(row['kept'] for row in ease_P):,} of {len(ease_P):,} problems are kept; {len(visited):,} were visited. Above {above:g} is too easy."
+        (
+            f"{sum(row['kept'] for row in ease_P):,} of {len(ease_P):,} problems are kept; {len(visited):,} were "
+            f"visited. Above {above:g} is too easy."
+        )
     ]
     figures = [
         ("In the training", charts.column_chart(_shares(), logged, "In the training", "accuracy, by the accuracy log"),

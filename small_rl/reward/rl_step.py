@@ -101,8 +101,8 @@ def finished(
     """The groups to train on, rewarded, and the step's numbers. Changes `memory`, once per step.
 
     A returned group is a group of the batch, at most one of its rollouts swapped; it may stand in several places.
-    Numbers as of small_rl.reward.step_metrics, `length_penalty` (with overlong: its mean over the rollouts), and shares of the
-    step's groups: `rescued` (with rescue), `substituted` (with substitution), and `zero_variance_after` both.
+    Numbers as of small_rl.reward.step_metrics, `length_penalty` (with overlong: its mean over the rollouts), and shares
+    of the step's groups: `rescued` (with rescue), `substituted` (with substitution), and `zero_variance_after` both.
     """
     numbers, groups = _rewarded(groups_P, settings, memory)
     if memory.sink is not None:

@@ -1,4 +1,6 @@
-"""What is worth telling about one RL step or one evaluation of the actor, from its trajectories. Legend: _R trajectory."""
+"""What is worth telling about one RL step or one evaluation of the actor, from its trajectories. Legend: _R
+trajectory.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence

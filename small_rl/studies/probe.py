@@ -147,19 +147,20 @@ def page(found: dict[str, Any]) -> str:
             table.append([name, *difference])
     lead = [
         (
-            f"{found['problems']:,} problems, {found['rollouts']:,} trajectories, {100 * found['accuracy']:.1f} % right, "
-            f"{found['rollouts_without_steps']:,} without an underlined result; {found['answer_steps']:,} underlined results "
-            "state a final answer."
+            f"{found['problems']:,} problems, {found['rollouts']:,} trajectories, {100 * found['accuracy']:.1f} % "
+            f"right, {found['rollouts_without_steps']:,} without an underlined result; {found['answer_steps']:,} "
+            "underlined results state a final answer."
         )
     ]
     notes = [
         (
-            "Similarity is the Jaccard overlap of two sets of underlined results, 0 to 1. A pair of two empty sets counts as "
-            "0 in the overlap; the last column says how many there were. The judge is not asked about a pair with an empty set."
+            "Similarity is the Jaccard overlap of two sets of underlined results, 0 to 1. A pair of two empty sets "
+            "counts as 0 in the overlap; the last column says how many there were. The judge is not asked about a "
+            "pair with an empty set."
         ),
         (
-            "The classes are not of the same problems: hard ones have few right pairs, easy ones few wrong pairs. A difference "
-            "(−) is over the problems that have both classes, and is the number to read."
+            "The classes are not of the same problems: hard ones have few right pairs, easy ones few wrong pairs. A "
+            "difference (−) is over the problems that have both classes, and is the number to read."
         ),
         "Similar results are no proof of similar reasoning, and none of its correctness.",
     ]

@@ -205,13 +205,14 @@ def page(found: dict[str, Any]) -> str:
     ]
     rule = {
         "first": "the hottest temperature of the robust zone: up to it, accuracy is within the tolerance of the best",
-        "reset": "the temperature whose diversity is nearest to the target, not below the last one, within the tolerance",
+        "reset": "the temperature whose diversity is nearest to the target, not below the last one, within the "
+        "tolerance",
     }
     lead = [
         (
             f"Chosen: {found['temperature']:g}, {rule[found['rule']]}. Best accuracy {percent(best)} %, tolerance "
-            f"{percent(found['tolerance'])} points, {found['problems']} problems × {found['measured_on']['k']} responses, "
-            f"at most {found['measured_on']['max_tokens']} tokens each."
+            f"{percent(found['tolerance'])} points, {found['problems']} problems × {found['measured_on']['k']} "
+            f"responses, at most {found['measured_on']['max_tokens']} tokens each."
         )
     ]
     return figure_page("Temperature", lead, figures, table, found["notes"])

@@ -1,8 +1,8 @@
 """How alike two trajectories of one problem are, by whether both, one or none of them is right.
 
 V2 blog, the probing study in its introduction: the intermediate results of two right trajectories overlap far more than
-those of any other pair. The measure is the Jaccard overlap of small_rl/data/overlap.py, here for all pairs of a problem at
-once.
+those of any other pair. The measure is the Jaccard overlap of small_rl/data/overlap.py, here for all pairs of a problem
+at once.
 Legend: _P problem, _G trajectory of a problem's group, _C class of pairs, in the order of CLASSES.
 """
 

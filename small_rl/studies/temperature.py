@@ -75,7 +75,9 @@ def reset_choice(points: Sequence[Point], target: float, last: float, tolerance:
 
 
 def entropy_fall(entropy_steps: Sequence[float]) -> float:
-    """Share of its policy entropy that a training lost: mean of the last tenth of its steps against the first tenth's."""
+    """Share of its policy entropy that a training lost: mean of the last tenth of its steps against the first
+    tenth's.
+    """
     tenth = max(1, len(entropy_steps) // 10)
     before, after = sum(entropy_steps[:tenth]), sum(entropy_steps[-tenth:])
     return 1 - after / before if before > 0 else 0.0

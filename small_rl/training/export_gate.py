@@ -52,8 +52,8 @@ def _tensors(model: Path) -> Iterator[tuple[str, Any]]:
 
 
 def check_log_probs(exported: Path, recorded: Path, precision: str, device: str) -> float:
-    """Largest mean deviation of a row, exported model against `recorded` (rows of small_rl.training.verl_batch.log_probs, as
-    JSON).
+    """Largest mean deviation of a row, exported model against `recorded` (rows of
+    small_rl.training.verl_batch.log_probs, as JSON).
 
     Computed in float32. Raises UserError with the first row beyond the precision's limit.
     """
@@ -71,8 +71,9 @@ def check_log_probs(exported: Path, recorded: Path, precision: str, device: str)
         deviation = (after_T - before_T).abs().mean().item() if len(after_T) else 0.0
         if not deviation <= LIMITS[precision]:
             raise UserError(
-                f"{exported}: the log-probabilities of row {number} of {recorded.name} are {deviation:.2g} a token away from "
-                f"the actor's ({precision} allows {LIMITS[precision]:g}): this is not the model that was trained"
+                f"{exported}: the log-probabilities of row {number} of {recorded.name} are {deviation:.2g} a token "
+                f"away from the actor's ({precision} allows {LIMITS[precision]:g}): this is not the model that was "
+                "trained"
             )
         worst = max(worst, deviation)
     return worst

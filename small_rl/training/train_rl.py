@@ -82,7 +82,8 @@ def write_teacher_sink(answers: Path, problems: dict[str, Any], model: Path, lon
             sink.keep(row["problem_id"], Kept(step=0, weights=0, tokens_T=tuple(tokens_T)))
     if not len(sink):
         raise UserError(
-            f"{answers}: {len(rows)} answers to the stage's problems, and none has at most max_response ({longest}) tokens"
+            f"{answers}: {len(rows)} answers to the stage's problems, and none has at most max_response ({longest}) "
+            "tokens"
         )
     write_rows(out, sink.rows(), SINK)
     return len(sink)
@@ -119,7 +120,9 @@ def ray_folder(state: Path) -> Iterator[Path]:
 
 
 def at_temperature(settings: RlTraining, search: Manifest | None) -> RlTraining:
-    """The settings with a number as temperature: their own, or what `search` has chosen. Raises UserError without it."""
+    """The settings with a number as temperature: their own, or what `search` has chosen. Raises UserError without
+    it.
+    """
     if not isinstance(settings.temperature, SearchedTemperature):
         return settings
     if search is None:
@@ -218,8 +221,8 @@ def train(stage: Stage) -> None:
     reached = verl_checkpoint.last_step(checkpoints)
     if reached < settings.steps:
         raise UserError(
-            f"stopped after step {reached} of {settings.steps}, which is saved: another one might not have ended before "
-            "`limit` or the end of the job; the same command goes on from there"
+            f"stopped after step {reached} of {settings.steps}, which is saved: another one might not have ended "
+            "before `limit` or the end of the job; the same command goes on from there"
         )
     folder = verl_checkpoint.step_folder(checkpoints, reached)
     precision, device = settings.precision, settings.engine.device

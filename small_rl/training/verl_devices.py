@@ -20,7 +20,9 @@ ON_CPU = {
     "actor_rollout_ref.rollout.enable_chunked_prefill": False,
     "actor_rollout_ref.rollout.free_cache_engine": False,
     "+actor_rollout_ref.rollout.enable_sleep_mode": False,
-    "+actor_rollout_ref.rollout.engine_kwargs.vllm.worker_extension_cls": "small_rl.training.verl_vllm_cpu.CpuWorkerExtension",
+    "+actor_rollout_ref.rollout.engine_kwargs.vllm.worker_extension_cls": (
+        "small_rl.training.verl_vllm_cpu.CpuWorkerExtension"
+    ),
     "+actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": "uni",  # one process less
     "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes": 16,
     "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,

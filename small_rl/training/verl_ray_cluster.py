@@ -1,6 +1,7 @@
 """A Ray cluster over the nodes of an RL stage, one or several; it lives as long as the stage's verb.
 
-`python -m small_rl.training.verl_ray_cluster HEAD PORT GPUS CPUS FOLDER` runs on every node, started by srun where there are
+`python -m small_rl.training.verl_ray_cluster HEAD PORT GPUS CPUS FOLDER` runs on every node, started by srun where
+there are
 several: the first runs Ray's head, the others join. No dashboard, no metrics; Ray refuses who does not know the token
     of this run.
 """

@@ -40,7 +40,9 @@ class OutOfTime(Exception):
 
 
 class PolarisTrainer(PPOTrainerSync):
-    """Finishes the groups of a step (asked by verl_rollouts.py), and writes a line of metrics.jsonl after each update."""
+    """Finishes the groups of a step (asked by verl_rollouts.py), and writes a line of metrics.jsonl after each
+    update.
+    """
 
     def __init__(self, config: DictConfig):
         super().__init__(config)
@@ -84,7 +86,9 @@ class PolarisTrainer(PPOTrainerSync):
         return batch
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        """As verl, without the updates whose rows are all masked: of those, verl would make NaN or a step of momentum."""
+        """As verl, without the updates whose rows are all masked: of those, verl would make NaN or a step of
+        momentum.
+        """
         if self.settings.masked_from is not None:
             actor, ranks = (
                 self.config.actor_rollout_ref.actor,
@@ -121,7 +125,9 @@ class PolarisTrainer(PPOTrainerSync):
         super().on_step_end()
 
     def _record_log_probs(self, batch: KVBatchMeta) -> None:
-        """What the trained actor says of some of its responses: the exported model must say the same (export_gate.py)."""
+        """What the trained actor says of some of its responses: the exported model must say the same
+        (export_gate.py).
+        """
         self._folder().mkdir(parents=True, exist_ok=True)
         rows = verl_batch.log_probs(self.actor_rollout_wg, batch, ROWS)
         (self._folder() / LOG_PROBS).write_text(json.dumps(rows))

@@ -1,5 +1,5 @@
-"""verl's FSDP2 actor with the loss scaler of small_rl.training.verl_scaler: `python -m tests.gpu.actor JOB OUT`, both JSON
-files.
+"""verl's FSDP2 actor with the loss scaler of small_rl.training.verl_scaler: `python -m tests.gpu.actor JOB OUT`, both
+JSON files.
 
 JOB: {"model": folder, "device": "cpu" or "cuda", "precision": verl's param_dtype, "tokens": length of the one sequence,
 "fused": with fused kernels or with all logits}. OUT has log-probabilities, the gradient norm of an update, times and

@@ -1,4 +1,6 @@
-"""Models with random weights as finished stages: a mixture of 2.5 B parameters with Qwen3's vocabulary, and a tiny one."""
+"""Models with random weights as finished stages: a mixture of 2.5 B parameters with Qwen3's vocabulary, and a tiny
+one.
+"""
 
 import json
 from pathlib import Path
@@ -9,7 +11,8 @@ from polaris.stage import manifest
 
 CONFIG = {
     "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "vocab_size": 151936, "hidden_size": 2048,
-    "num_hidden_layers": 6, "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128, "intermediate_size": 6144,
+    "num_hidden_layers": 6, "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128,
+    "intermediate_size": 6144,
     "moe_intermediate_size": 768, "num_experts": 64, "num_experts_per_tok": 8, "decoder_sparse_step": 1,
     "mlp_only_layers": [], "norm_topk_prob": True, "rms_norm_eps": 1e-6, "rope_theta": 1e6, "hidden_act": "silu",
     "attention_bias": False, "max_position_embeddings": 262144, "tie_word_embeddings": False, "dtype": "bfloat16",

@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYOUT = {"processes": 1, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 1, "expert_tensor": 1, "context": 1,
           "virtual_pipeline": 1, "first_layers": None, "last_layers": None}  # fmt: skip
 SETTINGS = {
-    "device": "cuda", "spec": "local", "dispatcher": "alltoall", "pack_tokens": 32768, "aux_loss": 0.001, "precision": "bf16",
+    "device": "cuda", "spec": "local", "dispatcher": "alltoall", "pack_tokens": 32768, "aux_loss": 0.001,
+    "precision": "bf16",
     "recompute": "full", "layout": LAYOUT, "limit": 300.0, "seed": 1, "epochs": 1.0, "batch_tokens": 32768,
     "learning_rate": 1e-4, "min_learning_rate": 1e-5, "warmup": 0.1, "weight_decay": 0.1, "betas": [0.9, 0.95],
     "grad_clip": 1.0, "loss_chunk": 4096, "save_every": 1000, "reshardable": False, "shard_gb": 4.0,

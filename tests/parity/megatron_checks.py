@@ -67,7 +67,9 @@ def inspect(folder: Path, settings: Sft) -> None:
 
 @torch.no_grad()
 def packed_and_single(trainer: megatron_loop.Trainer) -> list[float]:
-    """The mean loss of the first step's fullest pack, together and trace by trace, through the layout's own schedule."""
+    """The mean loss of the first step's fullest pack, together and trace by trace, through the layout's own
+    schedule.
+    """
     pack = max(trainer.packs_SK[0], key=len)
     stages = trainer.settings.layout.pipeline
     losses = []

@@ -188,7 +188,9 @@ def same_weights(one: Path, other: Path) -> bool:
 
 
 def differences(reference: list[dict], found: list[dict]) -> tuple[float, float]:
-    """Largest relative difference over the steps: of the loss, of the gradient's norm. The steps have the same tokens."""
+    """Largest relative difference over the steps: of the loss, of the gradient's norm. The steps have the same
+    tokens.
+    """
     pairs = list(zip(reference, found, strict=True))
     assert all(a[name] == b[name] for a, b in pairs for name in ("step", "tokens", "loss_tokens", "learning_rate"))
     return tuple(max(abs(b[name] / a[name] - 1) for a, b in pairs) for name in ("loss", "grad_norm"))

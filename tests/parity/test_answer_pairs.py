@@ -32,6 +32,7 @@ def test_more_right_than_plain_math_verify(ours):
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
     right = sum(plain_math_verify(gold, answer) == same for gold, answer, same in PAIRS)
     print(
-        f"plain math-verify: {right} of {len(PAIRS)} right; ours: {sum(v == p[2] for v, p in zip(ours, PAIRS, strict=True))}"
+        f"plain math-verify: {right} of {len(PAIRS)} right; ours: "
+        f"{sum(v == p[2] for v, p in zip(ours, PAIRS, strict=True))}"
     )
     assert right < sum(verdict == pair[2] for verdict, pair in zip(ours, PAIRS, strict=True))

@@ -42,7 +42,9 @@ from tests.parity.megatron_layouts import (
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """The folder with the manifests of start and data; a layout's checks leave their results in a folder beside them."""
+    """The folder with the manifests of start and data; a layout's checks leave their results in a folder beside
+    them.
+    """
     folder = tmp_path_factory.mktemp("megatron")
     make_inputs(folder)
     return folder

@@ -36,7 +36,8 @@ def main():
     prompts, out, *models = sys.argv[1:]
     prompts, found = json.loads(prompts), []
     for model in models:
-        engine = LLM(model, dtype="float32", max_model_len=64, max_num_seqs=2, enforce_eager=True, skip_tokenizer_init=True)
+        small = {"max_model_len": 64, "max_num_seqs": 2, "enforce_eager": True}
+        engine = LLM(model, dtype="float32", skip_tokenizer_init=True, **small)
         asked = [{"prompt_token_ids": prompt} for prompt in prompts]
         answers = engine.generate(
             asked, SamplingParams(max_tokens=1, prompt_logprobs=0, detokenize=False), use_tqdm=False

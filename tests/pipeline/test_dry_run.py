@@ -15,7 +15,8 @@ from polaris.stage.versions import versions_of
 from .conftest import CONFIGS, ROOT, snakemake
 
 OFFLINE = {**os.environ, "HF_HUB_OFFLINE": "1", "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-RULES = {"preflight", "models", "format_data", "format_sft", "difficulty", "rl_data", "rl", "rl_rollouts", "overlap_filter",
+RULES = {"preflight", "models", "format_data", "format_sft", "difficulty", "rl_data", "rl", "rl_rollouts",
+         "overlap_filter",
          "traces", "sft_data", "conversion", "distilled", "merged", "responses", "scores", "report"}  # fmt: skip
 
 
@@ -33,7 +34,12 @@ def test_the_full_v2_graph(way):
     assert done.returncode == 0, done.stdout[-4000:]
     table = jobs(done.stdout)
     assert RULES | {"teacher_responses", "conversion_reference"} <= set(table)
-    assert table["models"] == table["rl"] == 3 and table["merged"] == 4 and table["benchmarks"] == 4 and table["responses"] == table["scores"] == 11
+    assert (
+        table["models"] == table["rl"] == 3
+        and table["merged"] == 4
+        and table["benchmarks"] == 4
+        and table["responses"] == table["scores"] == 11
+    )
     assert "runs/polaris_v2/report/data.json" in done.stdout
 
 
@@ -249,7 +255,8 @@ small_rl:
       top_k: -1
       max_tokens: 96
       sampling_seed: 5
-      engine: {dtype: float32, max_model_len: 256, max_num_seqs: 256, tensor_parallel: 1, pipeline_parallel: 1, nodes: 1, kv_cache_dtype: auto, replicas: 1, memory: 0.25, yarn: null}
+      engine: {dtype: float32, max_model_len: 256, max_num_seqs: 256, tensor_parallel: 1, pipeline_parallel: 1,
+        nodes: 1, kv_cache_dtype: auto, replicas: 1, memory: 0.25, yarn: null}
       grading: {grader: math_verify, format: think, timeout: 5.0, workers: 1, max_failures: 0.02}
       tolerance: 0.03
       collapse: 0.15

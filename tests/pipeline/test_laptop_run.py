@@ -62,7 +62,9 @@ def test_steps_planned_are_steps_reached(finished):
 
 
 def test_the_killed_stage_went_on_where_it_was(finished):
-    """From the last checkpoint after each kill: a checkpoint per step, and a step may lie between line and checkpoint."""
+    """From the last checkpoint after each kill: a checkpoint per step, and a step may lie between line and
+    checkpoint.
+    """
     folder = finished.parents[1]
     for step, name in zip(
         json.loads((folder / "kills.json").read_text()), ("killed_1.log", "continued.log"), strict=True

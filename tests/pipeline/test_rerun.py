@@ -1,4 +1,6 @@
-"""What reruns after a change, and what not: dry runs over copies of the finished test run, from copies of the sources."""
+"""What reruns after a change, and what not: dry runs over copies of the finished test run, from copies of the
+sources.
+"""
 
 import os
 import shutil

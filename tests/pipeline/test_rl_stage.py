@@ -1,4 +1,6 @@
-"""An RL stage with rescue and substitution: what verl was given, and that kills leave no trace in numbers and weights."""
+"""An RL stage with rescue and substitution: what verl was given, and that kills leave no trace in numbers and
+weights.
+"""
 
 import collections
 import json
@@ -83,7 +85,9 @@ ENGINE = {"mismatch": 1e-5, "mismatch_max": 1e-4}
 
 
 def test_a_killed_training_is_an_uninterrupted_one(finished, killed, uninterrupted):
-    """Killed twice at random: the same problems in the same order, rollouts, rewards, sets and, bit for bit, weights."""
+    """Killed twice at random: the same problems in the same order, rollouts, rewards, sets and, bit for bit,
+    weights.
+    """
     where = f"kills in the steps that follow {json.loads((finished.parents[1] / 'kills.json').read_text())}"
     exact = lambda found: {key: value for key, value in found.items() if key != "seconds" and key not in ENGINE}
     for ours, theirs in zip(lines(killed.file("log/metrics.jsonl")), uninterrupted.metrics, strict=True):

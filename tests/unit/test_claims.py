@@ -88,7 +88,8 @@ def test_claims_of_the_rl_stages():
     found = claims.rl_claims([GRPO, WITH_CORE, FILTERED])
     assert [(one.about, one.a, one.b) for one in found] == [
         (TRAINING, "grpo", "sft"), (TRAINING, "core", "sft"), (TRAINING, "filtered", "core"),
-        (PROCESS_REWARD, "core", "grpo"), (PROCESS_REWARD, "filtered", None), (FILTER, "filtered", None), (HALF, "filtered", None),
+        (PROCESS_REWARD, "core", "grpo"), (PROCESS_REWARD, "filtered", None), (FILTER, "filtered", None),
+        (HALF, "filtered", None),
     ]  # fmt: skip
     told = {(one.about, one.a): one.told for one in found}
     assert told[PROCESS_REWARD, "core"] == "24 steps from sft, too, rewarded by the outcome alone"
@@ -102,7 +103,8 @@ ENDS, OWN_ENDS = ["base", "distilled"], ["base", "distilled_self"]
 @pytest.mark.parametrize(
     ("chosen", "on_reported", "own", "found", "told"),
     [
-        ("a=0.5", False, "b=0.7", [("a=0.5", "base"), ("a=0.5", "distilled"), ("a=0.5", "b=0.7")], "the merge of the same"),
+        ("a=0.5", False, "b=0.7", [("a=0.5", "base"), ("a=0.5", "distilled"), ("a=0.5", "b=0.7")],
+         "the merge of the same"),
         ("a=0.5", False, "distilled_self", [("a=0.5", "base"), ("a=0.5", "distilled"), ("a=0.5", "distilled_self")],
          "the same distillation of its own traces"),
         ("a=0.5", False, None, [("a=0.5", "base"), ("a=0.5", "distilled"), ("a=0.5", None)], "no control was run"),
@@ -164,5 +166,8 @@ def test_the_report_finds_the_controls_in_the_manifests(tmp_path: Path):
     assert "Claims and their controls" in text
     assert "higher on chain and mean; no difference shown on digits" in text
     assert re.search(r"none ?no control was run \(24 steps from core on all problems\) ?no conclusion", text)
-    assert "| overlap filter | core_filtered | none | no control was run (24 steps from core on all problems) | – | – | no conclusion |" \
+    assert (
+        "| overlap filter | core_filtered | none | no control was run (24 steps from core on all problems) | – | – | "
+        "no conclusion |"
+    ) \
         in markdown(found)  # fmt: skip

@@ -72,8 +72,14 @@ def test_a_part_of_a_short_problem_is_no_leak(text):
 
 
 def test_what_two_benchmark_problems_share_is_a_template():
-    circle = "The area of the smallest circle that passes through both foci of an ellipse with axes of length six and ten is m/n, "
-    bag = "A bag holds red, green and blue marbles; the chance that two drawn at random without looking are alike is m/n, "
+    circle = (
+        "The area of the smallest circle that passes through both foci of an ellipse with axes of length six and ten "
+        "is m/n, "
+    )
+    bag = (
+        "A bag holds red, green and blue marbles; the chance that two drawn at random without looking are alike is "
+        "m/n, "
+    )
     assert (
         found_ids(
             [f"The probability of rain on seven days in a row is m/n, {COMMON}"],

@@ -61,8 +61,11 @@ def test_a_machine_without_wheels_is_refused_by_one_sentence(here, wants, words)
         (NODE._replace(driver=None), ["vllm"], 590, None),
         (NODE._replace(driver=None), ["rl"], 550, "not 550"),
         (NODE._replace(driver=None, nvcc=None, compiler=False), ["driver", "merge"], None, None),
-        (NODE._replace(nvcc=None), ["rl", "vllm"], None, "flash-attn: published as sources, built here by nvcc of CUDA 13; this machine has no nvcc"),
-        (NODE._replace(nvcc=12), ["megatron"], None, "transformer-engine-torch: published as sources, built here by nvcc of CUDA 13; this machine has nvcc of CUDA 12"),
+        (NODE._replace(nvcc=None), ["rl", "vllm"], None,
+         "flash-attn: published as sources, built here by nvcc of CUDA 13; this machine has no nvcc"),
+        (NODE._replace(nvcc=12), ["megatron"], None,
+         ("transformer-engine-torch: published as sources, built here by nvcc of CUDA 13; this machine has nvcc of "
+         "CUDA 12")),
         (NODE._replace(nvcc=None), ["vllm"], None, None),
         (NODE._replace(compiler=False), ["vllm"], None, "no gcc and g++"),
         (NODE._replace(headers=False), ["vllm"], None, "no Python.h"),

@@ -20,7 +20,8 @@ def row(a: str, b: str | None, about: str, difference: float = 0.0, p: float = 0
 def test_a_finding_for_each_subject():
     found = {"headline": ["chain"], "settings": {"confidence": 0.95}, "pairs": [], "checkpoints": []}
     found["claims"] = [
-        row("grpo", "sft", "training", 0.1), row("core", "sft", "training", -0.1), row("core", "grpo", "process reward"),
+        row("grpo", "sft", "training", 0.1), row("core", "sft", "training", -0.1),
+        row("core", "grpo", "process reward"),
         row("filtered", None, "overlap filter"), row("filtered", "other", "half that the filter keeps", 0.1, p=0.2),
         row("merged", None, "merge"), row("merged", None, "weak-to-strong transfer"),
     ]  # fmt: skip

@@ -1,5 +1,5 @@
-"""The page in a real browser, where there is one: what the first screen shows, that nothing is wider than the screen, that
-no text is cut off or covered, and that every section folds.
+"""The page in a real browser, where there is one: what the first screen shows, that nothing is wider than the screen,
+that no text is cut off or covered, and that every section folds.
 
 A second page holds the report in a frame of a phone's or a desktop's width and measures it there.
 """
@@ -17,7 +17,8 @@ from tests.unit.report_run import Marks, Run
 from tests.unit.test_report import BETTER, DIGITS, make, whole_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-MEASURE = """<!DOCTYPE html><body style="margin:0"><iframe src="report/index.html" style="width:WIDTHpx;height:900px;border:0"></iframe>
+MEASURE = """<!DOCTYPE html><body style="margin:0">
+<iframe src="report/index.html" style="width:WIDTHpx;height:900px;border:0"></iframe>
 <pre id="found"></pre><script>
 const shared = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2
   && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
@@ -27,7 +28,8 @@ onload = () => {
   const height = () => page.documentElement.getBoundingClientRect().height;
   found.first = first.map(svg => svg.getBoundingClientRect().bottom);
   found.findings = page.querySelector(".findings").getBoundingClientRect().top;
-  found.loose = [...page.querySelectorAll("h2")].filter(head => !head.closest("details.section > summary")).map(head => head.textContent);
+  found.loose = [...page.querySelectorAll("h2")].filter(head => !head.closest("details.section > summary"))
+    .map(head => head.textContent);
   for (const fold of folds) fold.open = true;
   found.stuck = folds.filter(fold => {
     const before = height();
@@ -45,7 +47,8 @@ onload = () => {
     const frame = svg.getBoundingClientRect();
     const texts = [...svg.querySelectorAll("text")].map(t => [t.textContent, t.getBoundingClientRect()]);
     texts.forEach(([text, box], i) => {
-      if (box.left < frame.left - 6 || box.right > frame.right + 6 || box.bottom > frame.bottom + 2) found.outside.push(text);
+      if (box.left < frame.left - 6 || box.right > frame.right + 6 || box.bottom > frame.bottom + 2)
+        found.outside.push(text);
       if (box.height < 9) found.outside.push("small: " + text);
       for (const [other, its] of texts.slice(i + 1)) if (shared(box, its)) found.overlaps.push([text, other]);
     });

@@ -181,7 +181,8 @@ def test_a_smaller_cache_leaves_room_for_more_responses(v2, change, share):
 def test_measured_lengths_and_times_take_the_place_of_guesses(v2, tmp_path):
     guessed = v2._generate("difficulty", "difficulty", SMALL, v2.recipe.small_rl.difficulty, 1000)
     made = {"stage": "difficulty", "module": "m", "files": {}, "settings": {}, "inputs": {}, "code": "c", "tools": {},
-            "steps": {}, "metrics": {"sets": {"rl": {"responses": 8, "mean_tokens": 100.0}}}, "seconds": 7.0}  # fmt: skip
+            "steps": {}, "metrics": {"sets": {"rl": {"responses": 8, "mean_tokens": 100.0}}},
+            "seconds": 7.0}  # fmt: skip
     (tmp_path / "difficulty").mkdir()
     (tmp_path / "difficulty/data.json").write_text(json.dumps(made))
     known = v2._generate("difficulty", "difficulty", SMALL, v2.recipe.small_rl.difficulty, 1000)
@@ -300,7 +301,9 @@ def test_every_planned_stage_gets_its_gpus(v2, tmp_path):
 
 @pytest.mark.parametrize("nodes", [2, 8])
 def test_generation_works_on_all_nodes_of_its_job(v2, tmp_path, nodes):
-    """So many nodes take so much less time and as many GPU hours; a stage without an engine of its own is left alone."""
+    """So many nodes take so much less time and as many GPU hours; a stage without an engine of its own is left
+    alone.
+    """
     several = planned_stages.Planner(v2.recipe, H100, tmp_path, lambda rule: nodes if rule == "difficulty" else 1)
     for one, spread in zip(v2.stages(), several.stages(), strict=True):
         if one.name == "difficulty":

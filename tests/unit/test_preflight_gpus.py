@@ -31,8 +31,10 @@ ASKED = Wanted(("torch", "verl"), gpus=8, memory=60 * GIB)
     ("change", "sentence"),
     [
         ({}, None),
-        ({"missing": {"flash_attn": "ImportError: undefined symbol"}}, "flash_attn cannot be imported .ImportError: undef"),
-        ({"refusal": "torch 2.11.0 is built for CUDA 13.0, which needs NVIDIA driver 580 or newer; this machine has 535"}, "driver 580"),
+        ({"missing": {"flash_attn": "ImportError: undefined symbol"}},
+         "flash_attn cannot be imported .ImportError: undef"),
+        ({"refusal": "torch 2.11.0 is built for CUDA 13.0, which needs NVIDIA driver 580 or newer; this machine has "
+                     "535"}, "driver 580"),
         ({"compiler": False}, "no C compiler"),
         ({"gpus": 4}, "4 GPUs on this node, its stages ask for 8"),
         ({"memory": 47.5}, "GPUs of 47.5 GiB, its fullest stage is planned with 60.0"),

@@ -25,7 +25,10 @@ def v1(gold, index=0, text="What is 1+1?"):
     }
 
 
-R1 = "<｜User｜>\nHow many? (a) 0 (b) 1\nPlease reason step by step, and put your final answer within \\boxed{}.<｜Assistant｜><think>\n"
+R1 = (
+    "<｜User｜>\nHow many? (a) 0 (b) 1\nPlease reason step by step, and put your final answer within "
+    "\\boxed{}.<｜Assistant｜><think>\n"
+)
 HALF = "\\frac{1}{2}"
 
 
@@ -41,16 +44,19 @@ HALF = "\\frac{1}{2}"
         (v1([]) | {"reward_model": {"ground_truth": HALF}}, "What is 1+1?", [HALF]),
         # the same sets as their authors publish them
         ({"problem": "P", "answer": HALF, "solution": "long"}, "P", [HALF]),  # DeepScaleR
-        ({"prompt": R1, "task": "math", "query_id": "q7", "solutions": ["\\boxed{e}"]}, "How many? (a) 0 (b) 1", ["e"]),  # AReaL-boba
+        ({"prompt": R1, "task": "math", "query_id": "q7", "solutions": ["\\boxed{e}"]}, "How many? (a) 0 (b) 1", ["e"]),
+        # AReaL-boba
         ({"problem": "P", "answer": "7", "difficulty": "3/8"}, "P", ["7"]),  # Polaris-53K
         ({"problem": "P", "answer": 7}, "P", ["7"]),  # BeyondAIME
-        ({"id": 60, "problem": "P", "solution": "s", "answer": "204", "url": "u", "year": "2024"}, "P", ["204"]),  # AIME24
+        ({"id": 60, "problem": "P", "solution": "s", "answer": "204", "url": "u", "year": "2024"}, "P", ["204"]),
+        # AIME24
         ({"ID": "2024-II-4", "Problem": "P", "Solution": "s", "Answer": 33}, "P", ["33"]),  # AIME24, other publisher
         ({"problem_idx": 1, "problem": "P", "answer": 70, "problem_type": ["Algebra"]}, "P", ["70"]),  # AIME25, AIME26
         ({"problem_idx": 3, "problem": "P", "answer": HALF, "problem_type": ["Algebra"]}, "P", [HALF]),  # HMMT
         ({"id": 0, "question": "P", "answer": 27.0, "url": "u"}, "P", ["27"]),  # AMC23
         ({"question": "P", "answer": "9.6"}, "P", ["9.6"]),  # Minerva
-        ({"question": "P", "final_answer": ["1", "2"], "context": None, "solution": ["s"], "error": None}, "P", ["1", "2"]),  # OlympiadBench
+        ({"question": "P", "final_answer": ["1", "2"], "context": None, "solution": ["s"], "error": None}, "P",
+         ["1", "2"]),  # OlympiadBench
         ({"question": "P", "final_answer": ["2.5"], "context": "Let f be.", "id": 1606}, "Let f be.\nP", ["2.5"]),
         ({"question": "Eggs?", "answer": "16-3=13\n#### 1,300"}, "Eggs?", ["1300"]),  # GSM8K
         ({"problem": "P", "answer": "5", "unique_id": "test/x.json", "level": 2}, "P", ["5"]),  # MATH-500

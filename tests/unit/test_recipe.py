@@ -168,9 +168,12 @@ def test_an_overlay_changes_one_value_of_one_stage(tmp_path):
 def search(change: str) -> str:
     """An overlay with one temperature search, one of its values changed."""
     values = {
-        "model": "format_sft", "problems": "rl", "after": None, "reset": None, "grid": [0.5, 1.0], "k": 4, "instruction": "",
+        "model": "format_sft", "problems": "rl", "after": None, "reset": None, "grid": [0.5, 1.0], "k": 4,
+        "instruction": "",
         "top_p": 1.0, "top_k": -1, "max_tokens": 96, "sampling_seed": 5,
-        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1, "pipeline_parallel": 1, "nodes": 1, "kv_cache_dtype": "auto", "replicas": 1, "memory": 0.25, "yarn": None},
+        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1,
+                   "pipeline_parallel": 1, "nodes": 1, "kv_cache_dtype": "auto", "replicas": 1, "memory": 0.25,
+                   "yarn": None},
         "grading": {"grader": "math_verify", "format": "think", "timeout": 5.0, "workers": 1, "max_failures": 0.02},
         "tolerance": 0.03, "collapse": 0.15, "confidence": 0.95, "resamples": 200, "seed": 0,
     }  # fmt: skip
@@ -182,66 +185,86 @@ def search(change: str) -> str:
     ("overlay", "message"),
     [
         ("small_rl: {rl: {grpo: {stesp: 3}}}", "mine.yaml: small_rl.rl.grpo.stesp: there is no such key"),
-        ("small_rl: {rl: {grpo: {steps: 0}}}", "mine.yaml: small_rl.rl.grpo.steps: .*greater than or equal to 1.*got 0"),
+        ("small_rl: {rl: {grpo: {steps: 0}}}",
+         "mine.yaml: small_rl.rl.grpo.steps: .*greater than or equal to 1.*got 0"),
         ("merge: {alphas: [0.3, 1.2]}", "mine.yaml: merge.alphas.1: .*less than or equal to 1.*got 1.2"),
         ("merge: {alphas: [0.3, 0.30]}", "alpha 0.30 occurs twice"),
         ("small_rl: {rl: {grpo: {start: core}}}", "rl.grpo.start: core is a later stage"),
         ("small_rl: {rl: {grpo: {start: corr}}}", "rl.grpo.start: corr does not exist"),
         ("small_rl: {specialist: nobody}", "specialist: nobody is no RL stage"),
         (search("model: corr"), "temperature_search.one.model: corr is no model"),
-        (search("after: two, reset: {slight_fall: 0.2, fine_step: 0.05, wide_step: 0.1}"), "one.after: two is no earlier"),
+        (search("after: two, reset: {slight_fall: 0.2, fine_step: 0.05, wide_step: 0.1}"),
+         "one.after: two is no earlier"),
         (search("after: one"), "`after` and `reset`: give both"),
         (search("grid: [1.0, 0.5]"), "grid: temperatures must rise"),
         (search("grid: [1.0, 1.005]"), "grid: 1.005 has more than two decimals"),
         (search("tolerance: 0.5"), r"collapse \(0.15\) must not be below tolerance \(0.5\)"),
-        (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: some, count: null, published: null, limit: null}}}",
+        (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: some, count: null, published: "
+                                    "null, limit: null}}}",
          "inputs.problems.held.gold: some, but temperature_search or probe grades all of them"),
         ("small_rl: {rl: {grpo: {temperature: {search: one}}}}",
          "rl.grpo.temperature.search: one is no search of temperature_search .*possible: none"),
-        (search("model: core")[:-1] + "\n  rl: {core: {temperature: {search: one}}}", "before this stage; possible: none"),
-        ("small_rl: {rl: {grpo: {temperature: {serch: one}}}}", "small_rl.rl.grpo.temperature.search: this key is missing"),
+        (search("model: core")[:-1] + "\n  rl: {core: {temperature: {search: one}}}",
+         "before this stage; possible: none"),
+        ("small_rl: {rl: {grpo: {temperature: {serch: one}}}}",
+         "small_rl.rl.grpo.temperature.search: this key is missing"),
         ("small_rl: {rl: {grpo: {temperature: 9}}}", "small_rl.rl.grpo.temperature: .*less than or equal to 5"),
         ("small_rl: {rl: {grpo: {context: 200}}}", r"context \(200\) must hold engine.max_model_len \(256\)"),
         ("small_rl: {rl: {grpo: {truncation: drop}}}", "small_rl.rl.grpo.truncation: .*'none' or 'mask'"),
-        ("small_rl: {rl: {grpo: {truncation: {penalty: 1}}}}", "small_rl.rl.grpo.truncation.buffer: this key is missing"),
+        ("small_rl: {rl: {grpo: {truncation: {penalty: 1}}}}",
+         "small_rl.rl.grpo.truncation.buffer: this key is missing"),
         ("small_rl: {rl: {grpo: {truncation: {penalty: 1, buffer: 97}}}}",
          r"truncation.buffer \(97\) must not exceed max_response \(96\)"),
         ("small_rl: {rl: {grpo: {validate: {benchmark: chian, k: 2, every: 4}}}}",
          "small_rl.rl.grpo.validate.benchmark: chian is none of inputs.benchmarks; possible: chain digits"),
-        ("small_rl: {rl: {grpo: {validate: {benchmark: chain, k: 0, every: 4}}}}", "grpo.validate.k: .*greater than or eq"),
+        ("small_rl: {rl: {grpo: {validate: {benchmark: chain, k: 0, every: 4}}}}",
+         "grpo.validate.k: .*greater than or eq"),
         (search("problems: other"), "inputs.problems: must have exactly the keys format, rl, distill, other"),
         ("small_rl: {rl: {core: {core: {consensus: grpo}}}}", "core.consensus: grpo has no consensus sets"),
-        ("small_rl: {rl: {core: {drop_easy: {log: core, rule: mean, above: 0.9}}}}", "drop_easy.log: core is no earlier RL stage"),
+        ("small_rl: {rl: {core: {drop_easy: {log: core, rule: mean, above: 0.9}}}}",
+         "drop_easy.log: core is no earlier RL stage"),
         ("small_rl: {rl: {grpo: {substitution: {}}}}", "grpo.substitution.min_informative: this key is missing"),
         ("small_rl: {rl: {core: {core: null}}}", "`core` must be given for `reward: core`"),
         ("small_rl: {rl: {grpo: {updates_per_step: 5}}}", "must be a multiple of updates_per_step"),
         ("small_rl: {rl: {grpo: {max_response: 400}}}", "must fit into engine.max_model_len"),
-        ("small_rl: {rl: {core_filtered: {overlap: {keep: threshold}}}}", "`threshold` must be a number for `keep: thr"),
+        ("small_rl: {rl: {core_filtered: {overlap: {keep: threshold}}}}",
+         "`threshold` must be a number for `keep: thr"),
         ("small_rl: {rl: {core_filtered: {overlap: {keep: threshold, threshold: 0.2, within: accuracy}}}}",
          "`within: accuracy` is about halves: it needs `keep: median` or `keep: lower_half`"),
         ("large_sft: {sft: {layout: {expert: 3}}}", "does not divide the 2 processes"),
         ("inputs: {base_small: null}", "inputs.base_small: one of the keys hub, path, tiny is missing"),
-        ("inputs: {base_small: {pretraining: {steps: many}}}", "mine.yaml: inputs.base_small.pretraining.steps: .*got 'many'"),
-        ("inputs: {benchmarks: {extra: {family: chain, count: 5, depth: [1, 2], slips: 0.0, pool: benchmark, seed: 1}}}",
+        ("inputs: {base_small: {pretraining: {steps: many}}}",
+         "mine.yaml: inputs.base_small.pretraining.steps: .*got 'many'"),
+        (("inputs: {benchmarks: {extra: {family: chain, count: 5, depth: [1, 2], slips: 0.0, pool: benchmark, seed: "
+         "1}}}"),
          "evaluate.generate.k: must have exactly the keys chain, digits, chain_select, digits_select, extra"),
-        ("merge: {select_on: [nobody]}", "mine.yaml: .*merge.select_on: nobody is none of inputs.benchmarks .chain, digits"),
-        ("merge: {select_on: [chain, digits, chain_select, digits_select]}", "merge.select_on: it names every benchmark"),
+        ("merge: {select_on: [nobody]}",
+         "mine.yaml: .*merge.select_on: nobody is none of inputs.benchmarks .chain, digits"),
+        ("merge: {select_on: [chain, digits, chain_select, digits_select]}",
+         "merge.select_on: it names every benchmark"),
         ("inputs: {benchmarks: {chain_select: {count: 256, seed: 1000}}}",
          "merge.select_on: chain_select has the problems of chain, which is reported"),
-        ("report: {pass_k: [2, 5]}", "report.pass_k: pass@5 needs as many samples; evaluate.generate.k.chain_select is 4"),
+        ("report: {pass_k: [2, 5]}",
+         "report.pass_k: pass@5 needs as many samples; evaluate.generate.k.chain_select is 4"),
         ("report: {length_groups: [48, 32]}", "report: .*length_groups: must rise"),
         ("evaluate: {also: {yarn: {models: [nobody], engine: {max_num_seqs: 8}}}}",
          "mine.yaml: .*evaluate.also.yarn.models: nobody is no evaluated model; possible: base_small format_sft"),
         ("evaluate: {generate: {engine: {pipeline_parallel: 2}}}",
          "mine.yaml: evaluate.generate.engine: .*pipeline_parallel must be 1 with device: cpu"),
-        ("evaluate: {generate: {engine: {nodes: 2, replicas: 2}}}", r"replicas \(2\) must be 1 where an engine takes 2 nodes"),
-        ("evaluate: {generate: {engine: {nodes: 2}}}", r"tensor_parallel \* pipeline_parallel \(1\) must be a multiple of nodes"),
-        ("small_rl: {rl: {grpo: {engine: {tensor_parallel: 2, nodes: 2}}}}", "small_rl.rl.grpo: .*engine.nodes must be 1 here"),
+        ("evaluate: {generate: {engine: {nodes: 2, replicas: 2}}}",
+         r"replicas \(2\) must be 1 where an engine takes 2 nodes"),
+        ("evaluate: {generate: {engine: {nodes: 2}}}",
+         r"tensor_parallel \* pipeline_parallel \(1\) must be a multiple of nodes"),
+        ("small_rl: {rl: {grpo: {engine: {tensor_parallel: 2, nodes: 2}}}}",
+         "small_rl.rl.grpo: .*engine.nodes must be 1 here"),
         ("evaluate: {generate: {engine: {kv_cache_dtype: int2}}}", "evaluate.generate.engine.kv_cache_dtype: .*'fp8'"),
-        ("small_rl: {rl: {grpo: {engine: {kv_cache_dtype: fp8}}}}", r"small_rl.rl.grpo: .*kv_cache_dtype \(fp8\) must be auto"),
-        ("evaluate: {also: {same: {models: [core]}}}", "evaluate.also.same: it asks in no other way than evaluate.generate"),
+        ("small_rl: {rl: {grpo: {engine: {kv_cache_dtype: fp8}}}}",
+         r"small_rl.rl.grpo: .*kv_cache_dtype \(fp8\) must be auto"),
+        ("evaluate: {also: {same: {models: [core]}}}",
+         "evaluate.also.same: it asks in no other way than evaluate.generate"),
         ("evaluate: {also: {no/path: {models: [core]}}}", "mine.yaml: evaluate.also.no/path"),
-        ("evaluate: {also: {yarn: {engine: {max_num_seqs: 8}}}}", "mine.yaml: evaluate.also.yarn.models: this key is missing"),
+        ("evaluate: {also: {yarn: {engine: {max_num_seqs: 8}}}}",
+         "mine.yaml: evaluate.also.yarn.models: this key is missing"),
         ("evaluate: {also: {yarn: {models: [core], engine: {yarn: {factor: 2.0, original: 64}}}}}",
          r"mine.yaml: evaluate.also.yarn.engine: .*max_model_len \(256\) must not exceed yarn's factor"),
         ("evaluate: {also: {few: {models: [core], k: {chain: 2}}}}",
@@ -382,14 +405,18 @@ def test_a_further_evaluation_is_the_usual_one_but_for_what_it_names(tmp_path):
 
 def test_large_models_have_an_engine_of_their_own(tmp_path):
     """In the usual evaluation and in one that names no engine; one that names its own means it for every model."""
-    also = "{greedy: {models: [core, alpha=0.30], sampling: {top_k: 1}}, few: {models: [alpha=0.30], engine: {memory: 0.1}}}"
+    also = (
+        "{greedy: {models: [core, alpha=0.30], sampling: {top_k: 1}}, few: {models: [alpha=0.30], engine: {memory: "
+        "0.1}}}"
+    )
     engine = recipe.load([LAPTOP]).evaluate.generate.engine.model_dump(exclude={"device"}) | {"max_num_seqs": 7}
     overlay = yaml.safe_dump({"evaluate": {"large_engine": engine, "also": yaml.safe_load(also)}})
     asked = overlaid(tmp_path, overlay)
     large, small = asked.evaluate.large_engine, asked.evaluate.generate.engine
     assert large.device == asked.device and large != small
-    for name, expected in {"core": small, "base_large": large, "distilled": large, "alpha=0.30": large, "core@greedy": small,
-                           "alpha=0.30@greedy": large}.items():  # fmt: skip
+    wanted = {"core": small, "base_large": large, "distilled": large}
+    wanted |= {"alpha=0.30": large, "core@greedy": small, "alpha=0.30@greedy": large}
+    for name, expected in wanted.items():
         assert asked.evaluations[name][1].engine == expected, name
     assert asked.evaluations["alpha=0.30@few"][1].engine == asked.evaluate.also["few"].engine != large
     assert asked.evaluations["alpha=0.30@greedy"][1].sampling == asked.evaluate.also["greedy"].sampling

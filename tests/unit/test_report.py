@@ -259,7 +259,8 @@ def test_self_distillation_stands_beside_the_recipes_arm(tmp_path: Path, capsys)
     ]  # fmt: skip
     mine = [row for row in found["pairs"] if (row["family"], row["benchmark"]) == ("self-distillation", "chain")]
     assert {(row["a"], row["b"]): row["difference"] for row in mine} == {
-        ("distilled_self", "base_large"): 0.5, ("distilled", "distilled_self"): -0.5, ("alpha=0.50_self", "base_large"): 0.5,
+        ("distilled_self", "base_large"): 0.5, ("distilled", "distilled_self"): -0.5,
+        ("alpha=0.50_self", "base_large"): 0.5,
         ("alpha=0.50_self", "distilled_self"): 0.0, ("alpha=0.50", "alpha=0.50_self"): -0.5,
     }  # fmt: skip
     assert [row["p_holm"] for row in mine] == significance.holm([row["p"] for row in mine])

@@ -113,7 +113,8 @@ def test_the_page_says_what_is_missing():
 def stored(run: Run, name: str, responses: list[tuple[str, str]]) -> None:
     """Responses of a model to chain: (problem, text)."""
     rows = [
-        {"set": "chain", "problem_id": problem, "sample": place % 2, "seed": 0, "response": text, "tokens": 9, "finish_reason": "stop"}
+        {"set": "chain", "problem_id": problem, "sample": place % 2, "seed": 0, "response": text, "tokens": 9,
+         "finish_reason": "stop"}
         for place, (problem, text) in enumerate(responses)
     ]  # fmt: skip
     with Stage("polaris.stage.manifest", Nothing(), {}, run.folder / f"responses/{name}/data.json", "by hand") as stage:

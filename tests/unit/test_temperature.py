@@ -44,7 +44,9 @@ def points(rows) -> list[Point]:
     ],
 )
 def test_the_first_choice_on_v1s_figures(rows, tolerance, chosen):
-    """V1 chose 1.4 for Qwen3-4B and 0.7 for R1-Distill-Qwen-7B: both follow from any tolerance in [1.75, 3.5) points."""
+    """V1 chose 1.4 for Qwen3-4B and 0.7 for R1-Distill-Qwen-7B: both follow from any tolerance in [1.75, 3.5)
+    points.
+    """
     assert first_choice(points(rows), tolerance).temperature == chosen
 
 
