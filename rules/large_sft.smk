@@ -42,7 +42,7 @@ rule conversion:
 
 
 rule traces:
-    "Responses to the distillation prompts: the specialist's; of arm _self, a control, the large model's own."
+    "Responses to the distillation prompts: the specialist's, and in the control arm `_self` the large model's own."
     input:
         model=lambda w: checkpoint_of(RECIPE.arms[w.arm]),
         problems=data_of("clean/distill"),

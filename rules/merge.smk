@@ -39,7 +39,8 @@ WEIGHTS = [f"{RUN}/{folder}/weights.json" for folder in MERGED]
 
 def scores_of(w) -> list[str]:
     """Every evaluation of a merged model."""
-    return [data_of(f"scores/{name}") for name, (model, _) in RECIPE.evaluations.items() if model == f"alpha={w.alpha}{w.arm}"]
+    merged = f"alpha={w.alpha}{w.arm}"
+    return [data_of(f"scores/{name}") for name, (model, _) in RECIPE.evaluations.items() if model == merged]
 
 
 def weights_of(w) -> str:

@@ -7,10 +7,16 @@ SMALL = RECIPE.small_rl
 
 # A model's answers under the underline instruction (V2 blog: GPT-OSS-20B on 20K problems): their folder -> set.
 # Without a teacher the problems bring worked solutions.
-TAUGHT = {{"format": "teacher", "rl": "teacher_rl"}[name]: name for name in SMALL.teacher.k} if SMALL.teacher else {}
-WORKED = data_of("teacher") if "teacher" in TAUGHT else None
-ANSWERS = data_of("teacher_rl") if "teacher_rl" in TAUGHT else None
+TAUGHT = {"teacher": "format", "teacher_rl": "rl"}
+TEACHER_K = SMALL.teacher.k if SMALL.teacher else {}
+WORKED = data_of("teacher") if "format" in TEACHER_K else None
+ANSWERS = data_of("teacher_rl") if "rl" in TEACHER_K else None
 TEACHER = ANSWERS if SMALL.rl_data.consensus == "teacher" else None
+
+
+def one_set(generate, name: str, called: str) -> str:
+    """Settings of the k responses to one set alone, which is called as its folder."""
+    return settings(generate.model_copy(update={"k": {called: generate.k[name]}}))
 
 
 rule teacher_responses:
@@ -21,9 +27,9 @@ rule teacher_responses:
     output:
         data_of("{taught}"),
     wildcard_constraints:
-        taught=one_of(TAUGHT),
+        taught=one_of(folder for folder, name in TAUGHT.items() if name in TEACHER_K),
     params:
-        settings=lambda w: settings(SMALL.teacher.model_copy(update={"k": {TAUGHT[w.taught]: SMALL.teacher.k[TAUGHT[w.taught]]}})),
+        settings=lambda w: one_set(SMALL.teacher, TAUGHT[w.taught], TAUGHT[w.taught]),
         code=code("polaris.generation.generate"),
     threads: 1
     benchmark:
@@ -209,11 +215,6 @@ rule drop_easy:
 OVERLAP = {name: stage.overlap for name, stage in SMALL.rl.items() if stage.overlap}
 
 
-def rollout_settings(name: str) -> str:
-    generate = OVERLAP[name].generate
-    return settings(generate.model_copy(update={"k": {before_overlap(name): generate.k["rl_data"]}}))  # a set is named as its folder
-
-
 rule rl_rollouts:
     "Rollouts of a stage's start, for its overlap filter."
     input:
@@ -224,7 +225,7 @@ rule rl_rollouts:
     wildcard_constraints:
         stage=one_of(OVERLAP),
     params:
-        settings=lambda w: rollout_settings(w.stage),
+        settings=lambda w: one_set(OVERLAP[w.stage].generate, "rl_data", before_overlap(w.stage)),
         code=code("polaris.generation.generate"),
     threads: 1
     benchmark:
@@ -276,7 +277,7 @@ def rl_files(name: str) -> dict[str, str]:
 
 
 rule rl:
-    "GRPO or CORE, as the recipe's entry of that name says: a stage is data, not a script."
+    "One RL stage, GRPO or CORE: an entry of the recipe, not a script."
     input:
         unpack(lambda w: rl_files(w.stage)),
         start=lambda w: checkpoint_of(SMALL.rl[w.stage].start),
