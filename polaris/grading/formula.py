@@ -20,13 +20,13 @@ MAX_BITS = 1 << 15  # of a power of numbers
 FUNCTIONS = {"sqrt": sympy.sqrt, "ln": sympy.log, "csc": sympy.csc}
 CONSTANTS = {"pi": sympy.pi}
 # Names of one or two letters that mean something else in Python or in SymPy, which refuses them in a formula.
-RESERVED = frozenset(
-    ["all", "as", "eye", "ff", "fft", "frac", "fu", "gff", "hn1", "hn2", "id", "if", "im", "in", "is", "jn", "li",
-     "nan", "ntt", "oo", "or", "re", "rf", "yn", "zoo"]
-)  # fmt: skip
+RESERVED = frozenset({
+    "all", "as", "eye", "ff", "fft", "frac", "fu", "gff", "hn1", "hn2", "id", "if",
+    "im", "in", "is", "jn", "li", "nan", "ntt", "oo", "or", "re", "rf", "yn", "zoo",
+})  # fmt: skip
 
 _TOKEN = re.compile(
-    r"[ \t\r\n\f]*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3}(?![0-9]))?)"
+    r"[ \t\r\n\f]*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE](?P<exponent>[+-]?[0-9]+))?)"
     r"|(?P<name>[^\W\d]\w*)|(?P<sign>\*\*|[-+*/^()!]))"
 )
 _PART = re.compile(r"[0-9]+|.")
@@ -65,6 +65,8 @@ def _tokens(text: str) -> list[Token]:
             raise NotAFormula(f"{text[end]!r} belongs to no formula")
         end = token.end()
         if number := token["number"]:
+            if abs(int(token["exponent"] or 0)) > MAX_EXPONENT:
+                raise NotAFormula("too large")
             tokens.append(_number(number))
         elif name := token["name"]:
             tokens += _names(name)

@@ -48,8 +48,8 @@ Pair = tuple[tuple[str, ...], str]
 class Verdict:
     """What became of one answer.
 
-    reason: one of polaris.grading.answers.REASONS; answer: what stood in the box (its first 1000 characters), None
-        without one
+    reason: one of polaris.grading.answers.REASONS; answer: what stood in the box (its first 1000 characters),
+        None without one
     seconds: what the comparison took; 0 where it was remembered
     """
 
@@ -64,7 +64,7 @@ class _Lost(Exception):
 
 
 class _Worker:
-    """A process of polaris.grading.grading_worker; one question at a time."""
+    """A process of polaris.grading.grading_worker; one question at a time, in a child of it."""
 
     def __init__(self) -> None:
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
@@ -200,8 +200,8 @@ class GradingPool:
     def keys(self, forms: Sequence[str]) -> list[str]:
         """A text for each form that is equal where the parsed expressions are: 1+x and x+1 have one key.
 
-        forms: texts as of polaris.grading.answers.normal_form. What cannot be read, in its time, is its own key; so is
-            a key.
+        forms: texts as of polaris.grading.answers.normal_form. What cannot be read, in its time, is its own key; so
+        is a key.
         """
         distinct = list(dict.fromkeys(forms))
         key_of = dict(zip(distinct, self._threads.map(self._key, distinct), strict=True))

@@ -1,13 +1,11 @@
 """One killable grading process: `python -m polaris.grading.grading_worker`, driven by polaris/grading/grading_pool.py.
 
 A line of JSON in, a line of JSON out, `ready` before all; "timeout" is in seconds:
-  {"grader": "math_verify", "golds": [...], "answer": "...", "timeout": 5}   the reason, as of
-  polaris/grading/answers.py {"key": "...", "timeout": 5}      the text's key: equal for texts that are read as the same
-  expression
+  {"grader": "math_verify", "golds": [...], "answer": "...", "timeout": 5}   the reason, as of answers.py
+  {"key": "...", "timeout": 5}      the text's key: equal for texts that are read as the same expression
 Each question is answered by a child of its own, forked from this process, which reads no formula of a question itself.
-So nothing that an answer does to its process reaches another's verdict. The child is confined
-(polaris/grading/sandbox.py) and bounded in memory; it is killed at the deadline, kills itself a second later, and ends
-with its parent.
+So nothing that an answer does to its process reaches another's verdict. The child is confined (sandbox.py) and
+bounded in memory; it is killed at the deadline, kills itself a second later, and ends with its parent.
 """
 
 import gc
@@ -159,13 +157,15 @@ def answered(request: dict[str, Any], others: list[int]) -> str:
 
 def prepare() -> None:
     """Import and warm up what the children need: they are forked with it, and can load no more than files."""
-    import sympy.integrals.manualintegrate  # noqa: F401  sympy loads it late, and it makes dataclasses, which are compiled texts
+    # sympy loads this late, and it makes dataclasses, which are compiled texts
+    import sympy.integrals.manualintegrate  # noqa: F401
 
     for gold, answer in WARM_UP:
         verdict([gold], answer)
         deepscaler_verdict([gold], answer)
-    from polaris.grading import math_verify_equal
+    from polaris.grading import math_verify_equal, sandbox
 
+    sandbox.check()
     math_verify_equal.read.cache_clear()
     gc.collect()
     gc.freeze()  # else a child's collector would copy every page

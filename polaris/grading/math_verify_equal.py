@@ -3,7 +3,8 @@ r"""Whether two answers are the same expression: math-verify's reading and rules
 Only polaris/grading/grading_worker.py imports this: what a model wrote is computed here, so the process must be one
 that can be killed. No text is executed: math-verify's plain-expression reader, which is sympy's parser, stays unused,
 and what in its LaTeX reader and in sympy makes code of a text (numbers, gcd of decimals, roots of polynomials) is
-replaced below. What is changed, measured in tests/parity/test_answer_pairs.py:
+replaced below.
+What is changed, measured in tests/parity/test_answer_pairs.py:
   exact numbers    equal to 50 digits, relative to their size; math-verify takes 1/2004! and 1/2006! for equal (both are
                    about 0)
   decimals         a decimal is an exact value when it agrees to six significant digits

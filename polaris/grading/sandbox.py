@@ -6,23 +6,29 @@ open. Everything else fails with EPERM: opening a file for writing, removing, re
 to others. Namespaces need rights that containers withhold, Landlock leaves the network open before Linux 6.7 and is
 missing from many kernels of clusters. Where there is no seccomp, confine() raises OSError: nothing runs unconfined.
 
-Besides, no text becomes code: compile, eval and exec of one raise SyntaxError.
+Besides, no text becomes code: compile, eval and exec of one raise SyntaxError. Two modules of libraries are left out,
+which write functions for a number of arguments, and see no other text.
 """
 
 import ctypes
+import functools
 import os
 import platform
 import resource
+import signal
 import struct
 import sys
 from typing import Any
 
 OPEN_FILES = 64
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _MODE_FILTER = 1, 22, 38, 2
+WRITE_FUNCTIONS = ("sympy.polys.monomials", "mpmath.libmp.libhyper")  # of n variables, of n parameters
+_PR_SET_PDEATHSIG, _PR_GET_SECCOMP, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _MODE_FILTER = 1, 21, 22, 38, 2
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | 1  # SECCOMP_RET_*; ERRNO with EPERM
 _LOAD, _EQUAL, _AND, _RETURN = 0x20, 0x15, 0x54, 0x06  # BPF: 32-bit word to A, A == k, A & k, return k
 _NUMBER, _ARCHITECTURE, _FLAGS = 0, 4, 32  # offsets in struct seccomp_data: nr, arch, the third argument's low half
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | (os.O_TMPFILE & ~os.O_DIRECTORY)
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 # Linux' asm/unistd.h: name -> number on x86_64 and on aarch64 (None: it has no such call)
 _CALLS = {
@@ -40,35 +46,38 @@ _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # colu
 
 
 def confine() -> None:
-    """Take everything from this process but reading and computing. Raises OSError where the kernel has no such
-    means.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
+    """Leave this process reading and computing alone. Raises OSError where the kernel has no such means."""
     program = _filter()
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     sys.addaudithook(_refuse_text)
-    _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     code = ctypes.create_string_buffer(program, len(program))
     fprog = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code)))
-    _prctl(libc, _PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(fprog))
+    _prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(fprog))
+
+
+def check() -> None:
+    """Raise OSError where confine() would: before there is anything to confine."""
+    _filter()
+    if _LIBC.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "this kernel has no seccomp, which confines what grades answers")
 
 
 def die_with(parent: int) -> None:
     """The kernel kills this process when its parent ends, however it ends."""
-    import signal
-
-    _prctl(ctypes.CDLL(None, use_errno=True), _PR_SET_PDEATHSIG, signal.SIGKILL)
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
-def _prctl(libc: ctypes.CDLL, option: int, *arguments: int) -> None:
+def _prctl(option: int, *arguments: int) -> None:
     words = [ctypes.c_ulong(word) for word in (*arguments, 0, 0, 0, 0)[:4]]
-    if libc.prctl(option, *words):
+    if _LIBC.prctl(option, *words):
         raise OSError(ctypes.get_errno(), f"prctl({option}): this kernel cannot confine a process")
 
 
+@functools.cache
 def _filter() -> bytes:
     """The BPF program: allow the calls of the table, and openat for reading; refuse the rest."""
     machine = platform.machine()
@@ -97,5 +106,6 @@ def _filter() -> bytes:
 
 def _refuse_text(event: str, arguments: tuple[Any, ...]) -> None:
     """An audit hook. Modules, which are compiled from files, still load; SyntaxError is what readers of text expect."""
-    if event == "compile" and str(arguments[1]).startswith("<"):
+    text = event == "compile" and str(arguments[1]).startswith("<")
+    if text and sys._getframe(1).f_globals.get("__name__") not in WRITE_FUNCTIONS:
         raise SyntaxError("a grading process compiles no text")
