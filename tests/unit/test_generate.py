@@ -229,7 +229,7 @@ def test_the_node_that_failed_is_named_with_its_engines_log(tmp_path, monkeypatc
     log.with_name("nodes.log").write_text("error: node n7: of an earlier try\n")
     todo = [vllm_engine.Request(0, [1], 2)]
     with pytest.raises(
-        UserError, match=r"(?s)^node n[01]: .*polaris\.replicas .* [01]: exited with status 1; .*vllm-[01]"
+        UserError, match=r"(?s)^node n[01]: .*polaris\.generation\.replicas .* [01]: exited with status 1; .*vllm-[01]"
     ) as told:
         replicas.side_by_side(
             todo, tmp_path / "none", SETTINGS.engine, SETTINGS.sampling, Shards(tmp_path), log, lambda: None, 2

@@ -39,6 +39,6 @@ def test_values_beside_ours(tmp_path, average_of: list[str]):
         {"name": "core", "benchmark": "digits", "published": 0.999, "avg": 0.25},
     ]
     text = " ".join(Page((run.folder / "report/index.html").read_text()).text.split())
-    assert "A paper, table 1. In percent, as printed there" in text and "41.5 37.5 [" in text
+    assert "A paper, table 1. In percent, as printed there" in text and "41.5, 37.5 [" in text
     assert "| core | digits | 99.9 | 25.0 |" in (run.folder / "report/report.md").read_text()
     assert {row["avg"] for row in found["models"] if row["benchmark"] == "digits"} == {0.25}  # theirs is in no score
