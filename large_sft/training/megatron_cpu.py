@@ -127,6 +127,7 @@ def _patch_torch_cuda(cuda: ModuleType) -> None:
     state_dict_saver.py:204.
     """
 
+    cuda.is_available = lambda: False  # whatever it counts by: torch's Adam would ask a CUDA build's GPU for its stream
     cuda.current_device = lambda: CPU
     cuda.device_count = lambda: 1
     cuda.set_device = lambda device: None

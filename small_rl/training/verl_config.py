@@ -199,7 +199,7 @@ def sft_overrides(settings: FormatSft, model: Path, data: Path, checkpoints: Pat
         "data.truncation": "error",
         "data.pad_mode": "no_padding",
         "data.num_workers": 0,
-        "data.custom_cls.path": "pkg://small_rl.verl_chat_data",
+        "data.custom_cls.path": "pkg://small_rl.training.verl_chat_data",
         "data.custom_cls.name": "ChatDataset",
         "model.path": model,
         "engine": "fsdp",
