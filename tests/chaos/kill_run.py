@@ -34,7 +34,7 @@ from tests.pipeline.conftest import command
 KINDS = {
     "ray worker": lambda line: line.startswith("ray::WorkerDict"),
     "vLLM engine": lambda line: line.startswith("VLLM::EngineCore"),
-    "Megatron rank": lambda line: "large_sft.megatron_" in line and "torch.distributed.run" not in line,
+    "Megatron rank": lambda line: "large_sft.training.megatron_" in line and "torch.distributed.run" not in line,
     "verb": lambda line: any(f" -m {package}." in line for package in PACKAGES) and " --out " in line,
     "snakemake": lambda line: " -m snakemake " in line,
 }
