@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from large_sft.settings import Placed
+from large_sft.training import torchrun_node
 from polaris.stage import child
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import free_port, on_every_node, this_node
@@ -18,21 +19,12 @@ ENDED = re.compile(r"\s*traceback : Signal \d+ \((?!SIGTERM)(SIG\w+)\)")
 CAUSE = re.compile(r"error: (.+)|(?:\[rank\d+\]: )?((?!\S*SignalException)(?:\w+\.)*\w*(?:Error|Exception): .+)")
 
 
-# Slurm warns all processes. Blocked for torchrun and all that it starts, megatron-core's helpers in writing a
-# checkpoint among them, the signal ends none of them; the ranks see it waiting (megatron_loop.py). As `env
-# --block-signal=USR1`, which older coreutils than 8.31 lack.
-UNWARNED = (
-    "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]); "
-    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-)
-
-
 def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable[[str], None]) -> None:
     """Run `module` with `job` as its word in the layout's processes; `follow` gets their lines. Raises UserError."""
     nodes, processes = settings.layout.nodes, settings.layout.processes
     head = "127.0.0.1" if nodes == 1 else this_node()
     command = [
-        *(sys.executable, "-c", UNWARNED, "-m", "torch.distributed.run"),
+        *(sys.executable, "-m", torchrun_node.__name__),
         *("--nnodes", str(nodes), "--nproc-per-node", str(processes)),
         *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{head}:{free_port(head)}", "--rdzv-id", job.parent.name),
         *("-m", module, str(job)),

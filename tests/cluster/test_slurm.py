@@ -152,7 +152,9 @@ def test_an_engine_that_dies_on_one_node_ends_the_others_and_the_job_goes_on(run
     folder, _ = run
     logs = (folder / ".snakemake/slurm_logs/rule_responses").rglob("*.log")
     first, second = (log.read_text() for log in sorted(logs, key=lambda log: int(log.stem)))
-    assert re.search(r"error: node n2: .*polaris\.generation\.replicas .* 1: exited with status -9; .*vllm-1\.log", first)
+    assert re.search(
+        r"error: node n2: .*polaris\.generation\.replicas .* 1: exited with status -9; .*vllm-1\.log", first
+    )
     assert "response 96/96" in second and "error" not in second
 
 

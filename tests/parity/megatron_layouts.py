@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 
 from large_sft.model.weights import Weights
 from large_sft.training.megatron_train import Job
-from large_sft.training.torchrun import UNWARNED
 from polaris.stage import child, manifest
 from polaris.stage.records import TOKENS, write_rows
 from polaris.stage.tables import table
@@ -169,9 +168,8 @@ def checks(inputs: Path, out: Path, layout: dict, *models: Path, data: str = "da
     assert set(values) == set(Job.__dataclass_fields__)
     job = out / "job.json"
     job.write_text(json.dumps(values))
-    # Blocked as by large_sft/training/torchrun.py: threads that are there already would not block it.
-    command = [sys.executable, "-c", UNWARNED, "-m", "torch.distributed.run"]
-    command += ["--standalone", "--local-addr", "127.0.0.1"]
+    # With Slurm's warning blocked, as in a stage: threads that are there already would not block it.
+    command = [sys.executable, "-m", "large_sft.training.torchrun_node", "--standalone", "--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(layout["processes"]), str(Path(__file__).with_name("megatron_checks.py"))]
     environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     child.run([*command, str(job), str(STEPS), *map(str, models)], out / "log", environment, limit=300)

@@ -13,9 +13,11 @@ from safetensors.numpy import save_file
 from large_sft.model.qwen3 import read_config
 from large_sft.settings import Sft
 from large_sft.traces.tokens import read_traces
-from large_sft.training.torchrun import CAUSE, UNWARNED
+from large_sft.training.torchrun import CAUSE
+from large_sft.training.torchrun_node import of_several_nodes
 from large_sft.training.train_sft import Clock, checked
 from polaris.stage.errors import UserError
+from polaris.stage.nodes import interface, this_node
 from polaris.stage.records import TOKENS, write_rows
 
 CONFIG = {
@@ -199,10 +201,22 @@ def test_the_cause_of_a_failure_is_found_in_the_log(line, cause):
 def test_what_torchrun_starts_is_not_ended_by_slurms_warning():
     """Programs started by it inherit that; the words arrive as they are."""
     code = "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR1); print(signal.sigpending(), sys.argv[1:])"
-    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}, *sys.argv[1:]], check=True)"
-    command = [sys.executable, "-c", UNWARNED, "-c", outer]
-    done = subprocess.run([*command, "a b", "$c"], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "large_sft.training.torchrun_node", "--standalone", "--nproc-per-node", "1"]
+    command += ["--no-python", sys.executable, "-c", code, "a b", "$c"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"{ {signal.SIGUSR1} } ['a b', '$c']\n"
+
+
+def test_a_node_of_several_says_which_it_is(monkeypatch):
+    """The first hosts the rendezvous, whatever its own name means; an interface that the recipe names stays."""
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
+    for rank, host in (("0", "is_host=True"), ("1", "is_host=False")):
+        monkeypatch.setenv("SLURM_PROCID", rank)
+        own = of_several_nodes()
+        assert own["PET_RDZV_CONF"] == host and own["PET_LOCAL_ADDR"] == this_node()
+        assert own["GLOO_SOCKET_IFNAME"] == interface()
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    assert "GLOO_SOCKET_IFNAME" not in of_several_nodes()
 
 
 @pytest.mark.parametrize(
