@@ -14,8 +14,8 @@ from polaris.stage.nodes import interface, this_node
 def of_several_nodes() -> dict[str, str]:
     """Variables by which torchrun and gloo know this node; what is set already stays.
 
-    torchrun would ask what the node's own name means: where that is a loopback address, no node would take itself for the
-    host of the rendezvous, and the ranks of others would look for rank 0 at home.
+    torchrun would ask what the node's own name means: where that is a loopback address, no node would take itself for
+    the host of the rendezvous, and the ranks of others would look for rank 0 at home.
     """
     own = {
         "PET_RDZV_CONF": f"is_host={os.environ['SLURM_PROCID'] == '0'}",
