@@ -94,7 +94,7 @@ def kill_an_engine(folder: Path, run: subprocess.Popen, number: int) -> None:
         for one in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 line = one.cmdline()
-                if line[-1:] == [str(number)] and line[-2].startswith(str(folder / GENERATED)):
+                if line[-2:] == [str(number), "0"] and line[-3].startswith(str(folder / GENERATED)):
                     assert os.readlink(f"/proc/{one.pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt")
                     one.kill()
                     return
@@ -153,7 +153,7 @@ def test_an_engine_that_dies_on_one_node_ends_the_others_and_the_job_goes_on(run
     logs = (folder / ".snakemake/slurm_logs/rule_responses").rglob("*.log")
     first, second = (log.read_text() for log in sorted(logs, key=lambda log: int(log.stem)))
     assert re.search(
-        r"error: node n2: .*polaris\.generation\.replicas .* 1: exited with status -9; .*vllm-1\.log", first
+        r"error: node n2: .*polaris\.generation\.replicas .* 1 0: exited with status -9; .*vllm-1\.log", first
     )
     assert "response 96/96" in second and "error" not in second
 
