@@ -10,9 +10,10 @@ from .conftest import SECRETS
 START = """
 import os, subprocess, sys, tempfile
 from pathlib import Path
+from small_rl.training.verl_devices import environment
 from small_rl.training.verl_ray_cluster import ray_cluster
 folder = Path(sys.argv[1])
-with ray_cluster(1, 0, 1, folder, folder / "ray.log", {"RAY_USAGE_STATS_ENABLED": "0"}) as own:
+with ray_cluster(1, 0, 1, folder, folder / "ray.log", environment("cpu")) as own:
     os.environ |= own
     import ray
     ray.init()
