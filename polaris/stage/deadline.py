@@ -7,9 +7,8 @@ import subprocess
 import time
 
 LEFT = re.compile(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)$")  # squeue's %L: days-hours:minutes:seconds
-MARGIN = (
-    2.0  # times the longest step so far, its checkpoint included, that the next step and a last checkpoint may take
-)
+# Times the longest step so far, its checkpoint included, that the next step and a last checkpoint may take.
+MARGIN = 2.0
 
 
 def deadline(limit: float) -> float:
