@@ -35,7 +35,7 @@ test: $(VENV)/installed
 	python -m pytest tests --durations=10
 
 unit: $(VENV)/installed
-	python -m pytest tests/unit tests/parity tests/test_architecture.py
+	python -m pytest tests/unit tests/parity tests/house
 
 # The generalist's trainer in every layout against one process: the table of docs/generalist.md.
 parity: $(VENV)/installed

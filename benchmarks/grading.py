@@ -4,7 +4,7 @@
 
 One run, one process for answers each, the same pairs in the same order, every grader after one warm-up answer. Two
 mixes: AIME-like integers (with the usual spellings and wrong answers) and symbolic pairs of
-tests/parity/answer_pairs.py. No pair is asked twice, so that no grader profits from a cache.
+tests/helpers/answer_pairs.py. No pair is asked twice, so that no grader profits from a cache.
 """
 
 import argparse
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from polaris.grading import deepscaler_equal
 from polaris.grading.grading_pool import GradingPool
-from tests.parity.answer_pairs import OTHER, SAME
+from tests.helpers.answer_pairs import OTHER, SAME
 
 Pair = tuple[str, str]  # gold, answer
 SPELLINGS = ("{}", "0{}", "{}.", "${}$", r"\text{{{}}}", r"{}^\circ", "{}.0", "x = {}")

@@ -1,6 +1,6 @@
 """GPU memory of one rank, part by part, in bytes: what is known from shapes, and one stated guess for the rest.
 
-Checked against published layouts in tests/unit/test_plan.py; figures agree within about 10 %. Nothing here was
+Checked against published layouts in tests/unit/planning/test_plan.py; figures agree within about 10 %. Nothing here was
 measured on a GPU by us.
 """
 

@@ -4,8 +4,8 @@ undisturbed merge.
     python tests/chaos/kill_merge.py FOLDER [--kills 20] [--megabytes 400]
 
 Every fourth moment is any after the start (most of it is Python's own), the others lie after the first file was begun.
-By hand; tests/unit/test_merge_faults.py is the short form. Every second target is rerun after one kill, the others are
-killed again first. Prints a line for each kill and ends with status 1 at the first broken promise.
+By hand; tests/unit/merge/test_merge_faults.py is the short form. Every second target is rerun after one kill, the
+others are killed again first. Prints a line for each kill and ends with status 1 at the first broken promise.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from polaris.stage import manifest
-from tests.unit.merge_checkpoints import MERGING, near, publish, save, weights
+from tests.helpers.merge_checkpoints import MERGING, near, publish, save, weights
 
 ROOT = Path(__file__).resolve().parents[2]
 BYTES_A_ROW = 4 * 48 * 2  # four of the five tensors have rows

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from polaris.grading.grading_pool import GradingPool
-from tests.parity.answer_pairs import OTHER, SAME
+from tests.helpers.answer_pairs import OTHER, SAME
 
 PAIRS = [(gold, answer, True) for gold, answer in SAME] + [(gold, answer, False) for gold, answer in OTHER]
 

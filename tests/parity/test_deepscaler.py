@@ -3,7 +3,7 @@
 import pytest
 
 from polaris.grading import deepscaler_equal
-from tests.parity.answer_pairs import OTHER, SAME
+from tests.helpers.answer_pairs import OTHER, SAME
 
 TEXTS = sorted({text for pair in SAME + OTHER for text in pair} | {
     "", "a/b", "3/0", "-1/2", "1/-2", "007/2", r"\frac12x", r"\frac1{72}", r"\frac{72}1", r"\sqrt3x", "k = 5", "abc=5",

@@ -13,8 +13,8 @@ import pytest
 from merge.settings import Merging
 from polaris.recipe import recipe
 from polaris.stage import manifest
-from tests.unit.merge_checkpoints import near, publish, save, weights
-from tests.unit.report_run import Run
+from tests.helpers.merge_checkpoints import near, publish, save, weights
+from tests.helpers.report_run import Run
 
 from .conftest import CONFIGS, ROOT, snakemake
 

