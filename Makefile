@@ -110,7 +110,7 @@ $(UV):
 	$(PYTHON) -m venv $(@D:/bin=)
 	$(@D)/python -m pip install -qq uv==$(patsubst .venvs/uv-%/bin/uv,%,$@)
 
-# One environment per engine, .venvs/<engine>, on a machine with CUDA, and tools.yaml, the overlay that names them.
+# One environment per engine, .venvs/<engine>, on a machine with CUDA, and interpreters.yaml, the overlay that names them.
 install-gpu: gpu-machine $(UV)
 	@$(GPU_PYTHON) -m envs.install_gpu --uv $(UV) $(if $(DRIVER),--driver $(DRIVER)) $(GPU_ENGINES)
 

@@ -40,7 +40,7 @@ class Settings:
         update="online", denominator="current", guard="none", consensus="rl_data",
     )  # fmt: skip
     substitution = Substitution(min_informative=0.334)
-    overlong, max_response = None, TOKENS + 1
+    overlong, max_response_length = None, TOKENS + 1
 
 
 def made(source: random.Random) -> list[list[Rollout]]:

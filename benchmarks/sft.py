@@ -32,7 +32,7 @@ def start_model(run: Path, folder: Path, hidden: int | None) -> Path:
     """The run's start model, or an untrained one of its kind with this width."""
     if hidden is None:
         return run / "base_large/model"
-    sizes = {"hidden": hidden, "feed_forward": 2 * hidden, "heads": hidden // 32, "kv_heads": hidden // 64}
+    sizes = {"hidden": hidden, "intermediate_size": 2 * hidden, "heads": hidden // 32, "kv_heads": hidden // 64}
     asked = recipe.load([str(ROOT / "configs/laptop.yaml")]).inputs.base_large.model_dump(mode="json") | sizes
     asked["pretraining"] |= {"steps": 1, "batch": 1}
     out = folder / f"start-{hidden}" / "checkpoint.json"

@@ -166,21 +166,23 @@ def install(engine: str, folder: Path, uv: Path) -> None:
             )
 
 
-def write_tools(folder: Path, path: Path) -> None:
-    """The recipe's `tools`, as an overlay, of the engines that are installed in the folder."""
+def write_interpreters(folder: Path, path: Path) -> None:
+    """The recipe's `interpreters`, as an overlay, of the engines that are installed in the folder."""
     there = [name for name in ENGINES if name != "driver" and (folder / name / "bin/python").exists()]
     rows = "".join(f"  {name}: {folder / name / 'bin/python'}\n" for name in there)
-    path.write_text(f"# Written by `make install-gpu`; the last file of --configfile.\ntools:\n{rows}")
+    path.write_text(f"# Written by `make install-gpu`; the last file of --configfile.\ninterpreters:\n{rows}")
 
 
 def main(argv: list[str]) -> None:
-    """Check, install, and write the tools' overlay."""
+    """Check, install, and write the overlay with the interpreters."""
     parser = argparse.ArgumentParser(prog="python -m envs.install_gpu", description=__doc__)
     parser.add_argument(
         "engines", nargs="*", choices=[*ENGINES], metavar="ENGINE", help=f"of {', '.join(ENGINES)}; all"
     )
     parser.add_argument("--into", type=Path, default=ROOT / ".venvs", help="folder of the environments")
-    parser.add_argument("--tools", type=Path, default=ROOT / "tools.yaml", help="the overlay that is written")
+    parser.add_argument(
+        "--interpreters", type=Path, default=ROOT / "interpreters.yaml", help="the overlay that is written"
+    )
     parser.add_argument(
         "--driver", type=int, help="major version of the GPU nodes' NVIDIA driver, where this is none of them"
     )
@@ -192,7 +194,7 @@ def main(argv: list[str]) -> None:
         if args.uv:
             for engine in engines:
                 install(engine, folder, args.uv.resolve())
-            write_tools(folder, args.tools)
+            write_interpreters(folder, args.interpreters)
     except UserError as error:
         sys.exit(str(error))
 

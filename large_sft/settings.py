@@ -27,7 +27,7 @@ class SftData(Section):
 class Layout(Section):
     """How the model lies over the processes; the product rules of Megatron apply."""
 
-    processes: Annotated[Count, Field(description="per node (GPUs)")]
+    gpus_per_node: Annotated[Count, Field(description="per node (GPUs)")]
     nodes: Count
     tensor: Count
     pipeline: Count
@@ -40,7 +40,7 @@ class Layout(Section):
 
     @model_validator(mode="after")
     def _divides(self) -> "Layout":
-        world = self.processes * self.nodes
+        world = self.gpus_per_node * self.nodes
         for name, product in (
             ("tensor * pipeline * context", self.tensor * self.pipeline * self.context),
             ("expert * expert_tensor * pipeline", self.expert * self.expert_tensor * self.pipeline),
@@ -60,11 +60,11 @@ class Placed(Section):
     """A model in Megatron's processes, whatever is done with it."""
 
     device: Device
-    pack_tokens: Annotated[Count, Field(description="tokens of one packed sequence (context length)")]
+    seq_length: Annotated[Count, Field(description="tokens of one packed sequence (context length)")]
     aux_loss: Annotated[float, Field(ge=0, description="coefficient of the router's load-balancing loss")]
     precision: Literal["fp32", "bf16"]
     recompute: Literal["none", "selective", "full"]
-    spec: Annotated[
+    transformer_impl: Annotated[
         Literal["local", "transformer_engine"],
         Field(description="modules of the layers: Transformer Engine's, or megatron-core's and our packed attention"),
     ]
@@ -72,7 +72,7 @@ class Placed(Section):
         Literal["alltoall", "flex"], Field(description="what brings tokens to their experts; flex: DeepEP")
     ]
     layout: Layout
-    limit: Annotated[
+    timeout: Annotated[
         float,
         Field(gt=0, description="seconds for one launch: a training saves and ends before, a hang becomes an error"),
     ]
@@ -80,8 +80,8 @@ class Placed(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> "Placed":
-        if self.device == "cpu" and self.spec == "transformer_engine":
-            raise ValueError("spec: transformer_engine needs device: cuda; on a CPU use local")
+        if self.device == "cpu" and self.transformer_impl == "transformer_engine":
+            raise ValueError("transformer_impl: transformer_engine needs device: cuda; on a CPU use local")
         if self.dispatcher == "flex" and (self.device == "cpu" or self.layout.expert * self.layout.expert_tensor == 1):
             raise ValueError("dispatcher: flex needs device: cuda and experts on several processes; else use alltoall")
         return self

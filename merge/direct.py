@@ -14,4 +14,4 @@ def opened(path: Path, flags: int, direct: bool) -> int:
     except OSError as error:
         if not direct or error.errno != errno.EINVAL:
             raise
-        raise UserError(f"{path.parent}: this file system does not take O_DIRECT; set merge.direct: false") from None
+        raise UserError(f"{path.parent}: this file system does not take O_DIRECT; set merge.o_direct: false") from None

@@ -101,7 +101,7 @@ def _by_stream(
             progress.update(done // MEGABYTE)
 
     dtype = HEADER_NAMES.get(settings.dtype)
-    writing = stream.Writing(dtype, settings.threads, settings.direct, settings.sha256)
+    writing = stream.Writing(dtype, settings.threads, settings.o_direct, settings.sha256)
     same, digests = stream.merge(base, distilled, outs, writing, published, advanced)
     progress.update(progress.total)
     return {alpha: ({"same_in_inputs": same}, digests[alpha]) for alpha in outs}

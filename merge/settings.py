@@ -30,7 +30,7 @@ class Merging(Section):
         Field(description="whose tokenizer and chat template; same: refuse models that differ there"),
     ]
     threads: Annotated[Count, Field(description="shards merged at once")]
-    direct: Annotated[bool, Field(description="O_DIRECT: past the page cache, in and out; network file systems vary")]
+    o_direct: Annotated[bool, Field(description="O_DIRECT: past the page cache, in and out; network file systems vary")]
     sha256: Annotated[bool, Field(description="this digest of every file in the manifest, besides xxh3")]
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ except UserError as error:
 RUN = f"runs/{RECIPE.run}"
 
 # The Python of each engine; verbs without an engine run under Snakemake's own.
-PY = {tool: interpreter(python, RECIPE.environment) for tool, python in RECIPE.tools.model_dump().items()}
+PY = {tool: interpreter(python, RECIPE.environment) for tool, python in RECIPE.interpreters.model_dump().items()}
 PY["polaris"] = interpreter("python")
 
 

@@ -25,7 +25,7 @@ STAGES = {
 OWN = SelfDistillation(distilled=f"distilled{SELF}", alphas=RECIPE.alphas_of(SELF)) if SELF in RECIPE.arms else None
 ALSO = {
     f"{model}@{entry}": Again(of=model, told=asked.told(RECIPE.evaluate.generate))
-    for entry, asked in RECIPE.evaluate.also.items()
+    for entry, asked in RECIPE.evaluate.extra_evaluations.items()
     for model in asked.models
 }
 PAGE = ReportPage(

@@ -30,14 +30,15 @@ class FormatSft(Section):
     learning_rate: LearningRate
     warmup: Annotated[Fraction, Field(description="share of the steps")]
     precision: Literal["fp32", "bf16"]
-    ranks: Annotated[Count, Field(description="processes (GPUs) of one node")]
-    limit: Annotated[float, Field(gt=0, description="seconds for one launch; a hang becomes an error")]
+    gpus_per_node: Annotated[Count, Field(description="processes (GPUs) of one node")]
+    timeout: Annotated[float, Field(gt=0, description="seconds for one launch; a hang becomes an error")]
     seed: Seed
 
     @model_validator(mode="after")
     def _whole_batches(self) -> "FormatSft":
-        if self.batch % (self.ranks * self.micro_batch):
+        if self.batch % (self.gpus_per_node * self.micro_batch):
             raise ValueError(
-                f"batch ({self.batch}) must be a multiple of ranks * micro_batch ({self.ranks} * {self.micro_batch})"
+                f"batch ({self.batch}) must be a multiple of gpus_per_node * micro_batch "
+                f"({self.gpus_per_node} * {self.micro_batch})"
             )
         return self

@@ -44,8 +44,12 @@ class SearchedTemperature(Section):
 class Overlong(Section):
     """What long responses pay (small_rl.reward.overlong)."""
 
-    penalty: Annotated[float, Field(gt=0, le=1, description="off the reward of a response that reaches max_response")]
-    buffer: Annotated[int, Field(ge=0, description="tokens before max_response over which it rises from 0; 0: at once")]
+    penalty: Annotated[
+        float, Field(gt=0, le=1, description="off the reward of a response that reaches max_response_length")
+    ]
+    buffer: Annotated[
+        int, Field(ge=0, description="tokens before max_response_length over which it rises from 0; 0: at once")
+    ]
 
 
 class Validation(Section):
@@ -68,11 +72,11 @@ class RlTraining(Section):
     substitution: Annotated[Substitution | None, Field(description="copies of informative groups; null: no")]
     steps: Count
     prompts_per_step: Count
-    rollouts: Annotated[int, Field(ge=2, description="responses per prompt")]
+    group_size: Annotated[int, Field(ge=2, description="responses per prompt")]
     updates_per_step: Annotated[Count, Field(description="optimizer steps per batch of rollouts")]
     loss_aggregation: Annotated[
         Literal["token-mean", "token-sum", "seq-mean-token-mean", "seq-mean-token-sum", "seq-mean-token-sum-norm"],
-        Field(description="verl's names; -norm divides by max_response (Dr. GRPO)"),
+        Field(description="verl's names; -norm divides by max_response_length (Dr. GRPO)"),
     ]
     std_normalization: Annotated[
         bool, Field(description="advantages by their group's standard deviation; Dr. GRPO: no")
@@ -93,25 +97,25 @@ class RlTraining(Section):
     ]
     top_p: Annotated[float, Field(gt=0, le=1)]
     top_k: Annotated[int, Field(ge=-1)]
-    max_prompt: Count
-    max_response: Count
+    max_prompt_length: Count
+    max_response_length: Count
     context: Annotated[
         Count | None, Field(description="positions that the trained model has at least; null: as the start model")
     ]
     learning_rate: LearningRate
     betas: tuple[Fraction, Fraction]
     weight_decay: Annotated[float, Field(ge=0)]
-    clip_low: Fraction
-    clip_high: Annotated[float, Field(ge=0, le=10)]
+    clip_ratio_low: Fraction
+    clip_ratio_high: Annotated[float, Field(ge=0, le=10)]
     grad_clip: Annotated[float, Field(gt=0)]
     precision: Annotated[Literal["fp32", "fp16", "bf16"], Field(description="of actor and rollouts")]
-    micro_tokens: Annotated[Count, Field(description="padded tokens of one forward/backward pass of a rank")]
+    max_tokens_per_gpu: Annotated[Count, Field(description="padded tokens of one forward/backward pass of a rank")]
     save_every: Annotated[Count, Field(description="steps between resumable checkpoints")]
     nodes: Count
-    ranks: Annotated[Count, Field(description="processes (GPUs) per node")]
+    gpus_per_node: Annotated[Count, Field(description="processes (GPUs) per node")]
     engine: Engine
     grading: Grading
-    limit: Annotated[float, Field(gt=0, description="seconds for one launch; a hang becomes an error")]
+    timeout: Annotated[float, Field(gt=0, description="seconds for one launch; a hang becomes an error")]
     seed: Seed
 
     @model_validator(mode="after")
@@ -123,14 +127,15 @@ class RlTraining(Section):
                 f"prompts_per_step ({self.prompts_per_step}) must be a multiple of updates_per_step "
                 f"({self.updates_per_step})"
             )
-        if self.max_prompt + self.max_response > self.engine.max_model_len:
+        if self.max_prompt_length + self.max_response_length > self.engine.max_model_len:
             raise ValueError(
-                f"max_prompt + max_response ({self.max_prompt} + {self.max_response}) must fit into "
-                f"engine.max_model_len ({self.engine.max_model_len})"
+                f"max_prompt_length + max_response_length ({self.max_prompt_length} + {self.max_response_length}) "
+                f"must fit into engine.max_model_len ({self.engine.max_model_len})"
             )
-        if isinstance(self.truncation, Overlong) and self.truncation.buffer > self.max_response:
+        if isinstance(self.truncation, Overlong) and self.truncation.buffer > self.max_response_length:
             raise ValueError(
-                f"truncation.buffer ({self.truncation.buffer}) must not exceed max_response ({self.max_response})"
+                f"truncation.buffer ({self.truncation.buffer}) must not exceed max_response_length "
+                f"({self.max_response_length})"
             )
         if self.context is not None and (self.engine.yarn or self.context < self.engine.max_model_len):
             raise ValueError(
@@ -138,8 +143,8 @@ class RlTraining(Section):
                 "with engine.yarn, whose factor * original it is then"
             )
         if self.engine.replicas != 1:
-            raise ValueError("engine.replicas must be 1 here: RL has an engine for each tensor_parallel ranks")
-        for key in ("pipeline_parallel", "nodes"):
+            raise ValueError("engine.replicas must be 1 here: RL has an engine for each tensor_parallel_size ranks")
+        for key in ("pipeline_parallel_size", "nodes"):
             if getattr(self.engine, key) != 1:
                 raise ValueError(f"engine.{key} must be 1 here: verl's engines have tensor parallel ranks of one node")
         if self.engine.kv_cache_dtype != "auto":

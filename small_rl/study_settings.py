@@ -94,7 +94,7 @@ class Judge(Section):
     timeout: Annotated[float, Field(gt=0, description="seconds for one attempt")]
     retries: Annotated[int, Field(ge=0, le=10, description="further attempts of one question")]
     workers: Annotated[Count, Field(description="questions at once")]
-    limit: Annotated[float, Field(gt=0, description="seconds in all; what is left then is not asked")]
+    total_timeout: Annotated[float, Field(gt=0, description="seconds in all; what is left then is not asked")]
 
 
 class ProbeChoice(Resampling):

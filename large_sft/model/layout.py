@@ -13,15 +13,15 @@ from polaris.stage.errors import UserError
 
 def data_parallel(layout: Layout) -> int:
     """Replicas that see different packs."""
-    return layout.processes * layout.nodes // (layout.tensor * layout.pipeline * layout.context)
+    return layout.gpus_per_node * layout.nodes // (layout.tensor * layout.pipeline * layout.context)
 
 
 def packs_per_batch(settings: Sft) -> int:
     """Packs of a global batch. Raises UserError when the three numbers do not divide."""
-    replicas, pack, batch = data_parallel(settings.layout), settings.pack_tokens, settings.batch_tokens
+    replicas, pack, batch = data_parallel(settings.layout), settings.seq_length, settings.batch_tokens
     if batch % (pack * replicas):
         raise UserError(
-            f"batch_tokens: {batch} is not a multiple of pack_tokens ({pack}) times the {replicas} data-parallel "
+            f"batch_tokens: {batch} is not a multiple of seq_length ({pack}) times the {replicas} data-parallel "
             "replicas"
         )
     return batch // pack
@@ -69,7 +69,7 @@ def check_model(model: Qwen3, settings: Placed) -> None:
     chunks = 2 * layout.context if layout.context > 1 else 1
     for name, parts, what, whole in (
         ("expert", layout.expert, "experts", model.experts),
-        ("expert_tensor", layout.expert_tensor, "expert's inner width", model.expert_feed_forward),
+        ("expert_tensor", layout.expert_tensor, "expert's inner width", model.moe_intermediate_size),
         ("tensor", layout.tensor, "key/value heads", model.kv_heads),
         ("tensor", layout.tensor, "attention heads", model.heads),
         ("tensor", layout.tensor, "tokens of the vocabulary", model.vocabulary),
@@ -77,9 +77,9 @@ def check_model(model: Qwen3, settings: Placed) -> None:
         if whole % parts:
             raise UserError(f"layout.{name}: {parts} does not divide the model's {whole} {what}")
     # Context parallelism cuts a trace into chunks, sequence parallelism what lies on a rank into equal parts.
-    if settings.pack_tokens % (parts := math.lcm(chunks, layout.context * layout.tensor)):
+    if settings.seq_length % (parts := math.lcm(chunks, layout.context * layout.tensor)):
         raise UserError(
-            f"pack_tokens: {settings.pack_tokens} is not a multiple of {parts}, which layout.tensor {layout.tensor} "
+            f"seq_length: {settings.seq_length} is not a multiple of {parts}, which layout.tensor {layout.tensor} "
             f"and layout.context {layout.context} ask for"
         )
     layers_of_stages(model.layers, layout)

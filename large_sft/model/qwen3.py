@@ -12,7 +12,7 @@ class Qwen3:
     """Sizes of a model.
 
     moe_layers: one flag per layer, True where the layer holds a mixture of experts
-    feed_forward, expert_feed_forward: inner width of a dense layer and of one expert
+    intermediate_size, moe_intermediate_size: inner width of a dense layer and of one expert
     normalized_gates: the weights of the chosen experts sum to one
     """
 
@@ -22,8 +22,8 @@ class Qwen3:
     heads: int
     kv_heads: int
     head_dim: int
-    feed_forward: int
-    expert_feed_forward: int
+    intermediate_size: int
+    moe_intermediate_size: int
     experts: int
     experts_per_token: int
     moe_layers: tuple[bool, ...]
@@ -52,7 +52,7 @@ class Qwen3:
             if mixture:
                 shapes[prefix + "mlp.gate.weight"] = (self.experts, h)
             blocks = [f"experts.{e}." for e in range(self.experts)] if mixture else [""]
-            width = self.expert_feed_forward if mixture else self.feed_forward
+            width = self.moe_intermediate_size if mixture else self.intermediate_size
             for block in blocks:
                 shapes |= {
                     f"{prefix}mlp.{block}gate_proj.weight": (width, h),
@@ -99,8 +99,8 @@ def read_config(config: Mapping[str, Any], where: str) -> Qwen3:
         heads=need("num_attention_heads"),
         kv_heads=need("num_key_value_heads"),
         head_dim=need("head_dim"),
-        feed_forward=need("intermediate_size"),
-        expert_feed_forward=need("moe_intermediate_size") if mixture else 0,
+        intermediate_size=need("intermediate_size"),
+        moe_intermediate_size=need("moe_intermediate_size") if mixture else 0,
         experts=need("num_experts", "num_local_experts") if mixture else 0,
         experts_per_token=need("num_experts_per_tok") if mixture else 0,
         moe_layers=tuple(mixture and i not in dense and (i + 1) % every == 0 for i in range(layers)),

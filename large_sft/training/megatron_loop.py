@@ -58,12 +58,12 @@ def run(job: Job) -> None:
         trainer.step(step)
         saver.look()
         if trainer.must_stop or step % settings.save_every == 0:
-            bound_waits(timedelta(seconds=settings.limit))
+            bound_waits(timedelta(seconds=settings.timeout))
             saver.save(step)
             bound_waits(COLLECTIVE)
         if trainer.must_stop:
             break
-    bound_waits(timedelta(seconds=settings.limit))
+    bound_waits(timedelta(seconds=settings.timeout))
     saver.wait()
     if not trainer.must_stop:
         megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
@@ -83,7 +83,7 @@ def start_processes(settings: Placed) -> None:
     if settings.device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     backend = "nccl" if settings.device == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=settings.limit))
+    dist.init_process_group(backend, timeout=timedelta(seconds=settings.timeout))
     parallel_state.initialize_model_parallel(
         tensor_model_parallel_size=layout.tensor,
         pipeline_model_parallel_size=layout.pipeline,
@@ -91,7 +91,7 @@ def start_processes(settings: Placed) -> None:
         context_parallel_size=layout.context,
         expert_model_parallel_size=layout.expert,
         expert_tensor_parallel_size=layout.expert_tensor,
-        distributed_timeout_minutes=settings.limit / 60,
+        distributed_timeout_minutes=settings.timeout / 60,
     )
     random.seed(settings.seed)
     np.random.seed(settings.seed)
@@ -112,7 +112,7 @@ class Trainer:
         self.traces = read_traces(Path(job.tokens))
         self.packs_SK = plan(
             rooms(self.traces.lengths_R.tolist(), settings.layout),
-            settings.pack_tokens,
+            settings.seq_length,
             packs_per_batch(settings),
             settings.epochs,
             np.random.default_rng(settings.seed),
@@ -129,7 +129,7 @@ class Trainer:
         self.config.grad_scale_func = self.optimizer.scale_loss
         self.scheduler = _scheduler(self.optimizer, settings, steps=len(self.packs_SK))
         self.training = megatron_checkpoint.Training(
-            self.chunks, self.optimizer, self.scheduler, digest_of([self.packs_SK, settings.pack_tokens]), settings
+            self.chunks, self.optimizer, self.scheduler, digest_of([self.packs_SK, settings.seq_length]), settings
         )
         self.forward_backward = get_forward_backward_func()
 
@@ -187,13 +187,13 @@ class Trainer:
 
     def losses(self, packs: Sequence[Pack], forward_only: bool) -> list[torch.Tensor]:
         """What `_forward` reports of each of this replica's packs; the gradients are added up unless forward_only."""
-        batches = [Batch(pack, self.traces, self.settings.pack_tokens, self.settings.device) for pack in packs]
+        batches = [Batch(pack, self.traces, self.settings.seq_length, self.settings.device) for pack in packs]
         return self.forward_backward(
             forward_step_func=self._forward,
             data_iterator=[iter(batches) for _ in self.chunks],
             model=self.chunks,
             num_microbatches=len(batches),
-            seq_length=self.settings.pack_tokens,
+            seq_length=self.settings.seq_length,
             micro_batch_size=1,
             forward_only=forward_only,
         )
@@ -223,7 +223,7 @@ class Trainer:
 
 
 class Batch:
-    """One pack as the model wants it; every tensor [1, pack_tokens / context]: this rank's own tokens.
+    """One pack as the model wants it; every tensor [1, seq_length / context]: this rank's own tokens.
 
     labels: the next token of the same trace; mask: 1 where that token belongs to the response; padding: true where no
     trace is (an empty pack keeps one real position, for the load-balancing loss divides by their number); edges: of the

@@ -1,7 +1,7 @@
 """megatron-core's GPTModel for a Qwen3 or Qwen3-MoE, on the process's place in the layout.
 
-The recipe's `spec` chooses the layers: Transformer Engine's modules, or megatron-core's local ones with our packed
-attention. The Transformer Engine branch was written from megatron-core's code and has not been run.
+The recipe's `transformer_impl` chooses the layers: Transformer Engine's modules, or megatron-core's local ones with our
+packed attention. The Transformer Engine branch was written from megatron-core's code and has not been run.
 """
 
 import importlib.util
@@ -46,7 +46,7 @@ def transformer_config(model: Qwen3, settings: Placed) -> TransformerConfig:
         num_attention_heads=model.heads,
         num_query_groups=model.kv_heads,
         kv_channels=model.head_dim,
-        ffn_hidden_size=model.feed_forward,
+        ffn_hidden_size=model.intermediate_size,
         normalization="RMSNorm",
         layernorm_epsilon=model.norm_epsilon,
         qk_layernorm=True,
@@ -84,7 +84,7 @@ def fusions(settings: Placed) -> dict[str, bool]:
     gradient_accumulation_fusion is none of them: the output layer would want apex (tensor_parallel/layers.py:924). The
     modules of Transformer Engine need none and get it in `build`.
     """
-    cuda, engine = settings.device == "cuda", settings.spec == "transformer_engine"
+    cuda, engine = settings.device == "cuda", settings.transformer_impl == "transformer_engine"
     return {
         "use_cpu_initialization": not cuda,
         "batch_p2p_comm": cuda,
@@ -112,7 +112,7 @@ def _mixture(model: Qwen3, settings: Placed) -> dict[str, Any]:
     return {
         "num_moe_experts": model.experts,
         "moe_layer_freq": [int(mixture) for mixture in model.moe_layers],
-        "moe_ffn_hidden_size": model.expert_feed_forward,
+        "moe_ffn_hidden_size": model.moe_intermediate_size,
         "moe_router_topk": model.experts_per_token,
         "moe_router_score_function": "softmax",
         # Softmax over the chosen experts is softmax over all of them with the chosen gates normalised.
@@ -128,8 +128,8 @@ def _mixture(model: Qwen3, settings: Placed) -> dict[str, Any]:
 
 
 def _check_packages(settings: Placed) -> None:
-    """Raises UserError where this Python lacks what `spec` or `dispatcher` asks for."""
-    for key, other in (("spec", "local"), ("dispatcher", "alltoall")):
+    """Raises UserError where this Python lacks what `transformer_impl` or `dispatcher` asks for."""
+    for key, other in (("transformer_impl", "local"), ("dispatcher", "alltoall")):
         package, name = PACKAGES.get(value := getattr(settings, key), (None, None))
         if package and importlib.util.find_spec(package) is None:
             raise UserError(
@@ -158,9 +158,9 @@ def build(model: Qwen3, settings: Placed, loss_chunk: int | None = None) -> list
         stage = chunk if chunks_of(settings) else None
         built = kind(
             config=config,
-            transformer_layer_spec=layer_spec(config, settings.spec, stage),
+            transformer_layer_spec=layer_spec(config, settings.transformer_impl, stage),
             vocab_size=model.vocabulary,
-            max_sequence_length=settings.pack_tokens,
+            max_sequence_length=settings.seq_length,
             pre_process=parallel_state.is_pipeline_first_stage(ignore_virtual=False, vp_stage=stage),
             post_process=parallel_state.is_pipeline_last_stage(ignore_virtual=False, vp_stage=stage),
             share_embeddings_and_output_weights=model.tied,

@@ -21,7 +21,7 @@ CAUSE = re.compile(r"error: (.+)|(?:\[rank\d+\]: )?((?!\S*SignalException)(?:\w+
 
 def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable[[str], None]) -> None:
     """Run `module` with `job` as its word in the layout's processes; `follow` gets their lines. Raises UserError."""
-    nodes, processes = settings.layout.nodes, settings.layout.processes
+    nodes, processes = settings.layout.nodes, settings.layout.gpus_per_node
     head = "127.0.0.1" if nodes == 1 else this_node()
     command = [
         *(sys.executable, "-m", torchrun_node.__name__),
@@ -51,7 +51,7 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
             follow(line)
 
     try:
-        child.run(on_every_node(nodes, command), log, environment, settings.limit, heard)
+        child.run(on_every_node(nodes, command), log, environment, settings.timeout, heard)
     except UserError as error:
         # The first process to fail tells why; the log ends with what the others and torchrun say about that.
         raise UserError(f"{causes[0]} (all of it: {log})" if causes else str(error)) from None

@@ -33,15 +33,15 @@ def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
     model = architecture(start)
     check(Weights(start, "numpy"), model)
     layout.check(model, settings)
-    if settings.pack_tokens <= model.context:
-        traces.check(model.vocabulary, settings.pack_tokens, "pack_tokens")
+    if settings.seq_length <= model.context:
+        traces.check(model.vocabulary, settings.seq_length, "seq_length")
     else:
         traces.check(model.vocabulary, model.context, "the model's context")
     if settings.min_learning_rate > settings.learning_rate:
         raise UserError("min_learning_rate: it is above learning_rate")
     return plan(
         layout.rooms(traces.lengths_R.tolist(), settings.layout),
-        settings.pack_tokens,
+        settings.seq_length,
         layout.packs_per_batch(settings),
         settings.epochs,
         np.random.default_rng(settings.seed),
@@ -55,7 +55,7 @@ def check_gate(stage: Stage) -> None:
     if (gate := stage.inputs.get("conversion")) is None:
         return
     now = stage.settings.model_dump(mode="json")
-    other = [name for name in ("layout", "spec", "dispatcher") if gate.settings[name] != now[name]]
+    other = [name for name in ("layout", "transformer_impl", "dispatcher") if gate.settings[name] != now[name]]
     if other or gate.inputs["start"]["content"] != stage.inputs["start"].content:
         what = other[0] if other else "start model"
         raise UserError(
@@ -120,7 +120,7 @@ def main() -> None:
         traces = read_traces(tokens)
         packs_SK = checked(start, traces, settings)
         lengths_R = traces.lengths_R.tolist()
-        fill = filled(packs_SK, lengths_R, settings.pack_tokens)
+        fill = filled(packs_SK, lengths_R, settings.seq_length)
         seen = [row for packs in packs_SK for pack in packs for row in pack]
         stage.say(f"{len(seen)} traces in {len(packs_SK)} steps, packs filled to {fill:.1%}")
         metrics = stage.log / "metrics.jsonl"
@@ -136,7 +136,7 @@ def main() -> None:
         job.write_text(json.dumps(dataclasses.asdict(asked)))
         stop = stage.state / megatron_train.STOP
         stop.unlink(missing_ok=True)
-        progress, clock = Progress(stage.name, len(packs_SK)), Clock(settings.limit, deadline(settings.limit))
+        progress, clock = Progress(stage.name, len(packs_SK)), Clock(settings.timeout, deadline(settings.timeout))
 
         def follow(line: str) -> None:
             if not line.startswith(('{"step"', '{"saved"')):

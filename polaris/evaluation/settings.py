@@ -44,7 +44,7 @@ class Evaluate(Section):
 
     generate: Annotated[Generate, Field(description="k: benchmark -> samples per problem")]
     large_engine: Annotated[Engine | None, Field(description="of generalists and merges; null: as of generate")]
-    also: Annotated[
+    extra_evaluations: Annotated[
         dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], FurtherEvaluation],
         Field(description="entry -> models that are evaluated once more, as <model>@<entry>"),
     ]

@@ -31,18 +31,19 @@ class Engine(Section):
     dtype: Annotated[str, Field(pattern="^(float32|float16|bfloat16)$")]
     max_model_len: Annotated[Count, Field(description="tokens of prompt + response")]
     max_num_seqs: Annotated[Count, Field(description="responses in flight")]
-    tensor_parallel: Annotated[Count, Field(description="GPUs that share each layer")]
-    pipeline_parallel: Annotated[Count, Field(description="groups of such GPUs, each with a part of the layers")]
+    tensor_parallel_size: Annotated[Count, Field(description="GPUs that share each layer")]
+    pipeline_parallel_size: Annotated[Count, Field(description="groups of such GPUs, each with a part of the layers")]
     nodes: Annotated[Count, Field(description="of the job that one engine takes, its GPUs in equal parts")]
     kv_cache_dtype: Annotated[KvCache, Field(description="auto: as dtype; fp8: half of its bytes, rounded values")]
-    memory: Annotated[float, Field(gt=0, description="share of a GPU's memory, or GiB of KV cache on a CPU")]
+    kv_cache_gib: Annotated[float | None, Field(gt=0, description="memory for the KV cache on a CPU; null: no CPU")]
+    gpu_memory_utilization: Annotated[float | None, Field(gt=0, le=1, description="share of a GPU; null: no GPU")]
     replicas: Annotated[Count, Field(description="engines side by side on each node")]
     yarn: Annotated[Yarn | None, Field(description="of this stage's copy of the model; null: as the model has it")]
 
     @property
     def gpus(self) -> int:
         """GPUs of one engine, on all of its nodes."""
-        return self.tensor_parallel * self.pipeline_parallel
+        return self.tensor_parallel_size * self.pipeline_parallel_size
 
     @property
     def gpus_per_node(self) -> int:
@@ -51,14 +52,24 @@ class Engine(Section):
 
     @model_validator(mode="after")
     def _parts_are_equal(self) -> "Engine":
-        if self.device == "cpu" and self.pipeline_parallel > 1:
-            raise ValueError("pipeline_parallel must be 1 with device: cpu, where vLLM has none; use tensor_parallel")
+        if self.device == "cpu" and self.pipeline_parallel_size > 1:
+            raise ValueError(
+                "pipeline_parallel_size must be 1 with device: cpu, where vLLM has none; use tensor_parallel_size"
+            )
         if self.nodes > 1 and self.replicas > 1:
             raise ValueError(f"replicas ({self.replicas}) must be 1 where an engine takes {self.nodes} nodes")
         if self.gpus % self.nodes:
             raise ValueError(
-                f"tensor_parallel * pipeline_parallel ({self.gpus}) must be a multiple of nodes ({self.nodes})"
+                f"tensor_parallel_size * pipeline_parallel_size ({self.gpus}) must be a multiple of nodes "
+                f"({self.nodes})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_memory(self) -> "Engine":
+        key = "kv_cache_gib" if self.device == "cpu" else "gpu_memory_utilization"
+        if getattr(self, key) is None:
+            raise ValueError(f"{key} must be a number with device: {self.device}")
         return self
 
     @model_validator(mode="after")

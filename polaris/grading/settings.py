@@ -15,4 +15,4 @@ class Grading(Section):
     format: Annotated[Literal["think", "none"], Field(description="think: an answer without </think> is wrong")]
     timeout: Annotated[float, Field(gt=0, description="seconds for one answer")]
     workers: Count
-    max_failures: Annotated[Fraction, Field(description="share of timeouts and crashes that stops the stage")]
+    max_failure_rate: Annotated[Fraction, Field(description="share of timeouts and crashes that stops the stage")]

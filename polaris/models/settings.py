@@ -30,7 +30,7 @@ class Pretraining(Section):
     steps: Count
     batch: Annotated[Count, Field(description="examples per step")]
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
-    slips: Annotated[Fraction, Field(description="chance that a worked step goes wrong")]
+    error_rate: Annotated[Fraction, Field(description="chance that a worked step goes wrong")]
     underlined: Annotated[Fraction, Field(description="share of the solutions with underlined results")]
     instruction: Annotated[str, Field(description="appended to the problem's text in every second example")]
 
@@ -44,7 +44,7 @@ class TinyModel(Section):
     heads: Count
     kv_heads: Count
     head_dim: Annotated[Literal[32, 64, 96, 128], Field(description="what vLLM's CPU attention accepts")]
-    feed_forward: Annotated[Count, Field(description="width, of one expert in a mixture")]
+    intermediate_size: Annotated[Count, Field(description="width, of one expert in a mixture")]
     experts: Annotated[int, Field(ge=0, description="0 for a dense model")]
     experts_per_token: Annotated[int, Field(ge=0)]
     context: Annotated[int, Field(ge=4096, description="tokens")]

@@ -29,7 +29,7 @@ def build_model(settings: TinyModel, tokenizer: Any) -> Any:
     common = {
         "vocab_size": len(tokenizer),
         "hidden_size": settings.hidden,
-        "intermediate_size": settings.feed_forward,
+        "intermediate_size": settings.intermediate_size,
         "num_hidden_layers": settings.layers,
         "num_attention_heads": settings.heads,
         "num_key_value_heads": settings.kv_heads,
@@ -48,7 +48,7 @@ def build_model(settings: TinyModel, tokenizer: Any) -> Any:
         tie_word_embeddings=False,
         num_experts=settings.experts,
         num_experts_per_tok=settings.experts_per_token,
-        moe_intermediate_size=settings.feed_forward,
+        moe_intermediate_size=settings.intermediate_size,
         norm_topk_prob=True,
         decoder_sparse_step=1,
         mlp_only_layers=[],
@@ -67,7 +67,7 @@ def examples(tokenizer: Any, settings: Pretraining, rng: random.Random) -> Itera
             problem = draw(family, settings.depth, "train", rng)
             asked = messages(problem.text, settings.instruction if i % 2 else "")
             prompts.append(tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True))
-            solution = solve(problem, rng, settings.slips, underlined=rng.random() < settings.underlined)
+            solution = solve(problem, rng, settings.error_rate, underlined=rng.random() < settings.underlined)
             responses.append(solution.removeprefix(OPENED) + tokenizer.eos_token)
         yield prompts, responses
 

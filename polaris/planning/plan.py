@@ -59,7 +59,7 @@ def limits(of: recipe.Recipe) -> dict[str, float]:
     large = {f"distilled{arm}": of.large_sft.sft for arm in of.arms}
     small = {"format_sft": of.small_rl.format_sft, "teacher_sft": of.small_rl.teacher_sft}
     stages = {**small, **of.small_rl.rl, **large}
-    return {name: stage.limit for name, stage in stages.items() if stage}
+    return {name: stage.timeout for name, stage in stages.items() if stage}
 
 
 def lines(planned: Sequence[Planned], profile: Profile, gpu: Gpu, price: float | None) -> list[str]:

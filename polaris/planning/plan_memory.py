@@ -108,7 +108,7 @@ def _megatron_stage(
     held, own = tokens / ranks.context / ranks.tensor, tokens / ranks.context  # with sequence parallelism, without
     chosen = shape.experts_per_token or 1
     attention = own * 4 * (shape.heads + shape.kv_heads) * shape.head_dim / ranks.tensor + held * 6 * shape.hidden
-    blocks = held * chosen * (2 * shape.hidden + 6 * shape.feed_forward)
+    blocks = held * chosen * (2 * shape.hidden + 6 * shape.intermediate_size)
     working = 2 * (attention + blocks * (IMBALANCE if shape.experts else 1.0))
     kept = 2 * held * shape.hidden if recompute == "full" else attention + blocks
     in_flight = ranks.pipeline - stage
@@ -144,7 +144,7 @@ def fsdp(shape: Shape, world: int, tokens: int) -> Parts:
     FusedLinearForPPO).
     """
     layer = shape.attention + max(1, shape.experts) * shape.expert
-    wide = (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim + 2 * shape.hidden + 3 * shape.feed_forward
+    wide = (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim + 2 * shape.hidden + 3 * shape.intermediate_size
     return {
         "weights": 4 * shape.parameters / world + 2 * (2 * layer + shape.embeddings),
         "gradients": 4 * shape.parameters / world,
@@ -171,7 +171,7 @@ def beside_rollouts(shape: Shape, world: int, memory: float, share: float) -> Pa
 def cache(shape: Shape, engine: Engine) -> float:
     """Bytes of KV cache per token on one GPU of a vLLM engine."""
     value = 2.0 if engine.kv_cache_dtype == "auto" else 1.0
-    return shape.cache(engine.tensor_parallel, engine.pipeline_parallel, value)
+    return shape.cache(engine.tensor_parallel_size, engine.pipeline_parallel_size, value)
 
 
 def vllm(shape: Shape, gpus: int, memory: float, share: float) -> Parts:

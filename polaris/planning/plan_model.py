@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Shape:
-    """What sizes follow from. feed_forward: inner width of a dense layer, or of one expert; experts: 0 for a dense
+    """What sizes follow from. intermediate_size: inner width of a dense layer, or of one expert; experts: 0 for a dense
     model.
 
     stored: bytes of the published weights where they are not 2 per parameter (quantised experts), else None
@@ -19,7 +19,7 @@ class Shape:
     heads: int
     kv_heads: int
     head_dim: int
-    feed_forward: int
+    intermediate_size: int
     experts: int
     experts_per_token: int
     tied: bool
@@ -37,7 +37,7 @@ class Shape:
     @property
     def expert(self) -> int:
         """Parameters of one expert, or of a dense layer's feed-forward block: gate, up and down projection."""
-        return 3 * self.hidden * self.feed_forward
+        return 3 * self.hidden * self.intermediate_size
 
     @property
     def attention(self) -> int:
@@ -99,7 +99,7 @@ def from_config(config: Mapping[str, Any]) -> Shape:
         heads=config["num_attention_heads"],
         kv_heads=config["num_key_value_heads"],
         head_dim=config["head_dim"],
-        feed_forward=config["moe_intermediate_size" if experts else "intermediate_size"],
+        intermediate_size=config["moe_intermediate_size" if experts else "intermediate_size"],
         experts=experts,
         experts_per_token=config["num_experts_per_tok"] if experts else 0,
         tied=bool(config.get("tie_word_embeddings", False)),

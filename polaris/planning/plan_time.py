@@ -82,9 +82,9 @@ class Decoding:
         own, engine = responses / self.engines, self.engine
         held = cache(self.shape, engine)  # bytes of a token on one GPU
         cached = held * mean / 2
-        room = vllm(self.shape, engine.gpus, self.gpu.memory, engine.memory)["KV cache"]
+        room = vllm(self.shape, engine.gpus, self.gpu.memory, engine.gpu_memory_utilization)["KV cache"]
         flying = max(1.0, min(engine.max_num_seqs, own, room / cached))
-        alone = longest * self._step(1.0, held * engine.pipeline_parallel * longest / 2)
+        alone = longest * self._step(1.0, held * engine.pipeline_parallel_size * longest / 2)
         return max(own * mean / flying * self._step(flying, cached), alone)
 
     def _step(self, flying: float, cached: float) -> float:
@@ -92,5 +92,5 @@ class Decoding:
         shape = self.shape
         touched = 1 - (1 - shape.experts_per_token / shape.experts) ** flying if shape.experts else 1.0
         experts = shape.layers * max(1, shape.experts) * shape.expert / shape.parameters
-        weights = shape.weights / self.engine.tensor_parallel * (1 - experts + experts * touched)
+        weights = shape.weights / self.engine.tensor_parallel_size * (1 - experts + experts * touched)
         return (weights + flying * cached) / self.gpu.bandwidth

@@ -12,14 +12,14 @@ from polaris.stage.errors import UserError
 
 def memory(shape: Shape, settings: Sft, ranks: Ranks, layers: list[int] | None = None) -> Parts:
     """Bytes on the fullest GPU. layers: of the pipeline stages; without it as Megatron would cut them."""
-    packs, chunk = settings.pack_tokens, settings.loss_chunk
+    packs, chunk = settings.seq_length, settings.loss_chunk
     return plan_memory.megatron(shape, ranks, packs, settings.recompute, layers=layers, loss_chunk=chunk)
 
 
 def of(shape: Shape, settings: Sft) -> Parts:
     """Bytes on the fullest GPU in the recipe's own layout."""
     place = settings.layout
-    world = place.processes * place.nodes
+    world = place.gpus_per_node * place.nodes
     ranks = Ranks(world, place.tensor, place.pipeline, place.expert, place.expert_tensor, place.context)
     try:
         stages = layout.layers_of_stages(shape.layers, place)
@@ -31,8 +31,8 @@ def of(shape: Shape, settings: Sft) -> Parts:
 def efficiency(settings: Sft) -> Range:
     """Share of the peak that a mixture's training may reach in the recipe's own layout."""
     place = settings.layout
-    packs = settings.batch_tokens / settings.pack_tokens / layout.data_parallel(place)
-    return mixture_efficiency(place.expert * place.expert_tensor, place.processes, place.pipeline, packs)
+    packs = settings.batch_tokens / settings.seq_length / layout.data_parallel(place)
+    return mixture_efficiency(place.expert * place.expert_tensor, place.gpus_per_node, place.pipeline, packs)
 
 
 def refusal(shape: Shape, settings: Sft) -> str | None:
@@ -46,7 +46,7 @@ def refusal(shape: Shape, settings: Sft) -> str | None:
 
 def others(shape: Shape, settings: Sft, gpu: Gpu) -> tuple[str, ...]:
     """A note: the leanest layout that fits on as many GPUs, or on two or four times as many."""
-    world = settings.layout.processes * settings.layout.nodes
+    world = settings.layout.gpus_per_node * settings.layout.nodes
     for gpus in (world, 2 * world, 4 * world):
         if found := fitting(shape, settings, gpu, gpus):
             ranks, need = found[0]
@@ -59,7 +59,7 @@ def fitting(shape: Shape, settings: Sft, gpu: Gpu, gpus: int) -> list[tuple[Rank
     found = []
     for ranks in plan_memory.layouts(shape, gpus):
         need = total(memory(shape, settings, ranks))
-        nodes = max(1, gpus // settings.layout.processes)
+        nodes = max(1, gpus // settings.layout.gpus_per_node)
         place = {"nodes": nodes, "tensor": ranks.tensor, "pipeline": ranks.pipeline, "expert": ranks.expert}
         stages = plan_memory.megatron_stages(shape, ranks)
         ends = (stages[0], stages[-1]) if len(set(stages)) > 1 else (None, None)
@@ -77,8 +77,8 @@ def fitting(shape: Shape, settings: Sft, gpu: Gpu, gpus: int) -> list[tuple[Rank
 def _qwen3(shape: Shape) -> Qwen3:
     """The trainer's own description, for its checks."""
     width = {
-        "feed_forward": 0 if shape.experts else shape.feed_forward,
-        "expert_feed_forward": shape.feed_forward if shape.experts else 0,
+        "intermediate_size": 0 if shape.experts else shape.intermediate_size,
+        "moe_intermediate_size": shape.intermediate_size if shape.experts else 0,
     }
     return Qwen3(
         vocabulary=shape.vocabulary, hidden=shape.hidden, layers=shape.layers, heads=shape.heads,

@@ -113,7 +113,7 @@ class Planner:
             recipe.inputs.benchmarks
         )
         ways = {"": list(recipe.checkpoints)}
-        ways |= {f"@{name}": entry.models for name, entry in recipe.evaluate.also.items()}
+        ways |= {f"@{name}": entry.models for name, entry in recipe.evaluate.extra_evaluations.items()}
         for way, models in ways.items():
             small = [name for name in models if name in recipe.specialists]
             large = [name for name in models if name not in small]
@@ -139,7 +139,8 @@ class Planner:
             _, parts, wrong = self._engine(self.large, engine, 1)
             one = self._trained("conversion_reference", engine.gpus, parts, none, none, reading, 0.0, 0.0, 0.0)
             yield replace(one, wrong=one.wrong + wrong)
-        world, training = large.sft.layout.processes * large.sft.layout.nodes, planned_layouts.of(self.large, large.sft)
+        layout, training = large.sft.layout, planned_layouts.of(self.large, large.sft)
+        world = layout.gpus_per_node * layout.nodes
         parts = {name: training[name] for name in ("weights", "other")}
         # Read into the layout, and once more for the digests; without vLLM, transformers holds the model on one host.
         host = 0.0 if engine else weights
@@ -161,7 +162,7 @@ class Planner:
     def _count(self, source: object) -> float:
         """Problems of a set. Raises UserError when it takes all rows of a set of unknown size."""
         if (
-            found := getattr(source, "limit", None)
+            found := getattr(source, "max_rows", None)
             or getattr(source, "count", None)
             or ROWS.get(getattr(source, "hub", ""))
         ):
@@ -198,7 +199,7 @@ class Planner:
         return Planned(name, rule, 0, {}, none, none, none, shape.weights, 0.0, 0.0)
 
     def _engine(self, shape: Shape, engine: Engine, engines: int) -> tuple[Decoding, Parts, tuple[str, ...]]:
-        parts = plan_memory.vllm(shape, engine.gpus, self.gpu.memory, engine.memory)
+        parts = plan_memory.vllm(shape, engine.gpus, self.gpu.memory, engine.gpu_memory_utilization)
         need, wrong = plan_memory.cache(shape, engine) * engine.max_model_len, ()
         if parts["KV cache"] < need:
             left, full = parts["KV cache"] / GIB, need / GIB
@@ -206,7 +207,7 @@ class Planner:
             wrong = (
                 (
                     f"{room}, one response of max_model_len ({engine.max_model_len}) needs {full:.1f}; raise "
-                    "tensor_parallel or pipeline_parallel"
+                    "tensor_parallel_size or pipeline_parallel_size"
                 ),
             )
         return Decoding(shape, self.gpu, engine, engines), parts, wrong
@@ -237,43 +238,43 @@ class Planner:
     def _sft_of(self, name: str, problems: str, settings: FormatSft) -> Planned:
         examples = self._problems(problems)
         tokens = tuple(share * settings.max_tokens * examples * settings.epochs for share in MEAN_LENGTH)
-        parts = plan_memory.fsdp(self.small, settings.ranks, settings.micro_batch * settings.max_tokens)
+        parts = plan_memory.fsdp(self.small, settings.gpus_per_node, settings.micro_batch * settings.max_tokens)
         flops = tuple(3 * t * self.small.forward_flops(settings.max_tokens / 2) for t in tokens)
-        seconds = training_seconds(flops, settings.ranks, self.gpu, DENSE_TRAINING)
+        seconds = training_seconds(flops, settings.gpus_per_node, self.gpu, DENSE_TRAINING)
         size = self.small.parameters
         return self._trained(
-            name, settings.ranks, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, 4.0 * size
+            name, settings.gpus_per_node, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, 4.0 * size
         )
 
     def _rl(self, name: str, stage: RlStage) -> Planned:
-        gpus = stage.nodes * stage.ranks
-        decoding, rollout, wrong = self._engine(self.small, stage.engine, gpus // stage.engine.tensor_parallel)
-        parts = plan_memory.fsdp(self.small, gpus, stage.micro_tokens) | {"rollouts": plan_memory.ASLEEP}
-        mean = tuple(share * stage.max_response for share in MEAN_LENGTH)
-        responses = stage.prompts_per_step * stage.rollouts
+        gpus = stage.nodes * stage.gpus_per_node
+        decoding, rollout, wrong = self._engine(self.small, stage.engine, gpus // stage.engine.tensor_parallel_size)
+        parts = plan_memory.fsdp(self.small, gpus, stage.max_tokens_per_gpu) | {"rollouts": plan_memory.ASLEEP}
+        mean = tuple(share * stage.max_response_length for share in MEAN_LENGTH)
+        responses = stage.prompts_per_step * stage.group_size
         tokens = tuple(stage.steps * responses * m for m in mean)
         # One pass for the old log-probabilities, one forward and backward.
         flops = tuple(4 * t * self.small.forward_flops(m + PROMPT) for t, m in zip(tokens, mean, strict=True))
-        low, high = decoding.seconds(responses, mean, stage.max_response)
+        low, high = decoding.seconds(responses, mean, stage.max_response_length)
         update = training_seconds(flops, gpus, self.gpu, DENSE_TRAINING)
         seconds = stage.steps * low + update[0], stage.steps * high + update[1]
         if stage.validation:
             evaluations = len({*range(0, stage.steps, stage.validation.every), stage.steps})
             asked = stage.validation.k * self._count(self.recipe.inputs.benchmarks[stage.validation.benchmark])
-            low, high = decoding.seconds(asked, mean, stage.max_response)
+            low, high = decoding.seconds(asked, mean, stage.max_response_length)
             seconds = seconds[0] + evaluations * low, seconds[1] + evaluations * high
             tokens = tuple(t + evaluations * asked * m for t, m in zip(tokens, mean, strict=True))
         size = self.small.parameters
         # verl keeps two checkpoints, of weights and both moments in fp32 and a Hugging Face copy.
         planned = self._trained(name, gpus, parts, tokens, flops, seconds, 2.0 * size, 2 * 16.0 * size, 4.0 * size)
-        awake = plan_memory.beside_rollouts(self.small, gpus, self.gpu.memory, stage.engine.memory)
+        awake = plan_memory.beside_rollouts(self.small, gpus, self.gpu.memory, stage.engine.gpu_memory_utilization)
         if total(awake) > self.gpu.memory:
             sizes = ", ".join(f"{part} {size / GIB:.1f}" for part, size in awake.items())
             beside = (
                 f"{total(awake) / GIB:.1f} GiB per GPU while the rollout engine is awake, it has "
                 f"{self.gpu.memory / GIB:.1f}"
             )
-            wrong = (*wrong, f"needs {beside}: {sizes}; lower engine.memory")
+            wrong = (*wrong, f"needs {beside}: {sizes}; lower engine.gpu_memory_utilization")
         note = (
             f"rollouts: {rollout['weights'] / GIB:.0f} GiB weights, {rollout['KV cache'] / GIB:.0f} GiB KV cache; "
             f"with the actor beside them {total(awake) / GIB:.1f} GiB"
@@ -281,7 +282,7 @@ class Planner:
         return replace(planned, rule="rl", notes=(note,), wrong=planned.wrong + wrong)
 
     def _sft(self, name: str, traces: str, settings: Sft) -> Planned:
-        shape, world = self.large, settings.layout.processes * settings.layout.nodes
+        shape, world = self.large, settings.layout.gpus_per_node * settings.layout.nodes
         parts = planned_layouts.of(shape, settings)
         mean = self._lengths(traces, self.recipe.large_sft.traces.sampling.max_tokens)
         longest = self.recipe.large_sft.sft_data.max_tokens
@@ -290,7 +291,7 @@ class Planner:
         flops = tuple(3 * t * shape.forward_flops(min(m, longest)) for t, m in zip(tokens, mean, strict=True))
         efficiency = planned_layouts.efficiency(settings) if shape.experts else DENSE_TRAINING
         seconds = training_seconds(flops, world, self.gpu, efficiency)
-        size, host = shape.parameters, settings.layout.processes * 2 * settings.shard_gb * 1e9
+        size, host = shape.parameters, settings.layout.gpus_per_node * 2 * settings.shard_gb * 1e9
         # A checkpoint is written beside the last one: bf16 weights, fp32 weights and both moments.
         planned = self._trained(name, world, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, host)
         share = "expected share of the peak (MFU): {:.0%} to {:.0%}".format(*efficiency)

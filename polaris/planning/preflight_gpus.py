@@ -40,13 +40,13 @@ def wanted(of: Recipe, stages: list[Planned]) -> dict[str, Wanted]:
     trainings = [one for one in (small.format_sft, small.teacher_sft, *small.rl.values()) if one]
     engines = [section.engine for section in generating(of)]
     engines += [large.gate.vllm] if large and large.gate.vllm else []
-    gpus = {"rl": max(one.ranks for one in trainings), "vllm": max(one.gpus_per_node for one in engines)}
+    gpus = {"rl": max(one.gpus_per_node for one in trainings), "vllm": max(one.gpus_per_node for one in engines)}
     if large:
-        gpus |= {"megatron": large.sft.layout.processes, "merge": 0}
+        gpus |= {"megatron": large.sft.layout.gpus_per_node, "merge": 0}
     memory = {"rl": _fullest(stages, {"format_sft", "teacher_sft", *small.rl})}
     memory |= {"megatron": _fullest(stages, {f"distilled{arm}" for arm in of.arms})}
     modules = dict(MODULES)
-    if large and large.sft.spec == "transformer_engine":
+    if large and large.sft.transformer_impl == "transformer_engine":
         modules["megatron"] += ("transformer_engine",)
     return {tool: Wanted(modules[tool], count, memory.get(tool, 0.0)) for tool, count in gpus.items()}
 
@@ -66,13 +66,13 @@ def _fullest(stages: list[Planned], names: set[str]) -> float:
 
 def check(of: Recipe, asked: Mapping[str, Wanted]) -> tuple[list[str], list[str]]:
     """A table of what was found, a line per tool, and a sentence for each thing that would stop a stage."""
-    pythons = of.tools.model_dump()
+    pythons = of.interpreters.model_dump()
     commands = {tool: interpreter(pythons[tool], of.environment) for tool in asked}
     with ThreadPoolExecutor() as pool:
         found = dict(zip(asked, pool.map(lambda tool: _look(commands[tool], asked[tool]), asked), strict=True))
     rows = [["tool", "python", "glibc", "torch", "CUDA", "driver", "GPUs", "GiB", "capability", "cannot import"]]
     rows += [_row(tool, seen) for tool, seen in found.items()]
-    sentences = [f"tools.{tool}: {text}" for tool, seen in found.items() for text in wrong(seen, asked[tool])]
+    sentences = [f"interpreters.{tool}: {text}" for tool, seen in found.items() for text in wrong(seen, asked[tool])]
     return table(rows), sentences
 
 

@@ -53,7 +53,7 @@ class Dropped:
 def unreadable_golds(problems: Sequence[Problem], grading: Grading) -> dict[int, Dropped]:
     """Problems whose gold answers the grader cannot read, or does not take for what they are, by number.
 
-    Raises UserError when the grader fails on more than `grading.max_failures` of them: then it is not the answers'
+    Raises UserError when the grader fails on more than `grading.max_failure_rate` of them: then it is not the answers'
     fault.
     """
     numbers = [number for number, row in enumerate(problems) if row["answers"]]
@@ -62,10 +62,10 @@ def unreadable_golds(problems: Sequence[Problem], grading: Grading) -> dict[int,
         read = pool.grade_answers([(these, PROBE) for these in golds])
         itself = pool.grade_answers([(these, these[0]) for these in golds])
     failed = sum(verdict.reason in FAILURES for verdict in read)
-    if failed > grading.max_failures * len(numbers):
+    if failed > grading.max_failure_rate * len(numbers):
         raise UserError(
             f"grading failed on the gold answers of {failed} of {len(numbers)} problems, more than "
-            f"grading.max_failures {grading.max_failures}: raise clean.<set>.grading.timeout"
+            f"grading.max_failure_rate {grading.max_failure_rate}: raise clean.<set>.grading.timeout"
         )
     bad = {UNPARSEABLE_GOLD, *FAILURES}
     return {

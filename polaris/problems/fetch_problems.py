@@ -103,8 +103,8 @@ def main() -> None:
             rows, where = hub_rows(settings, stage.state / "datasets"), settings.hub
         else:
             rows, where = file_rows(settings.file), str(settings.file)
-        problems = read_layout(itertools.islice(rows, settings.limit), stage.name, where, settings.gold)
-        expected = settings.count and min(settings.count, settings.limit or settings.count)
+        problems = read_layout(itertools.islice(rows, settings.max_rows), stage.name, where, settings.gold)
+        expected = settings.count and min(settings.count, settings.max_rows or settings.count)
         if expected not in (None, len(problems)):
             raise UserError(
                 f"{where}: {len(problems)} problems are read, {expected} were expected (count: {settings.count}); is "

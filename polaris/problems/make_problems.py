@@ -32,7 +32,7 @@ def rows(settings: MadeProblems) -> list[dict[str, Any]]:
                 "problem": problem.text,
                 "answers": [answer(problem)],
                 "source": settings.family,
-                "solution": solve(problem, rng, settings.slips, underlined=True),
+                "solution": solve(problem, rng, settings.error_rate, underlined=True),
             }
     return list(found.values())
 

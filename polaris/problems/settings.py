@@ -24,7 +24,7 @@ class MadeProblems(Section):
     ]
     count: Count
     depth: tuple[Count, Count]
-    slips: Annotated[Fraction, Field(description="chance that a step of the worked solution goes wrong")]
+    error_rate: Annotated[Fraction, Field(description="chance that a step of the worked solution goes wrong")]
     seed: Seed
 
 
@@ -42,7 +42,7 @@ class ReadProblems(Section):
             description="year, month, day: later models may have seen it; null: not known",
         ),
     ]
-    limit: Annotated[int | None, Field(ge=1, description="take the first so many; null: all")]
+    max_rows: Annotated[int | None, Field(ge=1, description="take the first so many; null: all")]
 
 
 class FileProblems(ReadProblems):

@@ -59,7 +59,7 @@ class Chain:
                 found |= {equation.left, equation.right}
         return found
 
-    def work(self, rng: random.Random, slips: float) -> tuple[list[str], str]:
+    def work(self, rng: random.Random, error_rate: float) -> tuple[list[str], str]:
         """Intermediate results and the answer that follows from them.
 
         Half of the unneeded equations are left out. The order is mostly the text's, else any possible one.
@@ -73,7 +73,7 @@ class Chain:
             x = values[equation.left]
             y = int(equation.right) if equation.right.isdigit() else values[equation.right]
             z = ARITHMETIC[equation.operator](x, y) % MODULUS
-            if rng.random() < slips:
+            if rng.random() < error_rate:
                 z = rng.randrange(MODULUS)
             values[equation.name] = z
             results.append(f"{equation.name}={x}{equation.operator}{y}={z}")
@@ -91,12 +91,12 @@ class Digits:
     def text(self) -> str:
         return f"Start ({self.start}). Apply ({','.join(self.operations)})."
 
-    def work(self, rng: random.Random, slips: float) -> tuple[list[str], str]:
+    def work(self, rng: random.Random, error_rate: float) -> tuple[list[str], str]:
         """Intermediate results and the answer that follows from them."""
         now, results = self.start, []
         for operation in self.operations:
             now = OPERATIONS[operation](now)
-            if rng.random() < slips:
+            if rng.random() < error_rate:
                 place = rng.randrange(len(now))
                 now = now[:place] + str(rng.randint(1, 9)) + now[place + 1 :]
             results.append(f"{operation}={now}")
@@ -144,14 +144,14 @@ def draw(family: str, depth: tuple[int, int], wanted: Pool, rng: random.Random) 
 
 def answer(problem: Problem) -> str:
     """The right answer."""
-    return problem.work(random.Random(0), slips=0)[1]
+    return problem.work(random.Random(0), error_rate=0)[1]
 
 
-def solve(problem: Problem, rng: random.Random, slips: float, underlined: bool) -> str:
+def solve(problem: Problem, rng: random.Random, error_rate: float, underlined: bool) -> str:
     r"""A worked solution `<think>\n...\n</think>\n\n\boxed{...}`.
 
-    slips: chance that a step goes wrong; underlined: results as `\underline{b=6*4=4}`, else as `b=6*4=4;`
+    error_rate: chance that a step goes wrong; underlined: results as `\underline{b=6*4=4}`, else as `b=6*4=4;`
     """
-    results, final = problem.work(rng, slips)
+    results, final = problem.work(rng, error_rate)
     thought = "".join(f"\\underline{{{r}}}" if underlined else f"{r};" for r in results)
     return f"<think>\n{thought}\n</think>\n\n\\boxed{{{final}}}"

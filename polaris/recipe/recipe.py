@@ -26,7 +26,7 @@ from small_rl.settings import SmallRl
 SELF = "_self"  # the arm whose generalist learns from its own traces
 
 
-class Tools(Section):
+class Interpreters(Section):
     """The Python of each engine's environment, or the container's command that ends with it; `python`: Snakemake's
     own.
     """
@@ -44,7 +44,7 @@ class Recipe(Section):
     replicate: Annotated[int, Field(ge=0, le=1000, description="other draws of everything but the benchmarks")]
     device: Device
     invalidate_on_code: Annotated[bool, Field(description="a changed module reruns its stages; false: only reported")]
-    tools: Tools
+    interpreters: Interpreters
     environment: Annotated[
         dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str],
         Field(description="variables of every engine: the cluster's network interfaces (NCCL_SOCKET_IFNAME, ...)"),
@@ -125,7 +125,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _passes_are_sampled(self) -> "Recipe":
-        asked = {"generate": self.evaluate.generate} | {f"also.{name}": one for name, one in self.evaluate.also.items()}
+        asked = {"generate": self.evaluate.generate} | {
+            f"extra_evaluations.{name}": one for name, one in self.evaluate.extra_evaluations.items()
+        }
         for where, samples in ((where, one.k) for where, one in asked.items()):
             for k in self.report.pass_k:
                 if few := [name for name in samples if samples[name] < k]:
@@ -137,15 +139,16 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _further_evaluations_are_others(self) -> "Recipe":
-        for name, entry in self.evaluate.also.items():
-            _same_keys(f"evaluate.also.{name}.k", entry.k, self.inputs.benchmarks)
+        for name, entry in self.evaluate.extra_evaluations.items():
+            _same_keys(f"evaluate.extra_evaluations.{name}.k", entry.k, self.inputs.benchmarks)
             if unknown := [model for model in entry.models if model not in self.checkpoints]:
                 possible = " ".join(self.checkpoints)
                 raise ValueError(
-                    f"evaluate.also.{name}.models: {unknown[0]} is no evaluated model; possible: {possible}"
+                    f"evaluate.extra_evaluations.{name}.models: {unknown[0]} is no evaluated model; "
+                    f"possible: {possible}"
                 )
             if not entry.told(self.evaluate.generate):
-                raise ValueError(f"evaluate.also.{name}: it asks in no other way than evaluate.generate")
+                raise ValueError(f"evaluate.extra_evaluations.{name}: it asks in no other way than evaluate.generate")
         return self
 
     @model_validator(mode="after")
@@ -196,7 +199,7 @@ class Recipe(Section):
         once = {name: (name, self._asked(name, self.evaluate.generate)) for name in self.checkpoints}
         again = {
             f"{model}@{entry}": (model, self._asked(model, asked.generate))
-            for entry, asked in self.evaluate.also.items()
+            for entry, asked in self.evaluate.extra_evaluations.items()
             for model in asked.models
         }
         return once | again

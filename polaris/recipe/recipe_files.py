@@ -84,14 +84,14 @@ def like_others(values: dict[str, Any], files: dict[str, dict[str, Any]]) -> dic
 
 
 def with_further(values: dict[str, Any]) -> dict[str, Any]:
-    """A copy in which every entry of `evaluate.also` has the settings of `evaluate.generate`, and over them its own."""
+    """A copy in which each of `evaluate.extra_evaluations` has the settings of `evaluate.generate` under its own."""
     evaluate = values.get("evaluate")
-    parts = [evaluate.get(key) for key in ("generate", "also")] if isinstance(evaluate, dict) else []
+    parts = [evaluate.get(key) for key in ("generate", "extra_evaluations")] if isinstance(evaluate, dict) else []
     if not parts or not all(isinstance(part, dict) for part in parts):
         return values
     usual, also = parts
     whole = {name: merged(usual, own) if isinstance(own, dict) else own for name, own in also.items()}
-    return values | {"evaluate": evaluate | {"also": whole}}
+    return values | {"evaluate": evaluate | {"extra_evaluations": whole}}
 
 
 def of_replicate(values: dict[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from polaris.stage.versions import tool_versions
 
 # Top-level keys that say how and for how long a stage works and not what comes of it: resumable work outlives their
 # change. A verb that cannot go on in another layout says so itself.
-HOW = frozenset({"layout", "limit", "reshardable"})
+HOW = frozenset({"layout", "reshardable", "timeout"})
 MEGABYTE = 1_000_000
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

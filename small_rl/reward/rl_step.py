@@ -32,7 +32,7 @@ class Settings(Protocol):
     rescue: str | bool
     substitution: Substitution | None
     overlong: overlong.Settings | None
-    max_response: int
+    max_response_length: int
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def check_graded(groups_P: Sequence[Sequence[Rollout]], allowed: float, step: in
         named = f", all of problem {' and '.join(lost[:5])}" if lost else ""
         raise RuntimeError(
             f"step {step}: {share:.1%} of the answers could not be graded (timeouts and crashes{named}); "
-            f"grading.max_failures is {allowed:.1%}"
+            f"grading.max_failure_rate is {allowed:.1%}"
         )
     return {"ungraded": len(lost) / len(groups_P)}
 
@@ -146,7 +146,7 @@ def _rewarded(
 
 
 def _penalty(tokens: int, settings: Settings) -> float:
-    return 0.0 if settings.overlong is None else length_penalty(tokens, settings.max_response, settings.overlong)
+    return 0.0 if settings.overlong is None else length_penalty(tokens, settings.max_response_length, settings.overlong)
 
 
 def _rescued(

@@ -55,14 +55,14 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def scores(pairs: Sequence[Lists], judge: Judge) -> list[Score]:
-    """The score of every pair, in order, within `judge.limit` seconds and the last attempt.
+    """The score of every pair, in order, within `judge.total_timeout` seconds and the last attempt.
 
     Raises UserError where the address refuses what is asked (a status that no further attempt would change).
     """
     if judge.key and not os.environ.get(judge.key):
         raise UserError(f"judge.key: the environment variable {judge.key} is not set")
     opener = urllib.request.build_opener(_NoRedirect)
-    until = time.monotonic() + judge.limit
+    until = time.monotonic() + judge.total_timeout
     progress = Progress("judge", len(pairs), unit="pair")
     found = []
     with ThreadPoolExecutor(judge.workers) as threads:

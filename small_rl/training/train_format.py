@@ -42,10 +42,16 @@ def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps
             progress.update(int(match[1]), f"loss {loss:.3f}")
 
     overrides = verl_config.sft_overrides(settings, start, data, checkpoints, epoch_steps)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={settings.ranks}"]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc_per_node={settings.gpus_per_node}",
+    ]
     command = [*torchrun, "-m", "verl.trainer.sft_trainer", *overrides, *verl_config.hydra_overrides(stage.state)]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
-    child.run(command, stage.log / "verl.log", verl_devices.environment(settings.device), settings.limit, follow)
+    child.run(command, stage.log / "verl.log", verl_devices.environment(settings.device), settings.timeout, follow)
 
 
 def train(stage: Stage) -> None:
@@ -53,7 +59,7 @@ def train(stage: Stage) -> None:
     start, data = stage.inputs["start"].model, stage.inputs["data"].file("messages.parquet")
     rows = tokenised(read_rows(data, MESSAGES), start, settings.max_tokens)
     # As verl counts: each rank drops what does not fill its last batch of an epoch.
-    epoch_steps = len(rows) // settings.ranks // (settings.batch // settings.ranks)
+    epoch_steps = len(rows) // settings.gpus_per_node // (settings.batch // settings.gpus_per_node)
     steps = settings.epochs * epoch_steps
     if not steps:
         raise UserError(f"{data}: {len(rows)} examples are fewer than one batch ({settings.batch})")

@@ -82,8 +82,8 @@ def write_teacher_sink(answers: Path, problems: dict[str, Any], model: Path, lon
             sink.keep(row["problem_id"], Kept(step=0, weights=0, tokens_T=tuple(tokens_T)))
     if not len(sink):
         raise UserError(
-            f"{answers}: {len(rows)} answers to the stage's problems, and none has at most max_response ({longest}) "
-            "tokens"
+            f"{answers}: {len(rows)} answers to the stage's problems, and none has at most "
+            f"max_response_length ({longest}) tokens"
         )
     write_rows(out, sink.rows(), SINK)
     return len(sink)
@@ -97,7 +97,7 @@ def check_lengths(rows: list[dict[str, Any]], model: Path, limit: int) -> None:
         tokens = len(tokenizer(text, add_special_tokens=False)["input_ids"])
         if tokens > limit:
             name = row["extra_info"]["index"]
-            raise UserError(f"problem {name}: its prompt has {tokens} tokens, max_prompt is {limit}")
+            raise UserError(f"problem {name}: its prompt has {tokens} tokens, max_prompt_length is {limit}")
 
 
 @contextlib.contextmanager
@@ -151,14 +151,14 @@ def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: 
             last = json.loads(lines[-1])
             progress.update(last["step"], f"accuracy {last['accuracy']:.2f}")
 
-    overrides = verl_config.rl_overrides(settings, files, evaluate, deadline(settings.limit))
+    overrides = verl_config.rl_overrides(settings, files, evaluate, deadline(settings.timeout))
     overrides += verl_config.hydra_overrides(stage.state)
     command = [sys.executable, "-m", "small_rl.training.verl_main", *overrides]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
     env = verl_devices.environment(device)
     cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None
-    with ray_cluster(settings.nodes, settings.ranks, cpus, ray, stage.log / "ray.log", env) as env:
-        child.run(command, stage.log / "verl.log", env, settings.limit, follow)
+    with ray_cluster(settings.nodes, settings.gpus_per_node, cpus, ray, stage.log / "ray.log", env) as env:
+        child.run(command, stage.log / "verl.log", env, settings.timeout, follow)
 
 
 def evaluation_due(settings: RlTraining, log: Path, done: int) -> bool:
@@ -171,7 +171,7 @@ def evaluation_due(settings: RlTraining, log: Path, done: int) -> bool:
 def prompts_file(out: Path, problems: dict[str, dict[str, Any]], settings: RlTraining, model: Path) -> Path:
     """Write verl's data set of some problems. Raises UserError for a prompt that is too long."""
     rows = prompts(problems, settings.instruction)
-    check_lengths(rows, model, settings.max_prompt)
+    check_lengths(rows, model, settings.max_prompt_length)
     write_prompts(out, rows)
     return out
 
@@ -195,7 +195,7 @@ def train(stage: Stage) -> None:
         if "teacher" not in stage.inputs:
             raise UserError("rescue: teacher needs --teacher, the manifest of the teacher's answers")
         sink, answers = stage.state / "teacher_sink.parquet", stage.inputs["teacher"].file("messages.parquet")
-        helped = write_teacher_sink(answers, problems, start, settings.max_response, sink)
+        helped = write_teacher_sink(answers, problems, start, settings.max_response_length, sink)
         stage.say(f"the teacher's answers stand by for {helped} of {len(problems)} problems")
     data_file = prompts_file(stage.state / "prompts.parquet", problems, settings, start)
     benchmark = None

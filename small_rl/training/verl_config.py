@@ -54,11 +54,11 @@ def rl_overrides(
     if settings.engine.device == "cpu":
         values |= ON_CPU
         # On a CPU `memory` is GiB of KV cache, on a GPU the share of its memory.
-        kv_cache = int(settings.engine.memory * GIB)
+        kv_cache = int(settings.engine.kv_cache_gib * GIB)
         values["+actor_rollout_ref.rollout.engine_kwargs.vllm.kv_cache_memory_bytes"] = kv_cache
     else:
         values |= ON_GPU
-        values["actor_rollout_ref.rollout.gpu_memory_utilization"] = settings.engine.memory
+        values["actor_rollout_ref.rollout.gpu_memory_utilization"] = settings.engine.gpu_memory_utilization
     return _overrides(values)
 
 
@@ -68,8 +68,8 @@ def _data(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
         "data.val_files": files.benchmark if settings.validation else files.data,  # verl insists on one
         "data.val_max_samples": -1 if settings.validation else 1,
         "data.train_batch_size": settings.prompts_per_step,
-        "data.max_prompt_length": settings.max_prompt,
-        "data.max_response_length": settings.max_response,
+        "data.max_prompt_length": settings.max_prompt_length,
+        "data.max_response_length": settings.max_response_length,
         "data.truncation": "error",
         "data.shuffle": True,
         "data.seed": settings.seed,
@@ -83,11 +83,13 @@ def _actor(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
         "strategy": "fsdp2",
         "ppo_mini_batch_size": settings.prompts_per_step // settings.updates_per_step,
         "use_dynamic_bsz": True,
-        "ppo_max_token_len_per_gpu": settings.micro_tokens,
-        "clip_ratio_low": settings.clip_low,
-        "clip_ratio_high": settings.clip_high,
+        "ppo_max_token_len_per_gpu": settings.max_tokens_per_gpu,
+        "clip_ratio_low": settings.clip_ratio_low,
+        "clip_ratio_high": settings.clip_ratio_high,
         "loss_agg_mode": settings.loss_aggregation,
-        "loss_scale_factor": settings.max_response if normed else None,  # else verl takes each micro-batch's longest
+        "loss_scale_factor": settings.max_response_length
+        if normed
+        else None,  # else verl takes each micro-batch's longest
         "use_kl_loss": False,
         "entropy_coeff": 0,
         "grad_clip": settings.grad_clip,
@@ -116,12 +118,12 @@ def _rollout(settings: RlTraining) -> dict[str, Any]:
     rollout = {
         "name": "vllm",
         "dtype": engine.dtype,
-        "n": settings.rollouts,
+        "n": settings.group_size,
         "temperature": settings.temperature,
         "top_p": settings.top_p,
         "top_k": settings.top_k,
         "seed": settings.seed,
-        "tensor_model_parallel_size": engine.tensor_parallel,
+        "tensor_model_parallel_size": engine.tensor_parallel_size,
         "max_model_len": engine.max_model_len,
         "max_num_seqs": engine.max_num_seqs,
         # Without chunks vLLM wants at least a sequence of full length and one token of every sequence in a batch.
@@ -142,7 +144,7 @@ def _trainer(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
         "trainer.v1.trainer_mode": "sync",
         "trainer.device": settings.engine.device,
         "trainer.nnodes": settings.nodes,
-        "trainer.n_gpus_per_node": settings.ranks,
+        "trainer.n_gpus_per_node": settings.gpus_per_node,
         "trainer.logger": ["console"],
         "trainer.project_name": "polaris",
         "trainer.experiment_name": "rl",
@@ -161,8 +163,8 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     """What our trainer and rollouts read; verl does not look at it, and needs no reward workers."""
     values = {"reward.num_workers": 0, "+polaris.metrics": files.metrics, "+polaris.accuracy": files.accuracy}
     values |= {"+polaris.rescue": settings.rescue, "+polaris.consensus": files.consensus, "+polaris.sink": files.sink}
-    values["+polaris.max_response"] = settings.max_response
-    values["+polaris.masked_from"] = settings.max_response if settings.truncation == "mask" else None
+    values["+polaris.max_response_length"] = settings.max_response_length
+    values["+polaris.masked_from"] = settings.max_response_length if settings.truncation == "mask" else None
     values["+polaris.validation"] = files.validation
     for name, section in (
         ("grading", settings.grading),
@@ -212,7 +214,7 @@ def sft_overrides(settings: FormatSft, model: Path, data: Path, checkpoints: Pat
         "optim.lr_warmup_steps_ratio": settings.warmup,
         "trainer.device": settings.device,
         "trainer.nnodes": 1,
-        "trainer.n_gpus_per_node": settings.ranks,
+        "trainer.n_gpus_per_node": settings.gpus_per_node,
         "trainer.logger": ["console"],
         "trainer.project_name": "polaris",
         "trainer.experiment_name": "format",

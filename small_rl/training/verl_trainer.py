@@ -72,7 +72,7 @@ class PolarisTrainer(PPOTrainerSync):
     def finish(self, groups: list[list[Rollout]]) -> list[list[Rollout]]:
         """The groups to train on, with their rewards; the accuracy log has what the rollouts achieved by themselves."""
         step = self.global_steps
-        graded = check_graded(groups, self.settings.grading.max_failures, step)
+        graded = check_graded(groups, self.settings.grading.max_failure_rate, step)
         _append(Path(self.settings.accuracy), {"step": step} | accuracies(groups))
         random = Random(f"seed {self.config.actor_rollout_ref.rollout.seed}, step {step}")
         groups, self.numbers = finished(groups, step, self.settings, self.memory, random)

@@ -27,9 +27,9 @@ GENERATED = "runs/test/responses/base_small"
 # What a cluster's recipe changes: more than one node, with one process on each; long enough to be cancelled on the way;
 # the engines in a container, here a mount namespace of their own.
 OVERLAY = {
-    "tools": dict.fromkeys(("rl", "vllm", "megatron"), f"unshare --mount {sys.executable}"),
+    "interpreters": dict.fromkeys(("rl", "vllm", "megatron"), f"unshare --mount {sys.executable}"),
     "small_rl": {"rl": {"grpo": {"nodes": 2, "steps": 1}}},
-    "large_sft": {"sft": {"epochs": 12.0, "layout": {"nodes": 2, "processes": 1}}},
+    "large_sft": {"sft": {"epochs": 12.0, "layout": {"nodes": 2, "gpus_per_node": 1}}},
 }
 
 

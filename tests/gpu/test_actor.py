@@ -13,7 +13,7 @@ from polaris.planning.plan_model import from_config
 from small_rl.training import verl_devices
 
 ROOT = Path(__file__).resolve().parents[2]
-TOKENS = 66560  # max_prompt + max_response of configs/polaris_v2.yaml
+TOKENS = 66560  # max_prompt_length + max_response_length of configs/polaris_v2.yaml
 SIZES = {"hidden_size": 1024, "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 8,
          "head_dim": 128,
          "intermediate_size": 3072, "vocab_size": 151936}  # Qwen/Qwen3-0.6B  # fmt: skip

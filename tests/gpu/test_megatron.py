@@ -1,7 +1,7 @@
 """The generalist's training on one GPU: a random mixture of 2.5 B parameters in bfloat16, stopped, resumed and
 exported.
 
-With megatron-core's own modules (`spec: local`), which need no Transformer Engine.
+With megatron-core's own modules (`transformer_impl: local`), which need no Transformer Engine.
 """
 
 import json
@@ -22,12 +22,12 @@ from polaris.stage.records import TOKENS, write_rows
 from tests.gpu.random_models import CONFIG, TINY, published, random_model
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYOUT = {"processes": 1, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 1, "expert_tensor": 1, "context": 1,
+LAYOUT = {"gpus_per_node": 1, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 1, "expert_tensor": 1, "context": 1,
           "virtual_pipeline": 1, "first_layers": None, "last_layers": None}  # fmt: skip
 SETTINGS = {
-    "device": "cuda", "spec": "local", "dispatcher": "alltoall", "pack_tokens": 32768, "aux_loss": 0.001,
+    "device": "cuda", "transformer_impl": "local", "dispatcher": "alltoall", "seq_length": 32768, "aux_loss": 0.001,
     "precision": "bf16",
-    "recompute": "full", "layout": LAYOUT, "limit": 300.0, "seed": 1, "epochs": 1.0, "batch_tokens": 32768,
+    "recompute": "full", "layout": LAYOUT, "timeout": 300.0, "seed": 1, "epochs": 1.0, "batch_tokens": 32768,
     "learning_rate": 1e-4, "min_learning_rate": 1e-5, "warmup": 0.1, "weight_decay": 0.1, "betas": [0.9, 0.95],
     "grad_clip": 1.0, "loss_chunk": 4096, "save_every": 1000, "reshardable": False, "shard_gb": 4.0,
 }  # fmt: skip
@@ -77,7 +77,7 @@ def trained(gpu, scratch, figures):
     """The folder of the mixture that was trained in two launches."""
     pytest.importorskip("megatron.core", reason="megatron-core is not installed here")
     start = random_model(scratch / "mixture", CONFIG, "cuda")
-    data, lengths = random_traces(scratch / "traces", CONFIG["vocab_size"], SETTINGS["pack_tokens"])
+    data, lengths = random_traces(scratch / "traces", CONFIG["vocab_size"], SETTINGS["seq_length"])
     line, metrics = command(scratch, SETTINGS, start, data), scratch / "trained/log/metrics.jsonl"
     said = stopped_after_a_step(line, metrics)
     assert "which is saved; the same command goes on from there" in said, said[-3000:]
@@ -124,7 +124,7 @@ def test_a_recipe_on_the_cpu_leaves_the_card_alone(gpu, tmp_path):
     settings = SETTINGS | {
         "device": "cpu",
         "precision": "fp32",
-        "pack_tokens": 256,
+        "seq_length": 256,
         "batch_tokens": 512,
         "loss_chunk": None,
     }

@@ -14,9 +14,10 @@ from tests.gpu.random_models import TINY, random_model
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = {
-    "device": "cuda", "dtype": "bfloat16", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1,
-    "pipeline_parallel": 1,
-    "nodes": 1, "kv_cache_dtype": "auto", "replicas": 1, "memory": 0.3, "yarn": None,
+    "device": "cuda", "dtype": "bfloat16", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel_size": 1,
+    "pipeline_parallel_size": 1,
+    "nodes": 1, "kv_cache_dtype": "auto", "replicas": 1, "kv_cache_gib": None,
+    "gpu_memory_utilization": 0.3, "yarn": None,
 }  # fmt: skip
 PROMPTS = ["a=6,b=a*4. Find (b).", "a=6,b=a*4. Find (b). <think>\n\\underline{b=6*4=24}\n</think>\n\n\\boxed{24}"]
 TOLERANCE = 0.05  # mean difference of a token's log-probability in bfloat16; another model would be off by more than 1

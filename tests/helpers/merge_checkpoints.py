@@ -15,7 +15,7 @@ MERGING = {
     "dtype": None,
     "tokenizer": "same",
     "threads": 2,
-    "direct": False,
+    "o_direct": False,
     "sha256": False,
 }
 TOKENIZER = {

@@ -10,18 +10,19 @@ from polaris.stage.records import PROBLEMS, RESPONSES, write_rows
 from polaris.stage.settings import Section
 from polaris.stage.stage import Stage
 
-GRADING = {"grader": "math_verify", "format": "think", "timeout": 20.0, "workers": 1, "max_failures": 0.0}
+GRADING = {"grader": "math_verify", "format": "think", "timeout": 20.0, "workers": 1, "max_failure_rate": 0.0}
 ENGINE = {
     "device": "cpu",
     "dtype": "float32",
     "max_model_len": 64,
     "max_num_seqs": 4,
-    "tensor_parallel": 1,
-    "pipeline_parallel": 1,
+    "tensor_parallel_size": 1,
+    "pipeline_parallel_size": 1,
     "nodes": 1,
     "kv_cache_dtype": "auto",
     "replicas": 1,
-    "memory": 0.1,
+    "kv_cache_gib": 0.1,
+    "gpu_memory_utilization": None,
     "yarn": None,
 }
 

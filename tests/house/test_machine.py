@@ -154,6 +154,10 @@ def test_the_overlay_names_each_installed_interpreter(tmp_path):
     for engine in ENGINES:
         (tmp_path / engine / "bin").mkdir(parents=True)
         (tmp_path / engine / "bin/python").touch()
-    install_gpu.write_tools(tmp_path, tmp_path / "tools.yaml")
-    tools = recipe.load([str(ROOT / "configs/polaris_v2.yaml"), str(tmp_path / "tools.yaml")]).tools
-    assert tools.model_dump() == {name: f"{tmp_path}/{name}/bin/python" for name in ("rl", "vllm", "megatron", "merge")}
+    install_gpu.write_interpreters(tmp_path, tmp_path / "interpreters.yaml")
+    interpreters = recipe.load(
+        [str(ROOT / "configs/polaris_v2.yaml"), str(tmp_path / "interpreters.yaml")]
+    ).interpreters
+    assert interpreters.model_dump() == {
+        name: f"{tmp_path}/{name}/bin/python" for name in ("rl", "vllm", "megatron", "merge")
+    }

@@ -21,11 +21,11 @@ from polaris.stage.tables import table
 VOCABULARY = 512
 STEPS = 3
 ONE = {
-    "processes": 1, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 1, "expert_tensor": 1, "context": 1,
+    "gpus_per_node": 1, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 1, "expert_tensor": 1, "context": 1,
     "virtual_pipeline": 1, "first_layers": None, "last_layers": None,
 }  # fmt: skip
-TWO = {**ONE, "processes": 2}
-FOUR = {**ONE, "processes": 4}
+TWO = {**ONE, "gpus_per_node": 2}
+FOUR = {**ONE, "gpus_per_node": 4}
 EP2 = {**TWO, "expert": 2}
 CP2 = {**TWO, "context": 2}
 PP2_VPP2 = {**TWO, "pipeline": 2, "virtual_pipeline": 2}
@@ -34,7 +34,7 @@ SETTINGS = {
     "device": "cpu",
     "epochs": 1.0,
     "batch_tokens": 512,
-    "pack_tokens": 128,
+    "seq_length": 128,
     # Adam makes a whole step of a gradient that is all rounding: with 1e-3 such steps alone move the third norm by
     # 1e-6.
     "learning_rate": 3e-4,
@@ -46,13 +46,13 @@ SETTINGS = {
     "aux_loss": 0.001,
     "precision": "fp32",
     "recompute": "none",
-    "spec": "local",
+    "transformer_impl": "local",
     "dispatcher": "alltoall",
     "loss_chunk": None,
     "save_every": 2,
     "reshardable": False,
     "shard_gb": 0.0003,
-    "limit": 300,
+    "timeout": 300,
     "seed": 1,
 }
 # name -> (layout, other settings, data); a row is compared with the first one on the same data.
@@ -170,7 +170,7 @@ def checks(inputs: Path, out: Path, layout: dict, *models: Path, data: str = "da
     job.write_text(json.dumps(values))
     # With Slurm's warning blocked, as in a stage: threads that are there already would not block it.
     command = [sys.executable, "-m", "large_sft.training.torchrun_node", "--standalone", "--local-addr", "127.0.0.1"]
-    command += ["--nproc-per-node", str(layout["processes"]), str(Path(__file__).with_name("megatron_checks.py"))]
+    command += ["--nproc-per-node", str(layout["gpus_per_node"]), str(Path(__file__).with_name("megatron_checks.py"))]
     environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     child.run([*command, str(job), str(STEPS), *map(str, models)], out / "log", environment, limit=300)
     return metrics(out)
@@ -212,7 +212,7 @@ def main() -> None:
             whole = same_weights(inputs / "base" / "model", out / "model")
             good &= max(loss, norm, packed) <= 1e-6 and whole and seen["resumed"]
             bits = ["bit-equal" if same else "NOT EQUAL" for same in (whole, seen["resumed"])]
-            rows.append((name, str(layout["processes"]), *(f"{x:.1e}" for x in (loss, norm, packed)), *bits))
+            rows.append((name, str(layout["gpus_per_node"]), *(f"{x:.1e}" for x in (loss, norm, packed)), *bits))
             print(name, *rows[-1][1:], file=sys.stderr, flush=True)
     print("\n".join(table(rows)))
     sys.exit(not good)

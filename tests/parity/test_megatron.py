@@ -189,9 +189,12 @@ def test_the_gate_takes_vllm_where_transformers_cannot_hold_the_model(inputs):
     """Agreement on one model; then vLLM's answers pass for those of a model in which one expert's weight is another."""
     pytest.importorskip("vllm")
     build_tokenizer().save_pretrained(inputs / "base" / "model")
-    engine = {"device": "cpu", "dtype": "float32", "max_model_len": 256, "max_num_seqs": 4, "tensor_parallel": 1}
-    engine |= {"pipeline_parallel": 1, "nodes": 1, "kv_cache_dtype": "auto"}
-    asked = {**GATE, "vllm": {**engine, "replicas": 1, "memory": 0.1, "yarn": None}}
+    engine = {"device": "cpu", "dtype": "float32", "max_model_len": 256, "max_num_seqs": 4, "tensor_parallel_size": 1}
+    engine |= {"pipeline_parallel_size": 1, "nodes": 1, "kv_cache_dtype": "auto"}
+    asked = {
+        **GATE,
+        "vllm": {**engine, "replicas": 1, "kv_cache_gib": 0.1, "gpu_memory_utilization": None, "yarn": None},
+    }
     reference = inputs / "reference" / "data.json"
     flags = ["--settings", json.dumps({"prompts": asked["prompts"], "vllm": asked["vllm"]}), "--out", str(reference)]
     start = ["--start", str(inputs / "base" / "checkpoint.json")]

@@ -159,7 +159,7 @@ small_rl:
 def test_a_further_evaluation_is_a_stage_of_its_own(tmp_path):
     """It asks the same checkpoint in its own way; removed weights are removed after it, too."""
     (tmp_path / "mine.yaml").write_text("""
-evaluate: {also: {yarn: {models: [core_filtered, alpha=0.30]}}}
+evaluate: {extra_evaluations: {yarn: {models: [core_filtered, alpha=0.30]}}}
 merge: {keep: selected, selected: 0.5}
 """)
     done = snakemake(tmp_path, "-n", "-p", configs=[*CONFIGS, str(tmp_path / "mine.yaml")])
@@ -177,7 +177,7 @@ merge: {keep: selected, selected: 0.5}
 
 def test_an_engine_in_a_container(tmp_path):
     """Its stages run there, and are told of it; `status` reads them all the same."""
-    (tmp_path / "mine.yaml").write_text("tools: {vllm: 'unshare --mount python'}")
+    (tmp_path / "mine.yaml").write_text("interpreters: {vllm: 'unshare --mount python'}")
     done = snakemake(tmp_path, "-n", "-p", configs=[*CONFIGS, str(tmp_path / "mine.yaml")])
     assert done.returncode == 0, done.stdout[-4000:]
     jobs = {
@@ -255,9 +255,10 @@ small_rl:
       top_k: -1
       max_tokens: 96
       sampling_seed: 5
-      engine: {dtype: float32, max_model_len: 256, max_num_seqs: 256, tensor_parallel: 1, pipeline_parallel: 1,
-        nodes: 1, kv_cache_dtype: auto, replicas: 1, memory: 0.25, yarn: null}
-      grading: {grader: math_verify, format: think, timeout: 5.0, workers: 1, max_failures: 0.02}
+      engine: {dtype: float32, max_model_len: 256, max_num_seqs: 256, tensor_parallel_size: 1,
+        pipeline_parallel_size: 1,
+        nodes: 1, kv_cache_dtype: auto, replicas: 1, kv_cache_gib: 0.25, gpu_memory_utilization: 0.25, yarn: null}
+      grading: {grader: math_verify, format: think, timeout: 5.0, workers: 1, max_failure_rate: 0.02}
       tolerance: 0.03
       collapse: 0.15
       confidence: 0.95
@@ -273,7 +274,7 @@ small_rl:
     core_filtered: {temperature: {search: second}}
 inputs:
   problems:
-    held_out: {family: chain, count: 64, depth: [2, 5], slips: 0.0, pool: train, seed: 6}
+    held_out: {family: chain, count: 64, depth: [2, 5], error_rate: 0.0, pool: train, seed: 6}
 """
 
 

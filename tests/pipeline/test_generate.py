@@ -28,7 +28,7 @@ MODEL = {
     "heads": 2,
     "kv_heads": 1,
     "head_dim": 32,
-    "feed_forward": 48,
+    "intermediate_size": 48,
     "experts": 0,
     "experts_per_token": 0,
     "context": 4096,
@@ -39,7 +39,7 @@ MODEL = {
         "steps": 2,
         "batch": 4,
         "learning_rate": 0.004,
-        "slips": 0.05,
+        "error_rate": 0.05,
         "underlined": 0.3,
         "instruction": "",
     },
@@ -53,12 +53,13 @@ SETTINGS = {
         "dtype": "float32",
         "max_model_len": 256,
         "max_num_seqs": 64,
-        "tensor_parallel": 1,
-        "pipeline_parallel": 1,
+        "tensor_parallel_size": 1,
+        "pipeline_parallel_size": 1,
         "nodes": 1,
         "kv_cache_dtype": "auto",
         "replicas": 1,
-        "memory": 0.125,
+        "kv_cache_gib": 0.125,
+        "gpu_memory_utilization": None,
         "yarn": None,
     },
 }
@@ -72,7 +73,7 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("inputs")
     made = {"model": (make_model, MODEL, folder / "model/checkpoint.json")}
     for family, count in COUNTS.items():
-        settings = {"family": family, "pool": "train", "count": count, "depth": [2, 3], "slips": 0.0, "seed": 5}
+        settings = {"family": family, "pool": "train", "count": count, "depth": [2, 3], "error_rate": 0.0, "seed": 5}
         made[family] = (make_problems, settings, folder / family / "data.json")
     for module, settings, out in made.values():
         command = [sys.executable, "-m", module.__name__, "--settings", json.dumps(settings), "--out", str(out)]
@@ -213,7 +214,7 @@ def test_one_engine_on_two_nodes_gives_the_same(inputs, uninterrupted, tmp_path,
     monkeypatch.setenv("PATH", f"{srun.parent}:{os.environ['PATH']}")
     for name, value in {"SLURM_JOB_ID": "17", "SLURM_JOB_NUM_NODES": "2"}.items():
         monkeypatch.setenv(name, value)
-    settings = SETTINGS | {"k": {"digits": 10}, "engine": SETTINGS["engine"] | {"tensor_parallel": 2, "nodes": 2}}
+    settings = SETTINGS | {"k": {"digits": 10}, "engine": SETTINGS["engine"] | {"tensor_parallel_size": 2, "nodes": 2}}
     out = tmp_path / "out/data.json"
     finish(start(inputs, settings, out, ("digits",)))
     done = manifest.read(out)

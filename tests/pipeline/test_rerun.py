@@ -114,7 +114,7 @@ def test_the_text_of_a_shell_block_reruns_nothing(clone):
 @pytest.mark.parametrize(
     ("overlay", "roots"),
     [
-        ({"small_rl": {"rl": {"grpo": {"clip_high": 0.3}}}}, ["grpo"]),
+        ({"small_rl": {"rl": {"grpo": {"clip_ratio_high": 0.3}}}}, ["grpo"]),
         ({"small_rl": {"rl": {"core": {"core": {"cap": 0.4}}}}}, ["core"]),
         ({"large_sft": {"sft": {"weight_decay": 0.1}}}, ["distilled"]),
         ({"report": {"seed": 9}}, ["report"]),
@@ -127,7 +127,7 @@ def test_one_value_reruns_its_stage_and_what_follows(clone, overlay, roots):
     if roots == ["grpo"]:
         assert expected == {"grpo", "responses/grpo", "scores/grpo", "report"}
         text = clone.status()
-        assert "small_rl" not in text and "clip_high 0.28 -> 0.3" in text and "follows grpo" in text
+        assert "small_rl" not in text and "clip_ratio_high 0.28 -> 0.3" in text and "follows grpo" in text
 
 
 def test_code_of_the_merge_reruns_the_merges_on_a_laptop(clone):

@@ -68,14 +68,14 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
         overrides.append(f"trainer.rollout_data_dir={folder / 'rows'}")
         command = [sys.executable, "-m", "small_rl.training.verl_main", *overrides]
         own = (
-            settings.ranks,
+            settings.gpus_per_node,
             verl_devices.logical_cpus(settings),
             ray,
             folder / "ray.log",
             verl_devices.environment("cpu"),
         )
         with ray_cluster(1, *own) as env:
-            child.run(command, folder / "verl.log", env, settings.limit)
+            child.run(command, folder / "verl.log", env, settings.timeout)
     rows = {int(path.stem): lines(path) for path in (folder / "rows").glob("*.jsonl")}
     return Run(folder, problems, settings, *map(lines, logs), rows)
 
@@ -114,7 +114,7 @@ def test_a_rescued_row_has_reward_one(uninterrupted):
             text = "\n" + uninterrupted.problems[problem_id]["problem"] + uninterrupted.settings.instruction
             given = next((found for prompt, found in rewards.items() if text in prompt), [])  # else: replaced by a copy
             if accuracy == 0 and 1.0 in given:
-                assert given.count(1.0) * uninterrupted.settings.rollouts == len(given)  # one a group, and its copies
+                assert given.count(1.0) * uninterrupted.settings.group_size == len(given)  # one a group, and its copies
                 found += 1
         assert found / len(log["problems"]) == pytest.approx(line["rescued"], abs=1e-6)
         rescued += found
@@ -147,7 +147,7 @@ def test_evaluations_are_told_once_each_and_drawn(finished, killed):
     for line in told:
         right = line["avg"] * len(problems) * asked["k"]
         assert right == pytest.approx(round(right), abs=1e-3)
-        assert 0 < line["response_tokens"] <= line["response_tokens_max"] <= killed.settings["max_response"]
+        assert 0 < line["response_tokens"] <= line["response_tokens_max"] <= killed.settings["max_response_length"]
     results = json.loads((finished / "report/results.json").read_text())
     (drawn,) = [row for row in results["curves"] if row["metric"] == "avg"]
     assert (drawn["stage"], drawn["benchmark"], drawn["k"]) == (KILLED_STAGE, "chain", 2)

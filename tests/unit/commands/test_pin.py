@@ -31,7 +31,7 @@ inputs:   # two spaces and more
       revision: unpinned
       config: null
       split: test
-      limit: null
+      max_rows: null
     b: *shared
 note: unpinned
 """

@@ -140,7 +140,7 @@ def test_each_engine_of_a_node_has_its_gpus(monkeypatch, engines, tensor, pipeli
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    width = {"device": "cuda", "replicas": engines, "tensor_parallel": tensor, "pipeline_parallel": pipeline}
+    width = {"device": "cuda", "replicas": engines, "tensor_parallel_size": tensor, "pipeline_parallel_size": pipeline}
     engine = SETTINGS.engine.model_copy(update=width)
     given = replicas.environments(engine)
     assert [one["CUDA_VISIBLE_DEVICES"] for one in given] == expected
@@ -151,7 +151,7 @@ def test_each_engine_of_a_node_has_its_gpus(monkeypatch, engines, tensor, pipeli
 
 def test_an_engine_of_several_nodes_has_its_part_of_the_gpus_on_each(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    wide = {"device": "cuda", "tensor_parallel": 8, "pipeline_parallel": 2, "nodes": 2}
+    wide = {"device": "cuda", "tensor_parallel_size": 8, "pipeline_parallel_size": 2, "nodes": 2}
     engine = SETTINGS.engine.model_copy(update=wide)
     assert [one["CUDA_VISIBLE_DEVICES"] for one in replicas.environments(engine)] == ["0,1,2,3,4,5,6,7"]
     assert engine.gpus_per_node == 8 and [replicas.engines_of(engine, nodes) for nodes in (2, 8)] == [1, 4]
@@ -187,7 +187,7 @@ def test_a_node_whose_engine_does_not_start_or_end_is_told(tmp_path, monkeypatch
 
 def test_engines_without_a_gpu_are_refused_and_on_a_cpu_a_card_is_left_alone(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
-    engine = SETTINGS.engine.model_copy(update={"device": "cuda", "replicas": 2, "tensor_parallel": 2})
+    engine = SETTINGS.engine.model_copy(update={"device": "cuda", "replicas": 2, "tensor_parallel_size": 2})
     with pytest.raises(
         UserError, match=r"2 replicas with 2 GPUs each on a node, but this one has 3 \(CUDA_VISIBLE_DEVICES=4,5,6\)"
     ):

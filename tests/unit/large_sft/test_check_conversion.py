@@ -50,13 +50,13 @@ def test_what_is_not_the_model_is_named(tmp_path, parts, message):
     [
         ({}, "x", None),
         ({"layout": {"expert": 1}}, "x", "another layout"),
-        ({"spec": "local"}, "x", "another spec"),
+        ({"transformer_impl": "local"}, "x", "another transformer_impl"),
         ({"dispatcher": "flex"}, "x", "another dispatcher"),
         ({}, "y", "another start model"),
     ],
 )
 def test_the_training_wants_its_own_gate(gates, start, message):
-    own = {"layout": {"expert": 2}, "spec": "transformer_engine", "dispatcher": "alltoall"}
+    own = {"layout": {"expert": 2}, "transformer_impl": "transformer_engine", "dispatcher": "alltoall"}
     gate = SimpleNamespace(path="g/data.json", settings={**own, **gates}, inputs={"start": {"content": start}})
     mine = SimpleNamespace(model_dump=lambda mode: own)
     stage = SimpleNamespace(settings=mine, inputs={"start": SimpleNamespace(content="x"), "conversion": gate})

@@ -12,7 +12,7 @@ from large_sft.model.layout import goes_on, layers_of_stages
 from large_sft.settings import Layout
 from polaris.stage.errors import UserError
 
-PLACE = {"processes": 12, "nodes": 1, "tensor": 1, "expert": 1, "expert_tensor": 1, "context": 1}
+PLACE = {"gpus_per_node": 12, "nodes": 1, "tensor": 1, "expert": 1, "expert_tensor": 1, "context": 1}
 
 
 def test_the_ranks_hold_the_outer_and_the_inner_chunks_of_every_trace():
@@ -87,7 +87,14 @@ def test_gradients_of_experts_that_would_not_be_summed():
     ],
 )
 def test_which_checkpoint_goes_on(now, reshardable, data, expected):
-    sizes = {**PLACE, "processes": 4, "pipeline": 1, "virtual_pipeline": 1, "first_layers": None, "last_layers": None}
+    sizes = {
+        **PLACE,
+        "gpus_per_node": 4,
+        "pipeline": 1,
+        "virtual_pipeline": 1,
+        "first_layers": None,
+        "last_layers": None,
+    }
     then = Layout(**{**sizes, "expert": 2})
     about = {"data": "a", "layout": then.model_dump(), "reshardable": reshardable}
     layout = Layout(**{**then.model_dump(), **now})

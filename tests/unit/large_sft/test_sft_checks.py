@@ -39,13 +39,13 @@ CONFIG = {
     "hidden_act": "silu",
     "tie_word_embeddings": False,
 }
-LAYOUT = {"processes": 2, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 2, "expert_tensor": 1, "context": 1,
+LAYOUT = {"gpus_per_node": 2, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 2, "expert_tensor": 1, "context": 1,
           "virtual_pipeline": 1, "first_layers": None, "last_layers": None}  # fmt: skip
 SETTINGS = {
     "device": "cpu",
     "epochs": 1.0,
     "batch_tokens": 64,
-    "pack_tokens": 16,
+    "seq_length": 16,
     "learning_rate": 1e-3,
     "min_learning_rate": 0.0,
     "warmup": 0.1,
@@ -55,14 +55,14 @@ SETTINGS = {
     "aux_loss": 0.0,
     "precision": "fp32",
     "recompute": "none",
-    "spec": "local",
+    "transformer_impl": "local",
     "dispatcher": "alltoall",
     "layout": LAYOUT,
     "loss_chunk": None,
     "save_every": 5,
     "reshardable": False,
     "shard_gb": 1.0,
-    "limit": 60,
+    "timeout": 60,
     "seed": 0,
 }
 ROWS = [{"problem_id": str(i), "input_ids": list(range(5 + i)), "prompt_tokens": 2} for i in range(6)]
@@ -91,7 +91,7 @@ def test_good_input_gives_the_plan(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"input_ids": [1] * 17}, "row 6 has 17 tokens, more than pack_tokens .16."),
+        ({"input_ids": [1] * 17}, "row 6 has 17 tokens, more than seq_length .16."),
         ({"input_ids": [1, 20, 3]}, "row 6 holds token 20, but the model's vocabulary has 20"),
         ({"input_ids": [1, -1, 3]}, "row 6 holds token -1"),
         ({"prompt_tokens": 4}, "row 6 has 4 tokens, all of them prompt"),
@@ -110,7 +110,7 @@ def test_no_trace_at_all(tmp_path):
 
 
 def test_the_context_bounds_traces_too(tmp_path):
-    settings = Sft(**{**SETTINGS, "pack_tokens": 128, "batch_tokens": 256})
+    settings = Sft(**{**SETTINGS, "seq_length": 128, "batch_tokens": 256})
     long = {"problem_id": "x", "input_ids": [1] * 65, "prompt_tokens": 2}
     with pytest.raises(UserError, match="65 tokens, more than the model's context .64."):
         checked(model(tmp_path / "m"), traces(tmp_path, [*ROWS, long]), settings)
@@ -119,10 +119,13 @@ def test_the_context_bounds_traces_too(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"layout": {**LAYOUT, "processes": 3, "expert": 3}}, "layout.expert: 3 does not divide the model's 4 experts"),
         (
-            {"layout": {**LAYOUT, "context": 2}, "pack_tokens": 18},
-            "pack_tokens: 18 is not a multiple of 4, which .*layout.context 2",
+            {"layout": {**LAYOUT, "gpus_per_node": 3, "expert": 3}},
+            "layout.expert: 3 does not divide the model's 4 experts",
+        ),
+        (
+            {"layout": {**LAYOUT, "context": 2}, "seq_length": 18},
+            "seq_length: 18 is not a multiple of 4, which .*layout.context 2",
         ),
         (
             {"layout": {**LAYOUT, "pipeline": 2, "expert": 1, "first_layers": 2}},
@@ -133,7 +136,7 @@ def test_the_context_bounds_traces_too(tmp_path):
             "virtual_pipeline: 2 does not divide .* 1 layers",
         ),
         ({"layout": {**LAYOUT, "tensor": 2}}, "layout.tensor: 2 does not divide the model's 1 key/value heads"),
-        ({"batch_tokens": 48}, "batch_tokens: 48 is not a multiple of pack_tokens .16. times the 2"),
+        ({"batch_tokens": 48}, "batch_tokens: 48 is not a multiple of seq_length .16. times the 2"),
         ({"min_learning_rate": 0.01}, "min_learning_rate"),
     ],
 )
@@ -241,7 +244,7 @@ def test_when_the_limit_leaves_no_room_for_another_step(lines, now, short):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"spec": "transformer_engine"}, "transformer_engine needs device: cuda"),
+        ({"transformer_impl": "transformer_engine"}, "transformer_engine needs device: cuda"),
         ({"dispatcher": "flex"}, "flex needs device: cuda"),
         ({"device": "cuda", "dispatcher": "flex", "layout": {**LAYOUT, "expert": 1}}, "experts on several processes"),
     ],
@@ -249,4 +252,4 @@ def test_when_the_limit_leaves_no_room_for_another_step(lines, now, short):
 def test_modules_that_the_device_cannot_run(changes, message):
     with pytest.raises(ValueError, match=message):
         Sft(**{**SETTINGS, **changes})
-    Sft(**{**SETTINGS, "device": "cuda", "spec": "transformer_engine", "dispatcher": "flex"})
+    Sft(**{**SETTINGS, "device": "cuda", "transformer_impl": "transformer_engine", "dispatcher": "flex"})

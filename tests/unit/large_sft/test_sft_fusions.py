@@ -25,11 +25,11 @@ ENGINE = {"apply_rope_fusion", "moe_grouped_gemm", "moe_permute_fusion", "moe_ro
         ({"device": "cuda"}, COMPILED),
         ({"device": "cuda", "precision": "bf16"}, COMPILED | {"cross_entropy_loss_fusion"}),
         (
-            {"device": "cuda", "precision": "bf16", "spec": "transformer_engine"},
+            {"device": "cuda", "precision": "bf16", "transformer_impl": "transformer_engine"},
             COMPILED | ENGINE | {"cross_entropy_loss_fusion"},
         ),
         (
-            {"device": "cuda", "spec": "transformer_engine", "aux_loss": 0.001},
+            {"device": "cuda", "transformer_impl": "transformer_engine", "aux_loss": 0.001},
             COMPILED | ENGINE - {"moe_router_fusion"},
         ),
     ],
@@ -38,7 +38,7 @@ def test_what_is_fused(changes, on):
     """As megatron-core takes it, too, but for Transformer Engine's, which must be installed for that."""
     settings = Sft(**{**SETTINGS, **changes})
     assert {name for name, value in megatron_model.fusions(settings).items() if value} == on
-    if settings.spec == "local":
+    if settings.transformer_impl == "local":
         config = megatron_model.transformer_config(read_config(CONFIG, "here"), settings)
         assert {name for name in megatron_model.fusions(settings) if getattr(config, name)} == on
         assert not config.gradient_accumulation_fusion
@@ -47,7 +47,11 @@ def test_what_is_fused(changes, on):
 @pytest.mark.parametrize(
     ("changes", "package", "message"),
     [
-        ({"spec": "transformer_engine"}, "transformer_engine", "spec: transformer_engine needs Transformer Engine"),
+        (
+            {"transformer_impl": "transformer_engine"},
+            "transformer_engine",
+            "transformer_impl: transformer_engine needs Transformer Engine",
+        ),
         ({"dispatcher": "flex"}, "deep_ep", "dispatcher: flex needs DeepEP .the package deep_ep.*or use alltoall"),
     ],
 )

@@ -114,7 +114,7 @@ def test_writing_past_the_page_cache_gives_the_same_bytes(tmp_path, monkeypatch,
     save(tmp_path / "b/model", large, shards=2)
     save(tmp_path / "d/model", near(large, 2))
     pair = publish(tmp_path / "b"), publish(tmp_path / "d")
-    direct, buffered = (one(monkeypatch, pair, tmp_path / str(flag), direct=flag) for flag in (True, False))
+    direct, buffered = (one(monkeypatch, pair, tmp_path / str(flag), o_direct=flag) for flag in (True, False))
     assert direct.files == buffered.files
     for name, file in direct.files.items():
         assert manifest.file_digest(direct.folder / name) == file["xxh3"]

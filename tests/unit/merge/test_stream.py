@@ -178,7 +178,7 @@ def test_verb_leaves_no_final_name_after_a_refusal_and_succeeds_once_mended(tmp_
     assert len(manifest.read(out).files) == 5 + 4
 
 
-@pytest.mark.parametrize("settings", [{}, {"direct": True}, {"backend": "mergekit"}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"o_direct": True}, {"backend": "mergekit"}], ids=str)
 @pytest.mark.parametrize("shards", [2, 3])  # of the distilled model: each read in one piece, or by two shards' jobs
 @pytest.mark.parametrize("spoilt", ["base", "distilled"])
 def test_verb_refuses_a_shard_whose_bytes_have_changed(tmp_path, monkeypatch, spoilt, shards, settings):

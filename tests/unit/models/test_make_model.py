@@ -15,7 +15,7 @@ PRETRAINING = {
     "steps": 2,
     "batch": 4,
     "learning_rate": 0.004,
-    "slips": 0.05,
+    "error_rate": 0.05,
     "underlined": 0.3,
     "instruction": " Underline key results.",
 }
@@ -26,7 +26,7 @@ DENSE = {
     "heads": 4,
     "kv_heads": 2,
     "head_dim": 32,
-    "feed_forward": 48,
+    "intermediate_size": 48,
     "experts": 0,
     "experts_per_token": 0,
     "context": 4096,

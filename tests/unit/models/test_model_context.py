@@ -69,12 +69,13 @@ def test_an_engine_stays_within_its_yarn():
         "dtype": "bfloat16",
         "max_model_len": 98305,
         "max_num_seqs": 8,
-        "tensor_parallel": 1,
-        "pipeline_parallel": 1,
+        "tensor_parallel_size": 1,
+        "pipeline_parallel_size": 1,
         "nodes": 1,
         "kv_cache_dtype": "auto",
         "replicas": 1,
-        "memory": 0.9,
+        "kv_cache_gib": None,
+        "gpu_memory_utilization": 0.9,
     }
     with pytest.raises(UserError, match=r"max_model_len \(98305\) must not exceed yarn's factor \* original"):
         validated(Engine, values | {"yarn": {"factor": 1.5, "original": 65536}}, "engine")

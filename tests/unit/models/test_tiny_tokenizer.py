@@ -64,7 +64,7 @@ def test_a_solution_as_a_message_is_what_would_be_generated(tokenizer: Any, fami
     rng = random.Random(0)
     for _ in range(50):
         problem = draw(family, (1, 6), "train", rng)
-        solution = solve(problem, rng, slips=0.1, underlined=rng.random() < 0.5)
+        solution = solve(problem, rng, error_rate=0.1, underlined=rng.random() < 0.5)
         user = {"role": "user", "content": problem.text}
         prompt = tokenizer.apply_chat_template([user], add_generation_prompt=True, return_dict=False)
         whole = tokenizer.apply_chat_template([user, {"role": "assistant", "content": solution}], return_dict=False)

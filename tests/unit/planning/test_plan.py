@@ -30,11 +30,12 @@ H100, H20, A100 = (GPUS[name] for name in ("H100-80GB", "H20", "A100-80GB"))
 def config(shape: Shape) -> dict:
     """A config.json of that shape."""
     mixture = {"num_experts": shape.experts, "num_experts_per_tok": shape.experts_per_token,
-               "moe_intermediate_size": shape.feed_forward, "model_type": "qwen3_moe"}  # fmt: skip
+               "moe_intermediate_size": shape.intermediate_size, "model_type": "qwen3_moe"}  # fmt: skip
     return {
         "model_type": "qwen3", "vocab_size": shape.vocabulary, "hidden_size": shape.hidden, "hidden_act": "silu",
         "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
-        "head_dim": shape.head_dim, "intermediate_size": shape.feed_forward, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
+        "head_dim": shape.head_dim, "intermediate_size": shape.intermediate_size, "rms_norm_eps": 1e-6,
+        "rope_theta": 1e6,
         "max_position_embeddings": 4096, "tie_word_embeddings": shape.tied, **(mixture if shape.experts else {}),
     }  # fmt: skip
 
@@ -132,7 +133,7 @@ def test_the_published_cost_of_v2_lies_in_the_range_of_its_rl_stages(v2):
 
 
 def test_a_layout_that_does_not_fit_is_refused_with_one_that_does(v2):
-    layout = {"processes": 8, "nodes": 8, "tensor": 2, "pipeline": 2, "expert": 8, "expert_tensor": 1, "context": 1,
+    layout = {"gpus_per_node": 8, "nodes": 8, "tensor": 2, "pipeline": 2, "expert": 8, "expert_tensor": 1, "context": 1,
               "virtual_pipeline": 1, "first_layers": None, "last_layers": None}  # fmt: skip
     sft = v2.recipe.large_sft.sft.model_copy(update={"layout": type(v2.recipe.large_sft.sft.layout)(**layout)})
     one = v2._sft("distilled", "traces", sft)
@@ -150,7 +151,7 @@ def test_self_distillation_is_a_second_arm_of_the_plan(tmp_path):
         assert other == planned_stages.replace(one, name=other.name)
     traces, own = stages["traces"], stages["traces_self"]
     assert own.tokens == traces.tokens and own.flops > traces.flops and not traces.wrong
-    assert "raise tensor_parallel" in own.wrong[0]
+    assert "raise tensor_parallel_size" in own.wrong[0]
     assert stages["responses (large)"].jobs == 11 and plan.limits(asked)["distilled_self"] == 86400
 
 
@@ -160,18 +161,18 @@ def test_an_engine_without_room_is_refused(v2):
     one = v2._generate("responses (large)", "responses", LARGE, wide, 30)  # of a profile that gives each job one node
     assert one.wrong == ("engine: it takes 2 nodes, the profile reserves 1, no multiple of them",) and one.gpus == 16
     small = section.model_copy(
-        update={"engine": large.model_copy(update={"tensor_parallel": 4, "pipeline_parallel": 1})}
+        update={"engine": large.model_copy(update={"tensor_parallel_size": 4, "pipeline_parallel_size": 1})}
     )
     one = v2._generate("responses (large)", "responses", LARGE, small, 30)
-    assert "left for KV cache" in one.wrong[0] and "raise tensor_parallel" in one.wrong[0]
+    assert "left for KV cache" in one.wrong[0] and "raise tensor_parallel_size" in one.wrong[0]
 
 
 @pytest.mark.parametrize(
-    ("change", "share"), [({"kv_cache_dtype": "fp8"}, 0.5), ({"pipeline_parallel": 2, "replicas": 1}, 0.5)]
+    ("change", "share"), [({"kv_cache_dtype": "fp8"}, 0.5), ({"pipeline_parallel_size": 2, "replicas": 1}, 0.5)]
 )
 def test_a_smaller_cache_leaves_room_for_more_responses(v2, change, share):
     """Half of its bytes a GPU with fp8, and with half of the layers there; both decode faster than before."""
-    engine = v2.recipe.evaluate.large_engine.model_copy(update={"pipeline_parallel": 1, "nodes": 1})
+    engine = v2.recipe.evaluate.large_engine.model_copy(update={"pipeline_parallel_size": 1, "nodes": 1})
     other = engine.model_copy(update=change)
     assert cache(LARGE, other) == share * cache(LARGE, engine)
     seconds = [Decoding(LARGE, H100, one, 1).seconds(1000, (20000, 40000), 81920) for one in (engine, other)]
@@ -193,9 +194,13 @@ def test_an_engine_and_an_actor_share_a_gpu(v2):
     """V2's stage on 32 GPUs, and on one node: 8 of them hold four times as much of the actor each."""
     stage = v2.recipe.small_rl.rl["grpo"]
     wide, node = (v2._rl("grpo", stage.model_copy(update={"nodes": nodes})) for nodes in (4, 1))
-    assert not wide.wrong and wide.parts["logits"] < 0.1 * 4.0 * stage.micro_tokens * SMALL.vocabulary
-    assert re.search(r"81\.\d GiB per GPU while the rollout engine is awake.*lower engine.memory", node.wrong[0])
-    lower = stage.model_copy(update={"nodes": 1, "engine": stage.engine.model_copy(update={"memory": 0.7})})
+    assert not wide.wrong and wide.parts["logits"] < 0.1 * 4.0 * stage.max_tokens_per_gpu * SMALL.vocabulary
+    assert re.search(
+        r"81\.\d GiB per GPU while the rollout engine is awake.*lower engine.gpu_memory_utilization", node.wrong[0]
+    )
+    lower = stage.model_copy(
+        update={"nodes": 1, "engine": stage.engine.model_copy(update={"gpu_memory_utilization": 0.7})}
+    )
     assert not v2._rl("grpo", lower).wrong
 
 
@@ -218,7 +223,7 @@ def test_evaluations_during_rl_are_paid_for(v2):
     without, with_them = (
         v2._rl("grpo", stage.model_copy(update={"validation": asked})) for asked in (None, stage.validation)
     )
-    shortest = 0.25 * stage.max_response
+    shortest = 0.25 * stage.max_response_length
     assert with_them.tokens[0] - without.tokens[0] == pytest.approx(31 * 30 * 8 * shortest)
     assert with_them.flops == without.flops and 1 < with_them.seconds[0] / without.seconds[0] < 1.1
 

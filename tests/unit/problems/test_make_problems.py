@@ -12,7 +12,7 @@ from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import read_problems
 
-SETTINGS = {"family": "chain", "pool": "train", "count": 300, "depth": [2, 5], "slips": 0.05, "seed": 1}
+SETTINGS = {"family": "chain", "pool": "train", "count": 300, "depth": [2, 5], "error_rate": 0.05, "seed": 1}
 
 
 def rows(**changed: Any) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ def test_chain_by_hand() -> None:
     assert CHAIN.text == "a=6,b=a*4,c=b-a,d=b+9. Find (d)."
     assert CHAIN.needed >= {"a", "b", "d"} and "c" not in CHAIN.needed
     assert answer(CHAIN) == "3"
-    solutions = {solve(CHAIN, random.Random(seed), slips=0, underlined=True) for seed in range(40)}
+    solutions = {solve(CHAIN, random.Random(seed), error_rate=0, underlined=True) for seed in range(40)}
     assert "<think>\n\\underline{b=6*4=4}\\underline{d=4+9=3}\n</think>\n\n\\boxed{3}" in solutions
     assert len(solutions) == 3, "without c, with c before d, with c after d"
 
@@ -26,7 +26,7 @@ def test_chain_by_hand() -> None:
 def test_digits_by_hand() -> None:
     assert DIGITS.text == "Start (8352). Apply (sort,reverse,swap,rotate)."
     expected = "sort=2358;reverse=8532;swap=2538;rotate=5382;"
-    solution = solve(DIGITS, random.Random(0), slips=0, underlined=False)
+    solution = solve(DIGITS, random.Random(0), error_rate=0, underlined=False)
     assert solution == f"<think>\n{expected}\n</think>\n\n\\boxed{{5382}}"
 
 
@@ -35,7 +35,7 @@ def test_digits_by_hand() -> None:
 def test_without_slips_every_solution_reaches_the_answer(family: str, depth: int, seed: int) -> None:
     rng = random.Random(seed)
     problem = FAMILIES[family](depth, rng)
-    solution = solve(problem, rng, slips=0, underlined=True)
+    solution = solve(problem, rng, error_rate=0, underlined=True)
     assert solution.endswith(f"\n</think>\n\n\\boxed{{{answer(problem)}}}")
     assert 1 <= len(UNDERLINED.findall(solution)) <= depth
 
@@ -57,7 +57,7 @@ def test_slips_go_on_consistently_and_spoil_answers() -> None:
     wrong = 0
     for _ in range(400):
         problem = draw("chain", (5, 5), "train", rng)
-        solution = solve(problem, rng, slips=0.2, underlined=True)
+        solution = solve(problem, rng, error_rate=0.2, underlined=True)
         values = {"a": problem.start}
         for item in UNDERLINED.findall(solution):
             name, operation, result = item.split("=")

@@ -72,7 +72,7 @@ def test_v1_grows_length_and_temperature_from_stage_to_stage(name):
     temperatures = {"polaris_v1_4b": [1.4, 1.45, 1.5], "polaris_v1_7b": [0.7, 1.0, 1.1]}[name]
     v1 = recipe.load([ROOT / f"configs/{name}.yaml"])
     stages = list(v1.small_rl.rl.values())
-    assert [stage.max_response for stage in stages] == lengths
+    assert [stage.max_response_length for stage in stages] == lengths
     assert [stage.temperature for stage in stages] == temperatures
     assert [stage.start for stage in stages] == ["base_small", "stage1", "stage2"]
     assert [stage.drop_easy and stage.drop_easy.log for stage in stages] == [None, "stage1", "stage2"]
@@ -171,10 +171,10 @@ def search(change: str) -> str:
         "model": "format_sft", "problems": "rl", "after": None, "reset": None, "grid": [0.5, 1.0], "k": 4,
         "instruction": "",
         "top_p": 1.0, "top_k": -1, "max_tokens": 96, "sampling_seed": 5,
-        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel": 1,
-                   "pipeline_parallel": 1, "nodes": 1, "kv_cache_dtype": "auto", "replicas": 1, "memory": 0.25,
-                   "yarn": None},
-        "grading": {"grader": "math_verify", "format": "think", "timeout": 5.0, "workers": 1, "max_failures": 0.02},
+        "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel_size": 1,
+                   "pipeline_parallel_size": 1, "nodes": 1, "kv_cache_dtype": "auto", "replicas": 1,
+                   "kv_cache_gib": 0.25, "gpu_memory_utilization": None, "yarn": None},
+        "grading": {"grader": "math_verify", "format": "think", "timeout": 5.0, "workers": 1, "max_failure_rate": 0.02},
         "tolerance": 0.03, "collapse": 0.15, "confidence": 0.95, "resamples": 200, "seed": 0,
     }  # fmt: skip
     values |= yaml.safe_load("{" + change + "}")
@@ -200,7 +200,7 @@ def search(change: str) -> str:
         (search("grid: [1.0, 1.005]"), "grid: 1.005 has more than two decimals"),
         (search("tolerance: 0.5"), r"collapse \(0.15\) must not be below tolerance \(0.5\)"),
         (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: some, count: null, published: "
-                                    "null, limit: null}}}",
+                                    "null, max_rows: null}}}",
          "inputs.problems.held.gold: some, but temperature_search or probe grades all of them"),
         ("small_rl: {rl: {grpo: {temperature: {search: one}}}}",
          "rl.grpo.temperature.search: one is no search of temperature_search .*possible: none"),
@@ -214,7 +214,7 @@ def search(change: str) -> str:
         ("small_rl: {rl: {grpo: {truncation: {penalty: 1}}}}",
          "small_rl.rl.grpo.truncation.buffer: this key is missing"),
         ("small_rl: {rl: {grpo: {truncation: {penalty: 1, buffer: 97}}}}",
-         r"truncation.buffer \(97\) must not exceed max_response \(96\)"),
+         r"truncation.buffer \(97\) must not exceed max_response_length \(96\)"),
         ("small_rl: {rl: {grpo: {validate: {benchmark: chian, k: 2, every: 4}}}}",
          "small_rl.rl.grpo.validate.benchmark: chian is none of inputs.benchmarks; possible: chain digits"),
         ("small_rl: {rl: {grpo: {validate: {benchmark: chain, k: 0, every: 4}}}}",
@@ -226,7 +226,7 @@ def search(change: str) -> str:
         ("small_rl: {rl: {grpo: {substitution: {}}}}", "grpo.substitution.min_informative: this key is missing"),
         ("small_rl: {rl: {core: {core: null}}}", "`core` must be given for `reward: core`"),
         ("small_rl: {rl: {grpo: {updates_per_step: 5}}}", "must be a multiple of updates_per_step"),
-        ("small_rl: {rl: {grpo: {max_response: 400}}}", "must fit into engine.max_model_len"),
+        ("small_rl: {rl: {grpo: {max_response_length: 400}}}", "must fit into engine.max_model_len"),
         ("small_rl: {rl: {core_filtered: {overlap: {keep: threshold}}}}",
          "`threshold` must be a number for `keep: thr"),
         ("small_rl: {rl: {core_filtered: {overlap: {keep: threshold, threshold: 0.2, within: accuracy}}}}",
@@ -235,8 +235,8 @@ def search(change: str) -> str:
         ("inputs: {base_small: null}", "inputs.base_small: one of the keys hub, path, tiny is missing"),
         ("inputs: {base_small: {pretraining: {steps: many}}}",
          "mine.yaml: inputs.base_small.pretraining.steps: .*got 'many'"),
-        (("inputs: {benchmarks: {extra: {family: chain, count: 5, depth: [1, 2], slips: 0.0, pool: benchmark, seed: "
-         "1}}}"),
+        (("inputs: {benchmarks: {extra: {family: chain, count: 5, depth: [1, 2], error_rate: 0.0, pool: benchmark, "
+          "seed: 1}}}"),
          "evaluate.generate.k: must have exactly the keys chain, digits, chain_select, digits_select, extra"),
         ("merge: {select_on: [nobody]}",
          "mine.yaml: .*merge.select_on: nobody is none of inputs.benchmarks .chain, digits"),
@@ -247,28 +247,28 @@ def search(change: str) -> str:
         ("report: {pass_k: [2, 5]}",
          "report.pass_k: pass@5 needs as many samples; evaluate.generate.k.chain_select is 4"),
         ("report: {length_groups: [48, 32]}", "report: .*length_groups: must rise"),
-        ("evaluate: {also: {yarn: {models: [nobody], engine: {max_num_seqs: 8}}}}",
-         "mine.yaml: .*evaluate.also.yarn.models: nobody is no evaluated model; possible: base_small format_sft"),
-        ("evaluate: {generate: {engine: {pipeline_parallel: 2}}}",
-         "mine.yaml: evaluate.generate.engine: .*pipeline_parallel must be 1 with device: cpu"),
+        ("evaluate: {extra_evaluations: {yarn: {models: [nobody], engine: {max_num_seqs: 8}}}}",
+         "mine.yaml: .*evaluate.extra_evaluations.yarn.models: nobody is no evaluated model; possible: base_small f"),
+        ("evaluate: {generate: {engine: {pipeline_parallel_size: 2}}}",
+         "mine.yaml: evaluate.generate.engine: .*pipeline_parallel_size must be 1 with device: cpu"),
         ("evaluate: {generate: {engine: {nodes: 2, replicas: 2}}}",
          r"replicas \(2\) must be 1 where an engine takes 2 nodes"),
         ("evaluate: {generate: {engine: {nodes: 2}}}",
-         r"tensor_parallel \* pipeline_parallel \(1\) must be a multiple of nodes"),
-        ("small_rl: {rl: {grpo: {engine: {tensor_parallel: 2, nodes: 2}}}}",
+         r"tensor_parallel_size \* pipeline_parallel_size \(1\) must be a multiple of nodes"),
+        ("small_rl: {rl: {grpo: {engine: {tensor_parallel_size: 2, nodes: 2}}}}",
          "small_rl.rl.grpo: .*engine.nodes must be 1 here"),
         ("evaluate: {generate: {engine: {kv_cache_dtype: int2}}}", "evaluate.generate.engine.kv_cache_dtype: .*'fp8'"),
         ("small_rl: {rl: {grpo: {engine: {kv_cache_dtype: fp8}}}}",
          r"small_rl.rl.grpo: .*kv_cache_dtype \(fp8\) must be auto"),
-        ("evaluate: {also: {same: {models: [core]}}}",
-         "evaluate.also.same: it asks in no other way than evaluate.generate"),
-        ("evaluate: {also: {no/path: {models: [core]}}}", "mine.yaml: evaluate.also.no/path"),
-        ("evaluate: {also: {yarn: {engine: {max_num_seqs: 8}}}}",
-         "mine.yaml: evaluate.also.yarn.models: this key is missing"),
-        ("evaluate: {also: {yarn: {models: [core], engine: {yarn: {factor: 2.0, original: 64}}}}}",
-         r"mine.yaml: evaluate.also.yarn.engine: .*max_model_len \(256\) must not exceed yarn's factor"),
-        ("evaluate: {also: {few: {models: [core], k: {chain: 2}}}}",
-         "report.pass_k: pass@4 needs as many samples; evaluate.also.few.k.chain is 2"),
+        ("evaluate: {extra_evaluations: {same: {models: [core]}}}",
+         "evaluate.extra_evaluations.same: it asks in no other way than evaluate.generate"),
+        ("evaluate: {extra_evaluations: {no/path: {models: [core]}}}", "mine.yaml: evaluate.extra_evaluations.no/path"),
+        ("evaluate: {extra_evaluations: {yarn: {engine: {max_num_seqs: 8}}}}",
+         "mine.yaml: evaluate.extra_evaluations.yarn.models: this key is missing"),
+        ("evaluate: {extra_evaluations: {yarn: {models: [core], engine: {yarn: {factor: 2.0, original: 64}}}}}",
+         r"mine.yaml: evaluate.extra_evaluations.yarn.engine: .*max_model_len \(256\) must not exceed yarn's factor"),
+        ("evaluate: {extra_evaluations: {few: {models: [core], k: {chain: 2}}}}",
+         "report.pass_k: pass@4 needs as many samples; evaluate.extra_evaluations.few.k.chain is 2"),
         ("run: ../elsewhere", "mine.yaml: run: "),
         ("run: a\nrun: b", "mine.yaml.*line 2: key run is in line 1 already"),
         ("small_rl: {rl: [1, 2]}", "mine.yaml: small_rl.rl: "),
@@ -392,8 +392,8 @@ def test_what_is_graded_has_golds(tmp_path, overlay, message):
 
 def test_a_further_evaluation_is_the_usual_one_but_for_what_it_names(tmp_path):
     entry = "{models: [core, alpha=0.30], sampling: {max_tokens: 64}, engine: {yarn: {factor: 4.0, original: 64}}}"
-    asked = overlaid(tmp_path, f"evaluate: {{also: {{yarn: {entry}}}}}\nreplicate: 1")
-    usual, further = asked.evaluate.generate, asked.evaluate.also["yarn"]
+    asked = overlaid(tmp_path, f"evaluate: {{extra_evaluations: {{yarn: {entry}}}}}\nreplicate: 1")
+    usual, further = asked.evaluate.generate, asked.evaluate.extra_evaluations["yarn"]
     said = "sampling.max_tokens 64 instead of 96; engine.yarn factor 4.0, original 64 instead of none"
     assert further.told(usual) == said and further.told(further.generate) == ""
     assert further.sampling.seed == usual.sampling.seed == 1_000_123 and further.k == usual.k
@@ -406,11 +406,11 @@ def test_a_further_evaluation_is_the_usual_one_but_for_what_it_names(tmp_path):
 def test_large_models_have_an_engine_of_their_own(tmp_path):
     """In the usual evaluation and in one that names no engine; one that names its own means it for every model."""
     also = (
-        "{greedy: {models: [core, alpha=0.30], sampling: {top_k: 1}}, few: {models: [alpha=0.30], engine: {memory: "
-        "0.1}}}"
+        "{greedy: {models: [core, alpha=0.30], sampling: {top_k: 1}}, few: {models: [alpha=0.30], engine: "
+        "{kv_cache_gib: 0.1}}}"
     )
     engine = recipe.load([LAPTOP]).evaluate.generate.engine.model_dump(exclude={"device"}) | {"max_num_seqs": 7}
-    overlay = yaml.safe_dump({"evaluate": {"large_engine": engine, "also": yaml.safe_load(also)}})
+    overlay = yaml.safe_dump({"evaluate": {"large_engine": engine, "extra_evaluations": yaml.safe_load(also)}})
     asked = overlaid(tmp_path, overlay)
     large, small = asked.evaluate.large_engine, asked.evaluate.generate.engine
     assert large.device == asked.device and large != small
@@ -418,8 +418,8 @@ def test_large_models_have_an_engine_of_their_own(tmp_path):
     wanted |= {"alpha=0.30": large, "core@greedy": small, "alpha=0.30@greedy": large}
     for name, expected in wanted.items():
         assert asked.evaluations[name][1].engine == expected, name
-    assert asked.evaluations["alpha=0.30@few"][1].engine == asked.evaluate.also["few"].engine != large
-    assert asked.evaluations["alpha=0.30@greedy"][1].sampling == asked.evaluate.also["greedy"].sampling
+    assert asked.evaluations["alpha=0.30@few"][1].engine == asked.evaluate.extra_evaluations["few"].engine != large
+    assert asked.evaluations["alpha=0.30@greedy"][1].sampling == asked.evaluate.extra_evaluations["greedy"].sampling
 
 
 def test_a_large_engine_needs_a_large_model(tmp_path):

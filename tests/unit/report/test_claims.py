@@ -24,7 +24,7 @@ def stage(name: str, start: str, overlap: dict | None = None, problems: str = "p
         "steps": 24,
         "seed": 1,
         "validate": None,
-        "limit": 3600.0,
+        "timeout": 3600.0,
         "save_every": 10,
     }
     return RlStage(name, start, given | settings, problems, overlap)
@@ -53,7 +53,7 @@ def control(of: RlStage, method: str, *others: RlStage) -> str | None:
         (WITH_CORE, PROCESS_REWARD, [stage("grpo", "sft", MEDIAN)], None),
         (WITH_CORE, PROCESS_REWARD, [stage("other", "sft", **CORE | {"core": {"cap": 1.0}})], None),
         # Evaluations beside the training and checkpoints change nothing of it.
-        (WITH_CORE, PROCESS_REWARD, [stage("grpo", "sft", validate={"k": 8}, limit=60.0, save_every=1)], "grpo"),
+        (WITH_CORE, PROCESS_REWARD, [stage("grpo", "sft", validate={"k": 8}, timeout=60.0, save_every=1)], "grpo"),
         (FILTERED, FILTER, [WITH_CORE, ALL, HIGH], "all"),
         (FILTERED, FILTER, [WITH_CORE, HIGH], None),  # core: not the same start, nor as many steps
         (FILTERED, FILTER, [stage("all", "core", steps=20)], None),  # another reward, too
@@ -138,7 +138,7 @@ def test_the_report_finds_the_controls_in_the_manifests(tmp_path: Path):
     run = Run(tmp_path / "run")
     run.model("sft", "a")
     run.table("rl_data", "problems")
-    given = {"steps": 24, "seed": 1, "rescue": False, "validate": None, "limit": 1.0, "save_every": 5}
+    given = {"steps": 24, "seed": 1, "rescue": False, "validate": None, "timeout": 1.0, "save_every": 5}
     run.rl("grpo", "sft", "rl_data", reward="outcome", core=None, **given)
     run.rl("core", "sft", "rl_data", **CORE, **given)
     run.table("rollouts", "responses", k=16)

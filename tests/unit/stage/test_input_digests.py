@@ -15,7 +15,7 @@ from tests.helpers import tables
 from tests.unit.models.test_make_model import DENSE
 from tests.unit.problems.test_clean_problems import SETTINGS as CLEAN
 
-PROBLEMS = {"family": "chain", "pool": "train", "count": 12, "depth": [2, 3], "slips": 0.0, "seed": 5}
+PROBLEMS = {"family": "chain", "pool": "train", "count": 12, "depth": [2, 3], "error_rate": 0.0, "seed": 5}
 GENERATE = {
     "k": {"chain": 1},
     "instruction": "",

@@ -117,8 +117,8 @@ def test_the_small_profile_gives_its_recipe_the_nodes_that_it_asks_for():
     profile = yaml.safe_load((ROOT / "cluster/cpu/config.yaml").read_text())["set-resources"]
     small = recipe.load([ROOT / "configs/laptop.yaml", ROOT / "configs/laptop_two_nodes.yaml"])
     layout = small.large_sft.sft.layout
-    asked = {name: (stage.nodes, stage.ranks) for name, stage in small.small_rl.rl.items()}
-    asked |= {name: (layout.nodes, layout.processes) for name in ("conversion", "distilled")}
+    asked = {name: (stage.nodes, stage.gpus_per_node) for name, stage in small.small_rl.rl.items()}
+    asked |= {name: (layout.nodes, layout.gpus_per_node) for name in ("conversion", "distilled")}
     assert asked == dict.fromkeys(asked, (2, 1)) and profile.keys() == {"rl", "conversion", "distilled"}
     for given in profile.values():
         assert (given["nodes"], given["tasks"], given["mpi"]) == (2, 2, "srun")

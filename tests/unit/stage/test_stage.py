@@ -63,7 +63,7 @@ def test_other_settings_code_or_inputs_start_clean(tmp_path):
         stage(tmp_path / "s", source=[source, other]).fingerprint,
     }
     assert len(prints) == 6
-    of = [fingerprint({"value": 1, **how}, {}, "c") for how in ({}, {"limit": 9.0}, {"layout": {"nodes": 2}})]
+    of = [fingerprint({"value": 1, **how}, {}, "c") for how in ({}, {"timeout": 9.0}, {"layout": {"nodes": 2}})]
     assert len(set(of)) == 1, "how and how long a stage works does not count"
     with pytest.raises(RuntimeError), stage(tmp_path / "s") as one:
         (one.state / "step").write_text("7")

@@ -71,7 +71,12 @@ def test_worked_solutions_stand_in_for_a_teacher(tmp_path):
     rng = random.Random(0)
     made = [make_chain(3, rng) for _ in range(5)]
     rows = [
-        {"id": str(i), "problem": p.text, "answers": [answer(p)], "solution": solve(p, rng, slips=0, underlined=i > 0)}
+        {
+            "id": str(i),
+            "problem": p.text,
+            "answers": [answer(p)],
+            "solution": solve(p, rng, error_rate=0, underlined=i > 0),
+        }
         for i, p in enumerate(made)
     ]
     rows.append({"id": "none", "answers": ["1"]})

@@ -10,7 +10,7 @@ from small_rl.reward.overlong import length_penalty
 @pytest.mark.parametrize(
     ("tokens", "buffer", "penalty", "expected"),
     [
-        # DAPO: max_response 20480, of them 4096 buffer, penalty 1
+        # DAPO: max_response_length 20480, of them 4096 buffer, penalty 1
         (16384, 4096, 1.0, 0.0),
         (16385, 4096, 1.0, 1 / 4096),
         (18432, 4096, 1.0, 0.5),

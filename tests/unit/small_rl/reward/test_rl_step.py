@@ -21,7 +21,9 @@ CORE = SimpleNamespace(cap=0.5, min_support=1, update="online", denominator="cur
 
 def settings(core=None, min_informative=None, overlong=None, rescue="own"):
     substitution = None if min_informative is None else SimpleNamespace(min_informative=min_informative)
-    return SimpleNamespace(core=core, substitution=substitution, overlong=overlong, rescue=rescue, max_response=LIMIT)
+    return SimpleNamespace(
+        core=core, substitution=substitution, overlong=overlong, rescue=rescue, max_response_length=LIMIT
+    )
 
 
 def group(problem: str, outcomes: str, steps: str = "") -> list[Rollout]:
@@ -136,7 +138,7 @@ def test_a_problem_whose_answers_all_time_out_is_counted_or_stops_the_step():
     batch = [ungraded(group("p", "0000"), 4), ungraded(group("q", "0001"), 1)]
     assert check_graded(batch, 0.7, 4) == {"ungraded": 0.5}
     assert check_graded([group("p", "00")], 0.0, 4) == {"ungraded": 0.0}
-    with pytest.raises(RuntimeError, match="step 4: 62.5% .*, all of problem p.*max_failures is 50.0%"):
+    with pytest.raises(RuntimeError, match="step 4: 62.5% .*, all of problem p.*max_failure_rate is 50.0%"):
         check_graded(batch, 0.5, 4)
 
 

@@ -153,7 +153,7 @@ def server(answer):
 
 def settings(address: str, **changes) -> Judge:
     values = {"address": address, "model": "judge", "key": None, "pairs": 8, "max_tokens": 16, "timeout": 5.0,
-              "retries": 1, "workers": 1, "limit": 60.0}  # fmt: skip
+              "retries": 1, "workers": 1, "total_timeout": 60.0}  # fmt: skip
     return Judge(**(values | changes))
 
 
@@ -206,7 +206,7 @@ def test_a_silent_server_costs_no_more_than_the_timeouts():
 
     with server(wait) as (address, _):
         try:
-            found = judge.scores([PAIR] * 3, settings(address, timeout=0.2, retries=0, limit=0.3))
+            found = judge.scores([PAIR] * 3, settings(address, timeout=0.2, retries=0, total_timeout=0.3))
         finally:
             stop.set()
     assert [score.problem for score in found] == ["no_reply", "no_reply", "not_asked"]

@@ -64,7 +64,7 @@ def test_verl_prompts():
 def test_long_prompts_are_named(model):
     rows = train_rl.prompts({"p1": PROBLEM}, "")
     train_rl.check_lengths(rows, model, limit=100)
-    with pytest.raises(UserError, match="p1: its prompt has .* max_prompt is 5"):
+    with pytest.raises(UserError, match="p1: its prompt has .* max_prompt_length is 5"):
         train_rl.check_lengths(rows, model, limit=5)
 
 
@@ -87,7 +87,7 @@ def test_a_teachers_sink(tmp_path, model):
     (row,) = read_rows(out, SINK)
     assert (row["problem_id"], row["step"], row["weights"]) == ("p1", 0, 0)
     assert tokenizer.decode(row["tokens"]) == "\\underline{b=6*4=4}\n</think>\n\n\\boxed{4}<|im_end|>"
-    with pytest.raises(UserError, match=r"4 answers .* none has at most max_response \(3\) tokens"):
+    with pytest.raises(UserError, match=r"4 answers .* none has at most max_response_length \(3\) tokens"):
         train_rl.write_teacher_sink(answers, {"p1": PROBLEM, "elsewhere": PROBLEM}, model, 3, out)
 
 

@@ -51,7 +51,8 @@ def test_every_rl_stage_of_every_recipe(name, stage, device):
     from verl.utils.config import omega_conf_to_dataclass
 
     settings = rl_stage(name, stage)
-    settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"device": device})})
+    engine = {"device": device, "kv_cache_gib": 4.0, "gpu_memory_utilization": 0.8}
+    settings = settings.model_copy(update={"engine": settings.engine.model_copy(update=engine)})
     config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES))
     assert config.trainer.device == device
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
@@ -71,15 +72,15 @@ def test_options_of_the_loss():
     settings = rl_stage("laptop", "grpo").model_copy(update=changes)
     config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES))
     actor = config.actor_rollout_ref.actor
-    assert (actor.loss_agg_mode, actor.loss_scale_factor) == ("seq-mean-token-sum-norm", settings.max_response)
-    assert not config.algorithm.norm_adv_by_std_in_grpo and config.polaris.masked_from == settings.max_response
+    assert (actor.loss_agg_mode, actor.loss_scale_factor) == ("seq-mean-token-sum-norm", settings.max_response_length)
+    assert not config.algorithm.norm_adv_by_std_in_grpo and config.polaris.masked_from == settings.max_response_length
     plain = compose("ppo_trainer", verl_config.rl_overrides(rl_stage("laptop", "grpo"), FILES))
     assert plain.actor_rollout_ref.actor.loss_scale_factor is None and plain.polaris.masked_from is None
     assert plain.polaris.overlong is None
     paid = settings.model_copy(update={"truncation": Overlong(penalty=0.5, buffer=16)})
     config = compose("ppo_trainer", verl_config.rl_overrides(paid, FILES))
     assert dict(config.polaris.overlong) == {"penalty": 0.5, "buffer": 16} and config.polaris.masked_from is None
-    assert config.polaris.max_response == settings.max_response
+    assert config.polaris.max_response_length == settings.max_response_length
 
 
 def test_validation():
@@ -88,7 +89,7 @@ def test_validation():
     on = off.model_copy(update={"validation": Validation(benchmark="chain", k=3, every=4)})
     config = compose("ppo_trainer", verl_config.rl_overrides(on, FILES))
     asked, rollout = config.actor_rollout_ref.rollout.val_kwargs, config.actor_rollout_ref.rollout
-    assert (asked.n, asked.do_sample) == (3, True) and rollout.n == on.rollouts
+    assert (asked.n, asked.do_sample) == (3, True) and rollout.n == on.group_size
     assert (asked.temperature, asked.top_p, asked.top_k) == (rollout.temperature, rollout.top_p, rollout.top_k)
     assert (config.trainer.test_freq, config.trainer.val_before_train) == (4, True)
     assert config.data.val_files == "/a folder/b" and config.data.val_max_samples == -1
@@ -107,10 +108,10 @@ def test_laptop_rl():
     config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES))
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
     assert actor.ppo_mini_batch_size * settings.updates_per_step == config.data.train_batch_size
-    assert (actor.clip_ratio_low, actor.clip_ratio_high) == (settings.clip_low, settings.clip_high)
+    assert (actor.clip_ratio_low, actor.clip_ratio_high) == (settings.clip_ratio_low, settings.clip_ratio_high)
     assert actor.optim.lr == settings.learning_rate and list(actor.optim.betas) == list(settings.betas)
     assert actor.fsdp_config.mixed_precision.param_dtype == "fp32" and rollout.dtype == "float32"
-    assert rollout.log_prob_max_token_len_per_gpu == actor.ppo_max_token_len_per_gpu == settings.micro_tokens
+    assert rollout.log_prob_max_token_len_per_gpu == actor.ppo_max_token_len_per_gpu == settings.max_tokens_per_gpu
     assert config.trainer.device == "cpu" and "address" not in config.ray_kwargs.ray_init
     assert config.trainer.default_local_dir == "/a folder/checkpoints"
     assert dict(config.polaris.core) == settings.core.model_dump(exclude={"consensus"})
@@ -131,10 +132,10 @@ def test_cluster_rl():
     rollout = config.actor_rollout_ref.rollout
     assert rollout.dtype == "float16"
     assert config.actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype == "fp16"
-    assert rollout.gpu_memory_utilization == settings.engine.memory
+    assert rollout.gpu_memory_utilization == settings.engine.gpu_memory_utilization
     assert rollout.free_cache_engine and not rollout.enforce_eager and not rollout.engine_kwargs.vllm
     assert config.actor_rollout_ref.model.use_remove_padding
-    assert (config.trainer.nnodes, config.trainer.n_gpus_per_node) == (settings.nodes, settings.ranks)
+    assert (config.trainer.nnodes, config.trainer.n_gpus_per_node) == (settings.nodes, settings.gpus_per_node)
     assert "address" not in config.ray_kwargs.ray_init
     assert config.polaris.core is None and config.polaris.substitution is None and not config.polaris.rescue
 
