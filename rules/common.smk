@@ -2,17 +2,25 @@
 
 from snakemake.exceptions import WorkflowError
 
-from polaris.recipe import recipe
+from polaris.recipe import printed, recipe
 from polaris.stage.code import digest
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interpreter
 
 try:
-    RECIPE = recipe.load(workflow.configfiles, config)
+    # Not `config`, Snakemake's own merging of all files, but the values of --config alone.
+    LOADED = recipe.loaded(workflow.configfiles, workflow.config_settings.config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+RECIPE = LOADED.recipe
 RUN = f"runs/{RECIPE.run}"
+
+
+onstart:
+    printed.keep(LOADED, workflow.configfiles)
+
+
 
 # The Python of each engine; verbs without an engine run under Snakemake's own.
 PY = {tool: interpreter(python, RECIPE.environment) for tool, python in RECIPE.interpreters.model_dump().items()}

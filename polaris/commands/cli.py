@@ -17,6 +17,17 @@ def show(argv: list[str]) -> None:
     tables.main(["--run", f"runs/{recipe.load(args.configfile).run}"])
 
 
+def recipe(argv: list[str]) -> None:
+    """Every value of a recipe, with the file and line that it comes from."""
+    from polaris.recipe import printed
+    from polaris.recipe.recipe import loaded
+
+    parser = argparse.ArgumentParser(prog="polaris recipe")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a recipe, and overlays in their order")
+    files = parser.parse_args(argv).files
+    print(printed.text(loaded(files), files), end="")
+
+
 def pin(argv: list[str]) -> None:
     """Fix the revisions of a recipe's hub models and data sets (needs a network)."""
     from polaris.commands import pin as pinning
@@ -99,6 +110,7 @@ def publish(argv: list[str]) -> None:
 
 COMMANDS = {
     "show": show,
+    "recipe": recipe,
     "pin": pin,
     "status": status,
     "compare": compare,

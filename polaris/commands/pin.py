@@ -13,6 +13,7 @@ import yaml
 
 from polaris.problems.hub import Kind
 from polaris.problems.settings import UNPINNED
+from polaris.recipe.layers import extended
 from polaris.stage.errors import UserError
 
 DATASET_KEYS = {"split"}  # a section with one of these keys is a data set, else it is a model
@@ -105,3 +106,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{path}: {item.kind} {item.hub} is now pinned to {commit}")
         if not pinned:
             print(f"{path}: nothing is unpinned")
+        for below in extended(path):
+            if left := len(unpinned(below.read_text(encoding="utf-8"))):
+                print(f"{path} extends {below}, where {left} are unpinned: polaris pin {below}")

@@ -5,7 +5,7 @@ Only the Snakefile and the commands of `polaris` import this file; a verb reads 
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -16,7 +16,8 @@ from polaris.evaluation.settings import Evaluate
 from polaris.generation.settings import Generate
 from polaris.models.settings import HubModel
 from polaris.problems.settings import UNPINNED, Clean, HubProblems
-from polaris.recipe.recipe_files import holder, like_others, merged, of_replicate, on_device, read_file, with_further
+from polaris.recipe.layers import Key, Origin, given, inherited, layered, origin_of, read_layer, without_nulls
+from polaris.recipe.recipe_files import like_others, of_replicate, on_device, with_further
 from polaris.recipe.settings import Inputs
 from polaris.report.settings import Report
 from polaris.stage.errors import UserError
@@ -275,23 +276,39 @@ def _same_keys(where: str, given: Iterable[str], wanted: Iterable[str]) -> None:
         raise ValueError(f"{where}: must have exactly the keys {', '.join(wanted)}, not {', '.join(given)}")
 
 
+class Loaded(NamedTuple):
+    """A recipe, and the file and line of every value that a file or --config gives."""
+
+    recipe: Recipe
+    origins: dict[Key, Origin]
+
+
 def load(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Recipe:
     """The recipe of one file and its overlays, in order (`extra`: values of --config).
 
-    Raises UserError with one line per wrong key, each naming the file that holds it.
+    Raises UserError with one line per wrong key, each naming file and line.
     """
-    read = {str(file): read_file(file) for file in files}
-    values: dict[str, Any] = {}
-    for content in [*read.values(), extra or {}]:
-        values = merged(values, content)
+    return loaded(files, extra).recipe
+
+
+def loaded(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Loaded:
+    """As `load`, with the origin of each value."""
+    layer = layered([*(read_layer(file) for file in files), given(extra or {}, "--config")])
+
+    def file_of(key: str) -> str:
+        origin = origin_of(layer.origins, key)
+        return origin.file if origin else str(next(iter(files), "recipe"))
+
     try:
-        return Recipe.model_validate(of_replicate(with_further(like_others(values, read))))
+        values = of_replicate(without_nulls(with_further(like_others(layer.values, file_of))))
+        return Loaded(Recipe.model_validate(values), inherited(layer.values, layer.origins))
     except ValidationError as error:
         lines = []
-        for line in describe(error, "\0").splitlines():
+        for line in describe(error, "\0", Recipe).splitlines():
             key, _, message = line.removeprefix("\0: ").partition(": ")
             # Where sections disagree, the key that is to blame begins the message.
             blamed = message.removeprefix("Value error, ").partition(":")[0]
-            section = "" if key == "(section)" else key + "."
-            lines.append(line.replace("\0", holder(read, section + blamed), 1))
+            origin = origin_of(layer.origins, ("" if key == "(section)" else key + ".") + blamed)
+            place = f" (line {origin.line})" if origin and origin.line else ""
+            lines.append(line.replace("\0", origin.file if origin else file_of(""), 1) + place)
         raise UserError("\n".join(lines)) from None

@@ -1,5 +1,6 @@
 """A recipe's files as plain values, before any value is checked: overlays, what is like another thing, other seeds."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
 
 
 def merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """`high` over `low`, mapping by mapping, as Snakemake merges several --configfile."""
+    """`high` over `low`, mapping by mapping."""
     both = dict(low)
     for key, value in high.items():
         old = both.get(key)
@@ -54,10 +55,11 @@ def merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     return both
 
 
-def like_others(values: dict[str, Any], files: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def like_others(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str, Any]:
     """A copy in which every RL stage with `like: <stage>` has that stage's settings, and over them its own.
 
-    values: of all files, merged; files: each alone, for the error. Raises UserError for another name and for a circle.
+    values: of all files, merged; file_of: the file of a dotted key, for the error. Raises UserError for another name
+    and for a circle.
     """
     section = values.get("small_rl")
     stages = section.get("rl") if isinstance(section, dict) else None
@@ -75,7 +77,7 @@ def like_others(values: dict[str, Any], files: dict[str, dict[str, Any]]) -> dic
             key = f"small_rl.rl.{name}.like"
             wrong = "leads back to this stage" if other in waiting else "is no RL stage"
             known = " ".join(possible) or "none"
-            raise UserError(f"{holder(files, key)}: {key}: {other} {wrong}; possible: {known}")
+            raise UserError(f"{file_of(key)}: {key}: {other} {wrong}; possible: {known}")
         own = {key: value for key, value in stage.items() if key != "like"}
         whole[name] = merged(resolve(other, waiting), own)
         return whole[name]
@@ -128,17 +130,3 @@ def on_device(values: Any, device: str) -> Any:
         else on_device(value, device)
         for key, value in values.items()
     }
-
-
-def holder(files: dict[str, dict[str, Any]], key: str) -> str:
-    """The last file that has the key, or the longest part of it."""
-    best, depth = next(iter(files), "recipe"), 0
-    for name, content in files.items():
-        found: Any = content
-        for level, part in enumerate(key.split("."), 1):
-            if not isinstance(found, dict) or part not in found:
-                break
-            found = found[part]
-            if level >= depth:
-                best, depth = name, level
-    return best

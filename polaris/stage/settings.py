@@ -6,12 +6,13 @@ its YAML file and nowhere else. A field's unit and bounds stand in its type.
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from polaris.stage.errors import UserError
+from polaris.stage.suggestions import suggestion
 
 S = TypeVar("S", bound="Section")
 
@@ -28,9 +29,20 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, serialize_by_alias=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _absent_is_off(cls, values: Any) -> Any:
+        """An optional part that is absent is null, which means off."""
+        if not isinstance(values, dict):
+            return values
+        optional = (
+            field.alias or name for name, field in cls.model_fields.items() if type(None) in get_args(field.annotation)
+        )
+        return dict.fromkeys(optional) | values
 
-def describe(error: ValidationError, where: str) -> str:
-    """One line per wrong key: `where: a.b.c: message (got value)`."""
+
+def describe(error: ValidationError, where: str, section: type[Section]) -> str:
+    """One line per wrong key: `where: a.b.c: message (got value)`; for an unknown key the closest one of the section."""
     lines = []
     for item in error.errors(include_url=False):
         # Parts in <> are the kind of section that was recognised, not keys of the file.
@@ -43,8 +55,25 @@ def describe(error: ValidationError, where: str) -> str:
         message = {"missing": "this key is missing", "extra_forbidden": "there is no such key"}.get(
             item["type"], item["msg"]
         )
+        if item["type"] == "extra_forbidden":
+            message += suggestion(str(item["loc"][-1]), _keys(section, item["loc"][:-1]))
         lines.append(f"{where}: {key}: {message}{got}")
     return "\n".join(lines)
+
+
+def _keys(section: Any, place: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand at a place of a section, as pydantic names places: keys, and kinds in <>."""
+    if get_origin(section) is Annotated:
+        kinds = [meta.tag for meta in section.__metadata__ if isinstance(meta, Tag)]
+        if kinds and place and str(place[0]).startswith("<"):
+            return _keys(section.__origin__, place[1:]) if place[0] in kinds else []
+        return _keys(section.__origin__, place)
+    if isinstance(section, type) and issubclass(section, Section):
+        fields = {field.alias or name: field.annotation for name, field in section.model_fields.items()}
+        return _keys(fields.get(str(place[0])), place[1:]) if place else list(fields)
+    if get_origin(section) in (dict, list) and place:
+        return _keys(get_args(section)[-1], place[1:])
+    return [key for part in get_args(section) for key in _keys(part, place)]
 
 
 def validated(section: type[S], values: Any, where: str) -> S:
@@ -52,7 +81,7 @@ def validated(section: type[S], values: Any, where: str) -> S:
     try:
         return section.model_validate(values)
     except ValidationError as error:
-        raise UserError(describe(error, where)) from None
+        raise UserError(describe(error, where, section)) from None
 
 
 def read_section(section: type[S], text: str) -> S:

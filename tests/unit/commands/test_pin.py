@@ -122,3 +122,13 @@ def test_every_hub_id_of_the_cluster_recipe_is_found():
     found = unpinned(text)
     assert all(text[item.start : item.end] == "unpinned" for item in found)
     assert len(found) == text.count("revision: unpinned")
+
+
+def test_what_an_extended_recipe_leaves_unpinned_is_said(tmp_path, endpoint):
+    (tmp_path / "low.yaml").write_text(RECIPE)
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: low.yaml\nrun: mine\n")
+    done = pin(path, endpoint)
+    below = tmp_path / "low.yaml"
+    assert done.returncode == 0 and below.read_text() == RECIPE
+    assert f"{path} extends {below}, where {len(unpinned(RECIPE))} are unpinned: polaris pin {below}" in done.stdout

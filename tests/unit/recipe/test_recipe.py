@@ -232,7 +232,7 @@ def search(change: str) -> str:
         ("small_rl: {rl: {core_filtered: {overlap: {keep: threshold, threshold: 0.2, within: accuracy}}}}",
          "`within: accuracy` is about halves: it needs `keep: median` or `keep: lower_half`"),
         ("large_sft: {sft: {layout: {expert: 3}}}", "does not divide the 2 processes"),
-        ("inputs: {base_small: null}", "inputs.base_small: one of the keys hub, path, tiny is missing"),
+        ("inputs: {base_small: null}", "mine.yaml: inputs.base_small: this key is missing"),
         ("inputs: {base_small: {pretraining: {steps: many}}}",
          "mine.yaml: inputs.base_small.pretraining.steps: .*got 'many'"),
         (("inputs: {benchmarks: {extra: {family: chain, count: 5, depth: [1, 2], error_rate: 0.0, pool: benchmark, "
@@ -381,7 +381,7 @@ def test_what_a_stage_cannot_be_like(tmp_path, overlay, message):
         ("clean: {rl: {unsuitable: [proof]}}", "clean.rl.unsuitable: no_gold is missing"),
         ("inputs: {benchmarks: {aime25: {gold: some}}}", "inputs.benchmarks.aime25.gold: must be every"),
         ("inputs: {problems: {rl: {gold: maybe}}}", "inputs.problems.rl.gold: .*got 'maybe'"),
-        ("clean: {extra: null}", "clean.extra: "),
+        ("clean: {extra: {unsuitable: []}}", "clean.extra.max_characters: this key is missing"),
     ],
 )
 def test_what_is_graded_has_golds(tmp_path, overlay, message):
@@ -441,5 +441,5 @@ def test_a_replicate_has_other_seeds_and_the_same_benchmarks():
         lambda values: values.evaluate.generate.sampling.seed,
     ):
         assert seed(again) == seed(first) + 2_000_000
-    with pytest.raises(UserError, match="laptop.yaml: replicate: .*greater than or equal to 0"):
+    with pytest.raises(UserError, match="--config: replicate: .*greater than or equal to 0"):
         recipe.load([LAPTOP], {"replicate": -1})
