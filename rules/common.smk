@@ -30,7 +30,7 @@ def data_of(folder: str) -> str:
 
 
 def settings(section, **leaving_out) -> str:
-    """A section as the text of --settings."""
+    """A section as the text of --settings. Pass it from a function: in a plain text Snakemake looks for {wildcards}."""
     return section.model_dump_json(**leaving_out)
 
 

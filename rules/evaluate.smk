@@ -29,7 +29,7 @@ rule scores:
     output:
         data_of("scores/{model}"),
     params:
-        settings=settings(RECIPE.evaluate.grading),
+        settings=lambda w: settings(RECIPE.evaluate.grading),
         code=code("polaris.grading.grade"),
     threads: 1
     benchmark:

@@ -30,9 +30,9 @@ rule conversion:
     output:
         data_of("conversion"),
     params:
-        settings=lambda w: settings(LARGE.conversion),  # a prompt may hold {braces}
+        settings=lambda w: settings(LARGE.conversion),
         code=code("large_sft.training.check_conversion"),
-        reference=option("reference", LARGE.gate.reference and data_of("conversion_reference")),
+        reference=lambda w: option("reference", LARGE.gate.reference and data_of("conversion_reference")),
     threads: 2
     benchmark:
         f"{RUN}/conversion/benchmark.tsv"
@@ -49,7 +49,7 @@ rule traces:
     output:
         data_of("traces{arm}"),
     params:
-        settings=settings(LARGE.traces),
+        settings=lambda w: settings(LARGE.traces),
         code=code("polaris.generation.generate"),
     threads: 1
     benchmark:
@@ -69,7 +69,7 @@ rule sft_data:
     output:
         data_of("sft_data{arm}"),
     params:
-        settings=settings(LARGE.sft_data),
+        settings=lambda w: settings(LARGE.sft_data),
         code=code("large_sft.traces.build_sft_data"),
     threads: 1
     benchmark:
@@ -89,7 +89,7 @@ rule distilled:
     output:
         checkpoint_of("distilled{arm}"),
     params:
-        settings=settings(LARGE.sft),
+        settings=lambda w: settings(LARGE.sft),
         code=code("large_sft.training.train_sft"),
     threads: 2
     benchmark:

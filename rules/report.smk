@@ -50,7 +50,7 @@ rule report:
     output:
         data_of("report"),
     params:
-        settings=settings(PAGE),
+        settings=lambda w: settings(PAGE),
         code=code("polaris.report.report"),
     threads: 1
     benchmark:

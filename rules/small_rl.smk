@@ -49,9 +49,9 @@ if SMALL.format_sft:
         output:
             data_of("format_data"),
         params:
-            settings=settings(SMALL.format_data),
+            settings=lambda w: settings(SMALL.format_data),
             code=code("small_rl.data.build_format_data"),
-            responses=option("responses", WORKED),
+            responses=lambda w: option("responses", WORKED),
         threads: 1
         benchmark:
             f"{RUN}/format_data/benchmark.tsv"
@@ -67,7 +67,7 @@ if SMALL.format_sft:
         output:
             checkpoint_of("format_sft"),
         params:
-            settings=settings(SMALL.format_sft),
+            settings=lambda w: settings(SMALL.format_sft),
             code=code("small_rl.training.train_format"),
         threads: 2
         benchmark:
@@ -85,7 +85,7 @@ rule difficulty:
     output:
         data_of("difficulty"),
     params:
-        settings=settings(SMALL.difficulty),
+        settings=lambda w: settings(SMALL.difficulty),
         code=code("polaris.generation.generate"),
     threads: 1
     benchmark:
@@ -104,9 +104,9 @@ rule rl_data:
     output:
         data_of("rl_data"),
     params:
-        settings=settings(SMALL.rl_data),
+        settings=lambda w: settings(SMALL.rl_data),
         code=code("small_rl.data.build_rl_data"),
-        teacher=option("teacher", TEACHER),
+        teacher=lambda w: option("teacher", TEACHER),
     threads: 1
     benchmark:
         f"{RUN}/rl_data/benchmark.tsv"
@@ -127,7 +127,7 @@ rule teacher_sets:
     params:
         settings=lambda w: settings(TeacherSets(placebo=TEACHER_SETS[w.sets], grading=SMALL.rl_data.grading)),
         code=code("small_rl.data.build_teacher_sets"),
-        teacher=option("teacher", ANSWERS),
+        teacher=lambda w: option("teacher", ANSWERS),
     threads: 1
     benchmark:
         f"{RUN}/consensus/{{sets}}/benchmark.tsv"
@@ -146,13 +146,13 @@ if SMALL.teacher_answers:
         output:
             data_of("teacher_answers"),
         params:
-            settings=settings(
+            settings=lambda w: settings(
                 FormatData(
                     instruction=SMALL.difficulty.instruction, keep="correct", underlined_only=False, grading=SMALL.rl_data.grading
                 )
             ),
             code=code("small_rl.data.build_format_data"),
-            responses=option("responses", ANSWERS),
+            responses=lambda w: option("responses", ANSWERS),
         threads: 1
         benchmark:
             f"{RUN}/teacher_answers/benchmark.tsv"
@@ -171,7 +171,7 @@ if SMALL.teacher_sft:
         output:
             checkpoint_of("teacher_sft"),
         params:
-            settings=settings(SMALL.teacher_sft),
+            settings=lambda w: settings(SMALL.teacher_sft),
             code=code("small_rl.training.train_format"),
         threads: 2
         benchmark:

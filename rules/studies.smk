@@ -66,7 +66,7 @@ if ROLLOUTS:
         output:
             data_of("probe_rollouts"),
         params:
-            settings=settings(ROLLOUTS.generate),
+            settings=lambda w: settings(ROLLOUTS.generate),
             code=code("polaris.generation.generate"),
         threads: 1
         benchmark:
@@ -86,7 +86,7 @@ if SMALL.probe:
         output:
             data_of("probe"),
         params:
-            settings=settings(SMALL.probe.choice),
+            settings=lambda w: settings(SMALL.probe.choice),
             code=code("small_rl.studies.probe"),
         threads: 1
         benchmark:
