@@ -1,9 +1,12 @@
 """What comes from outside. On a laptop it is made here, on a cluster fetched at pinned revisions: the same targets."""
 
+import shlex
+
 from polaris.models.settings import TinyModel
 from polaris.problems.settings import FileProblems, MadeProblems
 
 PREFLIGHT = f"{RUN}/preflight.txt"
+CONFIGS = shlex.join(map(str, workflow.configfiles))  # a path may hold blanks, quotes, $ and ;
 
 
 def model_verb(source) -> str:
@@ -25,8 +28,8 @@ rule preflight:
         PREFLIGHT,
     threads: 1
     shell:
-        "{PY[polaris]} -m polaris.commands.cli preflight --run {RUN} --configfile {workflow.configfiles} | tee {output}.partial "
-        "&& mv {output}.partial {output}"
+        "{PY[polaris]} -m polaris.commands.cli preflight --run {RUN} --configfile {CONFIGS} "
+        "| tee {output}.partial && mv {output}.partial {output}"
 
 
 MODELS = {
