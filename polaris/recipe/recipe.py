@@ -16,7 +16,8 @@ from polaris.evaluation.settings import Evaluate
 from polaris.generation.settings import Generate
 from polaris.models.settings import HubModel
 from polaris.problems.settings import UNPINNED, Clean, HubProblems
-from polaris.recipe.recipe_files import holder, like_others, merged, of_replicate, on_device, read_file, with_further
+from polaris.recipe.recipe_files import holder, like_others, merged, of_replicate, on_device, with_further
+from polaris.recipe.recipe_yaml import read_file
 from polaris.recipe.settings import Inputs
 from polaris.report.settings import Report
 from polaris.stage.errors import UserError
