@@ -1,8 +1,11 @@
 """The recipe and the words that the cards share."""
 
+import re
+
 from snakemake.exceptions import WorkflowError
 
 from polaris.recipe import recipe
+from polaris.recipe.settings import NAME
 from polaris.stage.code import digest
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interpreter
@@ -46,12 +49,12 @@ def option(name: str, path) -> str:
 
 def one_of(names) -> str:
     """Constraint of a wildcard: these names and no other."""
-    return f"(?:{'|'.join(names)})"
+    return f"(?:{'|'.join(map(re.escape, names))})"
 
 
 wildcard_constraints:
-    set="[A-Za-z0-9_-]+",
-    benchmark="[A-Za-z0-9_-]+",
+    set=NAME.pattern,
+    benchmark=NAME.pattern,
     model="[A-Za-z0-9_=.@-]+",
     alpha=r"0\.\d+",
     stage=one_of(RECIPE.small_rl.rl),

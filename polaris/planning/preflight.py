@@ -69,8 +69,8 @@ def inputs(of: Recipe, run: Path) -> Iterator[Finding]:
                 f"{key}: {source.file}" + ("" if there else ": there is no such file"),
             )
         elif isinstance(source, HubModel | HubProblems) and f"inputs.{key}" not in of.unpinned():
-            made = run / key.replace(".", "/").replace("teacher", "teacher_model")
-            if any((made / name).is_file() for name in ("data.json", "checkpoint.json")):
+            folder = run / ("teacher_model" if key == "teacher" else key.replace(".", "/", 1))
+            if any((folder / name).is_file() for name in ("data.json", "checkpoint.json")):
                 yield Finding("ok", "inputs", f"{key}: fetched")
             else:
                 yield reachable(key, source)

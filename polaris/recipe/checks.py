@@ -26,7 +26,7 @@ def sections_agree(recipe: Recipe) -> None:
     _same_keys("inputs.problems", recipe.inputs.problems, dict.fromkeys([*recipe.trained_on, *recipe.small_rl.studied]))
     _same_keys("clean", recipe.clean, recipe.trained_on)
     _same_keys("evaluate.generate.k", recipe.evaluate.generate.k, recipe.inputs.benchmarks)
-    _same_keys("small_rl.data.difficulty.k", recipe.small_rl.difficulty.k, ["rl"])
+    _same_keys("small_rl.difficulty.k", recipe.small_rl.difficulty.k, ["rl"])
     if recipe.large_sft:
         _same_keys("large_sft.traces.k", recipe.large_sft.traces.k, ["distill"])
     if (recipe.inputs.teacher is None) != (recipe.small_rl.teacher is None):
@@ -38,7 +38,7 @@ def sections_agree(recipe: Recipe) -> None:
             raise ValueError("small_rl.teacher: must be null, as nothing asks for its answers")
         _same_keys("small_rl.teacher.k", recipe.small_rl.teacher.k, [name for name, asked in taught.items() if asked])
     if recipe.small_rl.probe and (rollouts := recipe.small_rl.probe.rollouts):
-        _same_keys("small_rl.studies.probe.rollouts.generate.k", rollouts.generate.k, [rollouts.problems])
+        _same_keys("small_rl.probe.rollouts.generate.k", rollouts.generate.k, [rollouts.problems])
     for name, stage in recipe.small_rl.rl.items():
         if stage.overlap:
             _same_keys(f"small_rl.rl.{name}.overlap.generate.k", stage.overlap.generate.k, ["rl_data"])
@@ -110,6 +110,17 @@ def graded_problems_have_golds(recipe: Recipe) -> None:
             raise ValueError(f"clean.{name}.unsuitable: no_gold is missing, but only some of these problems have one")
 
 
+def intervals_have_problems(recipe: Recipe) -> None:
+    """An interval is over problems: a benchmark, and a set of a study, has two at least."""
+    inputs = recipe.inputs
+    sets = {f"benchmarks.{name}": source for name, source in inputs.benchmarks.items()}
+    sets |= {f"problems.{name}": inputs.problems[name] for name in recipe.small_rl.studied}
+    for where, source in sets.items():
+        for key in ("count", "max_rows"):
+            if getattr(source, key, None) == 1:
+                raise ValueError(f"inputs.{where}.{key}: 1, but intervals and comparisons need two problems or more")
+
+
 def _same_keys(where: str, given: Iterable[str], wanted: Iterable[str]) -> None:
     if set(given) != set(wanted):
         raise ValueError(f"{where}: must have exactly the keys {', '.join(wanted)}, not {', '.join(given)}")
@@ -123,4 +134,5 @@ CHECKS = (
     further_evaluations_are_others,
     large_engine_has_a_model,
     graded_problems_have_golds,
+    intervals_have_problems,
 )

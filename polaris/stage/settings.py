@@ -24,9 +24,11 @@ Device = Annotated[
 
 
 class Section(BaseModel):
-    """A part of the recipe: immutable, and an unknown key is an error."""
+    """A part of the recipe: immutable; an unknown key, infinity and NaN are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, serialize_by_alias=True, allow_inf_nan=False
+    )
 
 
 def describe(error: ValidationError, where: str) -> str:

@@ -54,11 +54,11 @@ def test_paths_reach_the_shell_in_quotes(tmp_path):
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", clone)
     (clone / "$(touch ran); it's.jsonl").touch()
-    source = {"file": "$(touch ran); it's.jsonl", "gold": "every", "count": 2, "published": None, "limit": None}
+    source = {"file": "$(touch ran); it's.jsonl", "gold": "every", "count": 2, "published": None, "max_rows": None}
     overlay = {
         "tools": {"vllm": shlex.join([str(clone / ".venv/bin/python")])},
-        "inputs": {"benchmarks": {"mine": source}},
-        "evaluate": {"generate": {"k": {"mine": 4}}},
+        "inputs": {"benchmarks": {"my.bench": source}},
+        "evaluate": {"generate": {"k": {"my.bench": 4}}},
     }
     (clone / f"{ODD}.yaml").write_text(yaml.safe_dump(overlay))
     configs = ["configs/laptop.yaml", f"{ODD}.yaml"]
@@ -72,6 +72,6 @@ def test_paths_reach_the_shell_in_quotes(tmp_path):
     place = preflight.index("--configfile")
     assert preflight[place + 1 : place + 3] == [str(clone / name) for name in configs]
     jobs = {str(job.out): job for job in (parsed(line) for line in lines if " --out " in line)}
-    assert jobs["runs/laptop/benchmarks/mine/data.json"].settings["file"] == source["file"]
+    assert jobs["runs/laptop/benchmarks/my.bench/data.json"].settings["file"] == source["file"]
     assert shlex.split(jobs["runs/laptop/responses/core/data.json"].python) == [str(clone / ".venv/bin/python")]
     assert not list(clone.rglob("ran")) and not (tmp_path / "ran").exists()

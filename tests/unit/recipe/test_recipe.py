@@ -181,6 +181,13 @@ def search(change: str) -> str:
     return yaml.safe_dump({"small_rl": {"temperature_search": {"one": values}}})
 
 
+def named(name: str, count: int) -> str:
+    """An overlay with one more benchmark."""
+    source = {"family": "chain", "count": count, "depth": [1, 2], "slips": 0.0, "pool": "benchmark", "seed": 1}
+    generate = {"k": {name: 4}}
+    return yaml.safe_dump({"inputs": {"benchmarks": {name: source}}, "evaluate": {"generate": generate}})
+
+
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
@@ -269,6 +276,16 @@ def search(change: str) -> str:
          r"mine.yaml: evaluate.extra_evaluations.yarn.engine: .*max_model_len \(256\) must not exceed yarn's factor"),
         ("evaluate: {extra_evaluations: {few: {models: [core], k: {chain: 2}}}}",
          "report.pass_k: pass@4 needs as many samples; evaluate.extra_evaluations.few.k.chain is 2"),
+        ("evaluate: {grading: {timeout: .inf}}", "mine.yaml: evaluate.grading.timeout: .*finite number .got inf"),
+        ("small_rl: {rl: {grpo: {clip_high: .nan}}}", "mine.yaml: small_rl.rl.grpo.clip_high: .*finite number"),
+        (named("average", 5), "mine.yaml: inputs: .*benchmarks.average: choose another name; the report has a column"),
+        (named("Mean", 5), "mine.yaml: inputs: .*benchmarks.Mean: choose another name"),
+        (named("a b", 5), "mine.yaml: inputs: .*benchmarks.a b: a name has letters, digits, _, - and ., and begins"),
+        (named("..", 5), "mine.yaml: inputs: .*benchmarks...: a name has letters"),
+        (named("one", 1), "mine.yaml: .*inputs.benchmarks.one.count: 1, but intervals and comparisons need two"),
+        (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: every, count: null, published: "
+                                    "null, max_rows: 1}}}",
+         "mine.yaml: .*inputs.problems.held.max_rows: 1, but intervals"),
         ("run: ../elsewhere", "mine.yaml: run: "),
         ("run: a\nrun: b", "mine.yaml.*line 2: key run is in line 1 already"),
         ("small_rl: {rl: [1, 2]}", "mine.yaml: small_rl.rl: "),
