@@ -176,9 +176,7 @@ def load(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Re
     except ValidationError as error:
         lines = []
         for line in describe(error, "\0").splitlines():
-            key, _, message = line.removeprefix("\0: ").partition(": ")
-            # Where sections disagree, the key that is to blame begins the message.
-            blamed = message.removeprefix("Value error, ").partition(":")[0]
-            section = "" if key == "(section)" else key + "."
-            lines.append(line.replace("\0", holder(read, section + blamed), 1))
+            # Where keys disagree, the section comes first, and the key that is to blame begins the message.
+            section, _, message = line.removeprefix("\0: ").partition(": ")
+            lines.append(line.replace("\0", holder(read, f"{section}.{message.partition(':')[0]}"), 1))
         raise UserError("\n".join(lines)) from None

@@ -32,20 +32,21 @@ class Section(BaseModel):
 
 
 def describe(error: ValidationError, where: str) -> str:
-    """One line per wrong key: `where: a.b.c: message (got value)`."""
+    """One line per wrong key: `where: a.b.c: message (got value)`; what a section says of several keys follows its own.
+
+    where: what holds the values, a file or a flag
+    """
     lines = []
     for item in error.errors(include_url=False):
         # Parts in <> are the kind of section that was recognised, not keys of the file.
-        key = ".".join(str(part) for part in item["loc"] if not str(part).startswith("<")) or "(section)"
-        got = (
-            ""
-            if item["type"] in ("missing", "extra_forbidden", "kind", "value_error")
-            else f" (got {item['input']!r:.80})"
-        )
-        message = {"missing": "this key is missing", "extra_forbidden": "there is no such key"}.get(
-            item["type"], item["msg"]
-        )
-        lines.append(f"{where}: {key}: {message}{got}")
+        key = ".".join(str(part) for part in item["loc"] if not str(part).startswith("<"))
+        message = {
+            "missing": "this key is missing",
+            "extra_forbidden": "there is no such key",
+            "value_error": str(item.get("ctx", {}).get("error", item["msg"])),
+            "kind": item["msg"],
+        }.get(item["type"], f"{item['msg']} (got {item['input']!r:.80})")
+        lines.append(": ".join(part for part in (where, key, message) if part))
     return "\n".join(lines)
 
 
