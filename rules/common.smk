@@ -1,21 +1,26 @@
 """The recipe and the words that the cards share."""
 
 import re
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import _IOFile
 
 from polaris.recipe import recipe
 from polaris.recipe.settings import NAME
+from polaris.recipe.snakemake_inputs import check_problem_files, redate
 from polaris.stage.code import digest
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interpreter
 
 try:
     RECIPE = recipe.load(workflow.configfiles, config)
+    check_problem_files(RECIPE)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 RUN = f"runs/{RECIPE.run}"
+redate(Path(RUN))
 
 # The Python of each engine; verbs without an engine run under Snakemake's own.
 PY = {tool: interpreter(python, RECIPE.environment) for tool, python in RECIPE.interpreters.model_dump().items()}
@@ -37,9 +42,16 @@ def settings(section, **leaving_out) -> str:
     return section.model_dump_json(**leaving_out)
 
 
-def code(module: str) -> str:
-    """Digest of the code that a verb runs; `advisory` where a code change must not restart ten days of work."""
-    return digest(module) if RECIPE.invalidate_on_code else "advisory"
+def code(module: str, target: str) -> str:
+    """What a verb is told of its code: the digest, so that another code makes `target` again.
+
+    With `invalidate_on_code: false` no edit may restart ten days of work: what the finished target was made with, by
+    Snakemake's record of its params, or `advisory`. `polaris status` says what drifted.
+    """
+    if RECIPE.invalidate_on_code:
+        return digest(module)
+    recorded = workflow.persistence.params(_IOFile(target, rule=None)) or []
+    return next((text.strip("'") for text in recorded if re.fullmatch("'[0-9a-f]{16}'", text)), "advisory")
 
 
 def option(name: str, path) -> str:

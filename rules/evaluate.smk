@@ -12,7 +12,7 @@ rule responses:
         data_of("responses/{model}"),
     params:
         settings=lambda w: settings(RECIPE.evaluations[w.model][1]),
-        code=code("polaris.generation.generate"),
+        code=lambda w: code("polaris.generation.generate", data_of(f"responses/{w.model}")),
     threads: 1
     benchmark:
         f"{RUN}/responses/{{model}}/benchmark.tsv"
@@ -30,7 +30,7 @@ rule scores:
         data_of("scores/{model}"),
     params:
         settings=lambda w: settings(RECIPE.evaluate.grading),
-        code=code("polaris.grading.grade"),
+        code=lambda w: code("polaris.grading.grade", data_of(f"scores/{w.model}")),
     threads: 1
     benchmark:
         f"{RUN}/scores/{{model}}/benchmark.tsv"

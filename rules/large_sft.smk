@@ -13,7 +13,7 @@ if LARGE.gate.reference:
             data_of("conversion_reference"),
         params:
             settings=lambda w: settings(LARGE.gate.reference),
-            code=code("large_sft.training.score_prompts"),
+            code=lambda w: code("large_sft.training.score_prompts", data_of("conversion_reference")),
         threads: 1
         benchmark:
             f"{RUN}/conversion_reference/benchmark.tsv"
@@ -31,7 +31,7 @@ rule conversion:
         data_of("conversion"),
     params:
         settings=lambda w: settings(LARGE.conversion),
-        code=code("large_sft.training.check_conversion"),
+        code=lambda w: code("large_sft.training.check_conversion", data_of("conversion")),
         reference=lambda w: option("reference", LARGE.gate.reference and data_of("conversion_reference")),
     threads: 2
     benchmark:
@@ -50,7 +50,7 @@ rule traces:
         data_of("traces{arm}"),
     params:
         settings=lambda w: settings(LARGE.traces),
-        code=code("polaris.generation.generate"),
+        code=lambda w: code("polaris.generation.generate", data_of(f"traces{w.arm}")),
     threads: 1
     benchmark:
         f"{RUN}/traces{{arm}}/benchmark.tsv"
@@ -70,7 +70,7 @@ rule sft_data:
         data_of("sft_data{arm}"),
     params:
         settings=lambda w: settings(LARGE.sft_data),
-        code=code("large_sft.traces.build_sft_data"),
+        code=lambda w: code("large_sft.traces.build_sft_data", data_of(f"sft_data{w.arm}")),
     threads: 1
     benchmark:
         f"{RUN}/sft_data{{arm}}/benchmark.tsv"
@@ -90,7 +90,7 @@ rule distilled:
         checkpoint_of("distilled{arm}"),
     params:
         settings=lambda w: settings(LARGE.sft),
-        code=code("large_sft.training.train_sft"),
+        code=lambda w: code("large_sft.training.train_sft", checkpoint_of(f"distilled{w.arm}")),
     threads: 2
     benchmark:
         f"{RUN}/distilled{{arm}}/benchmark.tsv"

@@ -51,7 +51,7 @@ rule report:
         data_of("report"),
     params:
         settings=lambda w: settings(PAGE),
-        code=code("polaris.report.report"),
+        code=lambda w: code("polaris.report.report", data_of("report")),
     threads: 1
     benchmark:
         f"{RUN}/report/benchmark.tsv"

@@ -64,8 +64,9 @@ def state_of(job: Job, sources: Mapping[Path, State], tools: Mapping[str, str], 
         return State(job, "stale", [str(error)], "", None, size)
     steps = "{reached} of {planned} steps".format(**made.steps) if made.steps else ""
     stale, drift = differences(made.settings, job.settings), _upgrades(made.tools, tools, job.module)
-    if made.code != code.digest(job.module):
-        (drift if job.code == "advisory" else stale).append("code")
+    current = code.digest(job.module)
+    if made.code != current:
+        (stale if job.code == current else drift).append("code")  # other words are passed where an edit reruns nothing
     stale += _inputs_changed(made, job, inputs, sources)
     state = "stale" if stale else "drifted" if drift else "done"
     return State(job, state, stale or drift, steps, made.seconds, size)
