@@ -53,33 +53,41 @@ def open_file(path: Path) -> IO[bytes]:
         raise UserError(f"{path}: it cannot be read ({error.strerror}); see to its path and its rights") from None
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number from 1, text) of the lines that are not blank. Raises UserError as `open_file`, and naming the line."""
-    with open_file(path) as file:
-        for number in itertools.count(1):
-            line = _read(file, LINE_LIMIT + 1, path, whole=False)
-            if len(line) > LINE_LIMIT:
-                raise UserError(f"{path}: line {number} has more than {LINE_LIMIT >> 20} MiB; is this a file of lines?")
-            if not line:
-                return
-            if text := _decoded(line, path, number).strip():
-                yield number, text
+def decoded_lines(file: IO[bytes], path: Path, unit: str) -> Iterator[tuple[int, str]]:
+    """(number from 1, text with its end) of all lines of an open file. Raises UserError naming the line.
+
+    path, unit: how errors call it: `path: line 3`
+    """
+    for number in itertools.count(1):
+        line = _read(file, LINE_LIMIT + 1, path, whole=False)
+        if len(line) > LINE_LIMIT:
+            raise UserError(
+                f"{path}: {unit} {number} has more than {LINE_LIMIT >> 20} MiB; is it the file that is meant?"
+            )
+        if not line:
+            return
+        yield number, _decoded(line, path, number, unit)
+
+
+def numbered_lines(file: IO[bytes], path: Path, unit: str) -> Iterator[tuple[int, str]]:
+    """(number from 1, text) of the lines that are not blank. Raises UserError as `decoded_lines`."""
+    return ((number, line) for number, text in decoded_lines(file, path, unit) if (line := text.strip()))
 
 
 def read_text(path: Path) -> str:
-    """The whole text of a file of at most FILE_LIMIT bytes. Raises UserError as `lines`."""
+    """The whole text of a file of at most FILE_LIMIT bytes. Raises UserError as `decoded_lines`."""
     with open_file(path) as file:
         data = _read(file, FILE_LIMIT + 1, path, whole=True)
     if len(data) > FILE_LIMIT:
         raise UserError(f"{path}: it has more than {FILE_LIMIT >> 30} GiB; a list of so many rows is read as .jsonl")
-    return _decoded(data, path, 1)
+    return _decoded(data, path, 1, "line")
 
 
 def read_json(path: Path) -> Any:
     """The value in a JSON file. Raises UserError naming the line and what is wrong with it."""
     text = read_text(path)
     start = _BLANKS.match(text).end()
-    value, end = decode(text, start, str(path))
+    value, end = decode(text, start, f"{path}: line")
     if text[end:].strip():
         line = text.count("\n", 0, _BLANKS.match(text, end).end()) + 1
         raise UserError(f"{path}: line {line}: there is more after the end of the JSON value; remove it")
@@ -96,8 +104,9 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line from 1, object) of a JSON Lines file; blank lines are passed over. Raises UserError naming the line."""
-    for number, text in lines(path):
-        yield number, line_object(text, str(path), number)
+    with open_file(path) as file:
+        for number, text in numbered_lines(file, path, "line"):
+            yield number, line_object(text, f"{path}: line", number)
 
 
 def json_list(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -116,7 +125,7 @@ def json_list(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         line, counted = line + text.count("\n", counted, place), place
         if mark == "[" and text[place : place + 1] == "]":
             break
-        row, place = decode(text, place, str(path), bad=_SURROGATE_OR_NUL)
+        row, place = decode(text, place, f"{path}: line", bad=_SURROGATE_OR_NUL)
         if not isinstance(row, dict):
             raise UserError(f"{path}: line {line}: this is {_kind(row)} in a list of rows; each must be an object")
         yield line, row
@@ -129,13 +138,13 @@ def json_list(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise UserError(f"{path}: there is more after the end of the list; remove it")
 
 
-def line_object(text: str, where: str, line: int) -> dict[str, Any]:
-    """The object that a line of JSON Lines is. Raises UserError naming the line."""
-    row, end = decode(text, 0, where, line, _SURROGATE_OR_NUL)
+def line_object(text: str, where: str, number: int) -> dict[str, Any]:
+    """The object that a line of JSON Lines is. Raises UserError that begins with `where` and the line's number."""
+    row, end = decode(text, 0, where, number, _SURROGATE_OR_NUL)
     if not isinstance(row, dict):
-        raise UserError(f"{where}: line {line} is {_kind(row)}, not a JSON object; each line must be one")
+        raise UserError(f"{where} {number} is {_kind(row)}, not a JSON object; each line must be one")
     if text[end:].strip():
-        raise UserError(f"{where}: line {line} is not JSON: there is more after its object; write one object a line")
+        raise UserError(f"{where} {number} is not JSON: there is more after its object; write one object a line")
     return row
 
 
@@ -144,17 +153,18 @@ def decode(
 ) -> tuple[Any, int]:
     """(value, end) of the JSON value that begins at `start`.
 
-    where: the file, for errors; first_line: the number of the text's first line there; bad: no text may have
+    where: `file: line`, for errors; first_line: the number of the text's first line there; bad: what no text may have
     Raises UserError naming the line.
     """
 
     def line(place: int) -> str:
-        return f"{where}: line {first_line + text.count(chr(10), 0, place)}"
+        before = text.count("\n", 0, place)
+        return f"{where} {first_line + before}"
 
     try:
         value, end = _DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:
-        what = "a NUL character" if "\0" in text[error.pos : error.pos + 1] else f"column {error.colno}: {error.msg}"
+        what = f"column {error.colno}: {error.msg}"
         raise UserError(f"{line(error.pos)} is not JSON ({what}); correct it, or write the file again") from None
     except _Refused as error:
         raise UserError(f"{line(start)} has {error}") from None
@@ -167,17 +177,22 @@ def decode(
     return value, end
 
 
-def _decoded(data: bytes, path: Path, line: int) -> str:
-    if line == 1:
+def _decoded(data: bytes, path: Path, number: int, unit: str) -> str:
+    def place(end: int) -> str:
+        before = data.count(b"\n", 0, end)
+        return f"{path}: {unit} {number + before}"
+
+    if number == 1:
         if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[:2].count(0) == 1:
             raise UserError(f"{path}: this is UTF-16 or UTF-32; convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW")
         data = data.removeprefix(BOM)
+    if 0 in data:
+        raise UserError(f"{place(data.index(0))} has a NUL character; remove it, or write the file again")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        number = line + data.count(b"\n", 0, error.start)
         raise UserError(
-            f"{path}: line {number} is not UTF-8 (byte 0x{data[error.start]:02x}); convert it from the encoding it "
+            f"{place(error.start)} is not UTF-8 (byte 0x{data[error.start]:02x}); convert it from the encoding it "
             "has, such as latin1 or gb18030: iconv -f latin1 -t UTF-8 OLD > NEW"
         ) from None
 
