@@ -93,12 +93,12 @@ def test_by_hand_with_and_without_verdicts(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: r[1].pop("response"), "row 2: `response` is missing"),
-        (lambda r: r[1].pop("gold"), "row 2: `gold` is missing"),
-        (lambda r: r[1].update(response=5), "row 2: `response` must be a text"),
-        (lambda r: r[1].update(correct="yes"), "row 2: .*`correct`, where it is given, true or false"),
-        (lambda r: r[1].pop("correct"), "row 2: `correct` must be in every row or in none"),
-        (lambda r: r[1].update(sample_id=0), "row 2: sample 0 of problem one is there twice"),
+        (lambda r: r[1].pop("response"), "line 2: `response` is missing"),
+        (lambda r: r[1].pop("gold"), "line 2: `gold` is missing"),
+        (lambda r: r[1].update(response=5), "line 2: `response` must be a text"),
+        (lambda r: r[1].update(correct="yes"), "line 2: .*`correct`, where it is given, true or false"),
+        (lambda r: r[1].pop("correct"), "line 2: `correct` must be in every row or in none"),
+        (lambda r: r[1].update(sample_id=0), "line 2: sample 0 of problem one is there twice"),
         (lambda r: r.clear(), "there is no rollout in it"),
         (lambda r: r.__delitem__(slice(1, None)), "no pair"),
     ],
@@ -113,7 +113,7 @@ def test_a_wrong_file_names_the_row(tmp_path, change, message):
 def test_a_row_without_gold_cannot_be_graded(tmp_path):
     given = rows(graded=False)
     given[2]["gold"] = None
-    with pytest.raises(UserError, match="row 3: it has neither `correct` nor a gold answer"):
+    with pytest.raises(UserError, match="line 3: it has neither `correct` nor a gold answer"):
         by_hand(tmp_path, given)
 
 
