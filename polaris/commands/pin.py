@@ -14,6 +14,7 @@ import yaml
 from polaris.problems.hub import Kind
 from polaris.problems.settings import UNPINNED
 from polaris.stage.errors import UserError
+from polaris.stage.terminal import say
 
 DATASET_KEYS = {"split"}  # a section with one of these keys is a data set, else it is a model
 
@@ -102,6 +103,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     for path in parser.parse_args(argv).config:
         pinned = pin(path)
         for item, commit in pinned:
-            print(f"{path}: {item.kind} {item.hub} is now pinned to {commit}")
+            say(f"{path}: {item.kind} {item.hub} is now pinned to {commit}")
         if not pinned:
-            print(f"{path}: nothing is unpinned")
+            say(f"{path}: nothing is unpinned")

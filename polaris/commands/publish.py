@@ -3,7 +3,6 @@
 Nothing but the model's published files goes into it: no optimizer, no logs, no paths of this machine.
 """
 
-import argparse
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,11 +10,13 @@ from pathlib import Path
 
 from polaris.models.settings import HubModel
 from polaris.recipe import recipe
+from polaris.recipe.command_line import recipe_parser
 from polaris.recipe.recipe import Recipe
 from polaris.report.model_card import model_card
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest, file_digest
+from polaris.stage.terminal import say
 
 
 def checked(model: str, run: Path, folders: Mapping[str, str]) -> tuple[dict, Manifest]:
@@ -68,9 +69,8 @@ def push(folder: Path, repository: str) -> str:
 
 def main(argv: Sequence[str]) -> None:
     """Command line of `polaris publish`. Raises UserError."""
-    parser = argparse.ArgumentParser(prog="polaris publish", description=__doc__)
+    parser = recipe_parser("publish", __doc__)
     parser.add_argument("model", help="a name in the run: core_filtered, distilled, alpha=0.50")
-    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
     parser.add_argument("--to", required=True, type=Path, help="folder to be made")
     parser.add_argument("--licence", required=True, help="of the weights, as the hub spells it: apache-2.0")
     parser.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to this repository (private)")
@@ -81,8 +81,8 @@ def main(argv: Sequence[str]) -> None:
     head = header(asked, args.model, args.licence)
     card = model_card(found, args.model, args.to.name, head, how.sampling.model_dump(exclude={"seed"}), how.instruction)
     write(made, card, args.to)
-    print(
+    say(
         f"{args.to}: {sum(path.stat().st_size for path in args.to.rglob('*')) / 1e6:,.1f} MB, with its card in "
         "README.md"
     )
-    print(push(args.to, args.push) if args.push else "nothing was uploaded; --push OWNER/NAME does")
+    say(push(args.to, args.push) if args.push else "nothing was uploaded; --push OWNER/NAME does")

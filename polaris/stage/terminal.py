@@ -114,5 +114,5 @@ def _end(text: str, status: int) -> None:
         say(f"error: {text}", sys.stderr)
     if path := os.environ.get(ERRORS):
         with contextlib.suppress(OSError), open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text.partition("\n")[0].rstrip(":") + "\n")
+            file.write(printable(text).partition("\n")[0].rstrip(":") + "\n")
     sys.exit(status)
