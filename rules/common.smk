@@ -1,8 +1,11 @@
 """The recipe and the words that the cards share."""
 
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 
 from polaris.recipe import recipe
+from polaris.stage import terminal
 from polaris.stage.code import digest
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interpreter
@@ -10,7 +13,14 @@ from polaris.stage.nodes import interpreter
 try:
     RECIPE = recipe.load(workflow.configfiles, config)
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    raise WorkflowError(terminal.printable(str(error))) from None
+
+terminal.collect_errors(Path(".snakemake"))
+
+
+onerror:
+    terminal.say_errors_last()  # what failed and what to do, below Snakemake's echo of the command
+
 
 RUN = f"runs/{RECIPE.run}"
 

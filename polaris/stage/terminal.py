@@ -1,5 +1,6 @@
 """What a person sees of a command: lines without control characters, and one sentence where it cannot go on."""
 
+import atexit
 import contextlib
 import errno
 import os
@@ -92,6 +93,27 @@ def is_disk_full(error: Exception) -> bool:
     if isinstance(error, UserError):
         return False
     return (isinstance(error, OSError) and error.errno in DISK_FULL) or NO_SPACE in str(error)
+
+
+def collect_errors(folder: Path) -> None:
+    """The jobs that this workflow will start leave the sentence that they fail with in a file in `folder`.
+
+    Where an outer workflow collects them already (a job of Slurm's is one of its own), it goes on doing so.
+    """
+    os.environ.setdefault(ERRORS, str(folder.absolute() / f"errors-{os.getpid()}.txt"))
+
+
+def say_errors_last() -> None:
+    """Say, as the last words of this process, what the failed jobs left: after the workflow's echo of their commands."""
+    path = Path(os.environ[ERRORS])
+
+    def last_words() -> None:
+        with contextlib.suppress(OSError):
+            sentences = path.read_text(encoding="utf-8").splitlines()
+            path.unlink()
+            say("\n".join(f"error: {sentence}" for sentence in dict.fromkeys(sentences)), sys.stderr)
+
+    atexit.register(last_words)
 
 
 def _owner(path: Path) -> str:
