@@ -104,7 +104,7 @@ def collect_errors(folder: Path) -> None:
 
 
 def say_errors_last() -> None:
-    """Say, as the last words of this process, what the failed jobs left: after the workflow's echo of their commands."""
+    """Say at the end of this process what the failed jobs left, after the workflow's echo of their commands."""
     path = Path(os.environ[ERRORS])
 
     def last_words() -> None:
