@@ -3,10 +3,11 @@
 A verb looks like this and can always be run by hand:
 
     def main() -> None:
-        with Stage.from_command_line("small_rl.rl_data", RlData, inputs=("problems", "responses")) as stage:
-            ...                                   # stage.settings, stage.inputs["problems"].file("problems.parquet")
-            write_table(stage.partial / "problems.parquet", ...)
-            stage.publish(metrics={"kept": 290})
+        with Stage.from_command_line("small_rl.data.build_rl_data", RlData, inputs=("problems", "responses")) as stage:
+            problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
+            kept = [...]                                      # as stage.settings says
+            write_rows(stage.partial / "problems.parquet", kept, PROBLEMS)
+            stage.publish(metrics={"kept": len(kept)})
 
     if __name__ == "__main__":
         run_verb(main)
