@@ -60,9 +60,10 @@ def opened(path: Path, flags: int) -> int:
     Raises UserError for anything else. A link's file is opened for reading only.
     """
     writes = flags & (os.O_WRONLY | os.O_RDWR)
-    kind = kind_of(path) if writes else kind_of(Path(os.path.realpath(path)))
-    if kind not in ("file", None):
+    if writes and (kind := kind_of(path)) not in ("file", None):
         _refuse(path, kind)
+    if not writes and (kind := kind_of(Path(os.path.realpath(path)))) not in ("file", None):
+        raise UserError(f"{path}: this is a {kind}, and a file is needed")
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if writes else 0), 0o644)
     if writes and os.fstat(descriptor).st_nlink > 1:
         os.close(descriptor)
