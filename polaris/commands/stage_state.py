@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 
 from polaris.commands.snakemake_jobs import Job
-from polaris.stage import code, files, manifest, stage, terminal
+from polaris.stage import code, files, lock, manifest, stage, terminal
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
 
@@ -52,7 +52,7 @@ def state_of(job: Job, sources: Mapping[Path, State], tools: Mapping[str, str], 
     size = _bytes_in(folder)
     inputs = {name: [_read(path) for path in paths] for name, paths in job.inputs.items()}
     try:
-        if owner := stage.locked_by(folder):
+        if owner := lock.locked_by(folder):
             return State(job, "running", [owner], _progress(folder, job.settings), None, size)
     except (UserError, NotADirectoryError) as error:
         return State(job, "stale", [terminal.explained(error) or str(error)], "", None, size)

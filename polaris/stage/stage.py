@@ -24,11 +24,9 @@ Folders of a stage `runs/<run>/<stage>/`:
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
 import shutil
-import socket
 import stat
 import sys
 import time
@@ -39,6 +37,7 @@ from typing import Any, Self, TextIO
 
 from polaris.stage import code, files, manifest, terminal
 from polaris.stage.errors import UserError
+from polaris.stage.lock import take_lock
 from polaris.stage.manifest import Manifest
 from polaris.stage.progress import Progress
 from polaris.stage.settings import Section, read_section
@@ -243,52 +242,6 @@ class Stage:
         manifest.write(made)
         self._published = True
         shutil.rmtree(self.state, ignore_errors=True)
-
-
-def take_lock(folder: Path) -> TextIO:
-    """The kernel's lock on the stage in `folder`: released when closed, or when this process ends, however it ends.
-
-    Raises UserError when another process holds it, and where something in the folder leads out of it.
-    """
-    files.check_stage(folder)
-    try:
-        (folder / "state").mkdir(parents=True, exist_ok=True)
-        lock = os.fdopen(files.opened(folder / "state" / "lock", os.O_RDWR | os.O_CREAT), "r+", errors="replace")
-    except PermissionError:
-        raise  # told with its owner
-    except OSError as error:
-        raise UserError(f"{folder}: this cannot be written ({error.strerror}): choose another place") from None
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(1.0)  # it may be only `polaris status` that looks
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = lock.read().strip() or "unknown"
-        lock.close()
-        raise UserError(f"{folder}: another process works on this stage ({owner}); wait for it or stop it") from None
-    lock.truncate(0)
-    job = os.environ.get("SLURM_JOB_ID", "-")
-    lock.write(f"host {socket.gethostname()}, pid {os.getpid()}, job {job}, since {time.strftime('%F %T')}")
-    lock.flush()
-    return lock
-
-
-def locked_by(folder: Path) -> str | None:
-    """Who works on the stage in `folder` now, in the lock's own words; None: nobody. Raises UserError for a lock that
-    is no file.
-    """
-    try:
-        descriptor = files.opened(folder / "state" / "lock", os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(descriptor, errors="replace") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return lock.read().strip() or "unknown"
-    return None
 
 
 def _described(path: Path, digests: dict[str, str] | None = None) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from polaris.commands.snakemake_jobs import Job, parsed
 from polaris.commands.stage_state import State, differences, state_of
 from polaris.stage import code, manifest
 from polaris.stage.errors import UserError
+from polaris.stage.lock import locked_by
 from polaris.stage.settings import Section
-from polaris.stage.stage import Stage, locked_by
+from polaris.stage.stage import Stage
 from polaris.stage.versions import tool_versions, versions_of
 
 MODULE = "polaris.grading.grade"

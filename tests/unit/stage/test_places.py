@@ -9,7 +9,8 @@ import pytest
 
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from polaris.stage.stage import Stage, locked_by, run_verb, take_lock
+from polaris.stage.lock import locked_by, take_lock
+from polaris.stage.stage import Stage, run_verb
 from tests.helpers.tables import Given
 
 
