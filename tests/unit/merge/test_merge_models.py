@@ -274,7 +274,7 @@ def test_nothing_outside_its_folder_is_removed(tmp_path, monkeypatch, pair):
     result = one(monkeypatch, pair, tmp_path / "merged")
     text = result.path.read_text()
     (tmp_path / "x.safetensors").touch()
-    result.path.write_text(re.sub(r"model/model[-\w]*.safetensors\"", "model/../../x.safetensors\"", text))
+    result.path.write_text(re.sub(r"model/model[-\w]*.safetensors\"", 'model/../../x.safetensors"', text))
     with pytest.raises(UserError, match="names a file outside its folder"):
         keep(monkeypatch, "removed", result.path)
     result.path.write_text(text)
