@@ -9,6 +9,7 @@ from snakemake.io import _IOFile
 from polaris.recipe import recipe
 from polaris.recipe.settings import NAME
 from polaris.recipe.snakemake_inputs import check_problem_files, redate
+from polaris.stage import terminal
 from polaris.stage.code import digest
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interpreter
@@ -17,7 +18,14 @@ try:
     RECIPE = recipe.load(workflow.configfiles, config)
     check_problem_files(RECIPE)
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    raise WorkflowError(terminal.printable(str(error))) from None
+
+terminal.collect_errors(Path(".snakemake"))
+
+
+onerror:
+    terminal.say_errors_last()  # what failed and what to do, below Snakemake's echo of the command
+
 
 RUN = f"runs/{RECIPE.run}"
 redate(Path(RUN))

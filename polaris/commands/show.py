@@ -11,6 +11,7 @@ from polaris.report.page import twins
 from polaris.report.page_charts import columns
 from polaris.stage import manifest
 from polaris.stage.tables import NONE, table
+from polaris.stage.terminal import say
 
 
 def main(argv: Sequence[str]) -> None:
@@ -19,8 +20,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--run", required=True, type=Path, help="folder of the run: runs/<run>")
     report = manifest.read(parser.parse_args(argv).run / "report" / "data.json")
     found = json.loads(report.file("results.json").read_text())
-    print("\n".join(lines(found)))
-    print(f"\npage  {report.file('index.html')}")
+    say("\n".join(lines(found)))
+    say(f"\npage  {report.file('index.html')}")
 
 
 def lines(found: dict[str, Any]) -> list[str]:

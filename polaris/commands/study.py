@@ -26,6 +26,7 @@ from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest, digest_of, replace_file
 from polaris.stage.records import GRADED, RESPONSES, read_rows
+from polaris.stage.terminal import say
 from small_rl.reward.steps import step_form, underlined
 
 CONFIGS = {LAPTOP: ["laptop.yaml", "laptop_study.yaml"], SPARSE: ["laptop_sparse.yaml"]}
@@ -178,4 +179,4 @@ def main(argv: Sequence[str]) -> None:
     said = [line for of in DESIGNS if (line := write(of, args.replicates, args.to))]
     if not said:
         raise UserError(f"{args.to}: no replicate has a record, and none of the runs a scored model; run `make study`")
-    print("\n".join(said))
+    say("\n".join(said))

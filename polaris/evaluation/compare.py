@@ -14,6 +14,7 @@ from polaris.evaluation.verdicts import AVERAGE, Verdicts
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.tables import table
+from polaris.stage.terminal import say
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 20_000, 0
 
@@ -115,8 +116,8 @@ def main(a: str, b: str, runs: Sequence[str]) -> None:
     """Print the comparison of two models. runs: where names are looked for; several are replicates"""
     labels = [a, b] if a != b else [f"{a} (1)", f"{b} (2)"]
     if len(runs) == 1:
-        print("\n".join(lines(*labels, _read(a, b, runs[0], labels))))
+        say("\n".join(lines(*labels, _read(a, b, runs[0], labels))))
         return
     if len(set(runs)) < len(runs) or a == b or "/" in a + b:
         raise UserError("--runs: name different runs, and two different models that each of them has")
-    print("\n".join(pooled_lines(a, b, {run: _read(a, b, run, labels) for run in runs})))
+    say("\n".join(pooled_lines(a, b, {run: _read(a, b, run, labels) for run in runs})))

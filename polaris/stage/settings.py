@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError
 
 from polaris.stage.errors import UserError
+from polaris.stage.files import read_bytes
 
 S = TypeVar("S", bound="Section")
 
@@ -59,13 +60,25 @@ def validated(section: type[S], values: Any, where: str) -> S:
 
 
 def read_section(section: type[S], text: str) -> S:
-    """A section from the text of `--settings`: the values themselves as JSON or YAML, or the path of such a file."""
+    """A section from the text of `--settings`: the values as JSON, or the path of a YAML or JSON file.
+
+    Raises UserError naming what is wrong with the text, the file or a key.
+    """
     if text.lstrip().startswith("{"):
-        return validated(section, json.loads(text), "--settings")
-    path = Path(text)
-    if not path.is_file():
-        raise UserError(f"--settings {text}: there is no such file (give a YAML or JSON file, or the values as JSON)")
-    return validated(section, yaml.safe_load(path.read_text()), str(path))
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"--settings: this is not JSON ({error})") from None
+        return validated(section, values, "--settings")
+    try:
+        values = yaml.safe_load(read_bytes(Path(text)))
+    except FileNotFoundError:
+        raise UserError(
+            f"--settings {text}: there is no such file (give a YAML or JSON file, or the values as JSON)"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{text}: this is not YAML ({' '.join(str(error).split())})") from None
+    return validated(section, values, text)
 
 
 def kind(*keys: str) -> Discriminator:

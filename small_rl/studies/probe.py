@@ -33,6 +33,7 @@ from polaris.stage.manifest import replace_file
 from polaris.stage.records import RESPONSES, read_problems, read_rows
 from polaris.stage.settings import read_section
 from polaris.stage.stage import Stage, run_verb
+from polaris.stage.terminal import say
 from small_rl.reward.core import without_answer
 from small_rl.reward.steps import parse_steps
 from small_rl.studies import judge
@@ -249,7 +250,7 @@ def probe_file() -> None:
     replace_file(args.out, json.dumps(found, indent=1) + "\n")
     if args.plot:
         replace_file(args.plot, page(found))
-    print(told(found), file=sys.stderr)
+    say(told(found), sys.stderr)
 
 
 def main() -> None:

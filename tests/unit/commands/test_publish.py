@@ -41,7 +41,7 @@ def test_a_folder_with_its_card(run, tmp_path, capsys):
     assert "| temperature | `1.0` |" in text and "Underline key results" in text
     assert str(tmp_path) not in text
     assert "nothing was uploaded" in capsys.readouterr().out
-    with pytest.raises(UserError, match="it is there already"):
+    with pytest.raises(UserError, match="it already exists"):
         publish.main(command("core"))
 
 

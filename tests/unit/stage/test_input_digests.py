@@ -10,7 +10,8 @@ from polaris.models import make_model
 from polaris.problems import clean_problems, make_problems
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from polaris.stage.stage import Stage, locked_by
+from polaris.stage.lock import locked_by
+from polaris.stage.stage import Stage
 from tests.helpers import tables
 from tests.unit.models.test_make_model import DENSE
 from tests.unit.problems.test_clean_problems import SETTINGS as CLEAN

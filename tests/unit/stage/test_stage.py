@@ -1,18 +1,24 @@
 """The stage contract: published last, locked, resumable, nothing half-written taken for whole."""
 
+import ast
+import builtins
+import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
 from polaris.stage import manifest
+from polaris.stage import stage as contract
 from polaris.stage.errors import UserError
-from polaris.stage.settings import Section
+from polaris.stage.settings import Section, read_section
 from polaris.stage.stage import Stage, fingerprint
 
 
@@ -137,3 +143,38 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path):
         manifest.read(tmp_path / "data.json")
     with pytest.raises(UserError, match="its stage has not finished"):
         manifest.read(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "--settings: this is not JSON"),
+        ("{" + '"a":[' * 9999, "--settings: this is not JSON"),
+        ("missing.yaml", "--settings missing.yaml: there is no such file"),
+        ("folder", "folder: this is a directory"),
+        ("bytes.yaml", "bytes.yaml: this is not YAML"),
+        ("list.yaml", "list.yaml"),
+        ("broken.yaml", "broken.yaml: this is not YAML"),
+    ],
+)
+def test_settings_that_are_none_are_refused(tmp_path, monkeypatch, text, said):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("bytes.yaml").write_bytes(b"value: \xff")
+    Path("list.yaml").write_text("[1]")
+    Path("broken.yaml").write_text("value: [1")
+    with pytest.raises(UserError, match=said):
+        read_section(Toy, text)
+    Path("good.yaml").write_bytes(b"\xef\xbb\xbfvalue: 3")
+    assert read_section(Toy, "good.yaml") == read_section(Toy, ' {"value": 3}') == Toy(value=3)
+
+
+def test_the_contracts_example_names_what_exists():
+    """The verb in the docstring of polaris.stage.stage is that of its module, shortened."""
+    example = textwrap.dedent(contract.__doc__.split("by hand:\n")[1].split("Folders of")[0])
+    tree = ast.parse(example)
+    (name,) = re.findall(r'from_command_line\(\s*"([\w.]+)"', example)
+    module = importlib.import_module(name)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    made = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    assert [word for word in used - made if not hasattr(module, word) and not hasattr(builtins, word)] == []
