@@ -10,7 +10,7 @@ import yaml
 from polaris.commands import publish
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
-from tests.unit.report.test_report import make, whole_run
+from tests.helpers.reports import make, whole_run
 
 LAPTOP = str(ROOT / "configs/laptop.yaml")
 

@@ -10,7 +10,7 @@ from polaris.evaluation import claims
 from polaris.evaluation.claims import FILTER, HALF, MERGE, PROCESS_REWARD, RESCUE, TRAINING, TRANSFER, Claim, RlStage
 from polaris.report.markdown import markdown
 from tests.helpers.report_run import Run
-from tests.unit.report.test_report import Page, make
+from tests.helpers.reports import Page, make
 
 CORE = {"reward": "core", "core": {"cap": 0.5, "consensus": "rl_data"}}
 MEDIAN = {"keep": "median", "within": "all", "rollouts": {"k": 16}}

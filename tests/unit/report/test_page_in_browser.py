@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.report_run import Marks, Run
-from tests.unit.report.test_report import BETTER, DIGITS, make, whole_run
+from tests.helpers.reports import BETTER, DIGITS, make, whole_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MEASURE = """<!DOCTYPE html><body style="margin:0">
