@@ -1,5 +1,6 @@
 """results.json as Markdown: the tables of the page, for a pull request or a terminal."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,13 +10,16 @@ from polaris.report.page import concluded, measured
 from polaris.report.page_charts import columns, with_selection
 
 NONE = "–"
+# Markup inside a line: escapes, code, cells, emphasis at the edge of a word, the end of a link's text.
+MARKUP = re.compile(r"[\\`|]|\*(?=\S)|(?<=\S)\*|(?<!\w)_|_(?!\w)|~~|\](?=[(\[:])")
+ENTITY, TAG = re.compile(r"&(?=#?\w+;)"), re.compile(r"<(?=[A-Za-z/!?])")
 
 
 def markdown(found: dict[str, Any]) -> str:
     """results.json as Markdown."""
     level = f"{100 * found['settings']['confidence']:g} %"
     parts = [
-        f"# Run {found['run']}",
+        f"# Run {escaped(found['run'])}",
         f"avg@k and shares in percent, differences in points, with {level} interval. One training each: other seeds "
         "are in no " + "interval.",
         "## What was shown, and against which control",
@@ -44,10 +48,17 @@ def markdown(found: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def escaped(text: str) -> str:
+    """A name or a text as a part of one line of Markdown that shows it as it is: no markup, no HTML, no line break."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return TAG.sub("&lt;", ENTITY.sub("&amp;", MARKUP.sub(r"\\\g<0>", line)))
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    """A Markdown table; its cells are plain text."""
+    lines = [[escaped(cell) for cell in line] for line in (head, *rows)]
+    lines.insert(1, ["---"] * len(head))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def with_interval(value: float, interval: Sequence[float], word: Any = results.percent) -> str:
@@ -57,7 +68,7 @@ def with_interval(value: float, interval: Sequence[float], word: Any = results.p
 
 def _dates(dates: dict[str, str]) -> str:
     told = ", ".join(f"{name} {when}" for name, when in dates.items())
-    return f" Published: {told}; what was trained later may have seen it." if told else ""
+    return f" Published: {escaped(told)}; what was trained later may have seen it." if told else ""
 
 
 def _scores(found: dict[str, Any]) -> str:
@@ -123,14 +134,14 @@ def _choice(choice: dict[str, Any]) -> list[str]:
         return [f"**Alpha {choice['selected']} was chosen on a reported set**: its scores here are flattered."]
     if choice["model"] is None:
         return []
-    apart = " and ".join(choice["select_on"])
+    apart = escaped(" and ".join(choice["select_on"]))
     return [f"Alpha {choice['selected'] or choice['best']} was chosen on {apart} (highest there: {choice['best']})."]
 
 
 def _again(also: dict[str, Any]) -> list[str]:
     if not also:
         return []
-    told = "; ".join(f"{name}: {again['told']}" for name, again in also.items())
+    told = escaped("; ".join(f"{name}: {again['told']}" for name, again in also.items()))
     return [f"*{results.AGAIN}*: the same models, asked otherwise. {told}."]
 
 
@@ -146,10 +157,7 @@ def _published(found: dict[str, Any]) -> list[str]:
     return [
         "## Published values",
         table(["model", "benchmark", "published", "this run"], rows),
-        (
-            f"{source}. Without intervals, and of other data, samples, prompts and engines: no difference to them is a "
-            "finding."
-        ),
+        f"Source: {escaped(source)}. They have no intervals, and other data, samples, prompts and engines: no finding.",
     ]
 
 
@@ -174,7 +182,7 @@ def _planned(found: dict[str, Any]) -> list[str]:
     return [
         "## Planned and measured",
         table(head, rows),
-        f"Planned for {gpu} GPUs before the run; wall time of all jobs.",
+        f"Planned for {escaped(gpu)} GPUs before the run; wall time of all jobs.",
     ]
 
 
@@ -222,7 +230,7 @@ def _hardest(found: dict[str, Any]) -> list[str]:
         for pool in found["hardest"]
         for row in pool["rows"]
     ]
-    base = found["hardest"][0]["rows"][0]["name"]
+    base = escaped(found["hardest"][0]["rows"][0]["name"])
     return [
         f"## The {found['settings']['worst_k']} hardest problems of {base}",
         table(["pool", "model", "samples", "avg@k", "to the base's other samples", "p"], rows),

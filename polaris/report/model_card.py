@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polaris.evaluation import results
-from polaris.report.markdown import NONE, table, with_interval
+from polaris.report.markdown import NONE, escaped, table, with_interval
 from polaris.report.page_charts import columns
 
 
@@ -20,19 +20,36 @@ def model_card(
     instruction: of the evaluation. A model without a score is refused by the caller.
     """
     # JSON is YAML, and leaves no text that a header could be broken with.
-    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---", "", f"# {title}", ""]
-    lines += [_made(found, model), "", "## Scores", "", _scores(found, model), "", _reading(found, model), ""]
-    lines += [
-        "## How to ask it",
+    lines = [
+        "---",
+        *(f"{key}: {json.dumps(value)}" for key, value in head.items()),
+        "---",
         "",
-        "The scores are of this prompt and this sampling, by the model's own chat template:",
+        f"# {escaped(title)}",
         "",
     ]
-    advice = {"after the problem": instruction.strip() or "nothing", **sampling}
-    lines += [table(["setting", "value"], [[key.replace("_", " "), f"`{value}`"] for key, value in advice.items()]), ""]
+    lines += [_made(found, model), "", "## Scores", "", _scores(found, model), "", _reading(found, model), ""]
+    lines += ["## How to ask it", "", *_asking(sampling, instruction), ""]
     lines += ["## Data", "", *(_data(found) or ["None of its own."]), "", "## Limits", "", *_limits(found), ""]
     lines += ["## Made with", "", _tools(found, model)]
     return "\n".join(lines) + "\n"
+
+
+def _asking(sampling: dict[str, Any], instruction: str) -> list[str]:
+    """The prompt and the sampling. JSON keeps the instruction's line breaks, and an indented block holds no markup."""
+    if instruction:
+        appended = [
+            "This text is appended to the problem (a JSON string):",
+            "",
+            f"    {json.dumps(instruction, ensure_ascii=False)}",
+        ]
+    else:
+        appended = ["Nothing is added to the problem."]
+    lines = ["The scores are of this prompt and this sampling, by the model's own chat template.", "", *appended, ""]
+    return [
+        *lines,
+        table(["setting", "value"], [[key.replace("_", " "), str(value)] for key, value in sampling.items()]),
+    ]
 
 
 def _made(found: dict[str, Any], model: str) -> str:
@@ -42,14 +59,15 @@ def _made(found: dict[str, Any], model: str) -> str:
     if "/" in row["stage"]:
         (base, distilled), alpha = row["inputs"], row["stage"].rpartition("=")[2]
         return (
-            f"The average {alpha} · {base} + (1 − {alpha}) · {distilled} of two models' weights, of run "
-            f"`{found['run']}`."
+            f"The average {alpha} · {escaped(base)} + (1 − {alpha}) · {escaped(distilled)} of two models' weights, of "
+            f"run {escaped(found['run'])}."
         )
     chain = [model]
     while start := rows[chain[-1]]["start"]:
         chain.append(start)
     steps = lambda name: f" ({rows[name]['steps']} steps)" if rows[name]["steps"] is not None else ""
-    return f"Trained in run `{found['run']}`: {' → '.join(name + steps(name) for name in reversed(chain))}."
+    chained = escaped(" → ".join(name + steps(name) for name in reversed(chain)))
+    return f"Trained in run {escaped(found['run'])}: {chained}."
 
 
 def _scores(found: dict[str, Any], model: str) -> str:
@@ -85,22 +103,21 @@ def _reading(found: dict[str, Any], model: str) -> str:
     if found["choice"]["model"] == model and found["choice"]["on_reported"]:
         text += " **Its alpha was chosen on these scores, which flatters them.**"
     elif found["choice"]["model"] == model:
-        text += f" Its alpha was chosen on {' and '.join(found['choice']['select_on'])}, no part of this table."
+        text += (
+            f" Its alpha was chosen on {escaped(' and '.join(found['choice']['select_on']))}, no part of this table."
+        )
     return text
 
 
 def _data(found: dict[str, Any]) -> list[str]:
     """What the run's sets kept, as far as they count it."""
     rows = [(row["stage"], row["metrics"].get("kept")) for row in found["data"]]
-    return [f"- {stage}: {kept:,} kept" for stage, kept in rows if isinstance(kept, int)]
+    return [f"- {escaped(stage)}: {kept:,} kept" for stage, kept in rows if isinstance(kept, int)]
 
 
 def _limits(found: dict[str, Any]) -> Sequence[str]:
     return [
-        (
-            f"- Nothing but {', '.join(found['headline'])} was measured: no other task, language or length, and "
-            "nothing about safety."
-        ),
+        f"- Only {escaped(', '.join(found['headline']))} was measured: no other task, language or length, no safety.",
         "- A right final answer does not say that the reasoning before it is sound.",
         "- Training and evaluation share the way of asking; another prompt may cost accuracy.",
     ]
@@ -108,7 +125,7 @@ def _limits(found: dict[str, Any]) -> Sequence[str]:
 
 def _tools(found: dict[str, Any], model: str) -> str:
     row = _lineage(found, model)
-    tools = ", ".join(f"{name} {version}" for name, version in row["tools"].items())
+    tools = escaped(", ".join(f"{name} {version}" for name, version in row["tools"].items()))
     return (
         f"`{row['module']}` of polaris; {tools}. Settings {row['settings']}, code {row['code']}, weights "
         f"{row['content']}."

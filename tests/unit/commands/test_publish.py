@@ -38,7 +38,7 @@ def test_a_folder_with_its_card(run, tmp_path, capsys):
     }  # fmt: skip
     assert "base_small → format_sft (12 steps) → core (30 steps)" in text
     assert "| chain | 2 x 4 | 37.5 [" in text and "| to format_sft |" in text and "One training" in text
-    assert "| temperature | `1.0` |" in text and "Underline key results" in text
+    assert "| temperature | 1.0 |" in text and "Underline key results" in text
     assert str(tmp_path) not in text
     assert "nothing was uploaded" in capsys.readouterr().out
     with pytest.raises(UserError, match="it is there already"):
