@@ -6,7 +6,7 @@ from polaris.planning.plan import kept
 from polaris.recipe.published import published
 from polaris.recipe.recipe import SELF
 from polaris.evaluation.settings import SelfDistillation
-from polaris.report.settings import Again, ReportPage
+from polaris.report.settings import ReportPage
 
 FILTERED = [
     folder
@@ -24,7 +24,7 @@ STAGES = {
 }
 OWN = SelfDistillation(distilled=f"distilled{SELF}", alphas=RECIPE.alphas_of(SELF)) if SELF in RECIPE.arms else None
 ALSO = {
-    f"{model}@{entry}": Again(of=model, told=asked.told(RECIPE.evaluate.generate))
+    f"{model}@{entry}": asked.changes(RECIPE.evaluate.generate)
     for entry, asked in RECIPE.evaluate.extra_evaluations.items()
     for model in asked.models
 }

@@ -147,7 +147,7 @@ class Recipe(Section):
                     f"evaluate.extra_evaluations.{name}.models: {unknown[0]} is no evaluated model; "
                     f"possible: {possible}"
                 )
-            if not entry.told(self.evaluate.generate):
+            if not entry.changes(self.evaluate.generate):
                 raise ValueError(f"evaluate.extra_evaluations.{name}: it asks in no other way than evaluate.generate")
         return self
 

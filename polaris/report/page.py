@@ -91,7 +91,7 @@ def tables(found: dict[str, Any]) -> dict[str, list[tuple[str, list[tuple[str, s
         "ladder": [(name, [(name, start[name])]) for name in settings["ladder"]],
         "generalists": [(name, [(name, end) for end in ends]) for name in [*ends, *merged(settings)]],
         "own": [(name, [(name, ends[0]), (other, name)]) for name, other in twins(settings)],
-        "further": [(name, [(name, again["of"])]) for name, again in settings.get("also", {}).items()],
+        "further": [(name, [(name, results.evaluated_model(name))]) for name in settings["also"]],
     }
     return {
         table: [(name, [pair for pair in pairs if pair in compared]) for name, pairs in rows]
@@ -158,7 +158,7 @@ def concluded(row: dict[str, Any], found: dict[str, Any]) -> str:
     """A row of `claims` in words."""
     confidence = found["settings"]["confidence"]
     shown = {title: results.verdict(row["differences"][name], confidence) for name, title in columns(found) if row["b"]}
-    return claims.conclusion(claims.Claim(row["about"], row["a"], row["b"], row["told"]), shown)
+    return claims.conclusion(claims.Claim(row["about"], row["a"], row["b"], row["explanation"]), shown)
 
 
 def twins(settings: dict[str, Any]) -> list[tuple[str, str]]:

@@ -118,8 +118,9 @@ def budget_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
     ladder = list(dict.fromkeys([settings["ladder"][0], settings["ladder"][-1]]))
     generalists = list(dict.fromkeys([*settings["generalists"], *([merge] if merge else [])]))
     groups = {"specialist": ladder, "generalist": generalists}
-    for name, again in settings.get("also", {}).items():
-        groups.setdefault(again["of"], [again["of"]]).append(name)
+    for name in settings["also"]:
+        model = results.evaluated_model(name)
+        groups.setdefault(model, [model]).append(name)
     drawn = []
     for benchmark in found["headline"]:
         for kind, names in groups.items():

@@ -51,7 +51,7 @@ def collect(
     verdicts.check_tables(tables, wanted)
     run = run.resolve()
     trained = {row["name"]: row for row in lineage.checkpoint_rows(checkpoints, run)}
-    models = {settings.also[name].of if name in settings.also else name for name in wanted}
+    models = {results.evaluated_model(name) if name in settings.also else name for name in wanted}
     if missing := sorted(models - trained.keys()):
         raise UserError(f"--checkpoints: there is none of {', '.join(missing)}, which the report's settings name")
     if apart := [name for name in settings.select_on if name not in tables[wanted[0]]]:
@@ -63,7 +63,7 @@ def collect(
     start = {name: row["start"] for name, row in trained.items()}
     pairs = results.compared(settings.ladder, settings.generalists, settings.alphas, start)
     pairs += results.own_compared(settings.generalists, settings.alphas, own)
-    pairs += [(results.AGAIN, name, again.of) for name, again in settings.also.items()]
+    pairs += [(results.FURTHER, name, results.evaluated_model(name)) for name in settings.also]
     choice = results.choice(numbers, settings.alphas, settings.select_on, settings.selected)
     stages = lineage.with_ancestors([*checkpoints, *data, *scores])
     timings = lineage.timing_rows(stages, run)

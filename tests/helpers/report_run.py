@@ -92,7 +92,7 @@ class Run:
     def scores(self, name: str, benchmarks: dict[str, Marks], cut: Sequence[str] = (), distinct: Any = None) -> None:
         """Verdicts of a model; cut: problems whose responses all reached the length limit.
 
-        Of marks, 1 is right, 0 wrong, - silent, ? undecided; a response's length is 10 tokens and 10 more per sample.
+        Of marks, 1 is right, 0 wrong, - silent, ? ungraded; a response's length is 10 tokens and 10 more per sample.
         distinct: problem -> share of distinct 4-grams, where such a table is to be there
         """
         rows = [

@@ -47,7 +47,7 @@ def test_yarn_is_a_further_evaluation(finished, results):
     same = sum(one["response"] == other["response"] for one, other in zip(plain, stretched, strict=True))
     assert same < len(plain) / 2
     again = [row for row in results["pairs"] if "core_filtered@yarn" in (row["a"], row["b"])]
-    assert {(row["family"], row["b"]) for row in again} == {("asked otherwise", "core_filtered")}
+    assert {(row["family"], row["b"]) for row in again} == {("further evaluations", "core_filtered")}
 
 
 def test_steps_planned_are_steps_reached(finished):

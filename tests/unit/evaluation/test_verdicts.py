@@ -18,8 +18,8 @@ def test_rows_in_any_order_give_the_same_table():
     assert table.problems == ("a", "b") and table.samples == 2
     assert table.correct_PG.tolist() == [[False, True], [False, True]]
     assert table.tokens_PG.tolist() == [[8, 6], [7, 9]]
-    assert table.cut_PG.tolist() == [[False, False], [False, True]]
-    assert table.silent_PG.tolist() == [[True, False], [False, False]]
-    assert table.undecided_PG.tolist() == [[False, False], [True, False]]
+    assert table.truncated_PG.tolist() == [[False, False], [False, True]]
+    assert table.no_answer_PG.tolist() == [[True, False], [False, False]]
+    assert table.ungraded_PG.tolist() == [[False, False], [True, False]]
     assert table.vote_PG[0, 0] == -1 and table.vote_PG[0, 1] == table.vote_PG[1, 0] != table.vote_PG[1, 1]  # 7. is 7
     assert table.distinct_P[0] == 0.5 and np.isnan(table.distinct_P[1])

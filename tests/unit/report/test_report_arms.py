@@ -90,14 +90,11 @@ def test_a_model_asked_otherwise_is_beside_all_others(tmp_path: Path, capsys):
     for name in ("grpo@yarn", "distilled@yarn"):
         run.scores(name, {"chain": BETTER, "digits": DIGITS})
     (run.folder / "report" / "data.json").unlink()
-    also = {
-        f"{of}@yarn": {"of": of, "told": "engine.yarn factor 2.0, original 8 instead of none"}
-        for of in ("grpo", "distilled")
-    }
+    also = {f"{of}@yarn": "engine.yarn factor 2.0, original 8 instead of none" for of in ("grpo", "distilled")}
     found = make(run, also=also, dates={"chain": "2025-02"})
     for text in ((run.folder / "report/index.html").read_text(), markdown(found)):
         assert "Published: chain 2025-02;" in " ".join(text.split())
-    further = [row for row in found["pairs"] if row["family"] == "asked otherwise"]
+    further = [row for row in found["pairs"] if row["family"] == "further evaluations"]
     assert [row for row in found["pairs"] if row not in further] == alone["pairs"]
     assert [row for row in found["models"] if "@" not in row["name"]] == alone["models"]
     for part in ("alphas", "choice", "claims", "checkpoints", "hardest"):
@@ -114,9 +111,9 @@ def test_a_model_asked_otherwise_is_beside_all_others(tmp_path: Path, capsys):
                      "digits: specialist", "digits: generalist", "digits: grpo", "digits: distilled"]  # fmt: skip
     text = " ".join(Page((run.folder / "report" / "index.html").read_text()).text.split())
     assert "grpo@yarn: engine.yarn factor 2.0, original 8 instead of none." in text
-    assert "| asked otherwise | grpo@yarn − grpo | chain |" in markdown(found)
+    assert "| further evaluations | grpo@yarn − grpo | chain |" in markdown(found)
     show.main(["--run", str(run.folder)])
     printed = capsys.readouterr().out
     assert re.search(
-        r"The same models, asked otherwise\n\nchain: .*\nmodel +score +to the model\n.*\ngrpo@yarn +", printed
+        r"Further evaluations of the same models\n\nchain: .*\nmodel +score +to the model\n.*\ngrpo@yarn +", printed
     )

@@ -60,13 +60,13 @@ def measures(found: dict, name: str, benchmark: str) -> dict[str, float]:
 
 
 def test_measures_by_hand(tmp_path: Path):
-    """p0: one of four right, one silent, one undecided; p1: two right. The vote of p1 is tied."""
+    """p0: one of four right, one silent, one ungraded; p1: two right. The vote of p1 is tied."""
     run = Run(tmp_path / "one")
     run.model("base_small", "a")
     run.scores("base_small", {"chain": {"p0": "1-?0", "p1": "1100"}}, cut=["p1"], distinct={"p0": 0.25})
     found = make(run, ladder=["base_small"], generalists=[], alphas={}, pass_k=[1, 2, 4])
     assert measures(found, "base_small", "chain") == pytest.approx({
-        "truncated": 1 / 2, "no_answer": 1 / 8, "undecided": 1 / 8, "tokens": 25.0,
+        "truncated": 1 / 2, "no_answer": 1 / 8, "ungraded": 1 / 8, "tokens": 25.0,
         "pass@1": 3 / 8, "pass@2": (1 / 2 + 5 / 6) / 2, "pass@4": 1.0,
         "majority@4": (1 / 3 + 1 / 2) / 2, "distinct 4-grams": 0.25,
     }, abs=1e-6)  # fmt: skip
@@ -74,7 +74,7 @@ def test_measures_by_hand(tmp_path: Path):
     text = (run.folder / "report" / "index.html").read_text()
     assert "of 1 problems" in text
     row = only(found["models"], benchmark="chain")
-    assert (row["no_answer"], row["undecided"], row["tokens"]) == (0.125, 0.125, 25.0)
+    assert (row["no_answer"], row["ungraded"], row["tokens"]) == (0.125, 0.125, 25.0)
     # A response has 10, 20, 30, 40 tokens; groups begin at 15 and 35.
     groups = {row["group"]: (row["share"], row["value"]) for row in found["lengths"]}
     assert groups == {"below 15": (0.25, 1.0), "15 to 34": (0.5, 0.25), "from 35": (0.25, 0.0)}
