@@ -247,7 +247,9 @@ def span(interval: Sequence[float], word=percent) -> str:
 
 def p_word(p: float) -> str:
     """0.0123 -> 0.012, 0.00004 -> < 0.001"""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def verdict(row: Mapping[str, Any], confidence: float) -> str:
