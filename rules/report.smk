@@ -23,7 +23,7 @@ STAGES = {
     "data": [data_of(name) for name in (*CLEAN, *FORMAT_DATA, "rl_data", *FILTERED, *SFT_DATA)],
 }
 OWN = SelfDistillation(distilled=f"distilled{SELF}", alphas=RECIPE.alphas_of(SELF)) if SELF in RECIPE.arms else None
-ALSO = {
+EXTRA = {
     f"{model}@{entry}": asked.changes(RECIPE.evaluate.generate)
     for entry, asked in RECIPE.evaluate.extra_evaluations.items()
     for model in asked.models
@@ -35,7 +35,7 @@ PAGE = ReportPage(
     alphas=RECIPE.alphas,
     select_on=RECIPE.select_on,
     selected=RECIPE.selected,
-    also=ALSO,
+    extra_evaluations=EXTRA,
     dates={name: when for name, source in RECIPE.inputs.benchmarks.items() if (when := getattr(source, "published", None))},
     self_distillation=OWN,
     published_values=published(RECIPE.report.published),

@@ -20,7 +20,7 @@ POWER = 0.8  # with which `detectable` differences are seen
 ENDINGS = {"truncated": "truncated_PG", "no_answer": "no_answer_PG", "ungraded": "ungraded_PG", "tokens": "tokens_PG"}
 # Families of comparisons: p-values are corrected for all comparisons of one family.
 LADDER, GENERALISTS, SWEEP, CLAIMS = "ladder", "generalists", "sweep", "claims"
-SELF_DISTILLATION, FURTHER = "self-distillation", "further evaluations"
+SELF_DISTILLATION, EXTRA = "self-distillation", "extra evaluations"
 
 
 class Numbers:
@@ -141,7 +141,7 @@ def compared(
 
 
 def evaluated_model(name: str) -> str:
-    """The model of a further evaluation <model>@<entry>: grpo@no_yarn -> grpo. A model's own name stays as it is."""
+    """The model of an extra evaluation <model>@<entry>: grpo@no_yarn -> grpo. A model's own name stays as it is."""
     model, _, _ = name.rpartition("@")
     return model or name
 

@@ -10,7 +10,7 @@ from polaris.grading.settings import Grading
 from polaris.stage.settings import Section, Seed
 
 
-class FurtherEvaluation(Generate):
+class ExtraEvaluation(Generate):
     """Some checkpoints asked once more in another way; what an entry does not name is as in `evaluate.generate`."""
 
     models: Annotated[list[str], Field(min_length=1, description="evaluated models")]
@@ -45,7 +45,7 @@ class Evaluate(Section):
     generate: Annotated[Generate, Field(description="k: benchmark -> samples per problem")]
     large_engine: Annotated[Engine | None, Field(description="of generalists and merges; null: as of generate")]
     extra_evaluations: Annotated[
-        dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], FurtherEvaluation],
+        dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], ExtraEvaluation],
         Field(description="entry -> models that are evaluated once more, as <model>@<entry>"),
     ]
     grading: Grading

@@ -41,7 +41,7 @@ def markdown(report: dict[str, Any]) -> str:
         "## Differences",
         _differences(report),
         f"{PAIRED} {DETECTABLE}",
-        *_further(settings["also"]),
+        *_extra(settings["extra_evaluations"]),
         *_choice(report["choice"]),
         *_published(report),
         "## Responses",
@@ -142,11 +142,11 @@ def _choice(choice: dict[str, Any]) -> list[str]:
     return [f"Alpha {choice['selected'] or choice['best']} was chosen on {apart} (highest there: {choice['best']})."]
 
 
-def _further(also: dict[str, str]) -> list[str]:
-    if not also:
+def _extra(extra: dict[str, str]) -> list[str]:
+    if not extra:
         return []
-    changes = escaped("; ".join(f"{name}: {changed}" for name, changed in also.items()))
-    return [f"*{results.FURTHER.capitalize()}*: the same models with other settings of the evaluation. {changes}."]
+    changes = escaped("; ".join(f"{name}: {changed}" for name, changed in extra.items()))
+    return [f"*{results.EXTRA.capitalize()}*: the same models with other settings of the evaluation. {changes}."]
 
 
 def _published(report: dict[str, Any]) -> list[str]:

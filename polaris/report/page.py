@@ -97,7 +97,7 @@ def tables(report: dict[str, Any]) -> dict[str, list[tuple[str, list[tuple[str, 
         "ladder": [(name, [(name, start[name])]) for name in settings["ladder"]],
         "generalists": [(name, [(name, end) for end in ends]) for name in [*ends, *merged(settings)]],
         "own": [(name, [(name, ends[0]), (other, name)]) for name, other in twins(settings)],
-        "further": [(name, [(name, results.evaluated_model(name))]) for name in settings["also"]],
+        "extra": [(name, [(name, results.evaluated_model(name))]) for name in settings["extra_evaluations"]],
     }
     return {
         table: [(name, [pair for pair in pairs if pair in compared]) for name, pairs in rows]

@@ -113,12 +113,12 @@ def alpha_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def budget_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """Accuracy against a token budget: the ladder's ends, the generalists and the chosen merge, further evaluations."""
+    """Accuracy against a token budget: the ladder's ends, the generalists and the chosen merge, extra evaluations."""
     settings, merge = report["settings"], report["choice"]["model"]
     ladder = list(dict.fromkeys([settings["ladder"][0], settings["ladder"][-1]]))
     generalists = list(dict.fromkeys([*settings["generalists"], *([merge] if merge else [])]))
     groups = {"specialist": ladder, "generalist": generalists}
-    for name in settings["also"]:
+    for name in settings["extra_evaluations"]:
         model = results.evaluated_model(name)
         groups.setdefault(model, [model]).append(name)
     drawn = []

@@ -81,11 +81,11 @@ def estimates(
     """
     own = settings.self_distillation
     controls = [own.distilled, *own.alphas.values()] if own else []
-    named = [*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls, *settings.also]
+    named = [*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls, *settings.extra_evaluations]
     names = list(dict.fromkeys(named))
     tables = {manifest.stage: read_verdicts(manifest) for manifest in scores}
     verdicts.check_tables(tables, names)
-    models = {results.evaluated_model(name) if name in settings.also else name for name in names}
+    models = {results.evaluated_model(name) if name in settings.extra_evaluations else name for name in names}
     if missing := sorted(models - trained.keys()):
         raise UserError(f"--checkpoints: there is none of {', '.join(missing)}, which the report's settings name")
     if apart := [name for name in settings.select_on if name not in tables[names[0]]]:
@@ -101,7 +101,7 @@ def compared(settings: ReportPage, trained: Mapping[str, Mapping[str, Any]]) -> 
     start = {name: row["start"] for name, row in trained.items()}
     pairs = results.compared(settings.ladder, settings.generalists, settings.alphas, start)
     pairs += results.own_compared(settings.generalists, settings.alphas, settings.self_distillation)
-    return pairs + [(results.FURTHER, name, results.evaluated_model(name)) for name in settings.also]
+    return pairs + [(results.EXTRA, name, results.evaluated_model(name)) for name in settings.extra_evaluations]
 
 
 def claimed(

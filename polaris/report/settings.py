@@ -56,7 +56,7 @@ class ReportPage(Report):
         list[str], Field(description="benchmarks on which alpha is chosen; all others are headline sets")
     ]
     selected: Annotated[str | None, Field(description="alpha that the recipe selects, as spelled in paths")]
-    also: Annotated[
+    extra_evaluations: Annotated[
         dict[str, str], Field(description="<model>@<entry> -> settings that differ from all other evaluations")
     ]
     dates: Annotated[dict[str, str], Field(description="benchmark -> when it was published, where that is known")]

@@ -150,7 +150,7 @@ class Run:
                 "published_values": None,
                 "self_distillation": None,
                 "planned": None,
-                "also": {},
+                "extra_evaluations": {},
                 "dates": {},
             }
             | settings

@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make(
         run,
         select_on=["olympiad_bench"],
-        also={"distilled@no_yarn": "engine.yarn none instead of factor 1.5, original 65536"},
+        extra_evaluations={"distilled@no_yarn": "engine.yarn none instead of factor 1.5, original 65536"},
     )
     return run.folder
 

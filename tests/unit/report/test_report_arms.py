@@ -1,4 +1,4 @@
-"""What stands beside the main comparison: the choice of alpha, self-distillation, further evaluations."""
+"""What stands beside the main comparison: the choice of alpha, self-distillation, extra evaluations."""
 
 import re
 from pathlib import Path
@@ -90,30 +90,30 @@ def test_a_model_asked_otherwise_is_beside_all_others(tmp_path: Path, capsys):
     for name in ("grpo@yarn", "distilled@yarn"):
         run.scores(name, {"chain": BETTER, "digits": DIGITS})
     (run.folder / "report" / "data.json").unlink()
-    also = {f"{of}@yarn": "engine.yarn factor 2.0, original 8 instead of none" for of in ("grpo", "distilled")}
-    found = make(run, also=also, dates={"chain": "2025-02"})
+    given = {f"{of}@yarn": "engine.yarn factor 2.0, original 8 instead of none" for of in ("grpo", "distilled")}
+    found = make(run, extra_evaluations=given, dates={"chain": "2025-02"})
     for text in ((run.folder / "report/index.html").read_text(), markdown(found)):
         assert "Published: chain 2025-02;" in " ".join(text.split())
-    further = [row for row in found["pairs"] if row["family"] == "further evaluations"]
-    assert [row for row in found["pairs"] if row not in further] == alone["pairs"]
+    extra = [row for row in found["pairs"] if row["family"] == "extra evaluations"]
+    assert [row for row in found["pairs"] if row not in extra] == alone["pairs"]
     assert [row for row in found["models"] if "@" not in row["name"]] == alone["models"]
     for part in ("alphas", "choice", "claims", "checkpoints", "hardest"):
         assert found[part] == alone[part], part
-    mine = [row for row in further if row["benchmark"] == "chain"]
+    mine = [row for row in extra if row["benchmark"] == "chain"]
     score = {row["name"]: row["avg"] for row in found["models"] if row["benchmark"] == "chain"}
     assert {(row["a"], row["b"]): row["difference"] for row in mine} == {
         (f"{of}@yarn", of): pytest.approx(score[f"{of}@yarn"] - score[of]) for of in ("grpo", "distilled")
     }
     assert [row["p_holm"] for row in mine] == significance.holm([row["p"] for row in mine])
-    assert {row["name"] for row in found["budgets"]} >= also.keys()
+    assert {row["name"] for row in found["budgets"]} >= given.keys()
     drawn = [title for title, _ in budget_charts(found)]
     assert drawn == ["chain: specialist", "chain: generalist", "chain: grpo", "chain: distilled",
                      "digits: specialist", "digits: generalist", "digits: grpo", "digits: distilled"]  # fmt: skip
     text = " ".join(Page((run.folder / "report" / "index.html").read_text()).text.split())
     assert "grpo@yarn: engine.yarn factor 2.0, original 8 instead of none." in text
-    assert "| further evaluations | grpo@yarn − grpo | chain |" in markdown(found)
+    assert "| extra evaluations | grpo@yarn − grpo | chain |" in markdown(found)
     show.main(["--run", str(run.folder)])
     printed = capsys.readouterr().out
     assert re.search(
-        r"Further evaluations of the same models\n\nchain: .*\nmodel +score +to the model\n.*\ngrpo@yarn +", printed
+        r"Extra evaluations of the same models\n\nchain: .*\nmodel +score +to the model\n.*\ngrpo@yarn +", printed
     )
