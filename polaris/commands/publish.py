@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from polaris.evaluation.lineage import input_paths
 from polaris.models.settings import HubModel
 from polaris.recipe import recipe
 from polaris.recipe.command_line import recipe_parser
@@ -30,10 +31,30 @@ def checked(model: str, run: Path, folders: Mapping[str, str]) -> tuple[dict, Ma
     report = manifest.read(run / "report" / "data.json")
     found = json.loads(report.file("results.json").read_text())
     made = manifest.read(run / folders[model] / "checkpoint.json")
-    told = [row["content"] for row in found["lineage"] if row["stage"] == folders[model]]
-    if told != [made.content]:
+    if reported_content(found, folders[model]) != made.content:
         raise UserError(f"{made.path}: the report is of other weights; run snakemake, which makes the report again")
     return found, made
+
+
+def reported_content(found: dict, stage: str) -> str | None:
+    """The content digest of a stage that results.json was made from."""
+    return next((row["content"] for row in found["lineage"] if row["stage"] == stage), None)
+
+
+def generation_settings(found: dict, model: str, run: Path) -> dict:
+    """How the scored responses were generated: settings of their stage, polaris.generation.settings.Generate.
+
+    The recipe may say something else by now. Raises UserError where the responses are gone, or are not those of the
+    report: then nobody can say how to ask the model.
+    """
+    scores = manifest.read(run / "scores" / model / "data.json")
+    if reported_content(found, f"scores/{model}") != scores.content:
+        raise UserError(f"{scores.path}: the report is of other scores; run snakemake, which makes the report again")
+    (path,) = input_paths(scores, ["responses"])
+    responses = manifest.read(path)
+    if responses.content != scores.inputs["responses"]["content"]:
+        raise UserError(f"{path}: other responses than those that were scored; run snakemake, which grades them")
+    return responses.settings
 
 
 def header(of: Recipe, model: str, licence: str) -> dict[str, object]:
@@ -84,9 +105,10 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     asked = recipe.load(args.configfile)
     found, made = checked(args.model, Path("runs") / asked.run, asked.checkpoints)
-    how = asked.evaluate.generate
+    how = generation_settings(found, args.model, Path("runs") / asked.run)
+    sampling = {name: value for name, value in how["sampling"].items() if name != "seed"}
     head = header(asked, args.model, args.licence)
-    card = model_card(found, args.model, args.to.name, head, how.sampling.model_dump(exclude={"seed"}), how.instruction)
+    card = model_card(found, args.model, args.to.name, head, sampling, how["instruction"])
     write(made, card, args.to)
     say(
         f"{args.to}: {sum(path.stat().st_size for path in args.to.rglob('*')) / 1e6:,.1f} MB, with its card in "

@@ -49,10 +49,10 @@ def lines(found: dict[str, Any]) -> list[str]:
     if control := twins(settings):
         text += ["", "Generalist against the one that learned from its own traces, at the same alpha"]
         text += _blocks(found, {other: [model] for model, other in control}, ["to own traces"])
-    if also := settings.get("also"):
-        text += ["", "The same models, asked otherwise"]
-        text += _blocks(found, {name: [again["of"]] for name, again in also.items()}, ["to the model"])
-        text += ["", *(f"{name}: {again['told']}" for name, again in also.items())]
+    if extra := settings.get("extra_evaluations"):
+        text += ["", "Extra evaluations of the same models"]
+        text += _blocks(found, {name: [results.evaluated_model(name)] for name in extra}, ["to the model"])
+        text += ["", *(f"{name}: {changes}" for name, changes in extra.items())]
     return [*text, "", "* higher or lower after correction; without it no difference was shown. One training each."]
 
 

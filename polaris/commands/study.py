@@ -20,7 +20,7 @@ from polaris.evaluation.verdicts import Verdicts
 from polaris.recipe import recipe
 from polaris.recipe.recipe import SELF, Recipe
 from polaris.report import study_page
-from polaris.report.study_designs import DESIGNS, LAPTOP, OWN, SPARSE, SPECIALIST, Design
+from polaris.report.study_designs import DESIGNS, LAPTOP, SELF_SWEEP, SPARSE, SPECIALIST_SWEEP, Design
 from polaris.stage import manifest
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
@@ -63,7 +63,7 @@ def record(of: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
             }
             for name, one in next(iter(verdicts.values())).items()
         },
-        "alphas": {SPECIALIST: of.alphas_of(""), OWN: of.alphas_of(SELF)},
+        "alphas": {SPECIALIST_SWEEP: of.alphas_of(""), SELF_SWEEP: of.alphas_of(SELF)},
         "models": {name: model_record(one) for name, one in verdicts.items()},
         "rl": {name: rl_record(by_label[name]) for name in of.small_rl.rl if name in by_label},
         "underlined": {

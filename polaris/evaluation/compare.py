@@ -35,7 +35,7 @@ def lines(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> list[
     """The comparison as lines of text. Raises UserError for benchmarks or problems that only one of them has."""
     verdicts.check_tables(tables, [a, b])
     numbers = Numbers(tables, CONFIDENCE, RESAMPLES, SEED)
-    rows = [["benchmark", "questions", a, b, "difference", "p", "80 % power from"]]
+    rows = [["benchmark", "questions", a, b, "difference", "p", "min. detectable effect"]]
     for name in [*numbers.benchmarks, AVERAGE] if len(numbers.benchmarks) > 1 else numbers.benchmarks:
         smallest = significance.detectable(numbers.differences(a, b, name), CONFIDENCE, POWER)
         one = tables[a].get(name)
@@ -51,11 +51,9 @@ def lines(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> list[
     return [
         f"{a} against {b}: avg@k in % with {100 * CONFIDENCE:g} % interval, paired by question",
         *table(rows),
-        (
-            "p: paired permutation test, for this comparison alone. Power: the smallest true difference that so many "
-            "questions"
-        ),
-        "and samples show in 4 of 5 evaluations. One training each: other seeds are not in any of these numbers.",
+        "p: paired permutation test, for this comparison alone. Minimum detectable effect: the smallest true",
+        "difference that so many questions and samples show in 4 of 5 evaluations. One training each: other seeds",
+        "are in none of these numbers.",
     ]
 
 

@@ -80,8 +80,10 @@ def further_evaluations_are_others(recipe: Recipe) -> None:
             raise ValueError(
                 f"evaluate.extra_evaluations.{name}.models: {unknown[0]} is no evaluated model; possible: {possible}"
             )
-        if not entry.told(recipe.evaluate.generate):
-            raise ValueError(f"evaluate.extra_evaluations.{name}: it asks in no other way than evaluate.generate")
+        if not entry.changes(recipe.evaluate.generate):
+            raise ValueError(
+                f"evaluate.extra_evaluations.{name}: identical to evaluate.generate; change a setting or remove it"
+            )
 
 
 def large_engine_has_a_model(recipe: Recipe) -> None:

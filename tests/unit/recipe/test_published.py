@@ -8,7 +8,7 @@ from polaris.recipe.published import FILE, published
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from tests.helpers.report_run import Run
-from tests.unit.report.test_report import Page, ladder, make
+from tests.helpers.reports import Page, ladder, make
 
 
 @pytest.mark.parametrize("name", recipe_yaml.read_file(FILE))

@@ -413,7 +413,7 @@ def test_a_further_evaluation_is_the_usual_one_but_for_what_it_names(tmp_path):
     asked = overlaid(tmp_path, f"evaluate: {{extra_evaluations: {{yarn: {entry}}}}}\nreplicate: 1")
     usual, further = asked.evaluate.generate, asked.evaluate.extra_evaluations["yarn"]
     said = "sampling.max_tokens 64 instead of 96; engine.yarn factor 4.0, original 64 instead of none"
-    assert further.told(usual) == said and further.told(further.generate) == ""
+    assert further.changes(usual) == said and further.changes(further.generate) == ""
     assert further.sampling.seed == usual.sampling.seed == 1_000_123 and further.k == usual.k
     assert list(asked.evaluations)[:-2] == list(asked.checkpoints)
     assert asked.evaluations["core"] == ("core", usual)

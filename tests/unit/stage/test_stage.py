@@ -18,24 +18,9 @@ import pytest
 from polaris.stage import manifest
 from polaris.stage import stage as contract
 from polaris.stage.errors import UserError
-from polaris.stage.settings import Section, read_section
-from polaris.stage.stage import Stage, fingerprint
-
-
-class Toy(Section):
-    value: int
-
-
-def stage(folder: Path, value: int = 1, code: str = "c", **inputs) -> Stage:
-    return Stage("polaris.stage.manifest", Toy(value=value), inputs, folder / "data.json", code)
-
-
-def publish(folder: Path, text: str = "x", **kwargs) -> manifest.Manifest:
-    with stage(folder, **kwargs) as one:
-        (one.partial / "part").mkdir()
-        (one.partial / "part" / "a.txt").write_text(text)
-        one.publish(metrics={"n": 3})
-    return manifest.read(folder / "data.json")
+from polaris.stage.settings import read_section
+from polaris.stage.stage import fingerprint
+from tests.helpers.toy_stage import Toy, publish, stage
 
 
 def test_published_files_are_described_and_private_folders_are_gone(tmp_path):
@@ -107,7 +92,7 @@ def test_fewer_steps_than_planned_is_a_failure(tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from tests.unit.stage.test_stage import stage
+from tests.helpers.toy_stage import stage
 with stage(Path(sys.argv[1])) as one:
     (one.partial / "half.txt").write_text("half")
     (one.state / "step").write_text("4")
