@@ -20,9 +20,11 @@ from merge.checkpoint import read_checkpoint
 from merge.settings import MergeOne
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
+from polaris.stage.lock import take_lock
 from polaris.stage.manifest import WEIGHTS_RECORD, Manifest
 from polaris.stage.settings import validated
-from polaris.stage.stage import run_verb, take_lock
+from polaris.stage.stage import run_verb
+from polaris.stage.terminal import say
 
 MERGE = "merge.merge_models"
 
@@ -86,7 +88,7 @@ def _record(one: Manifest, removed: list[str]) -> None:
 
 
 def _say(one: Manifest, text: str) -> None:
-    print(f"{one.stage}: {text}", file=sys.stderr, flush=True)
+    say(f"{one.stage}: {text}", sys.stderr)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from merge.grid import further
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
 from polaris.stage.stage import run_verb
+from polaris.stage.terminal import say
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def overlay(results: Path, benchmarks: list[str], scores: dict[float, float], be
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    say(text, sys.stderr)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ rule merged:
         checkpoint_of("merged{arm}/alpha={alpha}"),
     params:
         settings=lambda w: merge_settings(w.alpha),
-        code=code("merge.merge_models"),
+        code=lambda w: code("merge.merge_models", checkpoint_of(f"merged{w.arm}/alpha={w.alpha}")),
     threads: lambda w: RECIPE.merge.threads
     benchmark:
         f"{RUN}/merged{{arm}}/alpha={{alpha}}/benchmark.tsv"

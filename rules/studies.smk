@@ -21,7 +21,7 @@ rule responses_at_temperature:
         temperature=r"\d\.\d\d",
     params:
         settings=lambda w: settings(SEARCHES[w.search].at(float(w.temperature))),
-        code=code("polaris.generation.generate"),
+        code=lambda w: code("polaris.generation.generate", data_of(f"temperature/{w.search}/T={w.temperature}")),
     threads: 1
     benchmark:
         f"{RUN}/temperature/{{search}}/T={{temperature}}/benchmark.tsv"
@@ -46,7 +46,7 @@ rule temperature_search:
         data_of("temperature/{search}"),
     params:
         settings=lambda w: settings(SEARCHES[w.search].choice),
-        code=code("small_rl.studies.search_temperature"),
+        code=lambda w: code("small_rl.studies.search_temperature", data_of(f"temperature/{w.search}")),
         reset=lambda w: " ".join(option(*one) for one in last_search(w.search).items()),
     threads: 1
     benchmark:
@@ -66,8 +66,8 @@ if ROLLOUTS:
         output:
             data_of("probe_rollouts"),
         params:
-            settings=settings(ROLLOUTS.generate),
-            code=code("polaris.generation.generate"),
+            settings=lambda w: settings(ROLLOUTS.generate),
+            code=lambda w: code("polaris.generation.generate", data_of("probe_rollouts")),
         threads: 1
         benchmark:
             f"{RUN}/probe_rollouts/benchmark.tsv"
@@ -86,8 +86,8 @@ if SMALL.probe:
         output:
             data_of("probe"),
         params:
-            settings=settings(SMALL.probe.choice),
-            code=code("small_rl.studies.probe"),
+            settings=lambda w: settings(SMALL.probe.choice),
+            code=lambda w: code("small_rl.studies.probe", data_of("probe")),
         threads: 1
         benchmark:
             f"{RUN}/probe/benchmark.tsv"

@@ -6,6 +6,7 @@ Only the word `unpinned` is replaced: comments, order and every other byte stay.
 import argparse
 import dataclasses
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from polaris.problems.hub import Kind
 from polaris.problems.settings import UNPINNED
 from polaris.recipe.layers import extended
 from polaris.stage.errors import UserError
+from polaris.stage.terminal import say
 
 DATASET_KEYS = {"split"}  # a section with one of these keys is a data set, else it is a model
 
@@ -89,11 +91,21 @@ def pin(path: Path) -> list[tuple[Unpinned, str]]:
         quotes = "'" if commit.isdigit() and text[item.start - 1] not in "'\"" else ""
         text = text[: item.start] + quotes + commit + quotes + text[item.end :]
     if pinned:
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(text.encode("utf-8"))
-        partial.chmod(path.stat().st_mode & 0o777)
-        partial.rename(path)
+        replace(path.resolve(), text.encode("utf-8"))
     return pinned
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Give a person's file other bytes: all of them or none, and nothing else in its folder changes."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", delete=False) as partial:
+        try:
+            partial.write(data)
+            os.fchmod(partial.fileno(), path.stat().st_mode & 0o777)
+            partial.flush()
+            os.replace(partial.name, path)
+        except BaseException:
+            os.unlink(partial.name)
+            raise
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -103,9 +115,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for path in parser.parse_args(argv).config:
         pinned = pin(path)
         for item, commit in pinned:
-            print(f"{path}: {item.kind} {item.hub} is now pinned to {commit}")
+            say(f"{path}: {item.kind} {item.hub} is now pinned to {commit}")
         if not pinned:
-            print(f"{path}: nothing is unpinned")
+            say(f"{path}: nothing is unpinned")
         for below in extended(path):
             if left := len(unpinned(below.read_text(encoding="utf-8"))):
-                print(f"{path} extends {below}, where {left} are unpinned: polaris pin {below}")
+                say(f"{path} extends {below}, where {left} are unpinned: polaris pin {below}")

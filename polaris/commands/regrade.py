@@ -19,6 +19,7 @@ from polaris.stage.errors import UserError
 from polaris.stage.records import GRADED, RESPONSES, read_rows
 from polaris.stage.settings import validated
 from polaris.stage.tables import table
+from polaris.stage.terminal import say
 
 Rows = Sequence[dict[str, Any]]
 SHOWN = 200  # flips that are listed
@@ -41,7 +42,7 @@ def main(name: str, run: str, grader: Grader | None) -> bool:
         raise UserError(
             f"{scores.path}: its verdicts are not those of {responses.path}; they were generated anew since"
         )
-    print("\n".join(lines(stored, again)))
+    say("\n".join(lines(stored, again)))
     return stored == again
 
 

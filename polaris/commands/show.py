@@ -11,6 +11,7 @@ from polaris.report.page import twins
 from polaris.report.page_charts import columns
 from polaris.stage import manifest
 from polaris.stage.tables import NONE, table
+from polaris.stage.terminal import say
 
 
 def main(argv: Sequence[str]) -> None:
@@ -19,8 +20,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--run", required=True, type=Path, help="folder of the run: runs/<run>")
     report = manifest.read(parser.parse_args(argv).run / "report" / "data.json")
     found = json.loads(report.file("results.json").read_text())
-    print("\n".join(lines(found)))
-    print(f"\npage  {report.file('index.html')}")
+    say("\n".join(lines(found)))
+    say(f"\npage  {report.file('index.html')}")
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -48,10 +49,10 @@ def lines(found: dict[str, Any]) -> list[str]:
     if control := twins(settings):
         text += ["", "Generalist against the one that learned from its own traces, at the same alpha"]
         text += _blocks(found, {other: [model] for model, other in control}, ["to own traces"])
-    if also := settings.get("also"):
-        text += ["", "The same models, asked otherwise"]
-        text += _blocks(found, {name: [again["of"]] for name, again in also.items()}, ["to the model"])
-        text += ["", *(f"{name}: {again['told']}" for name, again in also.items())]
+    if extra := settings.get("extra_evaluations"):
+        text += ["", "Extra evaluations of the same models"]
+        text += _blocks(found, {name: [results.evaluated_model(name)] for name in extra}, ["to the model"])
+        text += ["", *(f"{name}: {changes}" for name, changes in extra.items())]
     return [*text, "", "* higher or lower after correction; without it no difference was shown. One training each."]
 
 

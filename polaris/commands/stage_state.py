@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 
 from polaris.commands.snakemake_jobs import Job
-from polaris.stage import code, manifest, stage
+from polaris.stage import code, files, lock, manifest, stage, terminal
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
 
@@ -48,11 +49,14 @@ def state_of(job: Job, sources: Mapping[Path, State], tools: Mapping[str, str], 
     digests: read every file; without, a changed byte is seen only by the next stage that reads the file
     """
     folder = job.out.parent
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+    size = _bytes_in(folder)
     inputs = {name: [_read(path) for path in paths] for name, paths in job.inputs.items()}
-    if owner := stage.locked_by(folder):
-        return State(job, "running", [owner], _progress(folder, job.settings), None, size)
-    if not job.out.is_file():
+    try:
+        if owner := lock.locked_by(folder):
+            return State(job, "running", [owner], _progress(folder, job.settings), None, size)
+    except (UserError, NotADirectoryError) as error:
+        return State(job, "stale", [terminal.explained(error) or str(error)], "", None, size)
+    if files.kind_of(job.out) is None:
         if not (why := _resumable(job, inputs)):
             return State(job, "missing", [], "", None, size)
         return State(job, "partial", [why], _progress(folder, job.settings), None, size)
@@ -64,11 +68,21 @@ def state_of(job: Job, sources: Mapping[Path, State], tools: Mapping[str, str], 
         return State(job, "stale", [str(error)], "", None, size)
     steps = "{reached} of {planned} steps".format(**made.steps) if made.steps else ""
     stale, drift = differences(made.settings, job.settings), _upgrades(made.tools, tools, job.module)
-    if made.code != code.digest(job.module):
-        (drift if job.code == "advisory" else stale).append("code")
+    current = code.digest(job.module)
+    if made.code != current:
+        (stale if job.code == current else drift).append("code")  # other words are passed where an edit reruns nothing
     stale += _inputs_changed(made, job, inputs, sources)
     state = "stale" if stale else "drifted" if drift else "done"
     return State(job, state, stale or drift, steps, made.seconds, size)
+
+
+def _bytes_in(folder: Path) -> int:
+    """Bytes of the files below a folder, in which a running stage may remove one meanwhile."""
+    size = 0
+    for path, kind in files.files_below(folder):
+        with contextlib.suppress(FileNotFoundError):
+            size += path.lstat().st_size if kind == "file" else 0
+    return size
 
 
 def _check_digests(made: Manifest) -> None:
@@ -149,11 +163,12 @@ def _resumable(job: Job, inputs: Mapping[str, list[Manifest | None]]) -> str | N
 
 def _progress(folder: Path, settings: Mapping[str, Any]) -> str:
     """The last step of the training curve, or the responses in finished shards."""
-    with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
-        last = json.loads((folder / "log" / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        last = json.loads(files.read_bytes(folder / "log" / "metrics.jsonl").splitlines()[-1])["step"]
         planned = settings.get("steps") or (settings.get("pretraining") or {}).get("steps")
         return f"step {last}" + (f" of {planned}" if planned else "")
     responses = 0
     for shard in (folder / "state").glob("*/shard-*.parquet"):
-        responses += pq.read_metadata(shard).num_rows
+        with contextlib.suppress(OSError, ValueError), os.fdopen(files.opened(shard, os.O_RDONLY), "rb") as file:
+            responses += pq.read_metadata(file).num_rows
     return f"{responses} responses" if responses else ""

@@ -14,6 +14,7 @@ from polaris.commands.snakemake_jobs import Job, all_jobs, next_jobs
 from polaris.commands.stage_state import State, state_of
 from polaris.stage.progress import duration
 from polaris.stage.tables import NONE, table
+from polaris.stage.terminal import say
 from polaris.stage.versions import versions_of
 
 WIDTH = 80  # characters of a reason
@@ -84,4 +85,4 @@ def show(configs: Sequence[str], run: str, digests: bool) -> None:
     with ThreadPoolExecutor() as pool:
         asked, jobs = pool.submit(next_jobs, configs), all_jobs(configs)
         upcoming = asked.result()
-    print("\n".join(lines(states(jobs, upcoming, digests), upcoming, Path("runs") / run)))
+    say("\n".join(lines(states(jobs, upcoming, digests), upcoming, Path("runs") / run)))

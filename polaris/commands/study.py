@@ -20,12 +20,13 @@ from polaris.evaluation.verdicts import Verdicts
 from polaris.recipe import recipe
 from polaris.recipe.recipe import SELF, Recipe
 from polaris.report import study_page
-from polaris.report.study_designs import DESIGNS, LAPTOP, OWN, SPARSE, SPECIALIST, Design
+from polaris.report.study_designs import DESIGNS, LAPTOP, SELF_SWEEP, SPARSE, SPECIALIST_SWEEP, Design
 from polaris.stage import manifest
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest, digest_of, replace_file
 from polaris.stage.records import GRADED, RESPONSES, read_rows
+from polaris.stage.terminal import say
 from small_rl.reward.steps import step_form, underlined
 
 CONFIGS = {LAPTOP: ["laptop.yaml", "laptop_study.yaml"], SPARSE: ["laptop_sparse.yaml"]}
@@ -62,7 +63,7 @@ def record(of: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
             }
             for name, one in next(iter(verdicts.values())).items()
         },
-        "alphas": {SPECIALIST: of.alphas_of(""), OWN: of.alphas_of(SELF)},
+        "alphas": {SPECIALIST_SWEEP: of.alphas_of(""), SELF_SWEEP: of.alphas_of(SELF)},
         "models": {name: model_record(one) for name, one in verdicts.items()},
         "rl": {name: rl_record(by_label[name]) for name in of.small_rl.rl if name in by_label},
         "underlined": {
@@ -178,4 +179,4 @@ def main(argv: Sequence[str]) -> None:
     said = [line for of in DESIGNS if (line := write(of, args.replicates, args.to))]
     if not said:
         raise UserError(f"{args.to}: no replicate has a record, and none of the runs a scored model; run `make study`")
-    print("\n".join(said))
+    say("\n".join(said))

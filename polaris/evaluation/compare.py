@@ -14,6 +14,7 @@ from polaris.evaluation.verdicts import AVERAGE, Verdicts
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.tables import table
+from polaris.stage.terminal import say
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 20_000, 0
 
@@ -34,7 +35,7 @@ def lines(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> list[
     """The comparison as lines of text. Raises UserError for benchmarks or problems that only one of them has."""
     verdicts.check_tables(tables, [a, b])
     numbers = Numbers(tables, CONFIDENCE, RESAMPLES, SEED)
-    rows = [["benchmark", "questions", a, b, "difference", "p", "80 % power from"]]
+    rows = [["benchmark", "questions", a, b, "difference", "p", "min. detectable effect"]]
     for name in [*numbers.benchmarks, AVERAGE] if len(numbers.benchmarks) > 1 else numbers.benchmarks:
         smallest = significance.detectable(numbers.differences(a, b, name), CONFIDENCE, POWER)
         one = tables[a].get(name)
@@ -50,11 +51,9 @@ def lines(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> list[
     return [
         f"{a} against {b}: avg@k in % with {100 * CONFIDENCE:g} % interval, paired by question",
         *table(rows),
-        (
-            "p: paired permutation test, for this comparison alone. Power: the smallest true difference that so many "
-            "questions"
-        ),
-        "and samples show in 4 of 5 evaluations. One training each: other seeds are not in any of these numbers.",
+        "p: paired permutation test, for this comparison alone. Minimum detectable effect: the smallest true",
+        "difference that so many questions and samples show in 4 of 5 evaluations. One training each: other seeds",
+        "are in none of these numbers.",
     ]
 
 
@@ -115,8 +114,8 @@ def main(a: str, b: str, runs: Sequence[str]) -> None:
     """Print the comparison of two models. runs: where names are looked for; several are replicates"""
     labels = [a, b] if a != b else [f"{a} (1)", f"{b} (2)"]
     if len(runs) == 1:
-        print("\n".join(lines(*labels, _read(a, b, runs[0], labels))))
+        say("\n".join(lines(*labels, _read(a, b, runs[0], labels))))
         return
     if len(set(runs)) < len(runs) or a == b or "/" in a + b:
         raise UserError("--runs: name different runs, and two different models that each of them has")
-    print("\n".join(pooled_lines(a, b, {run: _read(a, b, run, labels) for run in runs})))
+    say("\n".join(pooled_lines(a, b, {run: _read(a, b, run, labels) for run in runs})))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from polaris.evaluation.claims import RlStage
+from polaris.evaluation.claims import TrainedStage
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
@@ -97,7 +97,7 @@ def _weights(one: Manifest) -> set[str]:
     return {file["xxh3"] for name, file in one.files.items() if name.endswith(".safetensors")}
 
 
-def rl_stages(checkpoints: Sequence[Manifest]) -> list[RlStage]:
+def rl_stages(checkpoints: Sequence[Manifest]) -> list[TrainedStage]:
     """The RL stages among the checkpoints, with what their manifests and those of their data say."""
     return [_rl_stage(one) for one in checkpoints if _verb(one) == "train_rl"]
 
@@ -107,7 +107,7 @@ def _verb(one: Manifest) -> str:
     return one.module.rpartition(".")[2]
 
 
-def _rl_stage(one: Manifest) -> RlStage:
+def _rl_stage(one: Manifest) -> TrainedStage:
     (start,), (path,) = (input_paths(one, [name]) for name in ("start", "data"))
     problems, overlap, data = one.inputs["data"]["content"], None, _read_if_there(path)
     if data and _verb(data) == "filter_overlap":
@@ -115,7 +115,7 @@ def _rl_stage(one: Manifest) -> RlStage:
         rollouts = _read_if_there(path)
         problems = data.inputs["problems"]["content"]
         overlap = {**data.settings, "rollouts": rollouts and rollouts.settings}
-    return RlStage(one.stage, start.parent.name, one.settings, problems, overlap)
+    return TrainedStage(one.stage, start.parent.name, one.settings, problems, overlap)
 
 
 def curve_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris.evaluation import hardest, lengths, significance, statistics
-from polaris.evaluation.passes import majority, pass_at
+from polaris.evaluation.pass_at_k import majority, pass_at_k
 from polaris.evaluation.results import ENDINGS, Numbers
 from polaris.evaluation.verdicts import Verdicts
 from polaris.stage.errors import UserError
@@ -64,7 +64,7 @@ def response_rows(numbers: Numbers, pass_k: Sequence[int], bounds: Sequence[int]
 def measures(verdicts: Verdicts, pass_k: Sequence[int]) -> dict[str, Column]:
     """How responses end and their other scores, per problem."""
     found = {name: getattr(verdicts, table).mean(axis=1) for name, table in ENDINGS.items()}
-    found |= {f"pass@{k}": pass_at(verdicts.correct_PG, k) for k in pass_k}
+    found |= {f"pass@{k}": pass_at_k(verdicts.correct_PG, k) for k in pass_k}
     found[f"majority@{verdicts.samples}"] = majority(verdicts.vote_PG, verdicts.correct_PG)
     columns = {name: (value_P, np.ones_like(value_P)) for name, value_P in found.items()}
     distinct_P = verdicts.distinct_P

@@ -17,10 +17,10 @@ from polaris.evaluation.verdicts import AVERAGE, Tables, Verdicts
 
 POWER = 0.8  # with which `detectable` differences are seen
 # Shares of responses that stand beside every score, and the table each is the mean of.
-ENDINGS = {"truncated": "cut_PG", "no_answer": "silent_PG", "undecided": "undecided_PG", "tokens": "tokens_PG"}
-# Which comparisons are looked at together, so that p-values are corrected for all of them.
-LADDER, GENERALISTS, SWEEP, OWN, CLAIMS = "ladder", "generalists", "sweep", "self-distillation", "claims"
-AGAIN = "asked otherwise"
+ENDINGS = {"truncated": "truncated_PG", "no_answer": "no_answer_PG", "ungraded": "ungraded_PG", "tokens": "tokens_PG"}
+# Families of comparisons: p-values are corrected for all comparisons of one family.
+LADDER, GENERALISTS, SWEEP, CLAIMS = "ladder", "generalists", "sweep", "claims"
+SELF_DISTILLATION, EXTRA = "self-distillation", "extra evaluations"
 
 
 class Numbers:
@@ -140,6 +140,12 @@ def compared(
     return pairs + [(SWEEP, name, other) for name in merged for other in generalists]
 
 
+def evaluated_model(name: str) -> str:
+    """The model of an extra evaluation <model>@<entry>: grpo@no_yarn -> grpo. A model's own name stays as it is."""
+    model, _, _ = name.rpartition("@")
+    return model or name
+
+
 def own_compared(
     generalists: Sequence[str], alphas: Mapping[str, str], own: SelfDistillation | None
 ) -> list[tuple[str, str, str]]:
@@ -148,9 +154,9 @@ def own_compared(
         return []
     base, distilled = generalists
     merged = {alpha: model for alpha, model in by_alpha(own.alphas) if model not in (base, own.distilled)}
-    pairs = [(OWN, own.distilled, base), (OWN, distilled, own.distilled)]
-    pairs += [(OWN, name, other) for name in merged.values() for other in (base, own.distilled)]
-    return pairs + [(OWN, alphas[alpha], name) for alpha, name in merged.items()]
+    pairs = [(SELF_DISTILLATION, own.distilled, base), (SELF_DISTILLATION, distilled, own.distilled)]
+    pairs += [(SELF_DISTILLATION, name, other) for name in merged.values() for other in (base, own.distilled)]
+    return pairs + [(SELF_DISTILLATION, alphas[alpha], name) for alpha, name in merged.items()]
 
 
 def pair_rows(numbers: Numbers, pairs: Sequence[tuple[str, str, str]]) -> list[dict[str, Any]]:
@@ -241,7 +247,9 @@ def span(interval: Sequence[float], word=percent) -> str:
 
 def p_word(p: float) -> str:
     """0.0123 -> 0.012, 0.00004 -> < 0.001"""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def verdict(row: Mapping[str, Any], confidence: float) -> str:

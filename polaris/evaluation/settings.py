@@ -10,7 +10,7 @@ from polaris.grading.settings import Grading
 from polaris.stage.settings import Section, Seed
 
 
-class FurtherEvaluation(Generate):
+class ExtraEvaluation(Generate):
     """Some checkpoints asked once more in another way; what an entry does not name is as in `evaluate.generate`."""
 
     models: Annotated[list[str], Field(min_length=1, description="evaluated models")]
@@ -19,16 +19,16 @@ class FurtherEvaluation(Generate):
     def generate(self) -> Generate:
         return Generate(**self.model_dump(exclude={"models"}))
 
-    def told(self, usual: Generate) -> str:
-        """What it changes of `usual`, in words; empty where that is nothing."""
-        return "; ".join(_changes(self.generate.model_dump(mode="json"), usual.model_dump(mode="json")))
+    def changes(self, usual: Generate) -> str:
+        """Settings that differ from `usual`, in words: "sampling.seed 2 instead of 1"; empty where none does."""
+        return "; ".join(_changed(self.generate.model_dump(mode="json"), usual.model_dump(mode="json")))
 
 
-def _changes(new: dict[str, Any], old: dict[str, Any], within: str = "") -> Iterator[str]:
+def _changed(new: dict[str, Any], old: dict[str, Any], within: str = "") -> Iterator[str]:
     for key, value in new.items():
         before = old.get(key)
         if isinstance(value, dict) and isinstance(before, dict):
-            yield from _changes(value, before, f"{within}{key}.")
+            yield from _changed(value, before, f"{within}{key}.")
         elif value != before:
             yield f"{within}{key} {_word(value)} instead of {_word(before)}"
 
@@ -45,7 +45,7 @@ class Evaluate(Section):
     generate: Annotated[Generate, Field(description="k: benchmark -> samples per problem")]
     large_engine: Annotated[Engine | None, Field(description="of generalists and merges; null: as of generate")]
     extra_evaluations: Annotated[
-        dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], FurtherEvaluation],
+        dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], ExtraEvaluation],
         Field(description="entry -> models that are evaluated once more, as <model>@<entry>"),
     ]
     grading: Grading

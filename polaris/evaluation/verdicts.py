@@ -15,8 +15,8 @@ from polaris.stage.errors import UserError
 
 # Stands for the unweighted mean over the headline benchmarks wherever a benchmark is named.
 AVERAGE = "average"
-SILENT = (NO_ANSWER, NO_THINK)
-UNDECIDED = (*sorted(FAILURES), UNPARSEABLE_GOLD)
+WITHOUT_ANSWER = (NO_ANSWER, NO_THINK)
+UNGRADED = (*sorted(FAILURES), UNPARSEABLE_GOLD)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Verdicts:
     """One model's verdicts on one benchmark.
 
     problems: ids, sorted; the tables are [problems, samples] in that order
-    correct_PG: bool; tokens_PG: length of the response; cut_PG: bool, it reached max_tokens
-    silent_PG: bool, it ended by itself without an answer; undecided_PG: bool, the grader could not say
+    correct_PG: bool; tokens_PG: length of the response; truncated_PG: bool, it reached max_tokens
+    no_answer_PG: bool, it ended by itself without an answer; ungraded_PG: bool, the grader could not say
     vote_PG: number of the answer's normal form, -1 without an answer
     distinct_P: distinct 4-grams / 4-grams of the problem's responses (polaris/grading/diversity.py), nan where
         undefined
@@ -34,9 +34,9 @@ class Verdicts:
     problems: tuple[str, ...]
     correct_PG: NDArray[np.bool_]
     tokens_PG: NDArray[np.int64]
-    cut_PG: NDArray[np.bool_]
-    silent_PG: NDArray[np.bool_]
-    undecided_PG: NDArray[np.bool_]
+    truncated_PG: NDArray[np.bool_]
+    no_answer_PG: NDArray[np.bool_]
+    ungraded_PG: NDArray[np.bool_]
     vote_PG: NDArray[np.int64]
     distinct_P: NDArray[np.float64]
 
@@ -75,9 +75,9 @@ def tabulate(where: str, column: Mapping[str, NDArray[Any]], distinct: Mapping[s
         problems=tuple(problems.tolist()),
         correct_PG=table(column["correct"].astype(np.bool_)),
         tokens_PG=table(column["tokens"].astype(np.int64)),
-        cut_PG=table(column["finish_reason"].astype(str) == "length"),
-        silent_PG=table(np.isin(reason, SILENT)),
-        undecided_PG=table(np.isin(reason, UNDECIDED)),
+        truncated_PG=table(column["finish_reason"].astype(str) == "length"),
+        no_answer_PG=table(np.isin(reason, WITHOUT_ANSWER)),
+        ungraded_PG=table(np.isin(reason, UNGRADED)),
         vote_PG=table(votes(column["answer"])),
         distinct_P=np.array([np.nan if share is None else share for share in shares], dtype=np.float64),
     )

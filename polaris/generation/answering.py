@@ -15,6 +15,7 @@ from polaris.generation import vllm_engine
 from polaris.generation.harmony import Harmony, thought_then_said
 from polaris.stage.errors import UserError
 from polaris.stage.records import read_rows, write_rows
+from polaris.stage.terminal import say
 
 SHARD_RESPONSES = 512
 SHARD_SECONDS = 20.0  # what a kill may cost, besides the responses in flight
@@ -80,7 +81,7 @@ class Shards:
                 rows = read_rows(path, SHARD)
             except UserError as error:
                 aside = path.rename(path.with_name(f"unreadable-{path.name}"))
-                print(f"{error}; it is {aside.name} now, and its responses are generated again", file=sys.stderr)
+                say(f"{error}; it is {aside.name} now, and its responses are generated again", sys.stderr)
                 continue
             for row in rows:
                 self._count(row)

@@ -13,7 +13,7 @@ job has several nodes, all of them generate (polaris/generation/replicas.py).
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -97,6 +97,22 @@ def requests(wanted: list[dict[str, Any]], prompts: list[list[int]], done: set[i
             yield vllm_engine.Request(key, prompts[entry["prompt"]], entry["seed"])
 
 
+class Meter:
+    """Progress on the terminal and tokens per second, from the moment at which the engine has started."""
+
+    def __init__(self, stage: Stage, shards: Shards, wanted: int, terminal: TextIO | None = None):
+        self._shards, self._tokens, self._started = shards, shards.tokens, time.monotonic()
+        self._progress = Progress(stage.name, wanted, unit="response", out=terminal)
+        self._progress.update(len(shards.rows))
+
+    def speed(self) -> float:
+        """Tokens per second."""
+        return (self._shards.tokens - self._tokens) / (time.monotonic() - self._started)
+
+    def update(self) -> None:
+        self._progress.update(len(self._shards.rows), f"{self.speed():.0f} tokens/s")
+
+
 def generate(
     stage: Stage, model: Path, wanted: list[dict[str, Any]], prompts: list[list[int]], tokenizer: Any
 ) -> tuple[dict[int, dict[str, Any]], float | None]:
@@ -106,29 +122,17 @@ def generate(
         return shards.rows, None
     if shards.rows:
         stage.say(f"{len(shards.rows)} of {len(wanted)} responses were already generated; going on")
-    settings, started, before = stage.settings, time.monotonic(), shards.tokens
-
-    def speed() -> float:
-        return (shards.tokens - before) / (time.monotonic() - started)
-
-    def begin(terminal: TextIO | None = None) -> Callable[[], None]:
-        """From now on: the clock of the speed, and what tells the progress."""
-        nonlocal started
-        started = time.monotonic()
-        progress = Progress(stage.name, len(wanted), unit="response", out=terminal)
-        progress.update(len(shards.rows))
-        return lambda: progress.update(len(shards.rows), f"{speed():.0f} tokens/s")
-
+    settings, log, nodes = stage.settings, stage.log / "vllm.log", nodes_of_job()
     todo = requests(wanted, prompts, set(shards.rows))
-    log, nodes = stage.log / "vllm.log", nodes_of_job()
     if max(nodes * settings.engine.replicas, settings.engine.nodes) > 1:
-        report = begin()
-        side_by_side(list(todo), model, settings.engine, settings.sampling, shards, log, report, nodes)
-        report()
+        meter = Meter(stage, shards, len(wanted))
+        side_by_side(list(todo), model, settings.engine, settings.sampling, shards, log, meter.update, nodes)
+        meter.update()
     else:
         with vllm_engine.VllmEngine(model, settings.engine, settings.sampling, log) as engine:
-            answer(todo, engine, shards, tokenizer, begin(engine.terminal))
-    return shards.rows, round(speed(), 1)
+            meter = Meter(stage, shards, len(wanted), engine.terminal)
+            answer(todo, engine, shards, tokenizer, meter.update)
+    return shards.rows, round(meter.speed(), 1)
 
 
 def metrics(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

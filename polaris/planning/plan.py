@@ -1,6 +1,5 @@
 """`polaris plan`: what a recipe asks of a cluster before a GPU is booked, and a refusal where it cannot work."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +9,13 @@ from polaris.planning.plan_profile import Profile
 from polaris.planning.plan_time import GPUS, Gpu, Range
 from polaris.planning.planned_stages import Planned, Planner
 from polaris.recipe import recipe
+from polaris.recipe.command_line import recipe_parser
 from polaris.report.settings import Plan, PlannedStage
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
 from polaris.stage.settings import read_section
 from polaris.stage.tables import NONE, table
+from polaris.stage.terminal import say
 
 KEPT = "plan.json"  # in the run's folder
 # Share of a GPU's memory beyond which the memory model's error decides: 14 % measured (docs/performance.md).
@@ -167,8 +168,7 @@ def kept(run: Path) -> Plan | None:
 
 def main(argv: Sequence[str]) -> None:
     """Command line of `polaris plan`. Raises UserError with every reason why the recipe cannot work."""
-    parser = argparse.ArgumentParser(prog="polaris plan", description=__doc__)
-    parser.add_argument("--configfile", nargs="+", default=["configs/polaris_v2.yaml"], help="as given to snakemake")
+    parser = recipe_parser("plan", __doc__, default="configs/polaris_v2.yaml")
     parser.add_argument("--profile", type=Path, default=Path("cluster/config.yaml"), help="what each rule reserves")
     parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="A800 is planned as A100, H800 as H100")
     parser.add_argument("--price", type=float, help="of a GPU hour, in any currency")
@@ -180,7 +180,7 @@ def main(argv: Sequence[str]) -> None:
     run = Path("runs") / asked.run
     planner = Planner(asked, gpu, run, lambda rule: profile.reserved(rule).nodes)
     planned = [scheduled(one, profile, limits(asked)) for one in planner.stages()]
-    print("\n".join(lines(planned, profile, gpu, args.price)))
+    say("\n".join(lines(planned, profile, gpu, args.price)))
     if wrong := [f"{one.name}: {reason}" for one in planned for reason in one.wrong]:
         raise UserError("this recipe cannot work so:\n  " + "\n  ".join(wrong))
     if args.keep:

@@ -4,7 +4,6 @@ The first job of a run, too. It belongs where the stages will run, for the file 
 node.
 """
 
-import argparse
 import fcntl
 import os
 import re
@@ -22,11 +21,13 @@ from polaris.planning.plan_time import GPUS, Gpu
 from polaris.planning.planned_stages import Planner
 from polaris.problems.settings import FileProblems, HubProblems
 from polaris.recipe import recipe
+from polaris.recipe.command_line import recipe_parser
 from polaris.recipe.recipe import Recipe
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interpreter
 from polaris.stage.tables import table
+from polaris.stage.terminal import say
 from polaris.stage.versions import versions_of
 
 # Key of `interpreters` -> the distributions of which its interpreter needs one.
@@ -69,8 +70,8 @@ def inputs(of: Recipe, run: Path) -> Iterator[Finding]:
                 f"{key}: {source.file}" + ("" if there else ": there is no such file"),
             )
         elif isinstance(source, HubModel | HubProblems) and f"inputs.{key}" not in of.unpinned():
-            made = run / key.replace(".", "/").replace("teacher", "teacher_model")
-            if any((made / name).is_file() for name in ("data.json", "checkpoint.json")):
+            folder = run / ("teacher_model" if key == "teacher" else key.replace(".", "/", 1))
+            if any((folder / name).is_file() for name in ("data.json", "checkpoint.json")):
                 yield Finding("ok", "inputs", f"{key}: fetched")
             else:
                 yield reachable(key, source)
@@ -220,19 +221,18 @@ def findings(of: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
     yield disk(run, need)
     if of.device == "cuda":
         rows, sentences = preflight_gpus.check(of, preflight_gpus.wanted(of, stages))
-        print("\n".join([*rows, ""]))
+        say("\n".join([*rows, ""]))
         yield from (Finding("wrong", "GPUs", sentence) for sentence in sentences)
 
 
 def main(argv: Sequence[str]) -> None:
     """Command line of `polaris preflight`. Raises UserError when something would stop the run."""
-    parser = argparse.ArgumentParser(prog="polaris preflight", description=__doc__)
-    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    parser = recipe_parser("preflight", __doc__)
     parser.add_argument("--run", type=Path, help="folder of the run; without it the recipe's")
     parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="as for `polaris plan`")
     args = parser.parse_args(argv)
     asked = recipe.load(args.configfile)
     found = [Finding("ok", "recipe", "valid"), *findings(asked, args.run or Path("runs") / asked.run, GPUS[args.gpu])]
-    print("\n".join(table([["", "what", "found"], *map(list, found)])))
+    say("\n".join(table([["", "what", "found"], *map(list, found)])))
     if wrong := sum(one.level == "wrong" for one in found):
         raise UserError(f"{wrong} of {len(found)} checks would stop the run")

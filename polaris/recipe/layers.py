@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from polaris.recipe.recipe_files import read_file
+from polaris.recipe.recipe_yaml import read_file
 from polaris.stage.errors import UserError
 from polaris.stage.suggestions import suggestion
 

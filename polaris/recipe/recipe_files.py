@@ -1,49 +1,13 @@
 """A recipe's files as plain values, before any value is checked: overlays, what is like another thing, other seeds."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from polaris.stage.errors import UserError
 
 BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so far apart
 WITH_DEVICE = {"engine", "large_engine", "vllm", "format_sft", "teacher_sft", "sft"}  # sections with a key `device`
 SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
-
-
-def _refuse_repeated_keys(node: yaml.Node) -> None:
-    """Plain YAML silently keeps the last of two equal keys; a recipe must not."""
-    if isinstance(node, yaml.MappingNode):
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in lines and key.value != "<<":
-                raise UserError(
-                    f"{key.start_mark.name}: line {line}: key {key.value} is in line {lines[key.value]} already"
-                )
-            lines[key.value] = line
-            _refuse_repeated_keys(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_repeated_keys(item)
-
-
-def read_file(path: str | Path) -> dict[str, Any]:
-    """One recipe file as plain values. Raises UserError for bad YAML and repeated keys."""
-    try:
-        with open(path) as file:
-            _refuse_repeated_keys(yaml.compose(file))
-            file.seek(0)
-            values = yaml.safe_load(file)
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such recipe file") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: this is no recipe: a mapping of sections is expected")
-    return values
 
 
 def merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:

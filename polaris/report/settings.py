@@ -44,13 +44,6 @@ class Plan(Section):
     stages: dict[str, PlannedStage]
 
 
-class Again(Section):
-    """A model's further evaluation."""
-
-    of: Annotated[str, Field(description="the model")]
-    told: Annotated[str, Field(description="how it was asked, unlike the others")]
-
-
 class ReportPage(Report):
     """What the report's rule adds for the verb: which models were evaluated, and how they hang together."""
 
@@ -63,7 +56,9 @@ class ReportPage(Report):
         list[str], Field(description="benchmarks on which alpha is chosen; all others are headline sets")
     ]
     selected: Annotated[str | None, Field(description="alpha that the recipe selects, as spelled in paths")]
-    also: Annotated[dict[str, Again], Field(description="<model>@<entry> -> which model, and how it was asked")]
+    extra_evaluations: Annotated[
+        dict[str, str], Field(description="<model>@<entry> -> settings that differ from all other evaluations")
+    ]
     dates: Annotated[dict[str, str], Field(description="benchmark -> when it was published, where that is known")]
     self_distillation: Annotated[SelfDistillation | None, Field(description="the control; null: there is none")]
     published_values: Published | None

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from polaris.evaluation import replicates, statistics
 from polaris.evaluation.replicates import Pooled
 from polaris.evaluation.statistics import Estimate
-from polaris.report.study_designs import OWN, SPECIALIST, Claim
+from polaris.report.study_designs import SELF_SWEEP, SPECIALIST_SWEEP, StudyClaim
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 10_000, 0
 ENDS = 5  # steps at the start and at the end of an RL stage whose entropy is averaged
@@ -50,7 +50,7 @@ def chosen(record: Record, sweep: str) -> str | None:
 
 def model_of(record: Record, name: str) -> str | None:
     """The model that a claim names, or None where it is missing."""
-    if name in (SPECIALIST, OWN):
+    if name in (SPECIALIST_SWEEP, SELF_SWEEP):
         return chosen(record, name)
     return name if name in record["models"] else None
 
@@ -84,7 +84,7 @@ class Finding:
     pooled: None where no replicate has both; models: replicate -> (a, control); missing: replicate -> names
     """
 
-    claim: Claim
+    claim: StudyClaim
     benchmark: str
     pooled: Pooled | None
     models: Mapping[int, tuple[str, str]]
@@ -108,7 +108,7 @@ class Finding:
 
 
 def findings(
-    records: Sequence[Record], claims: Sequence[Claim], benchmarks: Sequence[str], label: str
+    records: Sequence[Record], claims: Sequence[StudyClaim], benchmarks: Sequence[str], label: str
 ) -> list[Finding]:
     """Each claim on the mean of the benchmarks, over the replicates that have both of its models."""
     found = []

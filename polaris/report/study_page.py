@@ -12,7 +12,7 @@ from polaris.evaluation import replicates, results
 from polaris.report import study
 from polaris.report.markdown import table
 from polaris.report.study import CONFIDENCE, ENDS, Finding, Record
-from polaris.report.study_designs import OWN, SPECIALIST, Design
+from polaris.report.study_designs import SELF_SWEEP, SPECIALIST_SWEEP, Design
 from polaris.stage.progress import duration
 
 NONE = "–"
@@ -75,9 +75,9 @@ def alpha_rows(records: Sequence[Record]) -> list[list[str]]:
     """The sweeps, a row per replicate and alpha; * marks the alpha that the selection split chose."""
     rows = [["replicate", "alpha", "specialist's traces", "own traces"]]
     for record in records:
-        best = {study.chosen(record, sweep) for sweep in (SPECIALIST, OWN)}
-        for alpha in record["alphas"][SPECIALIST]:
-            models = [record["alphas"][sweep].get(alpha) for sweep in (SPECIALIST, OWN)]
+        best = {study.chosen(record, sweep) for sweep in (SPECIALIST_SWEEP, SELF_SWEEP)}
+        for alpha in record["alphas"][SPECIALIST_SWEEP]:
+            models = [record["alphas"][sweep].get(alpha) for sweep in (SPECIALIST_SWEEP, SELF_SWEEP)]
             cells = [_score(record, model) + (" *" if model and model in best else "") for model in models]
             rows.append([str(record["replicate"]), alpha, *cells])
     return rows
@@ -216,7 +216,7 @@ def picture(of: Design, records: Sequence[Record]) -> str:
 
 def _alpha_figure(record: Record) -> list[tuple[str, str, str]]:
     lines: list[Line] = []
-    for tone, (sweep, name) in enumerate([(SPECIALIST, "specialist's traces"), (OWN, "own traces")]):
+    for tone, (sweep, name) in enumerate([(SPECIALIST_SWEEP, "specialist's traces"), (SELF_SWEEP, "own traces")]):
         models = {float(a): m for a, m in record["alphas"].get(sweep, {}).items() if m in record["models"]}
         if models:
             scores = {alpha: study.score(record, models[alpha], study.headline(record)) for alpha in sorted(models)}

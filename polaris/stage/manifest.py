@@ -11,23 +11,47 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
 import xxhash
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from polaris.stage import files
 from polaris.stage.errors import UserError
 
 CHUNK = 1 << 20  # bytes
-AGAIN = "restore it from a copy, or make it again: rm {path} and rerun"
+RESTORE = "restore it from a copy, or make it again: rm {path} and rerun"
 WEIGHTS_RECORD = "weights.json"
+
+
+def _inside(name: str) -> str:
+    """A relative path that stays in its folder. Raises ValueError."""
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\0" in name:
+        raise ValueError(f"{name!r} names a file outside its folder")
+    return name
+
+
+def _described(entries: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Files with their sizes and digests. Raises ValueError."""
+    for name, entry in entries.items():
+        if [type(entry.get(key)) for key in ("size", "xxh3")] != [int, str]:
+            raise ValueError(f"{_inside(name)!r} has no size, or no digest")
+    return {_inside(name): entry for name, entry in entries.items()}
+
+
+class WeightsRecord(BaseModel):
+    """removed: files of the manifest that are gone on purpose."""
+
+    removed: list[Annotated[str, AfterValidator(_inside)]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
     """What a finished stage published.
 
-    files: path relative to the folder -> {"size": bytes, "xxh3": digest}
+    files: path relative to the folder, in which it stays -> {"size": bytes, "xxh3": digest}
     inputs: name -> {"path": manifest or file, "content": digest}
     steps: {"planned": n, "reached": n}, empty for a stage without steps
     """
@@ -35,7 +59,7 @@ class Manifest:
     path: Path
     stage: str
     module: str
-    files: dict[str, dict[str, Any]]
+    files: Annotated[dict[str, dict[str, Any]], AfterValidator(_described)]
     settings: dict[str, Any]
     inputs: dict[str, dict[str, str]]
     code: str
@@ -43,6 +67,8 @@ class Manifest:
     steps: dict[str, int]
     metrics: dict[str, Any]
     seconds: float
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     @property
     def folder(self) -> Path:
@@ -76,7 +102,13 @@ class Manifest:
     def removed(self) -> set[str]:
         """Files that are gone on purpose, as the sibling record says."""
         record = self.folder / WEIGHTS_RECORD
-        names = json.loads(record.read_text())["removed"] if record.is_file() else []
+        if files.kind_of(record) is None:
+            return set()
+        data = files.read_bytes(record)
+        try:
+            names = WeightsRecord.model_validate_json(data).removed
+        except ValueError as error:
+            raise UserError(f"{record}: this is not a record of removed weights ({_reason(error)})") from None
         return {name for name in names if not (self.folder / name).exists()}
 
     def check_sizes(self) -> None:
@@ -87,11 +119,11 @@ class Manifest:
                 continue
             path = self.folder / name
             if not path.is_file():
-                raise UserError(f"{self.path}: its file {name} is gone; {AGAIN.format(path=self.path)}")
+                raise UserError(f"{self.path}: its file {name} is gone; {RESTORE.format(path=self.path)}")
             if path.stat().st_size != file["size"]:
                 raise UserError(
                     f"{self.path}: its file {name} has {path.stat().st_size} bytes, not {file['size']}: "
-                    f"it was changed or cut; {AGAIN.format(path=self.path)}"
+                    f"it was changed or cut; {RESTORE.format(path=self.path)}"
                 )
 
     def check_digest(self, name: str, advanced: Callable[[int], None] = lambda size: None) -> None:
@@ -102,7 +134,7 @@ class Manifest:
         if file_digest(self.folder / name, advanced) != self.files[name]["xxh3"]:
             raise UserError(
                 f"{self.path}: its file {name} has other bytes than stage {self.stage} wrote, in the same length: "
-                f"{AGAIN.format(path=self.path)}"
+                f"{RESTORE.format(path=self.path)}"
             )
 
 
@@ -121,15 +153,28 @@ def file_digest(path: Path, advanced: Callable[[int], None] = lambda size: None)
     return state.hexdigest()
 
 
+MANIFEST = TypeAdapter(Manifest)
+
+
 def load(path: str | Path) -> Manifest:
     """The manifest at `path`, without a look at its files. Raises UserError."""
     path = Path(path)
     try:
-        return Manifest(path=path, **json.loads(path.read_text()))
+        data = files.read_bytes(path)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such manifest: its stage has not finished") from None
-    except (json.JSONDecodeError, TypeError) as error:
-        raise UserError(f"{path}: this is not the manifest of a stage ({error})") from None
+    try:
+        return MANIFEST.validate_python(json.loads(data) | {"path": path})
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path}: this is not the manifest of a stage ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    """Why a text is none of ours, in one line; of several reasons the first."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    return ": ".join([*[".".join(map(str, first["loc"]))] * bool(first["loc"]), first["msg"]])
 
 
 def read(path: str | Path) -> Manifest:
@@ -146,9 +191,10 @@ def write(manifest: Manifest) -> None:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a small file so that no reader and no crash ever sees half of it."""
+    """Write a small file, in UTF-8, so that no reader and no crash ever sees half of it."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
+    partial.unlink(missing_ok=True)
+    with os.fdopen(files.opened(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

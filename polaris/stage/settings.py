@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from polaris.stage.errors import UserError
+from polaris.stage.files import read_bytes
 from polaris.stage.suggestions import suggestion
 
 S = TypeVar("S", bound="Section")
@@ -25,9 +26,11 @@ Device = Annotated[
 
 
 class Section(BaseModel):
-    """A part of the recipe: immutable, and an unknown key is an error."""
+    """A part of the recipe: immutable; an unknown key, infinity and NaN are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, serialize_by_alias=True, allow_inf_nan=False
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -42,22 +45,24 @@ class Section(BaseModel):
 
 
 def describe(error: ValidationError, where: str, section: type[Section]) -> str:
-    """One line per wrong key: `where: a.b.c: message (got value)`; for an unknown key the closest one of the section."""
+    """One line per wrong key: `where: a.b.c: message (got value)`; what a section says of several keys follows its own.
+
+    where: what holds the values, a file or a flag; section: what they should be, for the key that is closest to an
+    unknown one
+    """
     lines = []
     for item in error.errors(include_url=False):
         # Parts in <> are the kind of section that was recognised, not keys of the file.
-        key = ".".join(str(part) for part in item["loc"] if not str(part).startswith("<")) or "(section)"
-        got = (
-            ""
-            if item["type"] in ("missing", "extra_forbidden", "kind", "value_error")
-            else f" (got {item['input']!r:.80})"
-        )
-        message = {"missing": "this key is missing", "extra_forbidden": "there is no such key"}.get(
-            item["type"], item["msg"]
-        )
+        key = ".".join(str(part) for part in item["loc"] if not str(part).startswith("<"))
+        message = {
+            "missing": "this key is missing",
+            "extra_forbidden": "there is no such key",
+            "value_error": str(item.get("ctx", {}).get("error", item["msg"])),
+            "kind": item["msg"],
+        }.get(item["type"], f"{item['msg']} (got {item['input']!r:.80})")
         if item["type"] == "extra_forbidden":
             message += suggestion(str(item["loc"][-1]), _keys(section, item["loc"][:-1]))
-        lines.append(f"{where}: {key}: {message}{got}")
+        lines.append(": ".join(part for part in (where, key, message) if part))
     return "\n".join(lines)
 
 
@@ -85,13 +90,25 @@ def validated(section: type[S], values: Any, where: str) -> S:
 
 
 def read_section(section: type[S], text: str) -> S:
-    """A section from the text of `--settings`: the values themselves as JSON or YAML, or the path of such a file."""
+    """A section from the text of `--settings`: the values as JSON, or the path of a YAML or JSON file.
+
+    Raises UserError naming what is wrong with the text, the file or a key.
+    """
     if text.lstrip().startswith("{"):
-        return validated(section, json.loads(text), "--settings")
-    path = Path(text)
-    if not path.is_file():
-        raise UserError(f"--settings {text}: there is no such file (give a YAML or JSON file, or the values as JSON)")
-    return validated(section, yaml.safe_load(path.read_text()), str(path))
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"--settings: this is not JSON ({error})") from None
+        return validated(section, values, "--settings")
+    try:
+        values = yaml.safe_load(read_bytes(Path(text)))
+    except FileNotFoundError:
+        raise UserError(
+            f"--settings {text}: there is no such file (give a YAML or JSON file, or the values as JSON)"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{text}: this is not YAML ({' '.join(str(error).split())})") from None
+    return validated(section, values, text)
 
 
 def kind(*keys: str) -> Discriminator:

@@ -3,10 +3,11 @@
 A verb looks like this and can always be run by hand:
 
     def main() -> None:
-        with Stage.from_command_line("small_rl.rl_data", RlData, inputs=("problems", "responses")) as stage:
-            ...                                   # stage.settings, stage.inputs["problems"].file("problems.parquet")
-            write_table(stage.partial / "problems.parquet", ...)
-            stage.publish(metrics={"kept": 290})
+        with Stage.from_command_line("small_rl.data.build_rl_data", RlData, inputs=("problems", "responses")) as stage:
+            problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
+            kept = [...]                                      # as stage.settings says
+            write_rows(stage.partial / "problems.parquet", kept, PROBLEMS)
+            stage.publish(metrics={"kept": len(kept)})
 
     if __name__ == "__main__":
         run_verb(main)
@@ -22,12 +23,11 @@ Folders of a stage `runs/<run>/<stage>/`:
 """
 
 import argparse
-import errno
-import fcntl
+import contextlib
 import json
 import os
 import shutil
-import socket
+import stat
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,8 +35,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, TextIO
 
-from polaris.stage import code, manifest
+from polaris.stage import code, files, manifest, terminal
 from polaris.stage.errors import UserError
+from polaris.stage.lock import take_lock
 from polaris.stage.manifest import Manifest
 from polaris.stage.progress import Progress
 from polaris.stage.settings import Section, read_section
@@ -46,18 +47,15 @@ from polaris.stage.versions import tool_versions
 # change. A verb that cannot go on in another layout says so itself.
 HOW = frozenset({"layout", "reshardable", "timeout"})
 MEGABYTE = 1_000_000
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+GONE = "it was removed or replaced while it ran; run it again"
 
 
 def run_verb(main: Callable[[], None]) -> None:
-    """Run a verb's main; a UserError becomes its message on stderr and exit status 1."""
+    """Run a verb's main; what a person can mend becomes one sentence on stderr (`polaris.stage.terminal.run`)."""
     # Idle threads sleep instead of spinning: beside another job on the same cores, spinning made a step 20 times
     # slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    terminal.run(main)
 
 
 class Stage:
@@ -124,37 +122,44 @@ class Stage:
         return cls(module, read_section(settings, args.settings), read, args.out, args.code, (*unchecked, *repeated))
 
     def __enter__(self) -> Self:
-        try:
-            (self.folder / "state").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{self.folder}: this cannot be written ({error.strerror}): choose another place") from None
         self._lock = take_lock(self.folder)
         try:
             self._check_inputs()
+            self._make_folders()
         except BaseException:
             self._lock.close()
             raise
+        return self
+
+    def _make_folders(self) -> None:
+        """An empty `partial`, and `log` and `state` as an earlier attempt with the same fingerprint left them."""
         self.out.unlink(missing_ok=True)
-        shutil.rmtree(self.partial, ignore_errors=True)
+        files.remove(self.partial)
         self.partial.mkdir()
         if not self.state.exists():
-            shutil.rmtree(self.log, ignore_errors=True)  # curves of other settings would pass for this run's
+            files.remove(self.log)  # curves of other settings would pass for this run's
         self.log.mkdir(exist_ok=True)
         for old in (self.folder / "state").iterdir():
             if old.is_dir() and old != self.state:
                 shutil.rmtree(old)
         self.state.mkdir(exist_ok=True)
-        return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
             if kind is None and not self._published:
                 raise RuntimeError(f"{self.module} ended without publishing")
-            if isinstance(error, OSError) and error.errno in DISK_FULL:
-                where = error.filename or self.folder
-                raise UserError(f"{where}: {error.strerror}; make room there and run it again") from None
+            if isinstance(error, OSError) and not self._holds_lock():
+                raise UserError(f"{self.folder}: {GONE}") from None
+            if isinstance(error, Exception) and terminal.is_disk_full(error):
+                raise UserError(terminal.explained(error, self.folder)) from None
         finally:
             self._lock.close()
+
+    def _holds_lock(self) -> bool:
+        """Whether the lock file is still the one that this process holds: nobody removed or replaced the folder."""
+        with contextlib.suppress(OSError):
+            return os.path.samestat(os.fstat(self._lock.fileno()), (self.folder / "state" / "lock").lstat())
+        return False
 
     def _check_inputs(self) -> None:
         """Every file of the inputs has the bytes that its stage wrote, before anything is made of it. Raises UserError.
@@ -184,7 +189,7 @@ class Stage:
 
     def say(self, text: str) -> None:
         """A line for people, on stderr, beginning with the stage's name."""
-        print(f"{self.name}: {text}", file=sys.stderr, flush=True)
+        terminal.say(f"{self.name}: {text}", sys.stderr)
 
     def publish(
         self,
@@ -204,10 +209,15 @@ class Stage:
         entries = sorted(self.partial.iterdir())
         if not entries:
             raise RuntimeError(f"{self.module} published nothing")
-        files = {str(p.relative_to(self.partial)): p for p in sorted(self.partial.rglob("*")) if p.is_file()}
-        described = {name: _described(path, digests.get(name)) for name, path in files.items()}
-        logs = [p for p in sorted(self.log.rglob("*")) if p.is_file()]
-        described |= {str(p.relative_to(self.folder)): _described(p) for p in logs}
+        described = {}
+        for path, kind in files.files_below(self.partial):
+            if kind != "file":
+                raise UserError(f"{path}: this is a {kind}, and a stage publishes files alone")
+            name = str(path.relative_to(self.partial))
+            described[name] = _described(path, digests.get(name))
+        for path, kind in files.files_below(self.log):
+            if kind == "file":  # an engine may leave sockets and links
+                described[str(path.relative_to(self.folder))] = _described(path)
         # All that takes time comes before the renames: a kill between them and the manifest is then a matter of luck.
         made = Manifest(
             path=self.out,
@@ -222,10 +232,11 @@ class Stage:
             metrics=json.loads(json.dumps(metrics or {})),
             seconds=round(time.monotonic() - self.started, 2),
         )
+        if not self._holds_lock():
+            raise UserError(f"{self.folder}: {GONE}")
         for entry in entries:
-            final = self.folder / entry.name
-            shutil.rmtree(final) if final.is_dir() else final.unlink(missing_ok=True)
-            entry.rename(final)
+            files.remove(self.folder / entry.name)
+            entry.rename(self.folder / entry.name)
         self.partial.rmdir()
         manifest.sync_folder(self.folder)
         manifest.write(made)
@@ -233,49 +244,17 @@ class Stage:
         shutil.rmtree(self.state, ignore_errors=True)
 
 
-def take_lock(folder: Path) -> TextIO:
-    """The kernel's lock on the stage in `folder`: released when closed, or when this process ends, however it ends.
-
-    Raises UserError when another process holds it.
-    """
-    lock = (folder / "state" / "lock").open("a+")
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(1.0)  # it may be only `polaris status` that looks
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        owner = lock.read().strip() or "unknown"
-        lock.close()
-        raise UserError(f"{folder}: another process works on this stage ({owner}); wait for it or stop it") from None
-    lock.truncate(0)
-    job = os.environ.get("SLURM_JOB_ID", "-")
-    lock.write(f"host {socket.gethostname()}, pid {os.getpid()}, job {job}, since {time.strftime('%F %T')}")
-    lock.flush()
-    return lock
-
-
-def locked_by(folder: Path) -> str | None:
-    """Who works on the stage in `folder` now, in the lock's own words; None: nobody."""
-    try:
-        with (folder / "state" / "lock").open() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return lock.read().strip() or "unknown"
-    except FileNotFoundError:
-        pass
-    return None
-
-
 def _described(path: Path, digests: dict[str, str] | None = None) -> dict[str, Any]:
-    """Size and digest of a file that is safely on disk and readable by the group."""
-    path.chmod(0o644)
+    """Size and digest of a file that is safely on disk and readable by the group.
+
+    A file with a second name (a hard link to a person's weights) keeps its mode: it is not only the stage's.
+    """
     with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if status.st_nlink == 1 and stat.S_IMODE(status.st_mode) != 0o644:
+            os.fchmod(file.fileno(), 0o644)
         os.fsync(file.fileno())
-    return {"size": path.stat().st_size, **(digests or {"xxh3": manifest.file_digest(path)})}
+    return {"size": status.st_size, **(digests or {"xxh3": manifest.file_digest(path)})}
 
 
 def fingerprint(settings: dict[str, Any], inputs: Mapping[str, Manifest | list[Manifest]], code: str) -> str:

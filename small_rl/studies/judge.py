@@ -61,6 +61,11 @@ def scores(pairs: Sequence[Lists], judge: Judge) -> list[Score]:
     """
     if judge.key and not os.environ.get(judge.key):
         raise UserError(f"judge.key: the environment variable {judge.key} is not set")
+    key = os.environ[judge.key].strip() if judge.key else ""
+    if not (key.isascii() and key.isprintable()):
+        raise UserError(
+            f"judge.key: the environment variable {judge.key} holds characters that no header can; set it anew"
+        )
     opener = urllib.request.build_opener(_NoRedirect)
     until = time.monotonic() + judge.total_timeout
     progress = Progress("judge", len(pairs), unit="pair")
@@ -89,13 +94,15 @@ def _ask(opener: urllib.request.OpenerDirector, pair: Lists, judge: Judge, until
             return read_score(_reply(opener, pair, judge))
         except urllib.error.HTTPError as error:
             if error.code < 500 and error.code not in (408, 429):
+                # The reason is the standard's: the server's own words may hold the key.
                 raise UserError(
-                    f"judge.address {judge.address}: it answered {error.code} {error.reason}; is the address (up to "
-                    "/v1), the model's name and the key right?"
+                    f"judge.address {judge.address}: it answered {error.code} "
+                    f"{http.client.responses.get(error.code, '')}; check the address (up to /v1), the model's name and "
+                    "the key"
                 ) from None
         except (OSError, http.client.HTTPException):
             pass
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             return Score(None, UNREADABLE)
     return Score(None, NO_REPLY)
 

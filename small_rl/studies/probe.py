@@ -27,12 +27,13 @@ from polaris.evaluation.settings import Resampling
 from polaris.grading.answers import find_answer, golds_from
 from polaris.grading.grade import grade_responses, summary
 from polaris.grading.grading_pool import GradingPool
-from polaris.problems.fetch_problems import file_rows
+from polaris.stage.data_files import data_rows
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
 from polaris.stage.records import RESPONSES, read_problems, read_rows
 from polaris.stage.settings import read_section
 from polaris.stage.stage import Stage, run_verb
+from polaris.stage.terminal import say
 from small_rl.reward.core import without_answer
 from small_rl.reward.steps import parse_steps
 from small_rl.studies import judge
@@ -203,8 +204,7 @@ def read_rollouts(path: Path) -> list[dict[str, Any]]:
     """Rows of a rollouts file, checked; `gold` as list. Raises UserError naming file, row and column."""
     rows: list[dict[str, Any]] = []
     seen: set[tuple[str, Any]] = set()
-    for number, row in enumerate(file_rows(path), 1):
-        where = f"{path}: row {number}"
+    for where, row in data_rows(path, (*COLUMNS, "correct")):
         if missing := [name for name in COLUMNS if row.get(name) is None and name != "gold" or name not in row]:
             raise UserError(f"{where}: `{missing[0]}` is missing (needed: {', '.join(COLUMNS)}; optional: correct)")
         if not isinstance(row["response"], str) or not isinstance(row.get("correct", True), bool):
@@ -250,7 +250,7 @@ def probe_file() -> None:
     replace_file(args.out, json.dumps(found, indent=1) + "\n")
     if args.plot:
         replace_file(args.plot, page(found))
-    print(told(found), file=sys.stderr)
+    say(told(found), sys.stderr)
 
 
 def main() -> None:

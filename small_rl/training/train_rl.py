@@ -31,6 +31,8 @@ from small_rl.training import export_gate, verl_checkpoint, verl_config, verl_de
 from small_rl.training.answer_tokens import tokenised
 from small_rl.training.verl_ray_cluster import ray_cluster
 
+RAY_FOLDERS = Path("/tmp"), "ray-"  # where they lie, and how their names begin
+
 
 def prompts(problems: dict[str, dict[str, Any]], instruction: str) -> list[dict[str, Any]]:
     """Rows of verl's data set: the chat prompt, the accepted answers as JSON, the problem's id."""
@@ -106,11 +108,13 @@ def ray_folder(state: Path) -> Iterator[Path]:
 
     state/ray points to it, so that the next start removes it after a kill.
     """
-    link = state / "ray"
+    link, (place, prefix) = state / "ray", RAY_FOLDERS
     if link.is_symlink():
-        shutil.rmtree(link.readlink(), ignore_errors=True)
+        left = link.readlink()
+        if left.parent == place and left.name.startswith(prefix):  # nobody else's folder is removed
+            shutil.rmtree(left, ignore_errors=True)
         link.unlink()
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
     link.symlink_to(folder)
     try:
         yield folder

@@ -24,8 +24,8 @@ HEAVY = ("torch", "transformers", "vllm", "verl", "ray", "megatron", "mergekit",
 # Nouns of the paper, by room: pure, and importable where no engine is installed.
 NOUNS = {
     "polaris.grading": "answers units diversity",
-    "polaris.problems": "tiny_problems problem_text suitability duplicates contamination",
-    "polaris.evaluation": "significance passes statistics replicates hardest lengths verdicts claims",
+    "polaris.problems": "tiny_problems problem_text suitability choices duplicates contamination",
+    "polaris.evaluation": "significance pass_at_k statistics replicates hardest lengths verdicts claims",
     "polaris.planning": "plan_model plan_memory plan_time",
     "small_rl.reward": "steps core rescue substitution overlong step_metrics rl_step",
     "small_rl.data": "overlap difficulty drop_easy",

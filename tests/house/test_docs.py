@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from polaris.report import study_page
-from polaris.report.study_designs import LAPTOP
+from polaris.report.study_designs import DESIGNS, LAPTOP, Design
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
@@ -57,7 +57,16 @@ def test_prose_is_wrapped(page):
     assert [number for number, line in prose((ROOT / page).read_text()) if len(line) > WIDTH] == []
 
 
+def records(design: Design) -> list[dict]:
+    return [json.loads((ROOT / f"docs/study/{design.records}_{number}.json").read_text()) for number in (0, 1, 2)]
+
+
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.records)
+def test_the_studies_are_written_from_their_records(design: Design):
+    assert (ROOT / "docs/study" / design.markdown).read_text() == study_page.markdown(design, records(design), [])
+    assert (ROOT / "docs/study" / design.page).read_text() == study_page.page(design, records(design), [])
+
+
 def test_the_picture_is_drawn_from_the_records():
-    records = [json.loads((ROOT / "docs/study/laptop_0.json").read_text())]
-    drawn = study_page.picture(LAPTOP, records)
+    drawn = study_page.picture(LAPTOP, records(LAPTOP)[:1])
     assert drawn == (ROOT / "docs/images/laptop.svg").read_text(), "draw it again: polaris study 0 1 2"

@@ -10,8 +10,7 @@ import pytest
 
 from polaris.grading.answers import UNPARSEABLE_GOLD, golds_from
 from polaris.grading.grading_pool import GradingPool
-from polaris.problems.fetch_problems import file_rows
-from polaris.problems.problem_layouts import read_layout
+from tests.helpers.tables import read_problem_file
 
 DATA = os.environ.get("POLARIS_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="POLARIS_DATA names no folder with real benchmarks")
@@ -38,7 +37,7 @@ def pool():
 @pytest.mark.parametrize("name", sorted(NO_FORMULA))
 def test_golds(name, pool):
     path = Path(DATA) / "benchmarks" / f"{name}.parquet"
-    golds = [row["answers"] for row in read_layout(file_rows(path), name, str(path), gold="every")]
+    golds = [row["answers"] for row in read_problem_file(path, name)]
     for spelling in (r"\boxed{%s}", r"thought</think> so \boxed{ %s. }", r"\boxed {\boldsymbol{%s}}"):
         verdicts = pool.grade([(gold, spelling % gold[0]) for gold in golds], "none")
         assert [gold for gold, verdict in zip(golds, verdicts, strict=True) if not verdict.correct] == []

@@ -12,7 +12,7 @@ from merge import merge_models
 from polaris.stage import child, manifest
 from polaris.stage.errors import UserError
 from tests.helpers.merge_checkpoints import MERGING, load, publish, save_tokenizer
-from tests.parity.test_vllm_transformers import ENGINE
+from tests.helpers.vllm_process import ENGINE
 
 SHAPE = {
     "vocab_size": 512,

@@ -36,7 +36,7 @@ def test_every_checkpoint_was_trained_and_evaluated(finished, results):
             assert shown["interval"][0] <= shown["avg"] <= shown["interval"][1]
 
 
-def test_yarn_is_a_further_evaluation(finished, results):
+def test_yarn_is_an_extra_evaluation(finished, results):
     """The same questions and seeds, another rope: other responses, beside the model's own and nowhere else."""
     plain, stretched = (
         read_rows(finished / f"responses/{name}/responses.parquet", RESPONSES)
@@ -47,7 +47,7 @@ def test_yarn_is_a_further_evaluation(finished, results):
     same = sum(one["response"] == other["response"] for one, other in zip(plain, stretched, strict=True))
     assert same < len(plain) / 2
     again = [row for row in results["pairs"] if "core_filtered@yarn" in (row["a"], row["b"])]
-    assert {(row["family"], row["b"]) for row in again} == {("asked otherwise", "core_filtered")}
+    assert {(row["family"], row["b"]) for row in again} == {("extra evaluations", "core_filtered")}
 
 
 def test_steps_planned_are_steps_reached(finished):

@@ -108,6 +108,19 @@ def test_without_a_network_nothing_changes(tmp_path, endpoint, env, message):
     assert path.read_text() == RECIPE and list(tmp_path.iterdir()) == [path]
 
 
+def test_files_beside_it_and_the_link_that_leads_to_it_stay(tmp_path, endpoint):
+    path, link = tmp_path / "x.yaml", tmp_path / "link.yaml"
+    path.write_text(RECIPE)
+    path.chmod(0o640)
+    link.symlink_to(path)
+    for name in ("x.yaml.partial", "link.yaml.partial"):
+        (tmp_path / name).write_text("mine")
+    assert pin(link, endpoint).returncode == 0
+    assert link.is_symlink() and "a" * 40 in path.read_text() and path.stat().st_mode & 0o777 == 0o640
+    assert {one.name for one in tmp_path.iterdir()} == {"x.yaml", "link.yaml", "x.yaml.partial", "link.yaml.partial"}
+    assert (tmp_path / "x.yaml.partial").read_text() == (tmp_path / "link.yaml.partial").read_text() == "mine"
+
+
 def test_an_unknown_id_is_named_and_nothing_changes(tmp_path, endpoint):
     path = tmp_path / "x.yaml"
     text = RECIPE.replace("hub: org/data", "hub: org/nothing")

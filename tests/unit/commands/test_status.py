@@ -12,9 +12,11 @@ from polaris.commands import stage_state, status
 from polaris.commands.snakemake_jobs import Job, parsed
 from polaris.commands.stage_state import State, differences, state_of
 from polaris.stage import code, manifest
+from polaris.stage.errors import UserError
+from polaris.stage.lock import locked_by
 from polaris.stage.settings import Section
-from polaris.stage.stage import Stage, locked_by
-from polaris.stage.versions import tool_versions
+from polaris.stage.stage import Stage
+from polaris.stage.versions import tool_versions, versions_of
 
 MODULE = "polaris.grading.grade"
 
@@ -154,6 +156,48 @@ def test_running_and_partial(tmp_path):
     with pytest.raises(InterruptedError), stage(job(tmp_path / "s", digest="other")) as one:
         assert not (one.log / "metrics.jsonl").exists()
         raise InterruptedError
+
+
+def fifo(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+
+
+def text(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("place", "put", "state", "why"),
+    [
+        ("state/lock", fifo, "stale", "lock: this is a FIFO"),
+        ("state", lambda path: text(path, b"x"), "stale", "state/lock: Not a directory"),
+        ("data.json", fifo, "stale", "data.json: this is a FIFO"),
+        ("data.json", lambda path: text(path, b"\xff"), "stale", "data.json: this is not the manifest of a stage"),
+        ("log/metrics.jsonl", fifo, "partial", "goes on"),
+        ("log/metrics.jsonl", lambda path: text(path, b"\xff\n"), "partial", "goes on"),
+        ("log/metrics.jsonl", lambda path: text(path, b"[1]\n"), "partial", "goes on"),
+        ("state/x/shard-1.parquet", lambda path: text(path, b"x"), "partial", "goes on"),
+        ("state/x/shard-1.parquet", fifo, "partial", "goes on"),
+    ],
+)
+def test_odd_files_are_told_and_stop_nobody(tmp_path, place, put, state, why):
+    wanted = job(tmp_path / "s")
+    if state == "partial":
+        with pytest.raises(InterruptedError), stage(wanted) as running:
+            (running.state / "checkpoint").write_text("3")
+            raise InterruptedError
+    put(tmp_path / "s" / place)
+    found = look(wanted)
+    assert found.state == state and why in found.why[0], found
+
+
+def test_an_interpreter_that_is_gone_is_told(tmp_path):
+    with pytest.raises(UserError, match="no/python: its engines cannot be listed .*No such file or directory"):
+        versions_of(str(tmp_path / "no/python"))
+    with pytest.raises(UserError, match="false: its engines cannot be listed .*exit status 1"):
+        versions_of("false")
 
 
 def test_a_look_at_the_lock_does_not_stop_a_starting_stage(tmp_path):

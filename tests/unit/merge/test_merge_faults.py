@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from polaris.stage import manifest
+from tests.helpers import seed
 from tests.helpers.merge_checkpoints import MERGING, near, publish, save, weights
 
 KILLS = 3  # and one more; tests/chaos/kill_merge.py has 20
@@ -63,7 +63,7 @@ def test_sigkill_at_any_moment_leaves_no_final_name_and_the_rerun_the_same_diges
     assert code == 0, said
     whole = time.monotonic() - started
     reference = manifest.read(tmp_path / "reference/checkpoint.json").files
-    generator, out, midway = random.Random(), tmp_path / "merged/checkpoint.json", 0
+    generator, out, midway = seed.generator("merge faults"), tmp_path / "merged/checkpoint.json", 0
     for attempt in range(5 * KILLS):  # on a busy machine a merge may be over before its moment comes
         process = start(verb(pair, out))
         begun = out.parent / "new.partial/model/model-00001-of-00004.safetensors"

@@ -5,6 +5,7 @@ go.
 import fcntl
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -266,3 +267,19 @@ def test_a_weight_file_that_is_missing_by_accident_is_still_an_error(tmp_path, m
     next(result.model.glob("*.safetensors")).unlink()
     with pytest.raises(UserError, match="is gone"):
         manifest.read(result.path)
+
+
+def test_nothing_outside_its_folder_is_removed(tmp_path, monkeypatch, pair):
+    """A manifest edited by hand, and a model that lies elsewhere."""
+    result = one(monkeypatch, pair, tmp_path / "merged")
+    text = result.path.read_text()
+    (tmp_path / "x.safetensors").touch()
+    result.path.write_text(re.sub(r"model/model[-\w]*.safetensors\"", 'model/../../x.safetensors"', text))
+    with pytest.raises(UserError, match="names a file outside its folder"):
+        keep(monkeypatch, "removed", result.path)
+    result.path.write_text(text)
+    result.model.rename(tmp_path / "elsewhere")
+    (tmp_path / "merged/model").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="merged/model: this is a link to .*elsewhere"):
+        keep(monkeypatch, "removed", result.path)
+    assert (tmp_path / "x.safetensors").exists() and list((tmp_path / "elsewhere").glob("*.safetensors"))

@@ -9,7 +9,7 @@ from polaris.models.tiny_tokenizer import build_tokenizer
 from polaris.planning import preflight
 from polaris.planning.plan_time import GPUS
 from polaris.planning.preflight import Finding
-from polaris.recipe import recipe, recipe_files
+from polaris.recipe import recipe, recipe_yaml
 from polaris.stage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,7 +32,7 @@ def test_unpinned_and_missing_inputs_are_wrong(tmp_path):
     texts = wrong(list(preflight.inputs(recipe.load([V2]), tmp_path)))
     unpinned = recipe.load([V2]).unpinned()
     assert all(any(text.startswith(f"{key}.revision: unpinned") for text in texts) for key in unpinned)
-    values = recipe_files.read_file(LAPTOP)
+    values = recipe_yaml.read_file(LAPTOP)
     values["inputs"]["base_small"] = {"path": str(tmp_path / "none")}
     values["inputs"]["problems"]["rl"] = {
         "file": str(tmp_path / "none.jsonl"),

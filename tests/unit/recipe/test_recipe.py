@@ -181,6 +181,13 @@ def search(change: str) -> str:
     return yaml.safe_dump({"small_rl": {"temperature_search": {"one": values}}})
 
 
+def named(name: str, count: int) -> str:
+    """An overlay with one more benchmark."""
+    source = {"family": "chain", "count": count, "depth": [1, 2], "slips": 0.0, "pool": "benchmark", "seed": 1}
+    generate = {"k": {name: 4}}
+    return yaml.safe_dump({"inputs": {"benchmarks": {name: source}}, "evaluate": {"generate": generate}})
+
+
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
@@ -191,7 +198,8 @@ def search(change: str) -> str:
         ("merge: {alphas: [0.3, 0.30]}", "alpha 0.30 occurs twice"),
         ("small_rl: {rl: {grpo: {start: core}}}", "rl.grpo.start: core is a later stage"),
         ("small_rl: {rl: {grpo: {start: corr}}}", "rl.grpo.start: corr does not exist"),
-        ("small_rl: {specialist: nobody}", "specialist: nobody is no RL stage"),
+        ("small_rl: {specialist: nobody}", "mine.yaml: small_rl: specialist: nobody is no RL stage"),
+        ("small_rl: {difficulty: {k: {format: 4}}}", "mine.yaml: small_rl.difficulty.k: must have exactly the keys rl"),
         (search("model: corr"), "temperature_search.one.model: corr is no model"),
         (search("after: two, reset: {slight_fall: 0.2, fine_step: 0.05, wide_step: 0.1}"),
          "one.after: two is no earlier"),
@@ -239,13 +247,13 @@ def search(change: str) -> str:
           "seed: 1}}}"),
          "evaluate.generate.k: must have exactly the keys chain, digits, chain_select, digits_select, extra"),
         ("merge: {select_on: [nobody]}",
-         "mine.yaml: .*merge.select_on: nobody is none of inputs.benchmarks .chain, digits"),
+         "mine.yaml: merge.select_on: nobody is none of inputs.benchmarks .chain, digits"),
         ("merge: {select_on: [chain, digits, chain_select, digits_select]}",
          "merge.select_on: it names every benchmark"),
         ("inputs: {benchmarks: {chain_select: {count: 256, seed: 1000}}}",
          "merge.select_on: chain_select has the problems of chain, which is reported"),
         ("report: {pass_k: [2, 5]}",
-         "report.pass_k: pass@5 needs as many samples; evaluate.generate.k.chain_select is 4"),
+         "mine.yaml: report.pass_k: pass@5 needs as many samples; evaluate.generate.k.chain_select is 4"),
         ("report: {length_groups: [48, 32]}", "report: .*length_groups: must rise"),
         ("evaluate: {extra_evaluations: {yarn: {models: [nobody], engine: {max_num_seqs: 8}}}}",
          "mine.yaml: .*evaluate.extra_evaluations.yarn.models: nobody is no evaluated model; possible: base_small f"),
@@ -269,6 +277,16 @@ def search(change: str) -> str:
          r"mine.yaml: evaluate.extra_evaluations.yarn.engine: .*max_model_len \(256\) must not exceed yarn's factor"),
         ("evaluate: {extra_evaluations: {few: {models: [core], k: {chain: 2}}}}",
          "report.pass_k: pass@4 needs as many samples; evaluate.extra_evaluations.few.k.chain is 2"),
+        ("evaluate: {grading: {timeout: .inf}}", "mine.yaml: evaluate.grading.timeout: .*finite number .got inf"),
+        ("small_rl: {rl: {grpo: {clip_high: .nan}}}", "mine.yaml: small_rl.rl.grpo.clip_high: .*finite number"),
+        (named("average", 5), "mine.yaml: inputs: .*benchmarks.average: choose another name; the report has a column"),
+        (named("Mean", 5), "mine.yaml: inputs: .*benchmarks.Mean: choose another name"),
+        (named("a b", 5), "mine.yaml: inputs: .*benchmarks.a b: a name has letters, digits, _, - and ., and begins"),
+        (named("..", 5), "mine.yaml: inputs: .*benchmarks...: a name has letters"),
+        (named("one", 1), "mine.yaml: .*inputs.benchmarks.one.count: 1, but intervals and comparisons need two"),
+        (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: every, count: null, published: "
+                                    "null, max_rows: 1}}}",
+         "mine.yaml: .*inputs.problems.held.max_rows: 1, but intervals"),
         ("run: ../elsewhere", "mine.yaml: run: "),
         ("run: a\nrun: b", "mine.yaml.*line 2: key run is in line 1 already"),
         ("small_rl: {rl: [1, 2]}", "mine.yaml: small_rl.rl: "),
@@ -395,7 +413,7 @@ def test_a_further_evaluation_is_the_usual_one_but_for_what_it_names(tmp_path):
     asked = overlaid(tmp_path, f"evaluate: {{extra_evaluations: {{yarn: {entry}}}}}\nreplicate: 1")
     usual, further = asked.evaluate.generate, asked.evaluate.extra_evaluations["yarn"]
     said = "sampling.max_tokens 64 instead of 96; engine.yarn factor 4.0, original 64 instead of none"
-    assert further.told(usual) == said and further.told(further.generate) == ""
+    assert further.changes(usual) == said and further.changes(further.generate) == ""
     assert further.sampling.seed == usual.sampling.seed == 1_000_123 and further.k == usual.k
     assert list(asked.evaluations)[:-2] == list(asked.checkpoints)
     assert asked.evaluations["core"] == ("core", usual)

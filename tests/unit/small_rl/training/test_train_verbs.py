@@ -158,3 +158,17 @@ def test_the_temperature_of_a_search(tmp_path):
         train_rl.at_temperature(settings, None)
     number = settings.model_copy(update={"temperature": 0.7})
     assert train_rl.at_temperature(number, None) is number
+
+
+@pytest.mark.parametrize("elsewhere", ["theirs", "ray-theirs"])
+def test_ray_clears_up_after_a_kill_but_only_what_it_made(tmp_path, elsewhere):
+    """Of a link that another put in its place, the link goes and the folder stays."""
+    (tmp_path / elsewhere).mkdir()
+    (tmp_path / "ray").symlink_to(tmp_path / elsewhere)
+    with train_rl.ray_folder(tmp_path) as first:
+        assert (tmp_path / elsewhere).is_dir()
+        killed = tmp_path / "killed"
+        killed.mkdir()
+        (killed / "ray").symlink_to(first)
+        with train_rl.ray_folder(killed):
+            assert not first.exists()

@@ -8,15 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polaris.recipe import recipe
-from small_rl.rl_settings import Overlong, RlTraining, Substitution, Validation
+from small_rl.rl_settings import Overlong, Substitution, Validation
 from small_rl.training import verl_config
+from tests.helpers.rl_stages import CONFIGS, FILES, files, rl_stage
 
 hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
-CONFIGS = Path(__file__).parents[4] / "configs"
-FILES = verl_config.RlFiles(
-    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "c", "s", "b", "v"))
-)
 
 
 def compose(name, overrides):
@@ -26,22 +23,11 @@ def compose(name, overrides):
         return hydra.compose(name, overrides=overrides)
 
 
-def files(name):
-    """A recipe's file, after what it is an overlay of."""
-    below = [CONFIGS / "laptop.yaml"] if name in ("test", "laptop_study", "laptop_two_nodes") else []
-    return [*below, CONFIGS / f"{name}.yaml"]
-
-
 STAGES = [
     (path.stem, name)
     for path in sorted(CONFIGS.glob("*.yaml"))
     for name in recipe.load(files(path.stem)).small_rl.rl
 ]  # fmt: skip
-
-
-def rl_stage(name, stage):
-    asked = recipe.load(files(name)).small_rl.rl[stage]
-    return RlTraining.model_validate(asked.model_dump(exclude={"start", "drop_easy", "overlap"}))
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def pass_at(correct_PG: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
+def pass_at_k(correct_PG: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
     """Unbiased pass@k per question: 1 - C(n - c, k) / C(n, k) with c right of n samples (Chen et al. 2021, equation 1).
 
     Raises ValueError when k is above the number of samples.
