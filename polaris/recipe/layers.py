@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from polaris.recipe.named import BLOCKS, references, refers
 from polaris.recipe.recipe_yaml import read_file
 from polaris.stage.errors import UserError
 from polaris.stage.suggestions import suggestion
@@ -95,16 +96,18 @@ def origin_of(origins: dict[Key, Origin], key: str) -> Origin | None:
     return next((origins[parts[:n]] for n in range(len(parts), 0, -1) if parts[:n] in origins), None)
 
 
-def inherited(values: dict[str, Any], origins: dict[Key, Origin]) -> dict[Key, Origin]:
-    """A copy in which what an RL stage takes from the one that it is `like`, and a further evaluation from
-    `evaluate.generate`, has the origin of that.
+def inherited(whole: dict[str, Any], values: dict[str, Any], given: dict[Key, Origin]) -> dict[Key, Origin]:
+    """Origins in which what an RL stage takes from the one that it is `like`, a further evaluation from
+    `evaluate.generate` and a section from a named engine or grading, has the origin of that.
+
+    whole: values in which stages and evaluations are whole; values, given: as the files have them
     """
-    whole = dict(origins)
+    origins = dict(given)
 
     def take(source: Key, target: Key) -> None:
-        for key, origin in list(whole.items()):
+        for key, origin in list(origins.items()):
             if key[: len(source)] == source:
-                whole.setdefault((*target, *key[len(source) :]), origin)
+                origins.setdefault((*target, *key[len(source) :]), origin)
 
     stages = values.get("small_rl", {}).get("rl") or {}
     for name in stages:
@@ -114,7 +117,9 @@ def inherited(values: dict[str, Any], origins: dict[Key, Origin]) -> dict[Key, O
             chain.append(other)
     for name in values.get("evaluate", {}).get("extra_evaluations") or {}:
         take(("evaluate", "generate"), ("evaluate", "extra_evaluations", name))
-    return whole
+    for place, entry in references(whole):
+        take(entry, place)
+    return origins
 
 
 def extended(path: str | Path) -> list[Path]:
@@ -169,7 +174,10 @@ def _laid_over(
     values, origins = dict(low), dict(below)
     for name, value in high.items():
         key, old = (*at, name), values.get(name)
-        merging = isinstance(old, dict) and isinstance(value, dict) and not KINDS & value.keys()
+        if refers(name, old) and isinstance(value, dict) and "like" not in value:
+            value = {"like": old, **value}  # all of the named engine but for these keys
+        replacing = KINDS if name not in BLOCKS else {"like"}
+        merging = isinstance(old, dict) and isinstance(value, dict) and not replacing & value.keys()
         if merging:
             values[name], origins = _laid_over(old, value, key, origins, above)
             origins[key] = above[key]

@@ -16,7 +16,7 @@ from polaris.evaluation.settings import Evaluate
 from polaris.generation.settings import Generate
 from polaris.models.settings import HubModel
 from polaris.problems.settings import UNPINNED, Clean, HubProblems
-from polaris.recipe import checks
+from polaris.recipe import checks, named
 from polaris.recipe.layers import Key, Origin, given, inherited, layered, origin_of, read_layer, without_nulls
 from polaris.recipe.recipe_files import like_others, of_replicate, on_device, with_further
 from polaris.recipe.settings import Inputs
@@ -186,8 +186,10 @@ def loaded(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> 
         return origin.file if origin else str(next(iter(files), "recipe"))
 
     try:
-        values = of_replicate(without_nulls(with_further(like_others(layer.values, file_of))))
-        return Loaded(Recipe.model_validate(values), inherited(layer.values, layer.origins))
+        values = with_further(like_others(layer.values, file_of))
+        origins = inherited(values, layer.values, layer.origins)
+        whole = of_replicate(without_nulls(named.resolved(values, file_of)))
+        return Loaded(Recipe.model_validate(whole), origins)
     except ValidationError as error:
         lines = []
         for line in describe(error, "\0", Recipe).splitlines():

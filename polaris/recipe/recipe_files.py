@@ -3,20 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from polaris.recipe.named import merged
 from polaris.stage.errors import UserError
 
 BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so far apart
 WITH_DEVICE = {"engine", "large_engine", "vllm", "format_sft", "teacher_sft", "sft"}  # sections with a key `device`
 SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
-
-
-def merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """`high` over `low`, mapping by mapping."""
-    both = dict(low)
-    for key, value in high.items():
-        old = both.get(key)
-        both[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return both
 
 
 def like_others(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str, Any]:

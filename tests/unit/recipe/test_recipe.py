@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polaris.recipe import recipe, recipe_files
+from polaris.recipe import recipe
+from polaris.recipe.named import merged
 from polaris.stage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -24,7 +25,7 @@ def without(tmp_path: Path, *overlays: dict, problems: list[str], **rl: dict) ->
     """The laptop recipe with overlays, only these problem sets, and changes to RL stages."""
     values = yaml.safe_load(LAPTOP.read_text())
     for overlay in [*overlays, {"small_rl": {"rl": rl}}]:
-        values = recipe_files.merged(values, overlay)
+        values = merged(values, overlay)
     for section in (values["inputs"]["problems"], values["clean"]):
         for name in section.keys() - set(problems):
             del section[name]
