@@ -26,6 +26,8 @@ GPUS = {
     "H100-80GB": Gpu(79.6 * GIB, 989e12, 3.35e12),
     "H200": Gpu(140.4 * GIB, 989e12, 4.8e12),
     "H20": Gpu(95.6 * GIB, 148e12, 4.0e12),
+    "L40S": Gpu(45.0 * GIB, 362e12, 0.864e12),
+    "RTX-4090": Gpu(24.0 * GIB, 165e12, 1.008e12),
 }
 # Share of the peak in dense FSDP training over long sequences: a guess around common reports of 30 %.
 DENSE_TRAINING: Range = (0.2, 0.4)

@@ -6,13 +6,16 @@ large_sft: {traces: {engine: {like: wide, max_num_seqs: 64}}}
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 
+from polaris.generation.settings import Engine
+from polaris.grading.settings import Grading
 from polaris.stage.errors import UserError
 from polaris.stage.suggestions import suggestion
 
 # Key of a section -> the block that it may refer to.
 BLOCKS = {"engine": "engines", "large_engine": "engines", "vllm": "engines", "grading": "gradings"}
+SECTIONS = {"engines": Engine, "gradings": Grading}
 ELSEWHERE = {"interpreters"}  # its key vllm is another thing
 
 Key = tuple[str, ...]
@@ -38,7 +41,7 @@ def refers(key: str, value: Any) -> bool:
 
 def references(values: dict[str, Any]) -> Iterator[tuple[Key, Key]]:
     """(where a name stands, what it names), entries of the blocks first and these in an order that resolves them."""
-    blocks = {block: values.get(block) or {} for block in dict.fromkeys(BLOCKS.values())}
+    blocks = _blocks(values)
     done: list[tuple[Key, Key]] = []
     for block, entries in blocks.items():
         for name in entries:
@@ -51,6 +54,17 @@ def references(values: dict[str, Any]) -> Iterator[tuple[Key, Key]]:
     yield from done
     rest = {key: value for key, value in values.items() if key not in blocks and key not in ELSEWHERE}
     yield from _references(rest, ())
+
+
+def _blocks(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Block -> its entries, without those that are null."""
+    given = {block: values.get(block) for block in dict.fromkeys(BLOCKS.values())}
+    return {
+        block: {name: entry for name, entry in entries.items() if entry is not None}
+        if isinstance(entries, dict)
+        else {}
+        for block, entries in given.items()
+    }
 
 
 def _references(values: Any, at: Key) -> Iterator[tuple[Key, Key]]:
@@ -68,10 +82,10 @@ def _references(values: Any, at: Key) -> Iterator[tuple[Key, Key]]:
 def resolved(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str, Any]:
     """A copy without the blocks, in which every name is what it stands for.
 
-    file_of: the file of a dotted key, for the error. Raises UserError for an unknown name, a circle, an entry that
-    nothing refers to.
+    file_of: the file of a dotted key, for the error. Raises UserError for an unknown name, a circle, and a part of
+    an entry that nothing refers to: a name spelled wrong.
     """
-    blocks = {block: values.get(block) or {} for block in dict.fromkeys(BLOCKS.values())}
+    blocks = _blocks(values)
     used: set[Key] = set()
 
     def entry(where: str, block: str, given: Any, waiting: tuple[str, ...] = ()) -> Any:
@@ -80,7 +94,7 @@ def resolved(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str,
             return given
         if name in waiting:
             raise UserError(f"{file_of(where)}: {where}: {name} leads back to itself")
-        if not isinstance(blocks[block], dict) or name not in blocks[block]:
+        if name not in blocks[block]:
             hint = suggestion(str(name), blocks[block])
             raise UserError(f"{file_of(where)}: {where}: {name} is none of {block}{hint}")
         used.add((block, name))
@@ -102,7 +116,16 @@ def resolved(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str,
 
     whole = walk({key: value for key, value in values.items() if key not in blocks}, ())
     for block, entries in blocks.items():
-        for name in entries:
-            if (block, name) not in used:
-                raise UserError(f"{file_of(f'{block}.{name}')}: {block}.{name}: no section refers to it")
+        for name in [name for name in entries if (block, name) not in used]:
+            where = f"{block}.{name}"
+            if absent := _required(block) - set(entry(where, block, {"like": name})):
+                hint = suggestion(name, [other for other in entries if other != name])
+                raise UserError(
+                    f"{file_of(where)}: {where}: no section refers to it, and it has no {min(absent)}{hint}"
+                )
     return whole
+
+
+def _required(block: str) -> set[str]:
+    fields = SECTIONS[block].model_fields
+    return {key for key, field in fields.items() if key != "device" and type(None) not in get_args(field.annotation)}

@@ -11,7 +11,8 @@ from polaris.stage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
 LAPTOP = ROOT / "configs/laptop.yaml"
-FULL = [[ROOT / f"configs/{name}.yaml"] for name in ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b")]
+SHIPPED = ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b", "one_gpu", "one_node")
+FULL = [[ROOT / f"configs/{name}.yaml"] for name in SHIPPED]
 STUDY = [LAPTOP, ROOT / "configs/laptop_study.yaml"]
 TWO_NODES = [LAPTOP, ROOT / "configs/laptop_two_nodes.yaml"]
 SPARSE = [ROOT / "configs/laptop_sparse.yaml"]
