@@ -72,9 +72,8 @@ class Profile:
             gpus = int(found[1])
         else:
             gpus = int(number("gpu", 0))
-        asked = int(
-            number("cpus_per_task", 1 if self._executor else -1)
-        )  # the plugin falls back on the rule's threads, which are a laptop's
+        # The plugin falls back on the rule's threads, which are a laptop's.
+        asked = int(number("cpus_per_task", 1 if self._executor else -1))
         cpus = asked if asked >= 0 else None
         seconds = 60.0 * number("runtime", 240) if self._executor else math.inf
         memory = 1e6 * number("mem_mb", 0) if self._executor else math.inf

@@ -109,17 +109,24 @@ def inherited(whole: dict[str, Any], values: dict[str, Any], given: dict[Key, Or
             if key[: len(source)] == source:
                 origins.setdefault((*target, *key[len(source) :]), origin)
 
-    stages = values.get("small_rl", {}).get("rl") or {}
+    stages = _mapping(values, "small_rl", "rl")
     for name in stages:
         chain = [name]
-        while other := stages[chain[-1]].get("like"):
+        while other := _mapping(stages, chain[-1]).get("like"):
             take(("small_rl", "rl", other), ("small_rl", "rl", name))
             chain.append(other)
-    for name in values.get("evaluate", {}).get("extra_evaluations") or {}:
+    for name in _mapping(values, "evaluate", "extra_evaluations"):
         take(("evaluate", "generate"), ("evaluate", "extra_evaluations", name))
     for place, entry in references(whole):
         take(entry, place)
     return origins
+
+
+def _mapping(values: Any, *keys: str) -> dict[str, Any]:
+    """The mapping under the keys; empty where there is none."""
+    for key in keys:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values if isinstance(values, dict) else {}
 
 
 def extended(path: str | Path) -> list[Path]:
