@@ -54,8 +54,8 @@ def with_further(values: dict[str, Any]) -> dict[str, Any]:
 
 def of_replicate(values: dict[str, Any]) -> dict[str, Any]:
     """The values with the seeds of their replicate."""
-    again = values.get("replicate")
-    return _reseeded(values, BETWEEN_REPLICATES * again) if isinstance(again, int) else values
+    replicate = values.get("replicate")
+    return _reseeded(values, BETWEEN_REPLICATES * replicate) if isinstance(replicate, int) else values
 
 
 def _reseeded(values: Any, by: int) -> Any:
