@@ -9,7 +9,7 @@ from polaris.models.tiny_tokenizer import build_tokenizer
 from polaris.planning import preflight
 from polaris.planning.plan_time import GPUS
 from polaris.planning.preflight import Finding
-from polaris.recipe import recipe, recipe_yaml
+from polaris.recipe import recipe
 from polaris.stage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,16 +32,10 @@ def test_unpinned_and_missing_inputs_are_wrong(tmp_path):
     texts = wrong(list(preflight.inputs(recipe.load([V2]), tmp_path)))
     unpinned = recipe.load([V2]).unpinned()
     assert all(any(text.startswith(f"{key}.revision: unpinned") for text in texts) for key in unpinned)
-    values = recipe_yaml.read_file(LAPTOP)
-    values["inputs"]["base_small"] = {"path": str(tmp_path / "none")}
-    values["inputs"]["problems"]["rl"] = {
-        "file": str(tmp_path / "none.jsonl"),
-        "gold": "every",
-        "count": None,
-        "published": None,
-        "max_rows": None,
-    }
-    asked = recipe.Recipe.model_validate(values)
+    (tmp_path / "mine.yaml").write_text(
+        "inputs: {base_small: {path: none}, problems: {rl: {file: none.jsonl, gold: every}}}"
+    )
+    asked = recipe.load([LAPTOP, tmp_path / "mine.yaml"])
     texts = wrong(list(preflight.inputs(asked, tmp_path)))
     assert len(texts) == 2 and "base_small" in texts[0] and "none.jsonl: there is no such file" in texts[1]
 
