@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import io
 import os
+import re
 import select
 import signal
 import subprocess
@@ -20,6 +21,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2): the kernel signals the child when its parent d
 LAST_LINES = 25
 LOOK = 0.5  # seconds between looks at whether a silent child is still there
 PIPE = 1 << 20  # bytes; what a pipe holds at most, unless root says otherwise
+COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 LINE = 300  # characters of a line that are shown: vLLM dumps its whole state into one
 
 
@@ -90,7 +92,7 @@ def run_together(
             statuses = [child.poll() for child in children]
             for command, status, log in zip(commands, statuses, logs, strict=True):
                 if status:
-                    raise UserError(f"{' '.join(command)}: exited with status {status}; {log}:\n{tail(log)}")
+                    raise UserError(f"{' '.join(command)}: exited with status {status}; read {log}:\n{tail(log)}")
             if None not in statuses:
                 return
             look()
@@ -126,10 +128,10 @@ def _lines(output: IO[bytes], watcher: threading.Thread) -> Iterator[str]:
 
 
 def tail(log: Path, lines: int = LAST_LINES) -> str:
-    """The end of a log, for an error message."""
+    """The last lines of a log, without colours, for an error message."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 64 * 1024))
-        last = file.read().decode(errors="replace").splitlines()[-lines:]
+        last = COLOURS.sub("", file.read().decode(errors="replace")).splitlines()[-lines:]
     return "\n".join(line[:LINE] for line in last)
 
 
@@ -166,6 +168,6 @@ def run(
         watcher.join()
         child.stdout.close()
     if timed_out.is_set():
-        raise UserError(f"{command[0]}: stopped after its limit of {limit:.0f} s; the log's end ({log}):\n{tail(log)}")
+        raise UserError(f"{command[0]}: stopped after its limit of {limit:.0f} s; read {log}:\n{tail(log)}")
     if child.returncode:
-        raise UserError(f"the engine exited with status {child.returncode}; the log's end ({log}):\n{tail(log)}")
+        raise UserError(f"the engine exited with status {child.returncode}; read {log}:\n{tail(log)}")

@@ -31,6 +31,14 @@ def test_a_failure_shows_the_end_of_the_log(tmp_path):
         child.run(python("import sys; print('the reason'); sys.exit(3)"), tmp_path / "log", {}, 30)
 
 
+def test_the_first_line_of_a_failure_is_a_sentence_and_the_logs_colours_go(tmp_path):
+    code = r"import sys; print('\x1b[36m(worker)\x1b[0m the reason\x1b[K'); sys.exit(3)"
+    with pytest.raises(UserError) as failed:
+        child.run(python(code), tmp_path / "log", {}, 30)
+    first, last = str(failed.value).split("\n")
+    assert first == f"the engine exited with status 3; read {tmp_path / 'log'}:" and last == "(worker) the reason"
+
+
 def test_a_hang_becomes_an_error_and_the_whole_group_is_gone(tmp_path):
     code = (
         "import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)']);"
