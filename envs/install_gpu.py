@@ -94,7 +94,7 @@ def check_gpu(machine: Machine, tools: Tools, engines: list[str], driver: int | 
             "nvidia-smi finds no NVIDIA driver here; on a machine without GPUs say what the GPU nodes have: "
             f"DRIVER={DRIVER}"
         )
-    if compiling and driver < DRIVER:
+    if compiling and driver is not None and driver < DRIVER:
         raise UserError(
             f"the wheels are built with CUDA {CUDA}, which wants an NVIDIA driver of {DRIVER} or newer, not {driver}"
         )

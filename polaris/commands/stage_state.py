@@ -118,6 +118,12 @@ def _read(path: Path) -> Manifest | None:
     return None
 
 
+def _present(inputs: Mapping[str, Sequence[Manifest | None]]) -> dict[str, list[Manifest]]:
+    """The inputs of which every manifest is there."""
+    found = {name: [one for one in values if one] for name, values in inputs.items()}
+    return {name: values for name, values in found.items() if len(values) == len(inputs[name])}
+
+
 def _inputs_changed(
     made: Manifest, job: Job, inputs: Mapping[str, list[Manifest | None]], sources: Mapping[Path, State]
 ) -> list[str]:
@@ -128,7 +134,7 @@ def _inputs_changed(
         names = [path.parent.name for path in waits]
         return ["follows " + ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")]
     none = stage.content([])  # what a repeated flag that is not given is recorded as
-    now = {name: stage.content(values) for name, values in inputs.items() if None not in values}
+    now = {name: stage.content(values) for name, values in _present(inputs).items()}
     then = {name: value["content"] for name, value in made.inputs.items() if value["content"] != none}
     cleared = inputs.keys() - now.keys()  # nobody can tell what they held
     return [
@@ -155,9 +161,10 @@ def _resumable(job: Job, inputs: Mapping[str, list[Manifest | None]]) -> str | N
     found = [path for path in states.iterdir() if path.is_dir() and any(path.iterdir())] if states.is_dir() else []
     if not found:
         return None
-    if any(None in values for values in inputs.values()):
+    present = _present(inputs)
+    if len(present) < len(inputs):
         return "waits for its inputs"
-    current = stage.fingerprint(job.settings, inputs, job.code) in {path.name for path in found}
+    current = stage.fingerprint(job.settings, present, job.code) in {path.name for path in found}
     return "goes on" if current else "of another recipe or code: starts anew"
 
 

@@ -151,6 +151,7 @@ def run(
     Raises UserError with the end of the log when the child fails or is stopped.
     """
     child = _started(command, env, stdout=subprocess.PIPE)
+    assert child.stdout is not None
     timed_out = threading.Event()
     # A thread watches the end, because a grandchild that outlives the child holds its output open.
     watcher = threading.Thread(target=_watch, args=(child, limit, grace, timed_out), daemon=True)

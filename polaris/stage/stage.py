@@ -86,7 +86,7 @@ class Stage:
         self.fingerprint = fingerprint(settings.model_dump(mode="json"), inputs, code)
         self.state = self.folder / "state" / self.fingerprint
         self.started = time.monotonic()
-        self._lock: TextIO | None = None
+        self._lock: TextIO
         self._published = False
 
     @classmethod
@@ -228,7 +228,7 @@ class Stage:
             inputs={k: {"path": _paths(v), "content": content(v)} for k, v in self.inputs.items()},
             code=code.digest(self.module),
             tools=tool_versions(),
-            steps={} if planned is None else {"planned": planned, "reached": reached},
+            steps={} if planned is None or reached is None else {"planned": planned, "reached": reached},
             metrics=json.loads(json.dumps(metrics or {})),
             seconds=round(time.monotonic() - self.started, 2),
         )
@@ -257,17 +257,17 @@ def _described(path: Path, digests: dict[str, str] | None = None) -> dict[str, A
     return {"size": status.st_size, **(digests or {"xxh3": manifest.file_digest(path)})}
 
 
-def fingerprint(settings: dict[str, Any], inputs: Mapping[str, Manifest | list[Manifest]], code: str) -> str:
+def fingerprint(settings: dict[str, Any], inputs: Mapping[str, Manifest | Sequence[Manifest]], code: str) -> str:
     """What resumable work belongs to: it is gone on with only under the same settings, inputs and code."""
     settings = {key: value for key, value in settings.items() if key not in HOW}
     return manifest.digest_of([settings, {name: content(value) for name, value in inputs.items()}, code])
 
 
-def content(value: Manifest | list[Manifest]) -> str:
+def content(value: Manifest | Sequence[Manifest]) -> str:
     """Digest of an input; of several under one flag, with the names of their stages and in their order."""
-    if isinstance(value, list) and len(value) != 1:
-        return manifest.digest_of([(item.stage, item.content) for item in value])
-    return value[0].content if isinstance(value, list) else value.content
+    if isinstance(value, Manifest):
+        return value.content
+    return value[0].content if len(value) == 1 else manifest.digest_of([(item.stage, item.content) for item in value])
 
 
 def _paths(value: Manifest | list[Manifest]) -> str:

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import errno
+import io
 import os
 import pwd
 import sys
@@ -50,7 +51,7 @@ def run(main: Callable[[], object]) -> None:
     Exit status 1 for that, 130 for Ctrl-C, 141 where the reader of the output is gone. Everything else is a fault of
     the code and keeps its traceback.
     """
-    if hasattr(sys.stdout, "reconfigure"):
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 shows what it can
     try:
         main()
@@ -84,7 +85,7 @@ def explained(error: Exception, place: Path | None = None) -> str | None:
     if error.errno in (errno.EACCES, errno.EPERM):
         remedy = f"it belongs to {_owner(path)}: ask for access, or choose another place"
     else:
-        remedy = REMEDIES.get(error.errno)
+        remedy = REMEDIES.get(error.errno or 0)
     return f"{path}: {error.strerror}" + (f"; {remedy}" if remedy else "")
 
 
@@ -118,16 +119,16 @@ def say_errors_last() -> None:
 
 def _owner(path: Path) -> str:
     """The owner of a path, or of the folder that it would lie in."""
-    with contextlib.suppress(OSError):
+    try:
         while not path.exists() and path != path.parent:
             path = path.parent
-    try:
         user = path.stat().st_uid
+    except OSError:
+        return "another user"
+    try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return f"user {user}"
-    except OSError:
-        return "another user"
 
 
 def _end(text: str, status: int) -> None:
