@@ -86,8 +86,8 @@ def test_stale_says_which_setting_input_or_code(tmp_path):
     make(second, data=manifest.read(publish_again(first)))
     first.out.unlink()
     # A stage that was cleared away and is not made again says nothing about those that came from it.
-    assert [one.state for one in status.states([here(second), here(first)], set())] == ["cleared", "done"]
-    assert [one.state for one in status.states([here(second), here(first)], {first.out})] == ["missing", "stale"]
+    assert [one.state for one in status.states_of([here(second), here(first)], set())] == ["cleared", "done"]
+    assert [one.state for one in status.states_of([here(second), here(first)], {first.out})] == ["missing", "stale"]
     assert look(job(tmp_path / "b"), done).why == ["input data"]
 
 
@@ -242,7 +242,7 @@ def test_the_lines_name_what_snakemake_cannot_see(tmp_path):
     found = [look(made, tools={"math-verify": "99.0"}), look(changed)]
     text = "\n".join(status.lines(found, set(), tmp_path / "x"))
     assert "nothing to do" in text and "sampling.temperature 1.0 -> 2.0" in text
-    assert f"no record here of how they were made; make them again with\n  snakemake ... -R {changed.out}" in text
-    assert f"drifted stages are left as they are; make them again with\n  snakemake ... -R {made.out}" in text
+    assert f"no record here of how they were made; rebuild them with\n  snakemake ... -R {changed.out}" in text
+    assert f"drifted stages are left as they are; rebuild them with\n  snakemake ... -R {made.out}" in text
     assert f"not part of the recipe: {tmp_path / 'x/spare'}" in text
     assert "no record" not in "\n".join(status.lines(found, {changed.out}, tmp_path / "x"))
