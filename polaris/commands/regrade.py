@@ -17,8 +17,7 @@ from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import GRADED, RESPONSES, read_rows
 from polaris.stage.settings import validated
-from polaris.stage.tables import table
-from polaris.stage.terminal import say
+from polaris.stage.terminal import say, table
 
 Rows = Sequence[dict[str, Any]]
 SHOWN = 200  # flips that are listed

@@ -13,8 +13,7 @@ from pathlib import Path
 from polaris.commands.snakemake_jobs import Job, all_jobs, next_jobs
 from polaris.commands.stage_state import State, state_of
 from polaris.stage.progress import duration
-from polaris.stage.tables import NONE, table
-from polaris.stage.terminal import say
+from polaris.stage.terminal import NONE, say, table
 from polaris.stage.versions import versions_of
 
 WIDTH = 80  # characters of a reason

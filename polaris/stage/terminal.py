@@ -1,4 +1,4 @@
-"""What a person sees of a command: lines without control characters, and one sentence where it cannot go on."""
+"""What a person sees of a command: plain lines and tables, and one sentence where it cannot go on."""
 
 import atexit
 import contextlib
@@ -8,13 +8,14 @@ import os
 import pwd
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from polaris.stage.errors import UserError
 
 ERRORS = "POLARIS_ERRORS"  # environment variable: a file that collects the sentences of a workflow's jobs
+NONE = "–"  # a cell of a table without a value
 INTERRUPTED, BROKEN_PIPE = 130, 141  # exit statuses as a shell gives them: 128 + SIGINT, 128 + SIGPIPE
 NO_SPACE = os.strerror(errno.ENOSPC)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -43,6 +44,14 @@ def _is_shown(char: str) -> bool:
 def say(text: str, out: TextIO | None = None) -> None:
     """Print a line, or several, for people. out: stdout"""
     print(printable(text), file=out or sys.stdout, flush=True)
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as their longest cell, a rule under the head; a line end in a cell is shown as an escape."""
+    rows = [[printable(cell).replace("\n", "\\n") for cell in row] for row in rows]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    text = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return [text[0], "  ".join("-" * width for width in widths), *text[1:]]
 
 
 def run(main: Callable[[], object]) -> None:

@@ -16,7 +16,7 @@ from large_sft.model.weights import Weights
 from large_sft.training.megatron_train import Job
 from polaris.stage import child, manifest
 from polaris.stage.records import TOKENS, write_rows
-from polaris.stage.tables import table
+from polaris.stage.terminal import table
 
 VOCABULARY = 512
 STEPS = 3

@@ -13,8 +13,7 @@ from polaris.commands import cli
 from polaris.stage import terminal
 from polaris.stage.errors import UserError
 from polaris.stage.progress import Progress
-from polaris.stage.tables import table
-from polaris.stage.terminal import explained, printable
+from polaris.stage.terminal import explained, printable, table
 
 
 @pytest.mark.parametrize(
