@@ -86,8 +86,11 @@ def explained(error: Exception, place: Path | None = None) -> str | None:
     """
     if is_disk_full(error):
         where = (error.filename if isinstance(error, OSError) else None) or place
-        reason = error.strerror if isinstance(error, OSError) and error.errno in DISK_FULL else NO_SPACE
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else NO_SPACE
         return f"{where}: {reason}; {MAKE_ROOM}" if where else f"{reason}; {MAKE_ROOM}"
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # pyarrow, safetensors: the path is in the text
+        text, reason = error.strerror or str(error), os.strerror(errno.ENOENT)
+        return f"{text if reason in text else f'{text}: {reason}'}; {REMEDIES[errno.ENOENT]}"
     if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes | os.PathLike):
         return None
     path = Path(os.fsdecode(error.filename))

@@ -64,6 +64,14 @@ def failed(error: BaseException, capsys) -> tuple[int, str]:
             1,
             "/proc/1/x: Permission denied; it belongs to root",
         ),
+        # As pyarrow and safetensors raise them: the path is in the text alone.
+        (FileNotFoundError("/x/a.parquet"), 1, "/x/a.parquet: No such file or directory; it was moved,"),
+        (
+            FileNotFoundError(2, "Failed to open local file '/x'. Detail: [errno 2] No such file or directory"),
+            1,
+            "Failed to open local file '/x'. Detail: [errno 2] No such file or directory; it was moved,",
+        ),
+        (OSError(errno.ENOSPC, "Error writing bytes to file"), 1, "No space left on device; make room there"),
         (IsADirectoryError(errno.EISDIR, "Is a directory", b"/x"), 1, "/x: Is a directory"),
     ],
 )
