@@ -99,10 +99,10 @@ def run_together(
             time.sleep(every)
 
 
-def _watch(child: subprocess.Popen, limit: float, grace: float, timed_out: threading.Event) -> None:
-    """Wait for the child's end, at most `limit` seconds, then stop whatever of its group is still there."""
+def _watch(child: subprocess.Popen, timeout: float, grace: float, timed_out: threading.Event) -> None:
+    """Wait for the child's end, at most `timeout` seconds, then stop whatever of its group is still there."""
     try:
-        child.wait(limit)
+        child.wait(timeout)
     except subprocess.TimeoutExpired:
         timed_out.set()
     _stop(child, grace)
@@ -139,14 +139,14 @@ def run(
     command: Sequence[str],
     log: Path,
     env: Mapping[str, str],
-    limit: float,
+    timeout: float,
     on_line: Callable[[str], None] = lambda line: None,
     grace: float = 20.0,
 ) -> None:
     """Run `command`, append its output to `log`, hand each line to `on_line`.
 
     env: added to this process's environment
-    limit: seconds of wall-clock time after which the child and its whole process group are stopped. An engine that
+    timeout: seconds of wall-clock time after which the child and its whole process group are stopped. An engine that
         hangs (verl waits for ever for a failed weight transfer) thus becomes an error that a retry can resume from.
     Raises UserError with the end of the log when the child fails or is stopped.
     """
@@ -154,7 +154,7 @@ def run(
     assert child.stdout is not None
     timed_out = threading.Event()
     # A thread watches the end, because a grandchild that outlives the child holds its output open.
-    watcher = threading.Thread(target=_watch, args=(child, limit, grace, timed_out), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(child, timeout, grace, timed_out), daemon=True)
     watcher.start()
     try:
         with log.open("a") as out:
@@ -169,6 +169,6 @@ def run(
         watcher.join()
         child.stdout.close()
     if timed_out.is_set():
-        raise UserError(f"{command[0]}: stopped after its limit of {limit:.0f} s; read {log}:\n{tail(log)}")
+        raise UserError(f"{command[0]}: stopped after its timeout of {timeout:.0f} s; read {log}:\n{tail(log)}")
     if child.returncode:
         raise UserError(f"the engine exited with status {child.returncode}; read {log}:\n{tail(log)}")

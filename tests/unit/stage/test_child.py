@@ -45,7 +45,7 @@ def test_a_hang_becomes_an_error_and_the_whole_group_is_gone(tmp_path):
         "print(c.pid, flush=True); time.sleep(99)"
     )
     pids = []
-    with pytest.raises(UserError, match="limit of 2 s"):
+    with pytest.raises(UserError, match="timeout of 2 s"):
         child.run(python(code), tmp_path / "log", {}, 2, lambda line: pids.append(int(line)), grace=2)
     time.sleep(0.2)
     assert pids and not alive(pids[0])
@@ -55,7 +55,7 @@ def test_a_stopped_process_is_no_way_around_the_limit(tmp_path):
     """SIGSTOP, as a stand-in for a process that answers nothing, not even SIGTERM."""
     code = "import os, signal; print(os.getpid(), flush=True); os.kill(os.getpid(), signal.SIGSTOP)"
     pids = []
-    with pytest.raises(UserError, match="stopped after its limit of 2 s"):
+    with pytest.raises(UserError, match="stopped after its timeout of 2 s"):
         child.run(python(code), tmp_path / "log", {}, 2, lambda line: pids.append(int(line)), grace=1)
     assert pids and not alive(pids[0])
 
