@@ -10,8 +10,7 @@ from polaris.evaluation import results
 from polaris.report.page import twins
 from polaris.report.page_charts import columns
 from polaris.stage import manifest
-from polaris.stage.tables import NONE, table
-from polaris.stage.terminal import say
+from polaris.stage.terminal import NONE, say, table
 
 
 def main(argv: Sequence[str]) -> None:

@@ -13,8 +13,7 @@ from polaris.evaluation.scores import read_verdicts
 from polaris.evaluation.verdicts import AVERAGE, Verdicts
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from polaris.stage.tables import table
-from polaris.stage.terminal import say
+from polaris.stage.terminal import say, table
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 20_000, 0
 

@@ -146,7 +146,7 @@ class VllmEngine:
             sys.stderr.flush()
             raise UserError(
                 f"vLLM failed on {self.model}: {str(error)[:2000] or type(error).__name__}; "
-                f"the log's end ({self.log}):\n{tail(self.log)}"
+                f"read {self.log}:\n{tail(self.log)}"
             ) from error
 
     def _start(self) -> None:

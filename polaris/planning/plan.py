@@ -15,8 +15,7 @@ from polaris.report.settings import Plan, PlannedStage
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
 from polaris.stage.settings import read_section
-from polaris.stage.tables import NONE, table
-from polaris.stage.terminal import say
+from polaris.stage.terminal import NONE, say, table
 
 KEPT = "plan.json"  # in the run's folder
 # Share of a GPU's memory beyond which the memory model's error decides: 14 % measured (docs/performance.md).

@@ -25,8 +25,7 @@ from polaris.recipe.recipe import Recipe, load
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interpreter
-from polaris.stage.tables import table
-from polaris.stage.terminal import say
+from polaris.stage.terminal import say, table
 from polaris.stage.versions import versions_of
 
 # Key of `interpreters` -> the distributions of which its interpreter needs one.

@@ -13,7 +13,7 @@ from polaris.planning.planned import Planned
 from polaris.planning.tool_check import Seen
 from polaris.recipe.recipe import Recipe
 from polaris.stage.nodes import interpreter
-from polaris.stage.tables import NONE, table
+from polaris.stage.terminal import NONE, table
 
 LIMIT = 600  # seconds for the imports of one tool, from a network file system
 # What has to be importable: the engine, and what it needs on GPUs and imports only then.

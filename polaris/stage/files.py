@@ -5,6 +5,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from polaris.stage.errors import UserError
 
@@ -31,7 +32,7 @@ def kind_of(path: Path) -> str | None:
         return None
 
 
-def _refuse(path: Path, kind: str) -> None:
+def _refuse(path: Path, kind: str) -> NoReturn:
     where = f" to {os.readlink(path)}" if kind == "link" else ""
     raise UserError(f"{path}: this is a {kind}{where}, where a stage keeps a file or folder of its own; {REMOVE}")
 
@@ -50,7 +51,7 @@ def check_stage(folder: Path) -> None:
         own = Path(place) in (folder, folder / "state")
         for path in (Path(place) / name for name in sorted(folders + names)):
             wanted = {"directory"} if own and path.name in FOLDERS else {"file"} if own and path.name in FILES else BOTH
-            if (kind := kind_of(path)) not in wanted | {None}:
+            if (kind := kind_of(path)) is not None and kind not in wanted:
                 _refuse(path, kind)
 
 
@@ -60,9 +61,10 @@ def opened(path: Path, flags: int) -> int:
     Raises UserError for anything else. A link's file is opened for reading only.
     """
     writes = flags & (os.O_WRONLY | os.O_RDWR)
-    if writes and (kind := kind_of(path)) not in ("file", None):
-        _refuse(path, kind)
-    if not writes and (kind := kind_of(Path(os.path.realpath(path)))) not in ("file", None):
+    kind = kind_of(path if writes else Path(os.path.realpath(path))) or "file"
+    if kind != "file":
+        if writes:
+            _refuse(path, kind)
         raise UserError(f"{path}: this is a {kind}, and a file is needed")
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if writes else 0), 0o644)
     if writes and os.fstat(descriptor).st_nlink > 1:

@@ -1,9 +1,8 @@
-"""A stage's target: one small JSON file, written last, that says what the stage made and from what.
-
-A sibling `weights.json` ({"removed": [files]}) tells which weights were removed on purpose: their results stay good.
+"""A stage's target: one small JSON file, written last, that lists what the stage published and from which inputs.
 
 `checkpoint.json` (weights lie beside it in `model/`, Hugging Face layout) or `data.json` (parquet files beside it).
-Snakemake knows only this file: it is under 1 MB, so its content, not its date, decides what reruns.
+Snakemake knows only this file: it is under 1 MB, so its content, not its date, decides what reruns. A sibling
+`weights.json` ({"removed": [files]}) lists weights that were removed on purpose: what came of them stays valid.
 """
 
 import dataclasses
@@ -52,8 +51,8 @@ class Manifest:
     """What a finished stage published.
 
     files: path relative to the folder, in which it stays -> {"size": bytes, "xxh3": digest}
-    inputs: name -> {"path": manifest or file, "content": digest}
-    steps: {"planned": n, "reached": n}, empty for a stage without steps
+    inputs: name -> {"path": manifest or file, "content": digest}; tools: engine -> version
+    steps: {"planned": n, "reached": n}, empty for a stage without steps; seconds: of the last attempt
     """
 
     path: Path
@@ -76,7 +75,7 @@ class Manifest:
 
     @property
     def model(self) -> Path:
-        """The weights, in Hugging Face layout."""
+        """The folder of the weights, in Hugging Face layout. Raises UserError where there are none."""
         if not (self.folder / "model" / "config.json").is_file():
             raise UserError(f"{self.path}: this stage made no model, or model/config.json is gone")
         if self.removed:
@@ -87,20 +86,20 @@ class Manifest:
         return self.folder / "model"
 
     def file(self, name: str) -> Path:
-        """A published file by its relative path."""
+        """The path of a published file. Raises UserError where the manifest does not list it."""
         if name not in self.files:
             raise UserError(f"{self.path}: it has no file {name} (it has {', '.join(sorted(self.files)) or 'none'})")
         return self.folder / name
 
     @property
     def content(self) -> str:
-        """Digest of what consumers read: the files, without their dates and without `log/`."""
+        """Digest of what consumers read, 16 hex digits: the files without `log/`, whatever their dates."""
         counted = {name: file["xxh3"] for name, file in self.files.items() if not name.startswith("log/")}
         return digest_of(counted)
 
     @property
     def removed(self) -> set[str]:
-        """Files that are gone on purpose, as the sibling record says."""
+        """Files that were removed on purpose, by the sibling record. Raises UserError where that is none."""
         record = self.folder / WEIGHTS_RECORD
         if files.kind_of(record) is None:
             return set()
@@ -112,7 +111,10 @@ class Manifest:
         return {name for name in names if not (self.folder / name).exists()}
 
     def check_sizes(self) -> None:
-        """Every file is there in its full length (a look at the directory, not at the bytes) or removed on purpose."""
+        """Raises UserError for a file that is missing, but for those removed on purpose, or has another length.
+
+        The bytes are not read.
+        """
         gone = self.removed
         for name, file in self.files.items():
             if name in gone:
@@ -127,9 +129,9 @@ class Manifest:
                 )
 
     def check_digest(self, name: str, advanced: Callable[[int], None] = lambda size: None) -> None:
-        """The file has the bytes that its stage wrote; reads all of them. Raises UserError.
+        """Raises UserError for a file with other bytes than its stage wrote; reads all of them.
 
-        advanced: called with the bytes read since its last call
+        advanced: called with the number of bytes read since its last call
         """
         if file_digest(self.folder / name, advanced) != self.files[name]["xxh3"]:
             raise UserError(

@@ -1,19 +1,21 @@
-"""What a person sees of a command: lines without control characters, and one sentence where it cannot go on."""
+"""What a person sees of a command: plain lines and tables, and one sentence where it cannot go on."""
 
 import atexit
 import contextlib
 import errno
+import io
 import os
 import pwd
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from polaris.stage.errors import UserError
 
 ERRORS = "POLARIS_ERRORS"  # environment variable: a file that collects the sentences of a workflow's jobs
+NONE = "–"  # a cell of a table without a value
 INTERRUPTED, BROKEN_PIPE = 130, 141  # exit statuses as a shell gives them: 128 + SIGINT, 128 + SIGPIPE
 NO_SPACE = os.strerror(errno.ENOSPC)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -44,13 +46,21 @@ def say(text: str, out: TextIO | None = None) -> None:
     print(printable(text), file=out or sys.stdout, flush=True)
 
 
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as their longest cell, a rule under the head; a line end in a cell is shown as an escape."""
+    rows = [[printable(cell).replace("\n", "\\n") for cell in row] for row in rows]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    text = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return [text[0], "  ".join("-" * width for width in widths), *text[1:]]
+
+
 def run(main: Callable[[], object]) -> None:
     """Run what a person or a rule started; what a person can mend ends it with one sentence on stderr.
 
     Exit status 1 for that, 130 for Ctrl-C, 141 where the reader of the output is gone. Everything else is a fault of
     the code and keeps its traceback.
     """
-    if hasattr(sys.stdout, "reconfigure"):
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 shows what it can
     try:
         main()
@@ -76,15 +86,18 @@ def explained(error: Exception, place: Path | None = None) -> str | None:
     """
     if is_disk_full(error):
         where = (error.filename if isinstance(error, OSError) else None) or place
-        reason = error.strerror if isinstance(error, OSError) and error.errno in DISK_FULL else NO_SPACE
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else NO_SPACE
         return f"{where}: {reason}; {MAKE_ROOM}" if where else f"{reason}; {MAKE_ROOM}"
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # pyarrow, safetensors: the path is in the text
+        text, reason = error.strerror or str(error), os.strerror(errno.ENOENT)
+        return f"{text if reason in text else f'{text}: {reason}'}; {REMEDIES[errno.ENOENT]}"
     if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes | os.PathLike):
         return None
     path = Path(os.fsdecode(error.filename))
     if error.errno in (errno.EACCES, errno.EPERM):
         remedy = f"it belongs to {_owner(path)}: ask for access, or choose another place"
     else:
-        remedy = REMEDIES.get(error.errno)
+        remedy = REMEDIES.get(error.errno or 0)
     return f"{path}: {error.strerror}" + (f"; {remedy}" if remedy else "")
 
 
@@ -118,16 +131,16 @@ def say_errors_last() -> None:
 
 def _owner(path: Path) -> str:
     """The owner of a path, or of the folder that it would lie in."""
-    with contextlib.suppress(OSError):
+    try:
         while not path.exists() and path != path.parent:
             path = path.parent
-    try:
         user = path.stat().st_uid
+    except OSError:
+        return "another user"
+    try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return f"user {user}"
-    except OSError:
-        return "another user"
 
 
 def _end(text: str, status: int) -> None:

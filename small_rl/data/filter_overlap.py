@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from polaris.grading.grade import grade_responses, summary
 from polaris.stage.errors import UserError
-from polaris.stage.groups import by_problem
 from polaris.stage.records import PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
 from polaris.stage.stage import Stage, run_verb
 from small_rl.data.data_cards import overlap_card
+from small_rl.data.groups import by_problem
 from small_rl.data.overlap import mean_overlap, select
 from small_rl.reward.steps import parse_steps
 from small_rl.settings import OverlapFilter

@@ -21,11 +21,11 @@ from polaris.generation.settings import Generate
 from polaris.grading.diversity import WORDS, distinct_share
 from polaris.grading.grade import grade_responses
 from polaris.stage.errors import UserError
-from polaris.stage.groups import by_problem
 from polaris.stage.manifest import Manifest
 from polaris.stage.records import RESPONSES, read_problems, read_rows
 from polaris.stage.settings import validated
 from polaris.stage.stage import Stage, run_verb
+from small_rl.data.groups import by_problem
 from small_rl.studies import temperature
 from small_rl.studies.temperature import Point
 from small_rl.study_settings import TemperatureChoice

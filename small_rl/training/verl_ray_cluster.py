@@ -79,7 +79,7 @@ def _wait(launcher: subprocess.Popen, started: Path, log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while not started.exists():
         if launcher.poll() is not None or time.monotonic() > deadline:
-            raise UserError(f"Ray did not start; the log's end ({log}):\n{child.tail(log)}")
+            raise UserError(f"Ray did not start; read {log}:\n{child.tail(log)}")
         time.sleep(0.1)
 
 

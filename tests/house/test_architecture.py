@@ -87,10 +87,10 @@ def test_an_import_upwards_breaks_them(tmp_path):
     for package in code.PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    with (tmp_path / "polaris/stage/groups.py").open("a") as file:
+    with (tmp_path / "polaris/stage/progress.py").open("a") as file:
         file.write("\n\ndef upwards():\n    from polaris.grading import answers\n")
     done = lint(tmp_path)
-    assert done.returncode == 1 and "polaris.stage.groups -> polaris.grading.answers" in done.stdout, done.stdout
+    assert done.returncode == 1 and "polaris.stage.progress -> polaris.grading.answers" in done.stdout, done.stdout
 
 
 def test_every_room_has_its_place_and_its_rule():

@@ -114,7 +114,7 @@ def test_prompt_logprobs_agree(kind: str, yarn: Yarn | None, tmp_path: Path) -> 
     (tmp_path / "ids.json").write_text(json.dumps(ids))
     asked = with_context(tmp_path / "model", None, yarn, tmp_path / "stretched")
     arguments = [str(asked), *(str(tmp_path / name) for name in ("ids.json", "logprobs.json"))]
-    child.run([sys.executable, "-c", SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, limit=400)
+    child.run([sys.executable, "-c", SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, timeout=400)
     theirs = json.loads((tmp_path / "logprobs.json").read_text())
 
     worst = apart(log_probs(asked, ids), theirs)

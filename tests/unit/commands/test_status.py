@@ -86,23 +86,21 @@ def test_stale_says_which_setting_input_or_code(tmp_path):
     make(second, data=manifest.read(publish_again(first)))
     first.out.unlink()
     # A stage that was cleared away and is not made again says nothing about those that came from it.
-    assert [one.state for one in status.states([here(second), here(first)], set())] == ["cleared", "done"]
-    assert [one.state for one in status.states([here(second), here(first)], {first.out})] == ["missing", "stale"]
+    assert [one.state for one in status.states_of([here(second), here(first)], set())] == ["cleared", "done"]
+    assert [one.state for one in status.states_of([here(second), here(first)], {first.out})] == ["missing", "stale"]
     assert look(job(tmp_path / "b"), done).why == ["input data"]
 
 
 def test_changed_code_is_stale_or_where_the_recipe_says_so_drifted(tmp_path, monkeypatch):
     make(job(tmp_path / "s"))
     monkeypatch.setattr(stage_state.code, "digest", lambda module: "another")
-    assert (look(job(tmp_path / "s", digest="x")).state, look(job(tmp_path / "s", digest="x")).why) == (
-        "stale",
-        ["code"],
-    )
+    stale = look(job(tmp_path / "s", digest="another"))
+    assert (stale.state, stale.why) == ("stale", ["code"])
     drifted = look(job(tmp_path / "s", digest="advisory"))
     assert (drifted.state, drifted.why, drifted.finished) == ("drifted", ["code"], True)
 
 
-@pytest.mark.parametrize(("digest", "state"), [("advisory", "drifted"), ("x", "stale")])
+@pytest.mark.parametrize(("digest", "state"), [("advisory", "drifted"), (None, "stale")])
 def test_a_stage_whose_module_had_another_name_is_known(tmp_path, digest, state):
     wanted = job(tmp_path / "s", digest=digest)
     make(wanted)
@@ -242,7 +240,7 @@ def test_the_lines_name_what_snakemake_cannot_see(tmp_path):
     found = [look(made, tools={"math-verify": "99.0"}), look(changed)]
     text = "\n".join(status.lines(found, set(), tmp_path / "x"))
     assert "nothing to do" in text and "sampling.temperature 1.0 -> 2.0" in text
-    assert f"no record here of how they were made; make them again with\n  snakemake ... -R {changed.out}" in text
-    assert f"drifted stages are left as they are; make them again with\n  snakemake ... -R {made.out}" in text
+    assert f"no record here of how they were made; rebuild them with\n  snakemake ... -R {changed.out}" in text
+    assert f"drifted stages are left as they are; rebuild them with\n  snakemake ... -R {made.out}" in text
     assert f"not part of the recipe: {tmp_path / 'x/spare'}" in text
     assert "no record" not in "\n".join(status.lines(found, {changed.out}, tmp_path / "x"))

@@ -104,7 +104,7 @@ def test_the_first_node_is_rays_head_without_a_dashboard():
 def test_a_head_that_does_not_start_is_told(tmp_path):
     folder = tmp_path / ("long" * 25)  # its sockets have at most 107 characters
     with (
-        pytest.raises(UserError, match="(?s)Ray did not start; the log's end .*path length cannot exceed"),
+        pytest.raises(UserError, match="(?s)Ray did not start; read .*path length cannot exceed"),
         ray_cluster(1, 0, 1, folder, tmp_path / "ray.log", environment("cpu")),
     ):
         pytest.fail("it has started")

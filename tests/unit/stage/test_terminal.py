@@ -13,8 +13,7 @@ from polaris.commands import cli
 from polaris.stage import terminal
 from polaris.stage.errors import UserError
 from polaris.stage.progress import Progress
-from polaris.stage.tables import table
-from polaris.stage.terminal import explained, printable
+from polaris.stage.terminal import explained, printable, table
 
 
 @pytest.mark.parametrize(
@@ -65,6 +64,14 @@ def failed(error: BaseException, capsys) -> tuple[int, str]:
             1,
             "/proc/1/x: Permission denied; it belongs to root",
         ),
+        # As pyarrow and safetensors raise them: the path is in the text alone.
+        (FileNotFoundError("/x/a.parquet"), 1, "/x/a.parquet: No such file or directory; it was moved,"),
+        (
+            FileNotFoundError(2, "Failed to open local file '/x'. Detail: [errno 2] No such file or directory"),
+            1,
+            "Failed to open local file '/x'. Detail: [errno 2] No such file or directory; it was moved,",
+        ),
+        (OSError(errno.ENOSPC, "Error writing bytes to file"), 1, "No space left on device; make room there"),
         (IsADirectoryError(errno.EISDIR, "Is a directory", b"/x"), 1, "/x: Is a directory"),
     ],
 )
