@@ -38,11 +38,11 @@ def lines(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> list[
     rows = [["benchmark", "questions", a, b, "difference", "p", "min. detectable effect"]]
     for name in [*numbers.benchmarks, AVERAGE] if len(numbers.benchmarks) > 1 else numbers.benchmarks:
         smallest = significance.detectable(numbers.differences(a, b, name), CONFIDENCE, POWER)
-        one = tables[a].get(name)
+        verdicts_a = tables[a].get(name)
         rows.append(
             [
-                "their mean" if one is None else name,
-                "" if one is None else f"{len(one.problems)} x {one.samples}",
+                "their mean" if verdicts_a is None else name,
+                "" if verdicts_a is None else f"{len(verdicts_a.problems)} x {verdicts_a.samples}",
                 *_numbers(numbers, a, b, name),
                 results.p_word(numbers.p_value(a, b, name)),
                 f"±{results.percent(smallest)}" if smallest else "–",
@@ -75,16 +75,17 @@ def pooled_lines(a: str, b: str, tables_N: Mapping[str, verdicts.Tables]) -> lis
         verdicts.check_tables(tables, [a, b])
     verdicts.check_tables({run: tables[a] for run, tables in tables_N.items()}, list(tables_N))
     first = next(iter(tables_N.values()))[a]
-    found = {name: _pooled(a, b, name, list(tables_N.values())) for name in first}
-    if len(found) > 1:
-        found[AVERAGE] = replicates.over_benchmarks(list(found.values()))
+    by_benchmark = {name: _pooled(a, b, name, list(tables_N.values())) for name in first}
+    if len(by_benchmark) > 1:
+        by_benchmark[AVERAGE] = replicates.over_benchmarks(list(by_benchmark.values()))
     rows = [["benchmark", "questions", *tables_N, "mean: these trainings", "other trainings"]]
-    for name, one in found.items():
-        asked = f"{len(first[name].problems)} x {first[name].samples}" if name in first else ""
-        mean, spans = results.points(one.mean.value), (one.mean.interval(CONFIDENCE), one.over_trainings(CONFIDENCE))
+    for name, pooled in by_benchmark.items():
+        questions = f"{len(first[name].problems)} x {first[name].samples}" if name in first else ""
+        spans = pooled.mean.interval(CONFIDENCE), pooled.over_trainings(CONFIDENCE)
         these, others = (results.span(span, results.points) for span in spans)
+        mean = results.points(pooled.mean.value)
         label = name if name in first else "their mean"
-        rows.append([label, asked, *map(results.points, one.each_N), f"{mean} {these}", others])
+        rows.append([label, questions, *map(results.points, pooled.each_N), f"{mean} {these}", others])
     level, count = f"{100 * CONFIDENCE:g} %", len(tables_N)
     return [
         f"{a} against {b} in {count} runs: difference of avg@k in points, paired by question, {level} intervals",

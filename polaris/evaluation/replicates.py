@@ -53,8 +53,8 @@ def pooled(difference_NP: NDArray[np.float64], resamples: int, rng: np.random.Ge
 
 def over_benchmarks(pooled_B: Sequence[Pooled]) -> Pooled:
     """The unweighted mean over benchmarks (_B) of the same replicates."""
-    each_BN = np.array([one.each_N for one in pooled_B])
-    return Pooled(tuple(each_BN.mean(axis=0).tolist()), statistics.mean([one.mean for one in pooled_B]))
+    each_BN = np.array([pooled.each_N for pooled in pooled_B])
+    return Pooled(tuple(each_BN.mean(axis=0).tolist()), statistics.mean([pooled.mean for pooled in pooled_B]))
 
 
 def trainings_interval(value_N: Sequence[float], confidence: float) -> tuple[float, float]:

@@ -169,25 +169,25 @@ def pair_rows(numbers: Numbers, pairs: Sequence[tuple[str, str, str]]) -> list[d
     for benchmark in [*numbers.benchmarks, AVERAGE]:
         p = {pair: numbers.p_value(*pair[1:], benchmark) for pair in pairs}
         for family in dict.fromkeys(family for family, _, _ in pairs):
-            mine = [pair for pair in pairs if pair[0] == family]
-            for (_, a, b), holm in zip(mine, significance.holm([p[pair] for pair in mine]), strict=True):
+            members = [pair for pair in pairs if pair[0] == family]
+            for (_, a, b), holm in zip(members, significance.holm([p[pair] for pair in members]), strict=True):
                 estimate = numbers.difference(a, b, benchmark)
-                seen = significance.detectable(numbers.differences(a, b, benchmark), numbers.confidence, POWER)
+                detectable = significance.detectable(numbers.differences(a, b, benchmark), numbers.confidence, POWER)
                 rows.append(
                     {"family": family, "a": a, "b": b, "benchmark": benchmark}
                     | {"difference": round(estimate.value, 6), "interval": numbers.interval(estimate)}
-                    | {"p": p[family, a, b], "p_holm": holm, "detectable": round(seen, 6)}
+                    | {"p": p[family, a, b], "p_holm": holm, "detectable": round(detectable, 6)}
                 )
     return rows
 
 
 def claim_rows(numbers: Numbers, claims: Sequence[Claim]) -> list[dict[str, Any]]:
     """`claims` of results.json: each with its comparison by benchmark, as in `pairs`; p_holm is over all claims."""
-    pairs = dict.fromkeys((CLAIMS, one.a, one.b) for one in claims if one.b)
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    pairs = dict.fromkeys((CLAIMS, claim.a, claim.b) for claim in claims if claim.b)
+    differences: dict[tuple[str, str], dict[str, Any]] = {}
     for row in pair_rows(numbers, list(pairs)):
-        found.setdefault((row["a"], row["b"]), {})[row["benchmark"]] = row
-    return [dataclasses.asdict(one) | {"differences": found.get((one.a, one.b), {})} for one in claims]
+        differences.setdefault((row["a"], row["b"]), {})[row["benchmark"]] = row
+    return [dataclasses.asdict(claim) | {"differences": differences.get((claim.a, claim.b), {})} for claim in claims]
 
 
 def by_alpha(alphas: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -216,7 +216,7 @@ def choice(
     """
     best = None
     if select_on and alphas:
-        mean = lambda name: float(np.mean([numbers.score(alphas[name], one).value for one in select_on]))
+        mean = lambda name: float(np.mean([numbers.score(alphas[name], benchmark).value for benchmark in select_on]))
         best = max((name for name, _ in by_alpha(alphas)), key=mean)
     chosen = selected or best
     return {

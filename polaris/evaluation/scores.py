@@ -18,8 +18,8 @@ def read_verdicts(scores: Manifest) -> dict[str, Verdicts]:
     if "diversity.parquet" in scores.files:  # scores from before there was such a table are good without it
         for row in read_rows(scores.file("diversity.parquet"), DIVERSITY):
             distinct.setdefault(row["set"], {})[row["problem_id"]] = row["distinct"]
-    found = {}
+    by_benchmark = {}
     for name in dict.fromkeys(column["set"]):
-        mine = {key: values[column["set"] == name] for key, values in column.items()}
-        found[name] = verdicts.tabulate(f"{path}: benchmark {name}", mine, distinct.get(name, {}))
-    return found
+        rows = {key: values[column["set"] == name] for key, values in column.items()}
+        by_benchmark[name] = verdicts.tabulate(f"{path}: benchmark {name}", rows, distinct.get(name, {}))
+    return by_benchmark

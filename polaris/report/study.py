@@ -33,7 +33,7 @@ def correct_PG(record: Record, model: str, benchmark: str) -> NDArray[np.bool_]:
 
 def headline(record: Record) -> list[str]:
     """Benchmarks that are reported."""
-    return [name for name, one in record["benchmarks"].items() if not one["selects"]]
+    return [name for name, benchmark in record["benchmarks"].items() if not benchmark["selects"]]
 
 
 def chosen(record: Record, sweep: str) -> str | None:
@@ -41,7 +41,8 @@ def chosen(record: Record, sweep: str) -> str | None:
 
     None where a model of the sweep is missing: a choice among fewer is another one.
     """
-    models, apart = record["alphas"].get(sweep, {}), [n for n, one in record["benchmarks"].items() if one["selects"]]
+    models = record["alphas"].get(sweep, {})
+    apart = [name for name, benchmark in record["benchmarks"].items() if benchmark["selects"]]
     if not models or not apart or any(model not in record["models"] for model in models.values()):
         return None
     score = lambda alpha: moments.fmean(record["models"][models[alpha]]["accuracy"][name] for name in apart)
@@ -59,22 +60,22 @@ def score(record: Record, model: str, benchmarks: Sequence[str]) -> Estimate:
     """The unweighted mean of a model's avg@k over the benchmarks."""
     rng = np.random.default_rng([SEED, zlib.crc32(model.encode())])
     tables = [correct_PG(record, model, name) for name in benchmarks]
-    return statistics.mean([statistics.average(one, RESAMPLES, rng) for one in tables])
+    return statistics.mean([statistics.average(table, RESAMPLES, rng) for table in tables])
 
 
 def differences(
     records_N: Sequence[Record], a_N: Sequence[str], b_N: Sequence[str], benchmarks: Sequence[str]
 ) -> Pooled:
     """a minus b over replicates; of several benchmarks their mean."""
-    found = []
+    by_benchmark = []
     for name in benchmarks:
         pairs = zip(records_N, a_N, b_N, strict=True)
         difference_NP = np.array(
             [correct_PG(r, a, name).mean(axis=1) - correct_PG(r, b, name).mean(axis=1) for r, a, b in pairs]
         )
         rng = np.random.default_rng([SEED, zlib.crc32(f"{a_N}{b_N}{name}".encode())])
-        found.append(replicates.pooled(difference_NP, RESAMPLES, rng))
-    return replicates.over_benchmarks(found)
+        by_benchmark.append(replicates.pooled(difference_NP, RESAMPLES, rng))
+    return replicates.over_benchmarks(by_benchmark)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +112,7 @@ def findings(
     records: Sequence[Record], claims: Sequence[StudyClaim], benchmarks: Sequence[str], label: str
 ) -> list[Finding]:
     """Each claim on the mean of the benchmarks, over the replicates that have both of its models."""
-    found = []
+    rows = []
     for claim in claims:
         both = {r["replicate"]: [model_of(r, name) for name in (claim.a, claim.control)] for r in records}
         lacking = {
@@ -122,8 +123,8 @@ def findings(
         models = {r["replicate"]: tuple(both[r["replicate"]]) for r in there}
         a_N, b_N = zip(*models.values(), strict=True) if models else ((), ())
         pooled = differences(there, a_N, b_N, benchmarks) if there else None
-        found.append(Finding(claim, label, pooled, models, {n: names for n, names in lacking.items() if names}))
-    return found
+        rows.append(Finding(claim, label, pooled, models, {n: names for n, names in lacking.items() if names}))
+    return rows
 
 
 def entropy_change(record: Record, stage: str) -> tuple[float, float] | None:
