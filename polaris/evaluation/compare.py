@@ -81,7 +81,7 @@ def pooled_lines(a: str, b: str, tables_N: Mapping[str, verdicts.Tables]) -> lis
     rows = [["benchmark", "questions", *tables_N, "mean: these trainings", "other trainings"]]
     for name, pooled in by_benchmark.items():
         questions = f"{len(first[name].problems)} x {first[name].samples}" if name in first else ""
-        spans = pooled.mean.interval(CONFIDENCE), pooled.over_trainings(CONFIDENCE)
+        spans = pooled.mean.interval(CONFIDENCE), replicates.trainings_interval(pooled.each_N, CONFIDENCE)
         these, others = (results.span(span, results.points) for span in spans)
         mean = results.points(pooled.mean.value)
         label = name if name in first else "their mean"
@@ -113,9 +113,9 @@ def _read(a: str, b: str, run: str, labels: Sequence[str]) -> dict[str, dict[str
 
 def main(a: str, b: str, runs: Sequence[str]) -> None:
     """Print the comparison of two models. runs: where names are looked for; several are replicates"""
-    labels = [a, b] if a != b else [f"{a} (1)", f"{b} (2)"]
+    labels = (a, b) if a != b else (f"{a} (1)", f"{b} (2)")
     if len(runs) == 1:
-        say("\n".join(lines(*labels, _read(a, b, runs[0], labels))))
+        say("\n".join(lines(labels[0], labels[1], _read(a, b, runs[0], labels))))
         return
     if len(set(runs)) < len(runs) or a == b or "/" in a + b:
         raise UserError("--runs: name different runs, and two different models that each of them has")

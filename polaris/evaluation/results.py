@@ -50,13 +50,14 @@ class Numbers:
         """avg@k of a minus that of b, paired by question."""
         if benchmark == AVERAGE:
             return statistics.mean([self.difference(a, b, name) for name in self.headline])
-        both = [self.tables[name][benchmark].correct_PG for name in (a, b)]
-        return statistics.difference(*both, self.resamples, self.rng(a, b, benchmark))
+        a_PG, b_PG = (self.tables[name][benchmark].correct_PG for name in (a, b))
+        return statistics.difference(a_PG, b_PG, self.resamples, self.rng(a, b, benchmark))
 
     def differences(self, a: str, b: str, benchmark: str) -> list[NDArray[np.float64]]:
         """The paired differences of each question, of one benchmark or of each in the average."""
         names = self.headline if benchmark == AVERAGE else [benchmark]
-        return [significance.differences(*(self.tables[m][name].correct_PG for m in (a, b))) for name in names]
+        tables = [(self.tables[a][name], self.tables[b][name]) for name in names]
+        return [significance.differences(table_a.correct_PG, table_b.correct_PG) for table_a, table_b in tables]
 
     def p_value(self, a: str, b: str, benchmark: str) -> float:
         """Of the paired permutation test, alone; for the average every benchmark counts the same."""
@@ -130,7 +131,7 @@ def compared(
     Each ladder model against the one it started from, and against earlier ones with the same start; each generalist
     against those before it; each merged model against both generalists.
     """
-    pairs = [(LADDER, name, start[name]) for name in ladder if start.get(name) in ladder]
+    pairs = [(LADDER, name, before) for name in ladder if (before := start.get(name)) is not None and before in ladder]
     for position, name in enumerate(ladder):
         same = [other for other in ladder[:position] if start.get(name) and start[name] == start.get(other)]
         pairs += [(LADDER, name, other) for other in same]
@@ -184,7 +185,7 @@ def pair_rows(numbers: Numbers, pairs: Sequence[tuple[str, str, str]]) -> list[d
 def claim_rows(numbers: Numbers, claims: Sequence[Claim]) -> list[dict[str, Any]]:
     """`claims` of results.json: each with its comparison by benchmark, as in `pairs`; p_holm is over all claims."""
     pairs = dict.fromkeys((CLAIMS, claim.a, claim.b) for claim in claims if claim.b)
-    differences: dict[tuple[str, str], dict[str, Any]] = {}
+    differences: dict[tuple[str, str | None], dict[str, Any]] = {}
     for row in pair_rows(numbers, list(pairs)):
         differences.setdefault((row["a"], row["b"]), {})[row["benchmark"]] = row
     return [dataclasses.asdict(claim) | {"differences": differences.get((claim.a, claim.b), {})} for claim in claims]

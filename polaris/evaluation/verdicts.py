@@ -4,7 +4,7 @@ Legend: _P problem, _G response of a problem's group.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,12 +83,12 @@ def tabulate(where: str, column: Mapping[str, NDArray[Any]], distinct: Mapping[s
     )
 
 
-def votes(answers: Sequence[str | None]) -> NDArray[np.int64]:
+def votes(answers: Iterable[str | None]) -> NDArray[np.int64]:
     """A number per normal form of the answers, -1 for none."""
     number: dict[str, int] = {}
-    vote_of: dict[str | None, int] = {None: -1}  # a normal form takes far longer than a look
+    vote_of: dict[str | None, int] = {None: -1}  # computing a normal form takes far longer than a look-up
     for answer in answers:
-        if answer not in vote_of:
+        if answer is not None and answer not in vote_of:
             vote_of[answer] = number.setdefault(normal_form(answer), len(number))
     return np.array([vote_of[answer] for answer in answers], dtype=np.int64)
 

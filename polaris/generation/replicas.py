@@ -166,15 +166,12 @@ def share(todo: Path, number: int, engines: int) -> Iterator[vllm_engine.Request
 def run_engine(job: Path, number: int, rank: int) -> None:
     """One engine: its share of the requests into shards of its own. On its other nodes: workers for it."""
     job_settings = json.loads(job.read_text())
-    model, engine, sampling = (
-        Path(job_settings["model"]),
-        Engine(**job_settings["engine"]),
-        Sampling(**job_settings["sampling"]),
-    )
+    model, engine = Path(job_settings["model"]), Engine(**job_settings["engine"])
+    sampling = Sampling(**job_settings["sampling"])
     log = own_log(Path(job_settings["log"]), number, rank)
     meeting = Meeting(job.parent, job_settings["launch"], number) if engine.nodes > 1 else None
     more = meeting.place(engine.nodes, rank).arguments() if meeting else {}
-    if rank:
+    if meeting and rank:
         with Workers(model, engine, sampling, log, more) as workers:
             workers.serve(meeting)
         return

@@ -28,7 +28,7 @@ class Engine(Section):
     """The vLLM engine of a generating stage (but for `yarn` not what is asked, only how fast it is answered)."""
 
     device: Device
-    dtype: Annotated[str, Field(pattern="^(float32|float16|bfloat16)$")]
+    dtype: Literal["float32", "float16", "bfloat16"]
     max_model_len: Annotated[Count, Field(description="tokens of prompt + response")]
     max_num_seqs: Annotated[Count, Field(description="responses in flight")]
     tensor_parallel_size: Annotated[Count, Field(description="GPUs that share each layer")]

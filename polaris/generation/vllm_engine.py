@@ -185,7 +185,7 @@ class VllmEngine:
     def _open(self, arguments: Any) -> None:
         from vllm.v1.engine.llm_engine import LLMEngine
 
-        self._engine = LLMEngine.from_engine_args(arguments)
+        self._engine: Any = LLMEngine.from_engine_args(arguments)  # its type allows outputs of every task
 
     def _close(self) -> None:
         # In this process there is nothing to stop: `leave` follows. Processes of its own are stopped and awaited.
@@ -193,6 +193,7 @@ class VllmEngine:
             self._engine.engine_core.shutdown()
 
     def _cpu_arguments(self) -> dict[str, Any]:
+        assert self.engine.kv_cache_gib is not None  # Engine demands it with device: cpu
         return {
             "kv_cache_memory_bytes": int(self.engine.kv_cache_gib * GIB),
             "enforce_eager": True,
@@ -217,8 +218,9 @@ class VllmEngine:
         while more or waiting:
             while more and waiting < ahead:
                 request = next(requests, None)
-                more = request is not None
-                if more:
+                if request is None:
+                    more = False
+                else:
                     self._add(request)
                     waiting += 1
             for output in self._engine.step():

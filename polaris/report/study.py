@@ -114,16 +114,19 @@ def findings(
     """Each claim on the mean of the benchmarks, over the replicates that have both of its models."""
     rows = []
     for claim in claims:
-        both = {r["replicate"]: [model_of(r, name) for name in (claim.a, claim.control)] for r in records}
-        lacking = {
-            replicate: [name for name, model in zip((claim.a, claim.control), pair, strict=True) if model is None]
-            for replicate, pair in both.items()
-        }
-        there = [r for r in records if not lacking[r["replicate"]]]
-        models = {r["replicate"]: tuple(both[r["replicate"]]) for r in there}
+        there: list[Record] = []
+        models: dict[int, tuple[str, str]] = {}
+        missing: dict[int, Sequence[str]] = {}
+        for record in records:
+            a, control = model_of(record, claim.a), model_of(record, claim.control)
+            if a is None or control is None:
+                missing[record["replicate"]] = [name for name in (claim.a, claim.control) if not model_of(record, name)]
+            else:
+                there.append(record)
+                models[record["replicate"]] = a, control
         a_N, b_N = zip(*models.values(), strict=True) if models else ((), ())
         pooled = differences(there, a_N, b_N, benchmarks) if there else None
-        rows.append(Finding(claim, label, pooled, models, {n: names for n, names in lacking.items() if names}))
+        rows.append(Finding(claim, label, pooled, models, missing))
     return rows
 
 

@@ -88,7 +88,7 @@ def alpha_rows(records: Sequence[Record]) -> list[list[str]]:
 
 
 def _score(record: Record, model: str | None) -> str:
-    if model not in record["models"]:
+    if model is None or model not in record["models"]:
         return "missing"
     estimate = study.score(record, model, study.headline(record))
     return f"{results.percent(estimate.value)} {results.span(estimate.interval(CONFIDENCE))}"
@@ -239,10 +239,11 @@ def _alpha_figure(record: Record) -> list[tuple[str, str, str]]:
 
 def _claim_figure(heading: str, findings: Sequence[Finding]) -> tuple[str, str, str]:
     rows = []
-    for finding in (finding for finding in findings if finding.pooled):
-        low, high = finding.pooled.over_trainings(CONFIDENCE) or (None, None)
-        label = f"{finding.claim.a} − {finding.claim.control}"
-        rows.append(Row(label, finding.pooled.mean.value, _spans(finding)[1], low, high))
+    for finding in findings:
+        if finding.pooled:
+            low, high = finding.pooled.over_trainings(CONFIDENCE) or (None, None)
+            label = f"{finding.claim.a} − {finding.claim.control}"
+            rows.append(Row(label, finding.pooled.mean.value, _spans(finding)[1], low, high))
     caption = "Mean of the replicates' differences in points, with the interval for other trainings."
     return heading, charts.interval_chart(rows, heading, axis_points, zero=True), caption
 
