@@ -1,4 +1,4 @@
-"""Claims about a method, each beside the one control that can carry it: the same training without the method.
+"""Claims about a method and their controls: the same training without the method.
 
 A control is found by its settings, never by its name. Once what the claim is about is taken out of both, the two stages
 have equal settings, steps and seed among them, the same problems, and the same start, or starts that are each other's

@@ -28,7 +28,7 @@ def scores_of(name: str, run: str) -> Path:
         path = place if place.suffix == ".json" else place / "data.json"
         if path.exists():
             return path
-    raise UserError(f"{name}: there are no scores of a model called so in runs/{run}/scores, and no such folder")
+    raise UserError(f"{name}: no such model in runs/{run}/scores, and no such folder")
 
 
 def lines(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> list[str]:
@@ -69,7 +69,7 @@ def _numbers(numbers: Numbers, a: str, b: str, benchmark: str) -> list[str]:
 def pooled_lines(a: str, b: str, tables_N: Mapping[str, verdicts.Tables]) -> list[str]:
     """The comparison over replicates (run -> tables of both models) as lines of text.
 
-    Raises UserError where a run's models, or two runs, were not asked the same questions.
+    Raises UserError where a run's models, or two runs, answered other questions.
     """
     for tables in tables_N.values():
         verdicts.check_tables(tables, [a, b])
@@ -91,11 +91,7 @@ def pooled_lines(a: str, b: str, tables_N: Mapping[str, verdicts.Tables]) -> lis
         f"{a} against {b} in {count} runs: difference of avg@k in points, paired by question, {level} intervals",
         *table(rows),
         "These trainings: what other questions and samples would have given them (bootstrap over questions).",
-        (
-            f"Other trainings: Student's t interval of the {count} differences, on these questions; wide, since so few "
-            "trainings"
-        ),
-        "tell little of a further one.",
+        f"Other trainings: Student's t interval of the {count} differences, on these questions.",
     ]
 
 

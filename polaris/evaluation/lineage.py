@@ -1,4 +1,4 @@
-"""What the manifests of a run tell: which stage came from which, what it was made with, its curves, time and counts."""
+"""What the manifests of a run record: inputs, settings, code and tools of each stage, its curves, time and counts."""
 
 import csv
 import json
@@ -148,7 +148,9 @@ def _by_step(log: Path) -> dict[int, dict[str, Any]]:
             entry = json.loads(line)
             by_step[int(entry["step"])] = entry
         except (ValueError, KeyError, TypeError):
-            raise UserError(f"{log}: line {number} is no metrics of a step") from None
+            raise UserError(
+                f"{log}: line {number}: not the metrics of a step (JSON with a `step`); rerun the stage"
+            ) from None
     return dict(sorted(by_step.items()))
 
 

@@ -3,12 +3,9 @@ questions.
 
 Legend: _N replicate, _P problem, _R bootstrap draw.
 
-Two uncertainties, which no interval here mixes. Other questions and samples would have changed the numbers of these
-very
-trainings: a bootstrap over questions, each drawn with its differences in all replicates. Other trainings would have
-    changed
-them, too: Student's interval of the replicates' differences, on these questions. With three replicates it is wide (t is
-4.3 instead of 2.0), because three numbers say little about how far a fourth may lie.
+Two uncertainties, each with its own interval. Over questions and samples, for these trainings: a bootstrap over
+questions, each drawn with its differences in all replicates. Over trainings, on these questions: Student's t interval
+of the replicates' differences. With three replicates it is wide (t is 4.3 instead of 2.0).
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""The numbers of the report: from verdicts to scores, paired differences and the alpha curve, and their words."""
+"""Verdicts -> scores, paired differences and the alpha curve, and how these are written."""
 
 import dataclasses
 import functools
@@ -15,7 +15,7 @@ from polaris.evaluation.settings import Published, SelfDistillation
 from polaris.evaluation.statistics import Estimate
 from polaris.evaluation.verdicts import AVERAGE, Tables, Verdicts
 
-POWER = 0.8  # with which `detectable` differences are seen
+POWER = 0.8  # of the minimum detectable effect
 # Shares of responses that stand beside every score, and the table each is the mean of.
 ENDINGS = {"truncated": "truncated_PG", "no_answer": "no_answer_PG", "ungraded": "ungraded_PG", "tokens": "tokens_PG"}
 # Families of comparisons: p-values are corrected for all comparisons of one family.
@@ -126,7 +126,7 @@ def _mean(over: Iterable[Verdicts], table: str) -> float:
 def compared(
     ladder: Sequence[str], generalists: Sequence[str], alphas: Mapping[str, str], start: Mapping[str, str | None]
 ) -> list[tuple[str, str, str]]:
-    """Which pairs are compared, as (family, a, b): a against b, a family being what is looked at together.
+    """The compared pairs, as (family, a, b): a against b; p-values are corrected within a family.
 
     Each ladder model against the one it started from, and against earlier ones with the same start; each generalist
     against those before it; each merged model against both generalists.
@@ -164,7 +164,8 @@ def pair_rows(numbers: Numbers, pairs: Sequence[tuple[str, str, str]]) -> list[d
     """`pairs` of results.json: `difference` is avg of a minus avg of b.
 
     p: of this comparison alone; p_holm: corrected for all comparisons of the family on this benchmark
-    detectable: the smallest true difference that is seen with probability POWER; 0 where all questions differ equally
+    detectable: minimum detectable effect, the smallest true difference that is shown with probability POWER; 0 where
+        all questions differ equally
     """
     rows = []
     for benchmark in [*numbers.benchmarks, AVERAGE]:
@@ -229,7 +230,7 @@ def choice(
     }
 
 
-# --- words ------------------------------------------------------------------------------------------------------
+# --- how numbers are written ---
 def percent(value: float) -> str:
     """0.5891 -> 58.9"""
     return f"{100 * value:.1f}"
@@ -254,7 +255,7 @@ def p_word(p: float) -> str:
 
 
 def verdict(row: Mapping[str, Any], confidence: float) -> str:
-    """What a paired comparison allows to say: higher, lower, or that no difference was shown.
+    """The verdict of a paired comparison: higher, lower, or no difference shown.
 
     A difference is shown where the interval excludes 0 and the corrected p-value is small enough.
     row: of `pairs`

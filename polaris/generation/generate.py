@@ -54,7 +54,7 @@ def problem_sets(manifests: list[Manifest], k: dict[str, int]) -> dict[str, dict
     if missing := [name for name in k if name not in sets]:
         raise UserError(f"k: there is no problem set {missing[0]} (--problems gave {', '.join(sets) or 'none'})")
     if extra := [name for name in sets if name not in k]:
-        raise UserError(f"k: this key does not say how many responses problem set {extra[0]} gets per problem")
+        raise UserError(f"k: no number of responses for problem set {extra[0]}; add it")
     return sets
 
 

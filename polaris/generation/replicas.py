@@ -3,9 +3,9 @@ response.
 
 Or one engine on every `engine.nodes` nodes (polaris/generation/vllm_nodes.py).
 
-All add shards to one folder, which every node sees. A response's seed is its own, so that it does not depend on who
-generates it, nor
-on the number of nodes: that is the profile's alone, and an interrupted generation goes on with another one.
+All add shards to one folder, which every node sees. Each response has its own seed, so that it depends neither on the
+engine nor on the number of nodes: only the profile sets that number, and an interrupted generation may continue on
+another one.
 
 `side_by_side` starts them and follows their shards. `python -m polaris.generation.replicas JOB` is the part of one node
 of several, started by srun; `python -m polaris.generation.replicas JOB NUMBER RANK` is one engine, or what of it is on

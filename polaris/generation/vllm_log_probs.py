@@ -1,4 +1,4 @@
-"""vLLM's log-probabilities of given texts: nothing is generated but the one token that vLLM insists on."""
+"""vLLM's log-probabilities of given texts: vLLM generates at least one token, which is ignored."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""results.json as one self-contained HTML page: what the templates report*.html ask for."""
+"""results.json as one self-contained HTML page: the context of the templates report*.html."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a run was planned to take beside what it took."""
+"""Planned and measured jobs, hours, GPU hours and bytes of each stage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What may be said after several trainings: each claim beside its control, over the records that the replicates leave.
+"""Findings over several trainings: each claim with its control, from the records of the replicates.
 
 A record is docs/study/*.json as polaris/commands/study.py writes it; the claims are those of a design
 (study_designs.py). A claim without its control, or with a single training, has no conclusion; what is missing is named.
@@ -93,7 +93,7 @@ class Finding:
 
     @property
     def conclusion(self) -> str:
-        """No more than the control and the number of trainings allow."""
+        """higher, lower, no difference shown, or none with its reason: a missing model, a single training."""
         if self.pooled is None:
             return (
                 "none: " + ", ".join(sorted({name for names in self.missing.values() for name in names})) + " not run"

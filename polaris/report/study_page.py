@@ -1,6 +1,4 @@
-"""The replicates' findings as Markdown and as one self-contained page: polaris/report/study.py in words and
-pictures.
-"""
+"""The findings of polaris/report/study.py as Markdown and as one self-contained page."""
 
 import textwrap
 from collections.abc import Sequence
@@ -33,7 +31,7 @@ def groups(design: Design, records: Sequence[Record]) -> list[tuple[str, list[Fi
 
 
 def lead(design: Design, records: Sequence[Record], absent: Sequence[int]) -> list[str]:
-    """What the reader must know before any number."""
+    """The first paragraphs: what was run, how to read the intervals, what is missing."""
     claims = len(design.specialist) + len(design.generalist)
     missing = [f"Replicate {number} was not run." for number in absent]
     missing += [f"Replicate {r['replicate']} lacks {', '.join(r['missing'])}." for r in records if r["missing"]]
