@@ -1,4 +1,4 @@
-"""Claims about a method, each beside the one control that can carry it: the same training without the method.
+"""Claims about a method and their controls: the same training without the method.
 
 A control is found by its settings, never by its name. Once what the claim is about is taken out of both, the two stages
 have equal settings, steps and seed among them, the same problems, and the same start, or starts that are each other's
@@ -100,19 +100,20 @@ def rl_claims(stages: Sequence[TrainedStage]) -> list[Claim]:
     """What each RL stage could be said to show: that training helps, and what each of its methods adds."""
     by_name = {stage.name: stage for stage in stages}
     claims = [
-        Claim(TRAINING, one.name, one.start, f"its start, {one.settings['steps']} steps before") for one in stages
+        Claim(TRAINING, stage.name, stage.start, f"its start, {stage.settings['steps']} steps before")
+        for stage in stages
     ]
     for method, without in WITHOUT.items():
-        for one in (one for one in stages if _uses(one, method)):
-            steps = f"{one.settings['steps']} steps"
-            found = control(one, method, by_name)
-            if found is None:
-                explanation = f"no control was run ({steps} from {one.start} {without})"
-            elif found.start == one.start:
-                explanation = f"{steps} from {one.start}, too, {without}"
+        for stage in (stage for stage in stages if _uses(stage, method)):
+            steps = f"{stage.settings['steps']} steps"
+            other = control(stage, method, by_name)
+            if other is None:
+                explanation = f"no control was run ({steps} from {stage.start} {without})"
+            elif other.start == stage.start:
+                explanation = f"{steps} from {stage.start}, too, {without}"
             else:
-                explanation = f"{steps}, too, {without}, from {found.start}, whose training was, too"
-            claims.append(Claim(method, one.name, found and found.name, explanation))
+                explanation = f"{steps}, too, {without}, from {other.start}, whose training was, too"
+            claims.append(Claim(method, stage.name, other and other.name, explanation))
     return claims
 
 
@@ -157,7 +158,7 @@ def conclusion(claim: Claim, verdict: Mapping[str, str]) -> str:
     words: dict[str, list[str]] = {"higher": [], "lower": []}
     for benchmark, word in verdict.items():
         words.setdefault(word, []).append(benchmark)
-    said = {word: where for word, where in words.items() if where}
-    if len(said) == 1:
-        return next(iter(said))
-    return "; ".join(f"{word} on {' and '.join(where)}" for word, where in said.items())
+    benchmarks = {word: where for word, where in words.items() if where}
+    if len(benchmarks) == 1:
+        return next(iter(benchmarks))
+    return "; ".join(f"{word} on {' and '.join(where)}" for word, where in benchmarks.items())

@@ -30,10 +30,10 @@ def majority(vote_PG: NDArray[np.int64], correct_PG: NDArray[np.bool_]) -> NDArr
     responses was called right; a question without any answer scores 0.
     """
     scores = []
-    for given, correct in zip(vote_PG.tolist(), correct_PG.tolist(), strict=True):
-        votes = collections.Counter(vote for vote in given if vote >= 0)
+    for votes_G, correct_G in zip(vote_PG.tolist(), correct_PG.tolist(), strict=True):
+        votes = collections.Counter(vote for vote in votes_G if vote >= 0)
         most = max(votes.values(), default=0)
-        right = {vote for vote, ok in zip(given, correct, strict=True) if ok}
+        right = {vote for vote, ok in zip(votes_G, correct_G, strict=True) if ok}
         winners = [vote for vote, count in votes.items() if count == most]
         scores.append(sum(vote in right for vote in winners) / len(winners) if winners else 0.0)
     return np.array(scores)

@@ -1,4 +1,4 @@
-"""The numbers of the report: from verdicts to scores, paired differences and the alpha curve, and their words."""
+"""Verdicts -> scores, paired differences and the alpha curve, and how these are written."""
 
 import dataclasses
 import functools
@@ -15,7 +15,7 @@ from polaris.evaluation.settings import Published, SelfDistillation
 from polaris.evaluation.statistics import Estimate
 from polaris.evaluation.verdicts import AVERAGE, Tables, Verdicts
 
-POWER = 0.8  # with which `detectable` differences are seen
+POWER = 0.8  # of the minimum detectable effect
 # Shares of responses that stand beside every score, and the table each is the mean of.
 ENDINGS = {"truncated": "truncated_PG", "no_answer": "no_answer_PG", "ungraded": "ungraded_PG", "tokens": "tokens_PG"}
 # Families of comparisons: p-values are corrected for all comparisons of one family.
@@ -50,13 +50,14 @@ class Numbers:
         """avg@k of a minus that of b, paired by question."""
         if benchmark == AVERAGE:
             return statistics.mean([self.difference(a, b, name) for name in self.headline])
-        both = [self.tables[name][benchmark].correct_PG for name in (a, b)]
-        return statistics.difference(*both, self.resamples, self.rng(a, b, benchmark))
+        a_PG, b_PG = (self.tables[name][benchmark].correct_PG for name in (a, b))
+        return statistics.difference(a_PG, b_PG, self.resamples, self.rng(a, b, benchmark))
 
     def differences(self, a: str, b: str, benchmark: str) -> list[NDArray[np.float64]]:
         """The paired differences of each question, of one benchmark or of each in the average."""
         names = self.headline if benchmark == AVERAGE else [benchmark]
-        return [significance.differences(*(self.tables[m][name].correct_PG for m in (a, b))) for name in names]
+        tables = [(self.tables[a][name], self.tables[b][name]) for name in names]
+        return [significance.differences(table_a.correct_PG, table_b.correct_PG) for table_a, table_b in tables]
 
     def p_value(self, a: str, b: str, benchmark: str) -> float:
         """Of the paired permutation test, alone; for the average every benchmark counts the same."""
@@ -125,12 +126,12 @@ def _mean(over: Iterable[Verdicts], table: str) -> float:
 def compared(
     ladder: Sequence[str], generalists: Sequence[str], alphas: Mapping[str, str], start: Mapping[str, str | None]
 ) -> list[tuple[str, str, str]]:
-    """Which pairs are compared, as (family, a, b): a against b, a family being what is looked at together.
+    """The compared pairs, as (family, a, b): a against b; p-values are corrected within a family.
 
     Each ladder model against the one it started from, and against earlier ones with the same start; each generalist
     against those before it; each merged model against both generalists.
     """
-    pairs = [(LADDER, name, start[name]) for name in ladder if start.get(name) in ladder]
+    pairs = [(LADDER, name, before) for name in ladder if (before := start.get(name)) is not None and before in ladder]
     for position, name in enumerate(ladder):
         same = [other for other in ladder[:position] if start.get(name) and start[name] == start.get(other)]
         pairs += [(LADDER, name, other) for other in same]
@@ -163,31 +164,32 @@ def pair_rows(numbers: Numbers, pairs: Sequence[tuple[str, str, str]]) -> list[d
     """`pairs` of results.json: `difference` is avg of a minus avg of b.
 
     p: of this comparison alone; p_holm: corrected for all comparisons of the family on this benchmark
-    detectable: the smallest true difference that is seen with probability POWER; 0 where all questions differ equally
+    detectable: minimum detectable effect, the smallest true difference that is shown with probability POWER; 0 where
+        all questions differ equally
     """
     rows = []
     for benchmark in [*numbers.benchmarks, AVERAGE]:
         p = {pair: numbers.p_value(*pair[1:], benchmark) for pair in pairs}
         for family in dict.fromkeys(family for family, _, _ in pairs):
-            mine = [pair for pair in pairs if pair[0] == family]
-            for (_, a, b), holm in zip(mine, significance.holm([p[pair] for pair in mine]), strict=True):
+            members = [pair for pair in pairs if pair[0] == family]
+            for (_, a, b), holm in zip(members, significance.holm([p[pair] for pair in members]), strict=True):
                 estimate = numbers.difference(a, b, benchmark)
-                seen = significance.detectable(numbers.differences(a, b, benchmark), numbers.confidence, POWER)
+                detectable = significance.detectable(numbers.differences(a, b, benchmark), numbers.confidence, POWER)
                 rows.append(
                     {"family": family, "a": a, "b": b, "benchmark": benchmark}
                     | {"difference": round(estimate.value, 6), "interval": numbers.interval(estimate)}
-                    | {"p": p[family, a, b], "p_holm": holm, "detectable": round(seen, 6)}
+                    | {"p": p[family, a, b], "p_holm": holm, "detectable": round(detectable, 6)}
                 )
     return rows
 
 
 def claim_rows(numbers: Numbers, claims: Sequence[Claim]) -> list[dict[str, Any]]:
     """`claims` of results.json: each with its comparison by benchmark, as in `pairs`; p_holm is over all claims."""
-    pairs = dict.fromkeys((CLAIMS, one.a, one.b) for one in claims if one.b)
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    pairs = dict.fromkeys((CLAIMS, claim.a, claim.b) for claim in claims if claim.b)
+    differences: dict[tuple[str, str | None], dict[str, Any]] = {}
     for row in pair_rows(numbers, list(pairs)):
-        found.setdefault((row["a"], row["b"]), {})[row["benchmark"]] = row
-    return [dataclasses.asdict(one) | {"differences": found.get((one.a, one.b), {})} for one in claims]
+        differences.setdefault((row["a"], row["b"]), {})[row["benchmark"]] = row
+    return [dataclasses.asdict(claim) | {"differences": differences.get((claim.a, claim.b), {})} for claim in claims]
 
 
 def by_alpha(alphas: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -216,7 +218,7 @@ def choice(
     """
     best = None
     if select_on and alphas:
-        mean = lambda name: float(np.mean([numbers.score(alphas[name], one).value for one in select_on]))
+        mean = lambda name: float(np.mean([numbers.score(alphas[name], benchmark).value for benchmark in select_on]))
         best = max((name for name, _ in by_alpha(alphas)), key=mean)
     chosen = selected or best
     return {
@@ -228,7 +230,7 @@ def choice(
     }
 
 
-# --- words ------------------------------------------------------------------------------------------------------
+# --- how numbers are written ---
 def percent(value: float) -> str:
     """0.5891 -> 58.9"""
     return f"{100 * value:.1f}"
@@ -253,7 +255,7 @@ def p_word(p: float) -> str:
 
 
 def verdict(row: Mapping[str, Any], confidence: float) -> str:
-    """What a paired comparison allows to say: higher, lower, or that no difference was shown.
+    """The verdict of a paired comparison: higher, lower, or no difference shown.
 
     A difference is shown where the interval excludes 0 and the corrected p-value is small enough.
     row: of `pairs`

@@ -1,4 +1,4 @@
-"""Which models are asked what, how uncertain the numbers are, and what they stand beside."""
+"""Settings of evaluations and their statistics, and published values."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from polaris.stage.settings import Section, Seed
 
 
 class ExtraEvaluation(Generate):
-    """Some checkpoints asked once more in another way; what an entry does not name is as in `evaluate.generate`."""
+    """Some checkpoints evaluated once more; what an entry does not name is as in `evaluate.generate`."""
 
     models: Annotated[list[str], Field(min_length=1, description="evaluated models")]
 
@@ -52,7 +52,7 @@ class Evaluate(Section):
 
 
 class Resampling(Section):
-    """How uncertain a number is."""
+    """How intervals and p-values are computed."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     resamples: Annotated[int, Field(ge=200, description="bootstrap draws of questions, and permutations of a test")]
@@ -60,7 +60,7 @@ class Resampling(Section):
 
 
 class Published(Section):
-    """What a source prints of a recipe, in percent; nothing is computed from it."""
+    """Values that a source prints for a recipe, in percent; only shown, never used in a computation."""
 
     source: str
     average_of: Annotated[

@@ -47,14 +47,14 @@ def check_dtype(model: Path, dtype: str) -> None:
 def problem_sets(manifests: list[Manifest], k: dict[str, int]) -> dict[str, dict[str, dict[str, Any]]]:
     """Problems by set and id, in the order of the manifests. Raises UserError unless the sets are those of `k`."""
     sets: dict[str, dict[str, dict[str, Any]]] = {}
-    for given in manifests:
-        if given.stage in sets:
-            raise UserError(f"--problems: two sets are named {given.stage} ({given.path}); names are their folders'")
-        sets[given.stage] = read_problems(given.file("problems.parquet"))
+    for manifest in manifests:
+        if manifest.stage in sets:
+            raise UserError(f"--problems: two sets are named {manifest.stage} ({manifest.path}); rename one folder")
+        sets[manifest.stage] = read_problems(manifest.file("problems.parquet"))
     if missing := [name for name in k if name not in sets]:
         raise UserError(f"k: there is no problem set {missing[0]} (--problems gave {', '.join(sets) or 'none'})")
     if extra := [name for name in sets if name not in k]:
-        raise UserError(f"k: this key does not say how many responses problem set {extra[0]} gets per problem")
+        raise UserError(f"k: no number of responses for problem set {extra[0]}; add it")
     return sets
 
 
@@ -136,7 +136,7 @@ def generate(
 
 
 def metrics(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Per set: number of responses, mean tokens, share cut at max_tokens."""
+    """Per set: number of responses, mean tokens, share truncated at max_tokens."""
     sums: dict[str, list[int]] = {}
     for row in rows:
         total = sums.setdefault(row["set"], [0, 0, 0])
@@ -144,8 +144,8 @@ def metrics(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         total[1] += row["tokens"]
         total[2] += row["finish_reason"] == "length"
     return {
-        name: {"responses": n, "mean_tokens": round(tokens / n, 1), "truncated": round(cut / n, 4)}
-        for name, (n, tokens, cut) in sums.items()
+        name: {"responses": n, "mean_tokens": round(tokens / n, 1), "truncated": round(truncated / n, 4)}
+        for name, (n, tokens, truncated) in sums.items()
     }
 
 
@@ -156,9 +156,8 @@ def main() -> None:
         vllm_engine.work_offline()
         settings = stage.settings
         sets = problem_sets(stage.inputs["problems"], settings.k)
-        given, longest = stage.inputs["model"].model, settings.engine.max_model_len
-        model = with_context(given, None, settings.engine.yarn, stage.state / "model")
-        check_context(model, longest, "ask for less, or stretch it with engine.yarn")
+        model = with_context(stage.inputs["model"].model, None, settings.engine.yarn, stage.state / "model")
+        check_context(model, settings.engine.max_model_len, "ask for less, or stretch it with engine.yarn")
         check_dtype(model, settings.engine.dtype)
         tokenizer = load_tokenizer(model)
         prompts = render_prompts(tokenizer, sets, settings)

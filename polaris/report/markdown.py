@@ -74,8 +74,8 @@ def with_interval(value: float, interval: Sequence[float], word: Any = results.p
 
 
 def _dates(dates: dict[str, str]) -> str:
-    told = ", ".join(f"{name} {when}" for name, when in dates.items())
-    return f" Published: {escaped(told)}; what was trained later may have seen it." if told else ""
+    published = ", ".join(f"{name} {when}" for name, when in dates.items())
+    return f" Published: {escaped(published)}; what was trained later may have seen it." if published else ""
 
 
 def _scores(report: dict[str, Any]) -> str:
@@ -201,7 +201,7 @@ def _measures(report: dict[str, Any]) -> str:
     for row in rows:
         cells.setdefault((row["name"], row["benchmark"]), {})[row["measure"]] = _measure(row, report)
     head = ["model", "benchmark", *(kind.replace("_", " ") for kind in kinds)]
-    return table(head, [[*key, *(mine.get(kind, NONE) for kind in kinds)] for key, mine in cells.items()])
+    return table(head, [[*key, *(measure.get(kind, NONE) for kind in kinds)] for key, measure in cells.items()])
 
 
 def _measure(row: dict[str, Any], report: dict[str, Any]) -> str:

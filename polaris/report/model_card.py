@@ -16,18 +16,12 @@ def model_card(
 ) -> str:
     """README.md of a model folder.
 
-    report: results.json; model: its name there; head: values of the YAML header (licence, base model, ...); sampling,
-    instruction: of the evaluation. A model without a score is refused by the caller.
+    report: results.json; model: its name there; title: of the page; head: values of the YAML header (license, base
+        model, ...); sampling, instruction: of the evaluation. The caller refuses a model without a score.
     """
-    # JSON is YAML, and leaves no text that a header could be broken with.
-    lines = [
-        "---",
-        *(f"{key}: {json.dumps(value)}" for key, value in head.items()),
-        "---",
-        "",
-        f"# {escaped(title)}",
-        "",
-    ]
+    # JSON is YAML, and quotes every text.
+    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---"]
+    lines += ["", f"# {escaped(title)}", ""]
     lines += [_made(report, model), "", "## Scores", "", _scores(report, model), "", _reading(report, model), ""]
     lines += ["## How to ask it", "", *_asking(sampling, instruction), ""]
     lines += ["## Data", "", *(_data(report) or ["None of its own."]), "", "## Limits", "", *_limits(report), ""]

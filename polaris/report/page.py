@@ -1,4 +1,4 @@
-"""results.json as one self-contained HTML page: what the templates report*.html ask for."""
+"""results.json as one self-contained HTML page: the context of the templates report*.html."""
 
 import functools
 from collections.abc import Callable
@@ -203,8 +203,8 @@ def _number(value: float) -> str:
 
 def versions(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """(tool, its versions in this run)."""
-    seen: dict[str, set[str]] = {}
+    by_tool: dict[str, set[str]] = {}
     for row in report["lineage"]:
         for tool, version in row["tools"].items():
-            seen.setdefault(tool, set()).add(version)
-    return [(tool, sorted(those)) for tool, those in sorted(seen.items())]
+            by_tool.setdefault(tool, set()).add(version)
+    return [(tool, sorted(values)) for tool, values in sorted(by_tool.items())]

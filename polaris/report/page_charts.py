@@ -201,11 +201,11 @@ def loss_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 def difficulty_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
     drawn = []
-    for one in report["difficulty"]:
-        groups = [("all", 3, one["all"]), ("kept", 0, one["kept"])]
-        title = f"{one['stage']}: problems by right responses of {one['k']}"
+    for row in report["difficulty"]:
+        groups = [("all", 3, row["all"]), ("kept", 0, row["kept"])]
+        title = f"{row['stage']}: problems by right responses of {row['k']}"
         svg = charts.column_chart(
-            [str(n) for n in range(one["k"] + 1)], groups, title, f"right responses of {one['k']}"
+            [str(n) for n in range(row["k"] + 1)], groups, title, f"right responses of {row['k']}"
         )
         drawn.append((title, svg))
     return drawn

@@ -87,9 +87,9 @@ def estimates(
     verdicts.check_tables(tables, names)
     models = {results.evaluated_model(name) if name in settings.extra_evaluations else name for name in names}
     if missing := sorted(models - trained.keys()):
-        raise UserError(f"--checkpoints: there is none of {', '.join(missing)}, which the report's settings name")
+        raise UserError(f"--checkpoints: no checkpoint of {', '.join(missing)}, named in the report's settings")
     if apart := [name for name in settings.select_on if name not in tables[names[0]]]:
-        raise UserError(f"--scores: there are none on {apart[0]}, on which alpha is selected (merge.select_on)")
+        raise UserError(f"--scores: no scores on {apart[0]}, on which alpha is selected (merge.select_on)")
     uncertainty = (settings.confidence, settings.resamples, settings.seed, settings.select_on)
     numbers = results.Numbers({name: tables[name] for name in names}, *uncertainty)
     response_rows.check_samples(numbers, settings.pass_k)
@@ -107,7 +107,7 @@ def compared(settings: ReportPage, trained: Mapping[str, Mapping[str, Any]]) -> 
 def claimed(
     settings: ReportPage, numbers: results.Numbers, choice: dict[str, Any], checkpoints: Sequence[Manifest]
 ) -> list[Claim]:
-    """What this run could be said to show, each claim with its control."""
+    """The claims of this run, each with its control."""
     own, base = settings.self_distillation, settings.generalists[:1]
     # The recipe's `selected` is the choice for its own arm.
     own_model = own and results.choice(numbers, own.alphas, settings.select_on, None)["model"]

@@ -1,4 +1,4 @@
-"""The page, and what its rule tells it."""
+"""Settings of the report."""
 
 from typing import Annotated, Self
 
@@ -29,7 +29,7 @@ class Report(Resampling):
 
 
 class PlannedStage(Section):
-    """All jobs of one stage, as `polaris plan` saw them beforehand."""
+    """All jobs of one stage, as `polaris plan` estimated them."""
 
     jobs: Count
     gpus: Annotated[int, Field(ge=0, description="reserved for one job")]
@@ -38,14 +38,14 @@ class PlannedStage(Section):
 
 
 class Plan(Section):
-    """What `polaris plan --keep` wrote before the run."""
+    """The estimates that `polaris plan --keep` wrote before the run."""
 
     gpu: str
     stages: dict[str, PlannedStage]
 
 
 class ReportPage(Report):
-    """What the report's rule adds for the verb: which models were evaluated, and how they hang together."""
+    """What the rule adds to the recipe's section: the evaluated models and how they are related."""
 
     ladder: Annotated[
         list[str], Field(min_length=1, description="the small model's checkpoints, in the order of the flow")

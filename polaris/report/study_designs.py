@@ -1,4 +1,4 @@
-"""The studies: which claims are looked at, each beside the one control that can carry it."""
+"""The studies: their claims, each with its control."""
 
 import dataclasses
 

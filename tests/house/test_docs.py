@@ -26,6 +26,13 @@ def test_links_lead_somewhere(page):
     assert [target for target in links(page) if not (ROOT / page.parent / target).exists()] == []
 
 
+def test_named_tests_exist():
+    """CONTRIBUTING.md's worked example is the one that does not."""
+    for page in (ROOT / path for path in PAGES if path.name not in ("CHANGELOG.md", "CONTRIBUTING.md")):
+        named = re.findall(r"`([\w/]*test_\w+\.py)`", page.read_text())
+        assert [name for name in named if not any((ROOT / top / name).exists() for top in ("", "tests"))] == [], page
+
+
 def test_the_index_has_every_page():
     linked = {(ROOT / "docs" / target).resolve() for target in links(Path("docs/index.md"))}
     pages = {(ROOT / page).resolve() for page in PAGES if page.parts[0] == "docs" and page.name != "index.md"}

@@ -36,7 +36,7 @@ def run(tmp_path, monkeypatch):
 
 
 def command(model: str, *more: str) -> list[str]:
-    return [model, "--configfile", LAPTOP, "--to", "out/released", "--licence", "apache-2.0", *more]
+    return [model, "--configfile", LAPTOP, "--to", "out/released", "--license", "apache-2.0", *more]
 
 
 def test_a_folder_with_its_card(run, tmp_path, capsys):
@@ -55,7 +55,7 @@ def test_a_folder_with_its_card(run, tmp_path, capsys):
     assert "seed" not in text.partition("## How to ask it")[2].partition("##")[0]
     assert str(tmp_path) not in text
     assert "nothing was uploaded" in capsys.readouterr().out
-    with pytest.raises(UserError, match="it already exists"):
+    with pytest.raises(UserError, match="already exists"):
         publish.main(command("core"))
 
 
@@ -74,7 +74,7 @@ def test_what_must_not_be_published(run, tmp_path):
         publish.main(command("nobody"))
     weights = run.folder / "core/model/model.safetensors"
     weights.write_text("weights x")  # as long as before
-    with pytest.raises(UserError, match="model.safetensors: it is not what its stage published"):
+    with pytest.raises(UserError, match="model.safetensors: not the file that its stage published"):
         publish.main(command("core"))
     assert not (tmp_path / "out/released").exists()
     path = run.folder / "core/checkpoint.json"

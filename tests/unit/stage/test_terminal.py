@@ -139,7 +139,7 @@ def test_a_terminal_that_is_not_utf_8_shows_what_it_can():
         (["show", "--configfile", "missing.yaml"], "missing.yaml: there is no such recipe file"),
         (["status", "--configfile", "missing.yaml"], "missing.yaml: there is no such recipe file"),
         (["pin", "folder"], "folder: Is a directory"),
-        (["publish", "core", "--configfile", "missing.yaml", "--to", "x", "--licence", "mit"], "missing.yaml: there"),
+        (["publish", "core", "--configfile", "missing.yaml", "--to", "x", "--license", "mit"], "missing.yaml: there"),
     ],
 )
 def test_commands_end_in_one_sentence(tmp_path, monkeypatch, capsys, words, sentence):
