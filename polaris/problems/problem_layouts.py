@@ -24,17 +24,14 @@ Gold = Literal["every", "some", "none"]
 
 # Beginnings and ends of prompts that ask for the answer's form: V1's and R1's end, and what DAPO-Math-17k and OpenAI's
 # simple-evals put around a problem. What is asked is the recipe's `instruction`, not part of the problem.
-REQUESTS = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        r"(?<!\s)\s*Let's think step by step and output the final answer within \\boxed\{\}\.?\s*$",
-        r"(?<!\s)\s*Please reason step[ -]by[ -]step,? and put your final answer within \\boxed\{\}\.?\s*$",
-        (
-            r"\A\s*Solve the following math problem step by step\. The last line of your response should be of the "
-            r"form .{1,50} where .{1,9} is the answer to the problem\.\s*"
-        ),
-        r"(?<!\s)\s*Remember to put your answer on its own line .{1,160}\s*$",
-    )
+REQUESTS = (
+    re.compile(r"Let's think step by step and output the final answer within \\boxed\{\}\.?\Z"),
+    re.compile(r"Please reason step[ -]by[ -]step,? and put your final answer within \\boxed\{\}\.?\Z"),
+    re.compile(
+        r"\ASolve the following math problem step by step\. The last line of your response should be of the form "
+        r".{1,50} where .{1,9} is the answer to the problem\."
+    ),
+    re.compile(r"Remember to put your answer on its own line .{1,160}\Z"),
 )
 # AReaL's prompts are whole conversations in R1's chat template: `<｜User｜>\n... <｜Assistant｜><think>\n`.
 R1_TURNS = re.compile(
@@ -57,9 +54,10 @@ def without_request(text: str) -> str:
     """The problem itself, without chat markers and the request for the answer's form around it."""
     if turn := R1_TURNS.match(text):
         text = turn[1]
+    text = text.strip()
     for request in REQUESTS:
-        text = request.sub("", text)
-    return text.strip()
+        text = request.sub("", text).strip()
+    return text
 
 
 def _text(value: Any) -> str | None:
