@@ -8,7 +8,6 @@ problems that chose it.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import yaml
 from merge.alpha import spelled
 from merge.grid import further
 from polaris.stage.errors import UserError
+from polaris.stage.json_files import read_object
 from polaris.stage.manifest import replace_file
 from polaris.stage.stage import run_verb
 from polaris.stage.terminal import say
@@ -42,12 +42,12 @@ def main() -> None:
 
 def read_results(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of the alpha curve, and the benchmarks on which alpha is selected. Raises UserError."""
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file; the report writes it (snakemake)")
+    results = read_object(path)
     try:
-        found = json.loads(path.read_text())
-        rows, select_on = found["alphas"], found["choice"]["select_on"]
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file; the report writes it (snakemake)") from None
-    except (ValueError, KeyError, TypeError):
+        rows, select_on = results["alphas"], results["choice"]["select_on"]
+    except (KeyError, TypeError):
         raise UserError(f"{path}: this is no results.json of a report: it has no alphas and no choice") from None
     if not rows:
         raise UserError(f"{path}: no alpha was evaluated; merge.alphas of the recipe lists them")

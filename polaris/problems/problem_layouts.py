@@ -24,17 +24,14 @@ Gold = Literal["every", "some", "none"]
 
 # Beginnings and ends of prompts that ask for the answer's form: V1's and R1's end, and what DAPO-Math-17k and OpenAI's
 # simple-evals put around a problem. What is asked is the recipe's `instruction`, not part of the problem.
-REQUESTS = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        r"(?<!\s)\s*Let's think step by step and output the final answer within \\boxed\{\}\.?\s*$",
-        r"(?<!\s)\s*Please reason step[ -]by[ -]step,? and put your final answer within \\boxed\{\}\.?\s*$",
-        (
-            r"\A\s*Solve the following math problem step by step\. The last line of your response should be of the "
-            r"form .{1,50} where .{1,9} is the answer to the problem\.\s*"
-        ),
-        r"(?<!\s)\s*Remember to put your answer on its own line .{1,160}\s*$",
-    )
+REQUESTS = (
+    re.compile(r"Let's think step by step and output the final answer within \\boxed\{\}\.?\Z"),
+    re.compile(r"Please reason step[ -]by[ -]step,? and put your final answer within \\boxed\{\}\.?\Z"),
+    re.compile(
+        r"\ASolve the following math problem step by step\. The last line of your response should be of the form "
+        r".{1,50} where .{1,9} is the answer to the problem\."
+    ),
+    re.compile(r"Remember to put your answer on its own line .{1,160}\Z"),
 )
 # AReaL's prompts are whole conversations in R1's chat template: `<｜User｜>\n... <｜Assistant｜><think>\n`.
 R1_TURNS = re.compile(
@@ -57,9 +54,10 @@ def without_request(text: str) -> str:
     """The problem itself, without chat markers and the request for the answer's form around it."""
     if turn := R1_TURNS.match(text):
         text = turn[1]
+    text = text.strip()
     for request in REQUESTS:
-        text = request.sub("", text)
-    return text.strip()
+        text = request.sub("", text).strip()
+    return text
 
 
 def _text(value: Any) -> str | None:
@@ -88,7 +86,7 @@ def _gsm8k(row: dict[str, Any]) -> Parts:
 def _plain(row: dict[str, Any]) -> Parts:
     solution, text = row.get("solution"), _text(_first(row, TEXT))
     if isinstance(solution, list | tuple):  # OlympiadBench: several, each of them whole
-        solution = next((one for one in solution if isinstance(one, str)), None)
+        solution = next((text for text in solution if isinstance(text, str)), None)
     if "final_answer" in row and text and isinstance(row.get("context"), str):
         text = f"{row['context'].strip()}\n{text}".strip()
     return _first(row, ID), text, gold_answers(_first(row, GOLD)), solution if isinstance(solution, str) else None
@@ -123,11 +121,11 @@ def read_layout(
 
     source: what the rows are said to come from; where: the file or data set, for errors
     gold: whether every row, some rows or none have gold answers; max_rows: read no more than so many, None: all
-    A row with the id, text and gold answers of an earlier one is that problem again, and read once.
+    A row with the id, text and gold answers of an earlier one repeats it, and is read once.
     Raises UserError when the layout is unknown, a row has no text, a row lacks its gold answer where every row needs
     one, an id is that of another problem, or nothing is there.
     """
-    found: dict[str, dict[str, Any]] = {}
+    problems: dict[str, dict[str, Any]] = {}
     read, size = None, 0
     for number, (place, raw) in enumerate(rows):
         row = {name.lower(): value for name, value in raw.items()}
@@ -149,18 +147,18 @@ def read_layout(
             )
         name = _id(number if given is None else given)
         problem = {"id": name, "problem": text, "answers": golds, "source": source, "solution": solution}
-        if name not in found:
-            found[name] = problem
+        if name not in problems:
+            problems[name] = problem
             size += len(text) + len(solution or "") + OVERHEAD
-        elif any(found[name][key] != problem[key] for key in ("problem", "answers")):
+        elif any(problems[name][key] != problem[key] for key in ("problem", "answers")):
             raise UserError(f"{place} has the id {name:.80} of an earlier row with another problem; give it its own")
         if size > SIZE:
             raise UserError(f"{place}: more than {SIZE >> 30} GiB of problems; take the first of them (`max_rows`)")
-        if len(found) == max_rows:
+        if len(problems) == max_rows:
             break
-    if not found:
+    if not problems:
         raise UserError(f"{where}: there is no problem in it")
-    return list(found.values())
+    return list(problems.values())
 
 
 def _id(value: Any) -> str:

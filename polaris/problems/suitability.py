@@ -43,12 +43,12 @@ def unsuitable(text: str, golds: Sequence[str], rules: Collection[Rule], max_cha
     if len(text) > max_characters:
         return TOO_LONG, f"{len(text)} characters"
     text = _BLANKS.sub(lambda run: "\n" if "\n" in run[0] else " ", text)  # long runs would cost the rules cubic time
-    if PROOF in rules and (found := proof(text)):
-        return PROOF, found
-    if MULTIPLE_CHOICE in rules and (found := multiple_choice(text, golds)):
-        return MULTIPLE_CHOICE, found
-    if MULTI_PART in rules and (found := multi_part(text)):
-        return MULTI_PART, found
+    if PROOF in rules and (evidence := proof(text)):
+        return PROOF, evidence
+    if MULTIPLE_CHOICE in rules and (evidence := multiple_choice(text, golds)):
+        return MULTIPLE_CHOICE, evidence
+    if MULTI_PART in rules and (evidence := multi_part(text)):
+        return MULTI_PART, evidence
     return None
 
 
@@ -56,11 +56,11 @@ def proof(text: str) -> str | None:
     """The demand for a proof, where nothing else is asked ("Find all n. Prove that there are no others" has an
     answer).
     """
-    found = _PROVE.search(text)
-    return found[0].strip(" .,;:\n") if found and not _ASKS.search(text) else None
+    demand = _PROVE.search(text)
+    return demand[0].strip(" .,;:\n") if demand and not _ASKS.search(text) else None
 
 
 def multi_part(text: str) -> str | None:
     """Two questions or more, each with its mark, such as `(a) Find ... (b) Prove ...`; lists of conditions are none."""
-    found = {match[1].lower(): match for match in reversed(list(_PART.finditer(text)))}
-    return " ... ".join(match[0] for match in sorted(found.values(), key=re.Match.start)) if len(found) > 1 else None
+    parts = {match[1].lower(): match for match in reversed(list(_PART.finditer(text)))}
+    return " ... ".join(match[0] for match in sorted(parts.values(), key=re.Match.start)) if len(parts) > 1 else None

@@ -6,6 +6,7 @@ no bounded length and what is no file at all.
 """
 
 import gzip
+import io
 import itertools
 import json
 import math
@@ -25,6 +26,7 @@ BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_OR_NUL = re.compile("[\0\ud800-\udfff]")
 _BLANKS = re.compile(r"[ \t\n\r]*")
+Readable = IO[bytes] | io.BufferedIOBase
 _KINDS = (
     (stat.S_ISDIR, "a directory: name a file in it"),
     (stat.S_ISFIFO, "a pipe, which can be read once only: write it to a file first"),
@@ -36,7 +38,7 @@ class _Refused(ValueError):
     """A number that is JSON, or nearly, and that no row may have."""
 
 
-def open_file(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> io.BufferedIOBase:
     """A regular file, open for reading; unpacked while it is read where its name ends in .gz.
 
     Raises UserError where there is none, it is something else (a directory, a pipe, a device) or may not be read.
@@ -53,7 +55,7 @@ def open_file(path: Path) -> IO[bytes]:
         raise UserError(f"{path}: it cannot be read ({error.strerror}); see to its path and its rights") from None
 
 
-def decoded_lines(file: IO[bytes], path: Path, unit: str) -> Iterator[tuple[int, str]]:
+def decoded_lines(file: Readable, path: Path, unit: str) -> Iterator[tuple[int, str]]:
     """(number from 1, text with its end) of all lines of an open file. Raises UserError naming the line.
 
     path, unit: how errors call it: `path: line 3`
@@ -69,7 +71,7 @@ def decoded_lines(file: IO[bytes], path: Path, unit: str) -> Iterator[tuple[int,
         yield number, _decoded(line, path, number, unit)
 
 
-def numbered_lines(file: IO[bytes], path: Path, unit: str) -> Iterator[tuple[int, str]]:
+def numbered_lines(file: Readable, path: Path, unit: str) -> Iterator[tuple[int, str]]:
     """(number from 1, text) of the lines that are not blank. Raises UserError as `decoded_lines`."""
     return ((number, line) for number, text in decoded_lines(file, path, unit) if (line := text.strip()))
 
@@ -86,10 +88,9 @@ def read_text(path: Path) -> str:
 def read_json(path: Path) -> Any:
     """The value in a JSON file. Raises UserError naming the line and what is wrong with it."""
     text = read_text(path)
-    start = _BLANKS.match(text).end()
-    value, end = decode(text, start, f"{path}: line")
+    value, end = decode(text, _past_blanks(text, 0), f"{path}: line")
     if text[end:].strip():
-        line = text.count("\n", 0, _BLANKS.match(text, end).end()) + 1
+        line = text.count("\n", 0, _past_blanks(text, end)) + 1
         raise UserError(f"{path}: line {line}: there is more after the end of the JSON value; remove it")
     return value
 
@@ -115,13 +116,13 @@ def json_list(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises UserError naming the line.
     """
     text = read_text(path)
-    place = _BLANKS.match(text).end()
+    place = _past_blanks(text, 0)
     if text[place : place + 1] != "[":
         yield from json_lines(path)
         return
     line, counted, mark = 1, 0, "["
     while mark != "]":
-        place = _BLANKS.match(text, place + 1).end()
+        place = _past_blanks(text, place + 1)
         line, counted = line + text.count("\n", counted, place), place
         if mark == "[" and text[place : place + 1] == "]":
             break
@@ -129,7 +130,7 @@ def json_list(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not isinstance(row, dict):
             raise UserError(f"{path}: line {line}: this is {_kind(row)} in a list of rows; each must be an object")
         yield line, row
-        place = _BLANKS.match(text, place).end()
+        place = _past_blanks(text, place)
         mark = text[place : place + 1]
         if mark not in (",", "]"):
             where = f"{path}: line {text.count(chr(10), 0, place) + 1}"
@@ -177,6 +178,11 @@ def decode(
     return value, end
 
 
+def _past_blanks(text: str, place: int) -> int:
+    blanks = _BLANKS.match(text, place)
+    return blanks.end() if blanks else place
+
+
 def _decoded(data: bytes, path: Path, number: int, unit: str) -> str:
     def place(end: int) -> str:
         before = data.count(b"\n", 0, end)
@@ -197,7 +203,7 @@ def _decoded(data: bytes, path: Path, number: int, unit: str) -> str:
         ) from None
 
 
-def _read(file: IO[bytes], size: int, path: Path, whole: bool) -> bytes:
+def _read(file: Readable, size: int, path: Path, whole: bool) -> bytes:
     try:
         return file.read(size) if whole else file.readline(size)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

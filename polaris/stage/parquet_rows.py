@@ -77,10 +77,9 @@ def _converter(kind: pa.DataType) -> Convert | None:
     if any(test(kind) for test in (types.is_integer, types.is_boolean, types.is_null, _is_text)):
         return lambda value: value
     if types.is_struct(kind):
-        parts = {field.name: _converter(field.type) for field in kind}
-        if None in parts.values():
-            return None
-        return _unless_null(lambda value: {name: parts[name](item) for name, item in value.items()})
+        parts = {field.name: part for field in kind if (part := _converter(field.type))}
+        whole = len(parts) == kind.num_fields
+        return _unless_null(lambda value: {name: parts[name](item) for name, item in value.items()}) if whole else None
     if hasattr(kind, "value_type") and not types.is_map(kind) and (inner := _converter(kind.value_type)):
         return _unless_null(lambda value: [inner(item) for item in value])
     return None

@@ -44,6 +44,8 @@ def test_choices(text, golds):
         (ASY.removesuffix("[/asy]"), ["16"]),
         ("Point (A) lies on (B).", ["A"]),
         ("Town A: 3 km away. Town B: 4 km away. Which is closer?", ["A"]),
+        ("What do we know? Town A: 3 km away. Town B: 4 km away. Which is closer?", ["A"]),
+        ("Which integer is largest, where (1) it is even and (2) it divides 6.", ["2"]),
         ("How far is it from town A. B. Smith asks.", ["3"]),
         ("Let f satisfy: (1) f(1)=1; (2) f is odd; (3) f(2)=3; (4) f(3)=4. Find f(4).", ["4"]),
         ("Find f(3), where (1) f(1)=1; (2) f is odd; (3) f(2)=3; (4) f(x+1)=f(x)+2.", ["3"]),

@@ -1,11 +1,17 @@
 """A pinned data set reads its own files: what its README.md or a link names elsewhere is refused."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from polaris.problems import hub_files
+from polaris.problems.problem_layouts import COLUMNS, read_layout
 from polaris.problems.settings import HubProblems
+from polaris.stage.code import ROOT
+from polaris.stage.data_files import data_rows
 from polaris.stage.errors import UserError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -60,6 +66,23 @@ def test_names_that_are_not_its_own(snapshot, tmp_path, name, shape):
     assert repr(name) in str(error.value) and "which is no file of this data set; a pinned one" in str(error.value)
 
 
+def test_offline_no_private_file_reaches_the_run(snapshot, tmp_path):
+    """The whole stage, from a cache without a network: the library itself would read the file."""
+    (tmp_path / "secret.jsonl").write_text('{"problem": "private", "answer": "1"}\n')
+    readme(snapshot, [{"split": "test", "path": str(tmp_path / "secret.jsonl")}])
+    settings = {"hub": "org/name", "revision": COMMIT, "config": None, "split": "test", "files": None}
+    settings |= {"gold": "every", "count": None, "published": None, "max_rows": None}
+    out = tmp_path / "run/some/data.json"
+    command = [sys.executable, "-m", "polaris.problems.fetch_problems", "--out", str(out)]
+    env = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [*command, "--settings", json.dumps(settings)],
+        check=False, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **env}, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1 and not out.exists() and "Traceback" not in done.stderr
+    assert "secret.jsonl', which is no file of this data set" in done.stderr
+
+
 @pytest.mark.parametrize("files", [None, ["data/test.jsonl"]])
 def test_a_link_out_of_the_data_set(snapshot, tmp_path, files):
     (tmp_path / "secret.jsonl").write_text('{"problem": "private", "answer": "1"}\n')
@@ -92,6 +115,14 @@ def test_a_readme_that_cannot_be_followed(snapshot, tmp_path, text, message):
     with pytest.raises(UserError, match=message) as error:
         split_files(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_shards_may_have_different_columns(snapshot, tmp_path):
+    (snapshot / "data/test-00000-of-00002.jsonl").write_text('{"problem": "P", "answer": "1"}\n')
+    (snapshot / "data/test-00001-of-00002.jsonl").write_text('{"problem": "Q", "answer": "2", "level": 5}\n')
+    (snapshot / "data/test.jsonl").unlink()
+    rows = [row for file in split_files(tmp_path) for row in data_rows(file, COLUMNS)]
+    assert [problem["answers"] for problem in read_layout(rows, "s", "org/name", "every")] == [["1"], ["2"]]
 
 
 def test_what_is_not_there_is_said(snapshot, tmp_path):

@@ -1,4 +1,4 @@
-"""Unsuitable problems are told with what shows it; good ones stay."""
+"""Unsuitable problems are dropped with the text that shows why; good ones stay."""
 
 import os
 import time

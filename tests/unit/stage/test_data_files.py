@@ -121,6 +121,19 @@ def test_rows_that_need_too_much_memory_are_said(tmp_path):
         read(path)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.98])
+def test_a_parquet_file_with_other_bytes_is_rows_or_one_sentence(tmp_path, share):
+    path = parquet(tmp_path / "x.parquet", problem=["P", "Q"] * 50, answer=["1", "2"] * 50)
+    data = bytearray(path.read_bytes())
+    for place in range(int(share * len(data)), min(len(data), int(share * len(data)) + 8)):
+        data[place] ^= 0xFF
+    path.write_bytes(data)
+    try:
+        json.dumps(read(path))
+    except UserError as error:
+        assert str(error).startswith(str(path)) and "\n" not in str(error)
+
+
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
