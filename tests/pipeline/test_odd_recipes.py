@@ -56,7 +56,7 @@ def test_paths_reach_the_shell_in_quotes(tmp_path):
     (clone / "$(touch ran); it's.jsonl").touch()
     source = {"file": "$(touch ran); it's.jsonl", "gold": "every", "count": 2, "published": None, "max_rows": None}
     overlay = {
-        "tools": {"vllm": shlex.join([str(clone / ".venv/bin/python")])},
+        "interpreters": {"vllm": shlex.join([str(clone / ".venv/bin/python")])},
         "inputs": {"benchmarks": {"my.bench": source}},
         "evaluate": {"generate": {"k": {"my.bench": 4}}},
     }

@@ -183,7 +183,7 @@ def search(change: str) -> str:
 
 def named(name: str, count: int) -> str:
     """An overlay with one more benchmark."""
-    source = {"family": "chain", "count": count, "depth": [1, 2], "slips": 0.0, "pool": "benchmark", "seed": 1}
+    source = {"family": "chain", "count": count, "depth": [1, 2], "error_rate": 0.0, "pool": "benchmark", "seed": 1}
     generate = {"k": {name: 4}}
     return yaml.safe_dump({"inputs": {"benchmarks": {name: source}}, "evaluate": {"generate": generate}})
 
@@ -278,7 +278,7 @@ def named(name: str, count: int) -> str:
         ("evaluate: {extra_evaluations: {few: {models: [core], k: {chain: 2}}}}",
          "report.pass_k: pass@4 needs as many samples; evaluate.extra_evaluations.few.k.chain is 2"),
         ("evaluate: {grading: {timeout: .inf}}", "mine.yaml: evaluate.grading.timeout: .*finite number .got inf"),
-        ("small_rl: {rl: {grpo: {clip_high: .nan}}}", "mine.yaml: small_rl.rl.grpo.clip_high: .*finite number"),
+        ("small_rl: {rl: {grpo: {clip_ratio_high: .nan}}}", "mine.yaml: small_rl.rl.grpo.clip_ratio_high: .*finite number"),
         (named("average", 5), "mine.yaml: inputs: .*benchmarks.average: choose another name; the report has a column"),
         (named("Mean", 5), "mine.yaml: inputs: .*benchmarks.Mean: choose another name"),
         (named("a b", 5), "mine.yaml: inputs: .*benchmarks.a b: a name has letters, digits, _, - and ., and begins"),
