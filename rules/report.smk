@@ -28,6 +28,9 @@ EXTRA = {
     for entry, asked in RECIPE.evaluate.extra_evaluations.items()
     for model in asked.models
 }
+DATES = {
+    name: date for name, source in RECIPE.inputs.benchmarks.items() if (date := getattr(source, "published", None))
+}
 PAGE = ReportPage(
     **RECIPE.report.model_dump(),
     ladder=RECIPE.specialists,
@@ -36,7 +39,7 @@ PAGE = ReportPage(
     select_on=RECIPE.select_on,
     selected=RECIPE.selected,
     extra_evaluations=EXTRA,
-    dates={name: when for name, source in RECIPE.inputs.benchmarks.items() if (when := getattr(source, "published", None))},
+    dates=DATES,
     self_distillation=OWN,
     published_values=published(RECIPE.report.published),
     planned=kept(Path(RUN)),

@@ -138,6 +138,13 @@ rule teacher_sets:
 
 if SMALL.teacher_answers:
 
+    LEARNED = FormatData(
+        instruction=SMALL.difficulty.instruction,
+        keep="correct",
+        underlined_only=False,
+        grading=SMALL.rl_data.grading,
+    )
+
     rule teacher_answers:
         "The teacher's right answers to the RL problems, to learn from themselves: of the same come its consensus sets."
         input:
@@ -146,11 +153,7 @@ if SMALL.teacher_answers:
         output:
             data_of("teacher_answers"),
         params:
-            settings=lambda w: settings(
-                FormatData(
-                    instruction=SMALL.difficulty.instruction, keep="correct", underlined_only=False, grading=SMALL.rl_data.grading
-                )
-            ),
+            settings=lambda w: settings(LEARNED),
             code=lambda w: code("small_rl.data.build_format_data", data_of("teacher_answers")),
             responses=lambda w: option("responses", ANSWERS),
         threads: 1

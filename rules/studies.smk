@@ -33,7 +33,9 @@ rule responses_at_temperature:
 def last_search(name: str) -> dict[str, str]:
     """What the reset of a search starts from: the search before, and the model that was trained at its temperature."""
     search = SEARCHES[name]
-    return {"last": data_of(f"temperature/{search.after}"), "trained": checkpoint_of(search.model)} if search.after else {}
+    if search.after is None:
+        return {}
+    return {"last": data_of(f"temperature/{search.after}"), "trained": checkpoint_of(search.model)}
 
 
 rule temperature_search:
