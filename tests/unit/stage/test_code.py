@@ -64,9 +64,10 @@ def test_an_unknown_module_is_told(module):
         code.digest(module)
 
 
-def test_a_template_beside_a_module_counts(tree):
+@pytest.mark.parametrize("name", ["report.html", "report_findings.html", "report_style.html"])
+def test_a_template_beside_a_module_counts(tree, name):
     before = digest("polaris.report.report")
-    with (tree / "polaris/report/report.html").open("a") as file:
+    with (tree / "polaris/report" / name).open("a") as file:
         file.write("<!-- more -->")
     assert digest("polaris.report.report") != before
 
