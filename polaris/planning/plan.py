@@ -7,7 +7,8 @@ from pathlib import Path
 from polaris.planning.plan_memory import GIB, total
 from polaris.planning.plan_profile import Profile
 from polaris.planning.plan_time import GPUS, Gpu, Range
-from polaris.planning.planned_stages import Planned, Planner
+from polaris.planning.planned import Planned
+from polaris.planning.planned_stages import Planner
 from polaris.recipe import recipe
 from polaris.recipe.command_line import recipe_parser
 from polaris.report.settings import Plan, PlannedStage

@@ -1,5 +1,6 @@
 """How long GPUs take, as a range: what they must compute or read, over published peaks, times stated efficiencies."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from polaris.generation.settings import Engine
@@ -7,6 +8,12 @@ from polaris.planning.plan_memory import GIB, cache, vllm
 from polaris.planning.plan_model import Shape
 
 Range = tuple[float, float]
+NO_WORK: Range = (0.0, 0.0)
+
+
+def ranged(function: Callable[..., float], *ranges: Range) -> Range:
+    """The function of the lowest values, and of the highest."""
+    return function(*(low for low, _ in ranges)), function(*(high for _, high in ranges))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from polaris.generation.settings import Generate
 from polaris.planning.plan_memory import GIB, total
-from polaris.planning.planned_stages import Planned
+from polaris.planning.planned import Planned
 from polaris.planning.tool_check import Seen
 from polaris.recipe.recipe import Recipe
 from polaris.stage.nodes import interpreter
