@@ -51,13 +51,15 @@ def wanted(of: Recipe, stages: list[Planned]) -> dict[str, Wanted]:
     return {tool: Wanted(modules[tool], count, memory.get(tool, 0.0)) for tool, count in gpus.items()}
 
 
-def generating(of: Recipe) -> list[Generate]:
-    """Every section that asks a vLLM engine of its own."""
-    small, large = of.small_rl, of.large_sft
-    asked = [small.teacher, small.difficulty, *(one.overlap.generate for one in small.rl.values() if one.overlap)]
-    asked += [one for _, one in of.evaluations.values()]
-    asked += [large.traces] if large else []
-    return [one for one in asked if one]
+def generating(recipe: Recipe) -> list[Generate]:
+    """Every section that starts a vLLM engine of its own."""
+    small, large = recipe.small_rl, recipe.large_sft
+    sections = [small.teacher, small.difficulty, *(one.overlap.generate for one in small.rl.values() if one.overlap)]
+    sections += [search.at(search.grid[0]) for search in small.temperature_search.values()]
+    sections += [small.probe.rollouts.generate] if small.probe and small.probe.rollouts else []
+    sections += [section for _, section in recipe.evaluations.values()]
+    sections += [large.traces] if large else []
+    return [section for section in sections if section]
 
 
 def _fullest(stages: list[Planned], names: set[str]) -> float:
