@@ -20,10 +20,10 @@ ROWS = {
 def count(source: object, where: str) -> float:
     """Problems of a set, as its section says. Raises UserError when it takes all rows of a set of unknown size."""
     keys = ("max_rows", "count")
-    found = next((value for key in keys if (value := getattr(source, key, None))), ROWS.get(getattr(source, "hub", "")))
-    if found is None:
-        raise UserError(f"{where}: how many problems this has is not known before its stage has run; give count")
-    return float(found)
+    rows = next((value for key in keys if (value := getattr(source, key, None))), ROWS.get(getattr(source, "hub", "")))
+    if rows is None:
+        raise UserError(f"{where}: the number of problems is not known before the stage has run; give count")
+    return float(rows)
 
 
 @dataclass(frozen=True)

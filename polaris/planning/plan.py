@@ -9,8 +9,8 @@ from polaris.planning.plan_profile import Profile
 from polaris.planning.plan_time import GPUS, Gpu, Range
 from polaris.planning.planned import Planned
 from polaris.planning.planned_stages import Planner
-from polaris.recipe import recipe
 from polaris.recipe.command_line import recipe_parser
+from polaris.recipe.recipe import Recipe, load
 from polaris.report.settings import Plan, PlannedStage
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
@@ -56,11 +56,11 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
     return replace(one, notes=tuple(notes), wrong=tuple(wrong))
 
 
-def limits(of: recipe.Recipe) -> dict[str, float]:
+def limits(recipe: Recipe) -> dict[str, float]:
     """Seconds after which a training verb stops its engine, by stage."""
-    large = {f"distilled{arm}": of.large_sft.sft for arm in of.arms}
-    small = {"format_sft": of.small_rl.format_sft, "teacher_sft": of.small_rl.teacher_sft}
-    stages = {**small, **of.small_rl.rl, **large}
+    large = {f"distilled{arm}": recipe.large_sft.sft for arm in recipe.arms}
+    small = {"format_sft": recipe.small_rl.format_sft, "teacher_sft": recipe.small_rl.teacher_sft}
+    stages = {**small, **recipe.small_rl.rl, **large}
     return {name: stage.timeout for name, stage in stages.items() if stage}
 
 
@@ -177,12 +177,12 @@ def main(argv: Sequence[str]) -> None:
         "--keep", action="store_true", help=f"write runs/<run>/{KEPT}: the report sets it beside what was measured"
     )
     args = parser.parse_args(argv)
-    asked, gpu, profile = recipe.load(args.configfile), GPUS[args.gpu], Profile(args.profile)
-    run = Path("runs") / asked.run
-    planner = Planner(asked, gpu, run, lambda rule: profile.reserved(rule).nodes)
-    planned = [scheduled(one, profile, limits(asked)) for one in planner.stages()]
+    recipe, gpu, profile = load(args.configfile), GPUS[args.gpu], Profile(args.profile)
+    run = Path("runs") / recipe.run
+    planner = Planner(recipe, gpu, run, lambda rule: profile.reserved(rule).nodes)
+    planned = [scheduled(one, profile, limits(recipe)) for one in planner.stages()]
     say("\n".join(lines(planned, profile, gpu, args.price)))
     if wrong := [f"{one.name}: {reason}" for one in planned for reason in one.wrong]:
-        raise UserError("this recipe cannot work so:\n  " + "\n  ".join(wrong))
+        raise UserError("this recipe will not run on this profile:\n  " + "\n  ".join(wrong))
     if args.keep:
         keep(planned, profile, args.gpu, run)

@@ -68,7 +68,6 @@ class Profile:
             if (found := GRES.search(str(given.get("gres", ""))))
             else 0
         )
-        asked = int(number("cpus_per_task", 1))  # the plugin falls back on the rule's threads, which are a laptop's
-        cpus = asked if asked >= 0 else None
+        cpus = int(number("cpus_per_task", 1))  # the plugin falls back on the rule's threads, which are a laptop's
         seconds, memory = 60.0 * number("runtime", 240), 1e6 * number("mem_mb", 0)
-        return Reserved(nodes, gpus, cpus, seconds, memory, self._attempts)
+        return Reserved(nodes, gpus, cpus if cpus >= 0 else None, seconds, memory, self._attempts)

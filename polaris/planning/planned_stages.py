@@ -48,8 +48,8 @@ class Planner:
             teacher = self._shape("teacher_model", recipe.inputs.teacher)
             yield self._model("teacher_model", "models", teacher)
             for name, k in small.teacher.k.items():
-                stage, asked = {"format": "teacher", "rl": "teacher_rl"}[name], {"k": {name: k}}
-                section = small.teacher.model_copy(update=asked)
+                stage = {"format": "teacher", "rl": "teacher_rl"}[name]
+                section = small.teacher.model_copy(update={"k": {name: k}})
                 yield self._generate(stage, "teacher_responses", teacher, section, self.known.problems(name))
         if small.format_sft:
             yield self._format_sft("format_sft", "format", small.format_sft)
@@ -214,10 +214,10 @@ class Planner:
         seconds = ranged(lambda step, updates: stage.steps * step + updates, rollouts, update)
         if stage.validation:
             evaluations = len({*range(0, stage.steps, stage.validation.every), stage.steps})
-            asked = stage.validation.k * self._benchmark(stage.validation.benchmark)
-            evaluation = decoding.seconds(asked, mean, longest)
+            per_evaluation = stage.validation.k * self._benchmark(stage.validation.benchmark)
+            evaluation = decoding.seconds(per_evaluation, mean, longest)
             seconds = ranged(lambda training, once: training + evaluations * once, seconds, evaluation)
-            tokens = ranged(lambda trained, length: trained + evaluations * asked * length, tokens, mean)
+            tokens = ranged(lambda trained, length: trained + evaluations * per_evaluation * length, tokens, mean)
         awake = plan_memory.beside_rollouts(small, gpus, self.gpu.memory, stage.engine.gpu_memory_utilization)
         if total(awake) > self.gpu.memory:
             reason = self._too_large(awake, " while the rollout engine is awake")

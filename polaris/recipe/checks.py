@@ -35,8 +35,8 @@ def sections_agree(recipe: Recipe) -> None:
         sets = recipe.small_rl.teacher_sets or recipe.small_rl.rl_data.consensus == "teacher"
         taught = {"format": recipe.small_rl.format_data, "rl": sets or recipe.small_rl.teacher_answers}
         if not any(taught.values()):
-            raise ValueError("small_rl.teacher: must be null, as nothing asks for its answers")
-        _same_keys("small_rl.teacher.k", recipe.small_rl.teacher.k, [name for name, asked in taught.items() if asked])
+            raise ValueError("small_rl.teacher: must be null, since no stage uses its answers")
+        _same_keys("small_rl.teacher.k", recipe.small_rl.teacher.k, [name for name, wanted in taught.items() if wanted])
     if recipe.small_rl.probe and (rollouts := recipe.small_rl.probe.rollouts):
         _same_keys("small_rl.probe.rollouts.generate.k", rollouts.generate.k, [rollouts.problems])
     for name, stage in recipe.small_rl.rl.items():
@@ -54,21 +54,24 @@ def selection_is_apart(recipe: Recipe) -> None:
     for name in recipe.select_on:
         if name not in benchmarks:
             raise ValueError(f"merge.select_on: {name} is none of inputs.benchmarks ({', '.join(benchmarks)})")
-        if alike := [one for one in recipe.headline if benchmarks[one] == benchmarks[name]]:
-            raise ValueError(f"merge.select_on: {name} has the problems of {alike[0]}, which is reported")
+        if alike := [other for other in recipe.headline if benchmarks[other] == benchmarks[name]]:
+            raise ValueError(
+                f"merge.select_on: {name} has the problems of {alike[0]}, which is reported; choose others"
+            )
     if not recipe.headline:
-        raise ValueError("merge.select_on: it names every benchmark, so that none is left to be reported")
+        raise ValueError("merge.select_on: names every benchmark; leave at least one out, to be reported")
 
 
 def passes_are_sampled(recipe: Recipe) -> None:
-    asked = {"generate": recipe.evaluate.generate} | {
-        f"extra_evaluations.{name}": one for name, one in recipe.evaluate.extra_evaluations.items()
+    evaluations = {"generate": recipe.evaluate.generate} | {
+        f"extra_evaluations.{name}": entry for name, entry in recipe.evaluate.extra_evaluations.items()
     }
-    for where, samples in ((where, one.k) for where, one in asked.items()):
+    for where, samples in ((where, entry.k) for where, entry in evaluations.items()):
         for k in recipe.report.pass_k:
             if few := [name for name in samples if samples[name] < k]:
                 raise ValueError(
-                    f"report.pass_k: pass@{k} needs as many samples; evaluate.{where}.k.{few[0]} is {samples[few[0]]}"
+                    f"report.pass_k: pass@{k} needs {k} samples of each problem; evaluate"
+                    f".{where}.k.{few[0]} is {samples[few[0]]}"
                 )
 
 
@@ -88,7 +91,7 @@ def further_evaluations_are_others(recipe: Recipe) -> None:
 
 def large_engine_has_a_model(recipe: Recipe) -> None:
     if recipe.evaluate.large_engine and not recipe.large_sft:
-        raise ValueError("evaluate.large_engine: must be null, as there is no large model (large_sft is null)")
+        raise ValueError("evaluate.large_engine: must be null, since large_sft is null and there is no large model")
 
 
 def graded_problems_have_golds(recipe: Recipe) -> None:

@@ -85,23 +85,23 @@ class Recipe(Section):
 
     @property
     def evaluations(self) -> dict[str, tuple[str, Generate]]:
-        """What is evaluated -> the checkpoint, and how it is asked: each as the others, some once more as
-        <checkpoint>@<entry>.
+        """Evaluation -> its checkpoint and how it generates: every checkpoint by its name, and <checkpoint>@<entry> of
+        `evaluate.extra_evaluations`.
         """
-        once = {name: (name, self._asked(name, self.evaluate.generate)) for name in self.checkpoints}
-        again = {
-            f"{model}@{entry}": (model, self._asked(model, asked.generate))
-            for entry, asked in self.evaluate.extra_evaluations.items()
-            for model in asked.models
+        usual = {name: (name, self._generate(name, self.evaluate.generate)) for name in self.checkpoints}
+        extra = {
+            f"{model}@{name}": (model, self._generate(model, entry.generate))
+            for name, entry in self.evaluate.extra_evaluations.items()
+            for model in entry.models
         }
-        return once | again
+        return usual | extra
 
-    def _asked(self, model: str, asked: Generate) -> Generate:
+    def _generate(self, model: str, section: Generate) -> Generate:
         """With the large model's engine where that is another; an entry with an engine of its own means it."""
         engine = self.evaluate.large_engine
-        if engine is None or model in self.specialists or asked.engine != self.evaluate.generate.engine:
-            return asked
-        return asked.model_copy(update={"engine": engine})
+        if engine is None or model in self.specialists or section.engine != self.evaluate.generate.engine:
+            return section
+        return section.model_copy(update={"engine": engine})
 
     @property
     def arms(self) -> dict[str, str]:

@@ -60,8 +60,8 @@ def with_further(values: dict[str, Any]) -> dict[str, Any]:
 
 def of_replicate(values: dict[str, Any]) -> dict[str, Any]:
     """The values with the seeds of their replicate."""
-    again = values.get("replicate")
-    return _reseeded(values, BETWEEN_REPLICATES * again) if isinstance(again, int) else values
+    replicate = values.get("replicate")
+    return _reseeded(values, BETWEEN_REPLICATES * replicate) if isinstance(replicate, int) else values
 
 
 def _reseeded(values: Any, by: int) -> Any:
@@ -98,11 +98,11 @@ def holder(files: dict[str, dict[str, Any]], key: str) -> str:
     """The last file that has the key, or the longest part of it."""
     best, depth = next(iter(files), "recipe"), 0
     for name, content in files.items():
-        found: Any = content
+        value: Any = content
         for level, part in enumerate(key.split("."), 1):
-            if not isinstance(found, dict) or part not in found:
+            if not isinstance(value, dict) or part not in value:
                 break
-            found = found[part]
+            value = value[part]
             if level >= depth:
                 best, depth = name, level
     return best

@@ -73,9 +73,9 @@ def _measured(node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tupl
     """
     where = f"{node.start_mark.name}: line {node.start_mark.line + 1}"
     if id(node) in known:
-        if (found := known[id(node)]) is None:
+        if (size := known[id(node)]) is None:
             raise UserError(f"{where}: this part holds an alias of itself")
-        return found
+        return size
     known[id(node)] = None
     children = node.value if isinstance(node, yaml.SequenceNode) else []
     if isinstance(node, yaml.MappingNode):

@@ -181,7 +181,7 @@ def test_large_models_have_an_engine_of_their_own(tmp_path):
 def test_a_large_engine_needs_a_large_model(tmp_path):
     engine = recipe.load([LAPTOP]).evaluate.generate.engine.model_dump()
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"evaluate": {"large_engine": engine}}))
-    with pytest.raises(UserError, match="evaluate.large_engine: must be null, as there is no large model"):
+    with pytest.raises(UserError, match="evaluate.large_engine: must be null, since large_sft is null"):
         recipe.load([ROOT / "configs/polaris_v1_4b.yaml", tmp_path / "mine.yaml"])
 
 
