@@ -6,7 +6,7 @@ from pathlib import Path
 
 from polaris.planning.plan_memory import GIB, total
 from polaris.planning.plan_profile import Profile
-from polaris.planning.plan_time import GPUS, Gpu, Range
+from polaris.planning.plan_time import GPUS, NO_WORK, Gpu, Range, ranged
 from polaris.planning.planned import Planned
 from polaris.planning.planned_stages import Planner
 from polaris.recipe.command_line import recipe_parser
@@ -57,7 +57,7 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
 
 def limits(recipe: Recipe) -> dict[str, float]:
     """Seconds after which a training verb stops its engine, by stage."""
-    large = {f"distilled{arm}": recipe.large_sft.sft for arm in recipe.arms}
+    large = {f"distilled{arm}": recipe.large_sft.sft for arm in recipe.arms} if recipe.large_sft else {}
     small = {"format_sft": recipe.small_rl.format_sft, "teacher_sft": recipe.small_rl.teacher_sft}
     stages = {**small, **recipe.small_rl.rl, **large}
     return {name: stage.timeout for name, stage in stages.items() if stage}
@@ -68,12 +68,12 @@ def lines(planned: Sequence[Planned], profile: Profile, gpu: Gpu, price: float |
     rows = [
         ["stage", "jobs", "GPUs", "tokens", "FLOP", "hours of one", "measured", "GPU hours", "published", "scratch"]
     ]
-    gpu_hours = [0.0, 0.0]
+    gpu_hours = NO_WORK
     for one in planned:
         booked = _booked(one, profile)
-        gpu_hours = [a + b for a, b in zip(gpu_hours, booked, strict=True)]
+        gpu_hours = ranged(lambda hours, more: hours + more, gpu_hours, booked)
         measured = NONE if one.measured is None else f"{one.measured / 3600:.1f}"
-        hours = _range(tuple(s / 3600 for s in one.seconds))
+        hours = _range(ranged(lambda seconds: seconds / 3600, one.seconds))
         sizes = (_bytes(one.jobs * one.published), _bytes(one.scratch))
         reserved = profile.reserved(one.rule).gpus if one.gpus else 0
         rows.append(
@@ -105,10 +105,10 @@ def lines(planned: Sequence[Planned], profile: Profile, gpu: Gpu, price: float |
     text += [
         "",
         f"disk: {_bytes(kept)} stay, at most {_bytes(kept + largest.scratch)} while {largest.name} runs",
-        f"GPU hours: {_range(tuple(gpu_hours))}",
+        f"GPU hours: {_range(gpu_hours)}",
     ]
     if price is not None:
-        text.append(f"price at {price:g} per GPU hour: {_range(tuple(price * hours for hours in gpu_hours))}")
+        text.append(f"price at {price:g} per GPU hour: {_range(ranged(lambda hours: price * hours, gpu_hours))}")
     return text
 
 
@@ -153,11 +153,16 @@ def keep(planned: Sequence[Planned], profile: Profile, gpu: str, run: Path) -> N
         stages[stage] = PlannedStage(
             jobs=sum(one.jobs for one in mine),
             gpus=profile.reserved(mine[0].rule).gpus if mine[0].gpus else 0,
-            hours=tuple(sum(one.jobs * one.seconds[end] / 3600 for one in mine) for end in (0, 1)),
+            hours=(_hours(mine, 0), _hours(mine, 1)),
             bytes=sum(one.jobs * one.published for one in mine),
         )
     run.mkdir(parents=True, exist_ok=True)
     replace_file(run / KEPT, Plan(gpu=gpu, stages=stages).model_dump_json(indent=1) + "\n")
+
+
+def _hours(stages: Sequence[Planned], end: int) -> float:
+    """Wall time of all jobs. end: 0 the lowest, 1 the highest"""
+    return sum(one.jobs * one.seconds[end] / 3600 for one in stages)
 
 
 def kept(run: Path) -> Plan | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from polaris.generation.settings import Engine
-from polaris.planning.plan_memory import GIB, cache, vllm
+from polaris.planning.plan_memory import GIB, cache, share, vllm
 from polaris.planning.plan_model import Shape
 
 Range = tuple[float, float]
@@ -91,7 +91,7 @@ class Decoding:
         own, engine = responses / self.engines, self.engine
         held = cache(self.shape, engine)  # bytes of a token on one GPU
         cached = held * mean / 2
-        room = vllm(self.shape, engine.gpus, self.gpu.memory, engine.gpu_memory_utilization)["KV cache"]
+        room = vllm(self.shape, engine.gpus, self.gpu.memory, share(engine))["KV cache"]
         flying = max(1.0, min(engine.max_num_seqs, own, room / cached))
         alone = longest * self._step(1.0, held * engine.pipeline_parallel_size * longest / 2)
         return max(own * mean / flying * self._step(flying, cached), alone)

@@ -44,7 +44,7 @@ class Planner:
         yield self._model("base_small", "models", self.small)
         if self.large:
             yield self._model("base_large", "models", self.large)
-        if recipe.inputs.teacher:
+        if recipe.inputs.teacher and small.teacher:
             teacher = self._shape("teacher_model", recipe.inputs.teacher)
             yield self._model("teacher_model", "models", teacher)
             for name, k in small.teacher.k.items():
@@ -65,7 +65,7 @@ class Planner:
         if small.probe and (rollouts := small.probe.rollouts):
             problems = self.known.problems(rollouts.problems)
             yield self._generate("probe_rollouts", "probe_rollouts", self.small, rollouts.generate, problems)
-        if recipe.large_sft:
+        if recipe.large_sft and self.large:
             yield from self._gate(recipe.large_sft)
             for arm, writer in recipe.arms.items():
                 shape, traces = self.large if writer == "base_large" else self.small, f"traces{arm}"
@@ -100,7 +100,7 @@ class Planner:
 
     def _gate(self, large: LargeSft) -> Iterator[Planned]:
         """The conversion gate and what it is held against: weights are read, a few prompts are no work."""
-        assert self.large is not None
+        assert self.large
         weights, sft = self.large.weights, large.sft
         reading = weights / READING[1], weights / READING[0]
         if engine := large.gate.vllm:
@@ -141,7 +141,7 @@ class Planner:
 
     def _engine(self, shape: Shape, engine: Engine, engines: int) -> tuple[Decoding, Parts, tuple[str, ...]]:
         """Its speed, its memory, and why it cannot work. engines: side by side."""
-        parts = plan_memory.vllm(shape, engine.gpus, self.gpu.memory, engine.gpu_memory_utilization)
+        parts = plan_memory.vllm(shape, engine.gpus, self.gpu.memory, plan_memory.share(engine))
         need, wrong = plan_memory.cache(shape, engine) * engine.max_model_len, ()
         if parts["KV cache"] < need:
             left, full = parts["KV cache"] / GIB, need / GIB
@@ -218,7 +218,7 @@ class Planner:
             evaluation = decoding.seconds(per_evaluation, mean, longest)
             seconds = ranged(lambda training, once: training + evaluations * once, seconds, evaluation)
             tokens = ranged(lambda trained, length: trained + evaluations * per_evaluation * length, tokens, mean)
-        awake = plan_memory.beside_rollouts(small, gpus, self.gpu.memory, stage.engine.gpu_memory_utilization)
+        awake = plan_memory.beside_rollouts(small, gpus, self.gpu.memory, plan_memory.share(stage.engine))
         if total(awake) > self.gpu.memory:
             reason = self._too_large(awake, " while the rollout engine is awake")
             wrong = (*wrong, f"{reason}; lower engine.gpu_memory_utilization")
@@ -246,8 +246,8 @@ class Planner:
 
     def _sft(self, name: str, traces: str, settings: Sft) -> Planned:
         """The generalist's training on all traces, each cut at the longest that is kept."""
-        assert self.large is not None
         shape, large, layout = self.large, self.recipe.large_sft, settings.layout
+        assert shape and large
         world, longest = layout.gpus_per_node * layout.nodes, large.sft_data.max_tokens
         mean = ranged(lambda length: min(length, longest), self.known.lengths(traces, large.traces.sampling.max_tokens))
         examples = self.known.problems("distill") * sum(large.traces.k.values())

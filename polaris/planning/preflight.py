@@ -81,7 +81,11 @@ def reachable(key: str, source: HubModel | HubProblems) -> Finding:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import HfApi
     from huggingface_hub.constants import HF_HUB_CACHE
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage] # httpx's, whichever it is
+    )
 
     kind = "models" if isinstance(source, HubModel) else "datasets"
     cached = Path(HF_HUB_CACHE) / f"{kind}--{source.hub.replace('/', '--')}" / "snapshots" / source.revision
@@ -211,12 +215,12 @@ def findings(recipe: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
     yield from file_system(run)
     yield from engines(recipe)
     stages, need = [], LEAST
-    if not isinstance(recipe.inputs.base_small, TinyModel):
+    if recipe.device == "cuda" and not isinstance(recipe.inputs.base_small, TinyModel):
         try:
             stages = list(Planner(recipe, gpu, run).stages())
             need = sum(one.jobs * one.published for one in stages) + max(one.scratch for one in stages)
         except UserError as error:
-            yield Finding("wrong", "plan", str(error))
+            yield Finding("look", "plan", f"{error}; until then memory and disk are not compared with the plan")
     yield disk(run, need)
     if recipe.device == "cuda":
         rows, sentences = preflight_gpus.check(recipe, preflight_gpus.wanted(recipe, stages))

@@ -108,9 +108,10 @@ class Recipe(Section):
         """What the names of a distillation's stages end with -> whose traces it learns from; the first is the
         recipe's.
         """
-        if not self.large_sft:
+        specialist = self.small_rl.specialist
+        if not self.large_sft or specialist is None:
             return {}
-        return {"": self.small_rl.specialist} | ({SELF: "base_large"} if self.large_sft.self_distillation else {})
+        return {"": specialist} | ({SELF: "base_large"} if self.large_sft.self_distillation else {})
 
     @property
     def specialists(self) -> list[str]:
@@ -131,7 +132,8 @@ class Recipe(Section):
     def alphas_of(self, arm: str) -> dict[str, str]:
         """`alphas` of one of `arms`; empty without it."""
         ends = {"0.00": f"distilled{arm}", "1.00": "base_large"}
-        names = sorted((spelled(alpha) for alpha in self.merge.alphas), key=float) if arm in self.arms else []
+        alphas = self.merge.alphas if self.merge and arm in self.arms else []
+        names = sorted(map(spelled, alphas), key=float)
         return {name: ends.get(name, f"alpha={name}{arm}") for name in names}
 
     @property

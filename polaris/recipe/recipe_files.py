@@ -18,8 +18,7 @@ def like_others(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[s
     and for a circle.
     """
     section = values.get("small_rl")
-    stages = section.get("rl") if isinstance(section, dict) else None
-    if not isinstance(stages, dict):
+    if not isinstance(section, dict) or not isinstance(stages := section.get("rl"), dict):
         return values
     whole: dict[str, Any] = {}
 
@@ -44,11 +43,12 @@ def like_others(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[s
 def with_further(values: dict[str, Any]) -> dict[str, Any]:
     """A copy in which each of `evaluate.extra_evaluations` has the settings of `evaluate.generate` under its own."""
     evaluate = values.get("evaluate")
-    parts = [evaluate.get(key) for key in ("generate", "extra_evaluations")] if isinstance(evaluate, dict) else []
-    if not parts or not all(isinstance(part, dict) for part in parts):
+    if not isinstance(evaluate, dict):
         return values
-    usual, also = parts
-    whole = {name: merged(usual, own) if isinstance(own, dict) else own for name, own in also.items()}
+    usual, extra = evaluate.get("generate"), evaluate.get("extra_evaluations")
+    if not isinstance(usual, dict) or not isinstance(extra, dict):
+        return values
+    whole = {name: merged(usual, own) if isinstance(own, dict) else own for name, own in extra.items()}
     return values | {"evaluate": evaluate | {"extra_evaluations": whole}}
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from polaris.models.settings import LocalModel
 from polaris.models.tiny_tokenizer import build_tokenizer
 from polaris.planning import preflight
 from polaris.planning.plan_time import GPUS
+from polaris.planning.planned_stages import Planner
 from polaris.planning.preflight import Finding
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError
@@ -26,6 +28,20 @@ def test_the_laptop_recipe_passes_here(tmp_path, monkeypatch, capsys):
     text = capsys.readouterr().out
     assert "a lock is held by one" in text and "rename replaces a file" in text and "wrong" not in text
     assert list((tmp_path / "runs/laptop").iterdir()) == []
+
+
+def test_an_own_model_on_a_laptop_has_no_gpu_to_plan_for(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim")
+    (folder / "config.json").write_text(json.dumps({**dict.fromkeys(sizes, 8), "intermediate_size": 8}))
+    laptop = recipe.load([LAPTOP])
+    inputs = laptop.inputs.model_copy(update=dict.fromkeys(("base_small", "base_large"), LocalModel(path=folder)))
+    own = laptop.model_copy(update={"inputs": inputs})
+    with pytest.raises(UserError, match="device: cpu: an engine of this recipe runs on the CPU; there is no GPU"):
+        list(Planner(own, GPUS["H100-80GB"], tmp_path).stages())
+    found = list(preflight.findings(own, tmp_path / "run", GPUS["H100-80GB"]))
+    assert "disk" in {one.what for one in found} and "plan" not in {one.what for one in found}
 
 
 def test_unpinned_and_missing_inputs_are_wrong(tmp_path):
