@@ -54,8 +54,8 @@ def made(source: random.Random) -> list[list[Rollout]]:
 def rollout(source: random.Random, problem: str, correct: bool) -> Rollout:
     tokens = source.choices(range(VOCABULARY), k=TOKENS)
     log_probs = [-source.random() for _ in tokens]
-    steps = tuple(f"x_{{{source.randrange(80)}}} = \\frac{{{source.randrange(9)}}}{{7}}" for _ in range(STEPS))
-    trajectory = Trajectory(problem, problem, correct, "exact" if correct else "different", steps, TOKENS, False)
+    results = tuple(f"x_{{{source.randrange(80)}}} = \\frac{{{source.randrange(9)}}}{{7}}" for _ in range(STEPS))
+    trajectory = Trajectory(problem, problem, correct, "exact" if correct else "different", results, TOKENS, False)
     return Rollout(trajectory, source.choices(range(VOCABULARY), k=PROMPT), Response(tokens, log_probs, 7))
 
 

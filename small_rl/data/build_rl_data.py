@@ -18,7 +18,7 @@ from polaris.stage.stage import Stage, run_verb
 from small_rl.data.difficulty import dropped_because, histogram
 from small_rl.data.solutions import from_solutions
 from small_rl.reward.core import ConsensusSets
-from small_rl.reward.steps import parse_steps
+from small_rl.reward.results import parse_results
 from small_rl.settings import RlData
 
 
@@ -27,7 +27,7 @@ def consensus_of(graded: list[dict[str, Any]], kept: set[str]) -> ConsensusSets:
     sets = ConsensusSets(min_support=1)
     for row in graded:
         if row["correct"] and row["problem_id"] in kept:
-            sets.add(row["problem_id"], parse_steps(row["response"]))
+            sets.add(row["problem_id"], parse_results(row["response"]))
     return sets
 
 

@@ -17,10 +17,10 @@ def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
     return len(a & b) / len(a | b) if a or b else 0.0
 
 
-def mean_overlap(correct_G: Sequence[bool], steps_G: Sequence[frozenset[str]]) -> float | None:
+def mean_overlap(correct_G: Sequence[bool], results_G: Sequence[frozenset[str]]) -> float | None:
     """Mean overlap of the (right, wrong) pairs of a problem; None where all are right or all are wrong."""
-    right = [steps for steps, correct in zip(steps_G, correct_G, strict=True) if correct]
-    wrong = [steps for steps, correct in zip(steps_G, correct_G, strict=True) if not correct]
+    right = [results for results, correct in zip(results_G, correct_G, strict=True) if correct]
+    wrong = [results for results, correct in zip(results_G, correct_G, strict=True) if not correct]
     return statistics.fmean(jaccard(a, b) for a in right for b in wrong) if right and wrong else None
 
 

@@ -130,7 +130,7 @@ def _rewarded(
     about_sets = {}
     if memory.sets is not None:
         sizes = [len(memory.sets.of(problem)) for problem in {t.problem for t in trajectories}]
-        columns = zip(*((t.problem, t.correct, t.steps) for t in trajectories), strict=True)
+        columns = zip(*((t.problem, t.correct, t.results) for t in trajectories), strict=True)
         rewards = core_rewards(*columns, memory.sets, memory.start_sizes, settings.core)
         wrong = [reward for t, reward in zip(trajectories, rewards, strict=True) if not t.correct]
         about_sets = {

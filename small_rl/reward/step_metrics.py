@@ -12,7 +12,7 @@ from polaris.grading.answers import FAILURES, TIMEOUT
 
 @dataclass(frozen=True)
 class Trajectory:
-    """group: rollouts of one prompt in one step; reason: see polaris.grading.answers; steps: underlined results;
+    """group: rollouts of one prompt in one step; reason: see polaris.grading.answers; results: underlined results;
     cut: it reached the longest length.
     """
 
@@ -20,7 +20,7 @@ class Trajectory:
     problem: str
     correct: bool
     reason: str
-    steps: tuple[str, ...]
+    results: tuple[str, ...]
     tokens: int
     cut: bool
 
@@ -54,5 +54,5 @@ def step_metrics(
         "reward": fmean(given_R),
         "process_reward": fmean(wrong) if wrong else 0.0,
         "zero_variance": fmean(len(found) == 1 for found in groups.values()),
-        "response_steps": fmean(len(t.steps) for t in trajectories_R),
+        "response_steps": fmean(len(t.results) for t in trajectories_R),
     }

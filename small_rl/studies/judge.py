@@ -102,7 +102,7 @@ def _ask(opener: urllib.request.OpenerDirector, pair: Lists, judge: Judge, until
 
 def _reply(opener: urllib.request.OpenerDirector, pair: Lists, judge: Judge) -> str:
     """The text of one reply, within twice judge.timeout. Raises OSError, and ValueError for another layout."""
-    a, b = (json.dumps(list(steps), ensure_ascii=False) for steps in pair)
+    a, b = (json.dumps(list(results), ensure_ascii=False) for results in pair)
     body = {
         "model": judge.model,
         "messages": [{"role": "user", "content": QUESTION.format(a=a, b=b)}],

@@ -5,7 +5,7 @@ hand:
 
 Columns of the file (.parquet, .jsonl or .json): `problem_id`, `sample_id`, `response` (whole text with its
 \underline{} spans), `gold` (accepted answer or list of them) and, in every row or in none, `correct`; without it the
-responses are graded here. Out comes probe.json: the similarity of the three classes of pairs, with and without steps
+responses are graded here. Out comes probe.json: the similarity of the three classes of pairs, with and without results
 that state the final answer.
 """
 
@@ -34,7 +34,7 @@ from polaris.stage.records import RESPONSES, read_problems, read_rows
 from polaris.stage.settings import read_section
 from polaris.stage.stage import Stage, run_verb
 from small_rl.reward.core import without_answer
-from small_rl.reward.steps import parse_steps
+from small_rl.reward.results import parse_results
 from small_rl.studies import judge
 from small_rl.studies.similarity import CLASSES, PairSums, class_rows, jaccard_sums, pair_classes
 from small_rl.study_settings import Judge, ProbeChoice
@@ -43,18 +43,18 @@ COLUMNS = ("problem_id", "sample_id", "response", "gold")
 
 
 def problem_groups(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Per problem `correct` [G], `steps` [G] and `inner` [G]: its steps without those that state the final answer.
+    """Per problem `correct` [G], `results` [G] and `inner` [G]: its results without those that state the final answer.
 
     rows: `problem_id`, `response`, `gold` (list) and `correct`. The final answer is the response's own, and the gold.
     """
     groups: dict[str, dict[str, Any]] = {}
     for row in rows:
-        group = groups.setdefault(row["problem_id"], {"correct": [], "steps": [], "inner": []})
-        steps = frozenset(parse_steps(row["response"]))
-        inner = without_answer(steps, find_answer(row["response"], "none")[0])
+        group = groups.setdefault(row["problem_id"], {"correct": [], "results": [], "inner": []})
+        results = frozenset(parse_results(row["response"]))
+        inner = without_answer(results, find_answer(row["response"], "none")[0])
         for gold in row["gold"]:
             inner = without_answer(inner, gold)
-        for name, value in (("correct", row["correct"]), ("steps", steps), ("inner", inner)):
+        for name, value in (("correct", row["correct"]), ("results", results), ("inner", inner)):
             group[name].append(value)
     return list(groups.values())
 
@@ -70,7 +70,7 @@ def judged(
     empty_PC = np.zeros((len(groups), len(CLASSES)), dtype=int)
     for number, group in enumerate(groups):
         i, j, kind = pair_classes(group["correct"])
-        lists = [sorted(steps) for steps in group["inner"]]
+        lists = [sorted(results) for results in group["inner"]]
         for c in range(len(CLASSES)):
             pairs = np.flatnonzero(kind == c)
             for index in rng.permutation(pairs)[: settings.pairs]:
@@ -105,14 +105,16 @@ def probe(rows: Sequence[dict[str, Any]], report: Resampling, asks: Judge | None
         "problems": len(groups),
         "rollouts": len(rows),
         "accuracy": sum(row["correct"] for row in rows) / len(rows),
-        "rollouts_without_steps": sum(not steps for group in groups for steps in group["steps"]),
+        "rollouts_without_steps": sum(not results for group in groups for results in group["results"]),
         "answer_steps": sum(
-            len(steps - inner) for group in groups for steps, inner in zip(group["steps"], group["inner"], strict=True)
+            len(results - inner)
+            for group in groups
+            for results, inner in zip(group["results"], group["inner"], strict=True)
         ),
         "confidence": report.confidence,
     }
     rng = np.random.default_rng(report.seed)
-    for name, key in (("with_answer", "steps"), ("without_answer", "inner")):
+    for name, key in (("with_answer", "results"), ("without_answer", "inner")):
         sums = [jaccard_sums(group[key], group["correct"]) for group in groups]
         found[name] = class_rows(sums, report.confidence, report.resamples, rng)
     return found | {"judge": judged(groups, asks, report, rng) if asks else None}

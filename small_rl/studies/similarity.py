@@ -37,23 +37,23 @@ def pair_classes(correct_G: Sequence[bool]) -> tuple[NDArray[np.int64], NDArray[
     return i, j, 2 - right_G[i] - right_G[j]
 
 
-def jaccard_GG(steps_G: Sequence[frozenset[str]]) -> NDArray[np.float64]:
+def jaccard_GG(results_G: Sequence[frozenset[str]]) -> NDArray[np.float64]:
     """|a & b| / |a | b| of every two sets, float [G, G]; two empty sets share nothing: 0."""
-    place = {step: index for index, step in enumerate(sorted(frozenset().union(*steps_G)))}
-    member_GS = np.zeros((len(steps_G), len(place)))
-    for row, steps in enumerate(steps_G):
-        member_GS[row, [place[step] for step in steps]] = 1
+    place = {result: index for index, result in enumerate(sorted(frozenset().union(*results_G)))}
+    member_GS = np.zeros((len(results_G), len(place)))
+    for row, results in enumerate(results_G):
+        member_GS[row, [place[result] for result in results]] = 1
     both_GG, size_G = member_GS @ member_GS.T, member_GS.sum(axis=1)
     either_GG = size_G[:, None] + size_G[None, :] - both_GG
     return np.divide(both_GG, either_GG, out=np.zeros_like(both_GG), where=either_GG > 0)
 
 
-def jaccard_sums(steps_G: Sequence[frozenset[str]], correct_G: Sequence[bool]) -> PairSums:
+def jaccard_sums(results_G: Sequence[frozenset[str]], correct_G: Sequence[bool]) -> PairSums:
     """The overlap of all pairs of one problem."""
     i, j, kind = pair_classes(correct_G)
-    empty_G = np.array([not steps for steps in steps_G], dtype=bool)
+    empty_G = np.array([not results for results in results_G], dtype=bool)
     return PairSums(
-        np.bincount(kind, jaccard_GG(steps_G)[i, j], minlength=3),
+        np.bincount(kind, jaccard_GG(results_G)[i, j], minlength=3),
         np.bincount(kind, minlength=3),
         np.bincount(kind[empty_G[i] & empty_G[j]], minlength=3),
     )

@@ -17,10 +17,10 @@ from tensordict import TensorDict
 
 from polaris.generation.seeds import response_seed
 from polaris.grading.grading_pool import GradingPool, Verdict
-from small_rl.reward.core import scored_steps
+from small_rl.reward.core import scored_results
+from small_rl.reward.results import parse_results
 from small_rl.reward.rl_step import Response, Rollout
 from small_rl.reward.step_metrics import Trajectory
-from small_rl.reward.steps import parse_steps
 from small_rl.training import verl_batch
 
 
@@ -71,10 +71,10 @@ class Rollouts:
         problem = str(info["index"])
         asked = await self._asked(f"step {step}", self.rollout, problem, messages)
         graded = await self._graded(asked, gold, self.grading.format)
-        steps = [await self._steps(text, verdict.answer) for _, text, verdict in graded]
+        results = [await self._results(text, verdict.answer) for _, text, verdict in graded]
         return [
             Rollout(self._trajectory(uid, problem, response, verdict, found), asked.prompt, response)
-            for (response, _, verdict), found in zip(graded, steps, strict=True)
+            for (response, _, verdict), found in zip(graded, results, strict=True)
         ]
 
     async def _validated(self, step: int, row: dict[str, Any]) -> list[Trajectory]:
@@ -102,17 +102,17 @@ class Rollouts:
         return len(response.tokens_T) >= self.rollout.response_length
 
     def _trajectory(
-        self, group: str, problem: str, response: Response, verdict: Verdict, steps: tuple[str, ...]
+        self, group: str, problem: str, response: Response, verdict: Verdict, results: tuple[str, ...]
     ) -> Trajectory:
         tokens, cut = len(response.tokens_T), self._cut(response)
-        return Trajectory(group, problem, verdict.correct, verdict.reason, steps, tokens, cut)
+        return Trajectory(group, problem, verdict.correct, verdict.reason, results, tokens, cut)
 
-    async def _steps(self, text: str, answer: str | None) -> tuple[str, ...]:
+    async def _results(self, text: str, answer: str | None) -> tuple[str, ...]:
         """The underlined results of a response, as the consensus sets have them."""
         if self.core is None:
-            return parse_steps(text)
-        steps = scored_steps(text, answer, self.core)
-        return tuple(await asyncio.to_thread(self.pool.keys, steps)) if self.core.key == "structure" else steps
+            return parse_results(text)
+        results = scored_results(text, answer, self.core)
+        return tuple(await asyncio.to_thread(self.pool.keys, results)) if self.core.key == "structure" else results
 
     async def _response(self, prompt: list[int], sampling: DictConfig, seed: int) -> Response:
         asked = {

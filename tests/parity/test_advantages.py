@@ -35,8 +35,8 @@ class Settings:
     rescue = "own"
 
 
-def group(problem: str, correct: str, steps: tuple[str, ...]) -> list[Rollout]:
-    """Rollouts of LENGTHS tokens; correct: 1 or 0 for each, steps: the letters that each underlined."""
+def group(problem: str, correct: str, results: tuple[str, ...]) -> list[Rollout]:
+    """Rollouts of LENGTHS tokens; correct: 1 or 0 for each, results: the letters that each underlined."""
     return [
         Rollout(
             Trajectory(
@@ -45,7 +45,7 @@ def group(problem: str, correct: str, steps: tuple[str, ...]) -> list[Rollout]:
             [1, 2],
             Response([7] * length, [-0.5] * length, 9),
         )
-        for ok, letters, length in zip(correct, steps, LENGTHS, strict=True)
+        for ok, letters, length in zip(correct, results, LENGTHS, strict=True)
     ]
 
 
@@ -53,8 +53,8 @@ def group(problem: str, correct: str, steps: tuple[str, ...]) -> list[Rollout]:
 def batch() -> tuple[list[list[Rollout]], np.ndarray]:
     """The groups as they are trained on, and verl's advantage of every rollout."""
     sets = ConsensusSets(1)
-    for problem, steps in CONSENSUS.items():
-        sets.add(problem, steps)
+    for problem, results in CONSENSUS.items():
+        sets.add(problem, results)
     sink = Sink()
     sink.keep("saved", Kept(3, 3, (5, 5, 5)))
     groups = [

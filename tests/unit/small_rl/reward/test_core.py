@@ -12,7 +12,7 @@ from small_rl.reward.core import (
     core_rewards,
     initial_sets,
     process_reward,
-    scored_steps,
+    scored_results,
     without_answer,
 )
 from small_rl.rl_settings import Core
@@ -25,16 +25,16 @@ def settings(**changes) -> Core:
 
 
 def sets(known: dict[str, list[list[str]]], min_support: int = 1) -> ConsensusSets:
-    """Consensus sets from the steps of correct trajectories by problem."""
+    """Consensus sets from the results of correct trajectories by problem."""
     made = ConsensusSets(min_support)
     for problem_id, trajectories in known.items():
-        for steps in trajectories:
-            made.add(problem_id, steps)
+        for results in trajectories:
+            made.add(problem_id, results)
     return made
 
 
 @pytest.mark.parametrize(
-    ("steps", "consensus", "cap", "reward"),
+    ("results", "consensus", "cap", "reward"),
     [
         ("abc", "abcd", 0.5, 0.5),
         ("abc", "abcd", 1.0, 0.75),
@@ -46,12 +46,12 @@ def sets(known: dict[str, list[list[str]]], min_support: int = 1) -> ConsensusSe
         ("ab", "abcd", 0.0, 0.0),
     ],
 )
-def test_process_reward(steps, consensus, cap, reward):
-    assert process_reward(frozenset(steps), frozenset(consensus), 0, settings(cap=cap)) == reward
+def test_process_reward(results, consensus, cap, reward):
+    assert process_reward(frozenset(results), frozenset(consensus), 0, settings(cap=cap)) == reward
 
 
 @pytest.mark.parametrize(
-    ("steps", "start_size", "changes", "reward"),
+    ("results", "start_size", "changes", "reward"),
     [
         ("a", 2, {"denominator": "start"}, 0.5),  # 1/2 as at the start, not 1/4
         ("ab", 2, {"denominator": "start", "cap": 0.9}, 0.9),
@@ -62,21 +62,21 @@ def test_process_reward(steps, consensus, cap, reward):
         ("ab" + "xyz", 2, {"guard": "precision", "denominator": "start", "cap": 1.0}, 0.4),
     ],
 )
-def test_other_readings_of_the_formula(steps, start_size, changes, reward):
-    assert process_reward(frozenset(steps), frozenset("abcd"), start_size, settings(**changes)) == reward
+def test_other_readings_of_the_formula(results, start_size, changes, reward):
+    assert process_reward(frozenset(results), frozenset("abcd"), start_size, settings(**changes)) == reward
 
 
 @pytest.mark.parametrize(
-    ("changes", "steps"),
+    ("changes", "results"),
     [
         ({}, ("a=1", "b=2")),
         ({"drop_answer": False}, ("a=1", "5", "b=2")),
         ({"scope": "answer"}, ("b=2",)),
     ],
 )
-def test_steps_that_count(changes, steps):
+def test_steps_that_count(changes, results):
     response = r"<think>\underline{a=1}, \underline{5}</think>\underline{b=2} \boxed{5}"
-    assert scored_steps(response, "5", settings(**changes)) == steps
+    assert scored_results(response, "5", settings(**changes)) == results
 
 
 def test_frozen_sets_do_not_learn():
@@ -118,7 +118,7 @@ def test_rows_give_the_same_sets_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("steps", "answer", "left"),
+    ("results", "answer", "left"),
     [
         (["a=1", "5"], "5", {"a=1"}),
         (["a=1", "5"], None, {"a=1", "5"}),
@@ -126,8 +126,8 @@ def test_rows_give_the_same_sets_again(tmp_path):
         ([r"\sqrt{2}", "2"], r"$\sqrt{2}$", {"2"}),
     ],
 )
-def test_steps_that_are_the_answer_are_left_out(steps, answer, left):
-    assert without_answer(steps, answer) == left
+def test_steps_that_are_the_answer_are_left_out(results, answer, left):
+    assert without_answer(results, answer) == left
 
 
 def test_initial_sets_drop_gold_answers_only_when_asked():

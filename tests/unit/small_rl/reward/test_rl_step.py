@@ -26,12 +26,12 @@ def settings(core=None, min_informative=None, overlong=None, rescue="own"):
     )
 
 
-def group(problem: str, outcomes: str, steps: str = "") -> list[Rollout]:
-    """A group from "1" (right) and "0" (wrong), all with the same underlined steps."""
+def group(problem: str, outcomes: str, results: str = "") -> list[Rollout]:
+    """A group from "1" (right) and "0" (wrong), all with the same underlined results."""
     uid = f"uid {next(UID)}"
     return [
         Rollout(
-            Trajectory(uid, problem, mark == "1", "exact" if mark == "1" else "different", tuple(steps), 2, False),
+            Trajectory(uid, problem, mark == "1", "exact" if mark == "1" else "different", tuple(results), 2, False),
             [1, 2],
             Response([10 + i, 20 + i], [-0.5, -0.25], 3),
         )
@@ -154,7 +154,7 @@ def test_wrong_groups_with_different_process_rewards_are_informative():
     sets = ConsensusSets(1)
     sets.add("p", "abcd")
     near, far = group("p", "00", "a")
-    mixed = [near, replace(far, trajectory=replace(far.trajectory, steps=("x", "y")))]
+    mixed = [near, replace(far, trajectory=replace(far.trajectory, results=("x", "y")))]
     memory = Memory(sets, sets.sizes())
     _, numbers = finished([mixed, group("q", "00")], 1, settings(CORE, 0.0), memory, Random(0))
     assert numbers["zero_variance"] == 0.5 and numbers["substituted"] == 0.5
@@ -174,7 +174,7 @@ def test_length_is_paid_for_after_cores_rewards_and_by_a_rescued_response_too():
         pytest.approx(0.7),
     ]  # 0, and the rescued 1 less 0.4 * 3 / 4
     assert numbers["length_penalty"] == pytest.approx(0.2) and numbers["capped"] == pytest.approx(1 / 3)
-    assert numbers["process_reward"] == pytest.approx(0.5 / 3)  # of the steps alone
+    assert numbers["process_reward"] == pytest.approx(0.5 / 3)  # of the results alone
     assert numbers["reward"] == pytest.approx((1 + 0.5) / 4 - 0.2) and numbers["accuracy"] == 0.25
 
 

@@ -19,19 +19,19 @@ REPORT = {"confidence": 0.95, "resamples": 200, "seed": 0}
 KEY = "POLARIS_TEST_JUDGE_KEY"
 
 
-def steps(*results: str) -> str:
+def underlined(*results: str) -> str:
     return "".join(f"\\underline{{{result}}}" for result in results)
 
 
 # Per problem two right and two wrong responses. The final answers (5 of the right ones, 6 of the wrong ones) are
 # underlined.
 RESPONSES = [
-    ("one", RIGHT.format(steps("a=1", "b=2", "5"))),
-    ("one", RIGHT.format(steps("a=1", "b=2", "5"))),
-    ("one", WRONG.format(steps("a=1", "c=3", "6"))),
-    ("one", WRONG.format(steps("d=4", "6"))),
-    ("two", RIGHT.format(steps("x=1", "5"))),
-    ("two", RIGHT.format(steps("y=1", "5"))),
+    ("one", RIGHT.format(underlined("a=1", "b=2", "5"))),
+    ("one", RIGHT.format(underlined("a=1", "b=2", "5"))),
+    ("one", WRONG.format(underlined("a=1", "c=3", "6"))),
+    ("one", WRONG.format(underlined("d=4", "6"))),
+    ("two", RIGHT.format(underlined("x=1", "5"))),
+    ("two", RIGHT.format(underlined("y=1", "5"))),
     ("two", WRONG.format("")),
     ("two", WRONG.format("")),
 ]

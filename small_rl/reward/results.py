@@ -66,7 +66,7 @@ def _read_span(text: str, start: int, spans: list[tuple[int, int]]) -> int:
 
 
 @functools.lru_cache(maxsize=1 << 16)  # the responses to a problem underline the same things
-def step_form(span: str) -> str:
+def result_form(span: str) -> str:
     """Normal form of one underlined span; empty for what is no result: nothing, a lone letter, a sentence.
 
     The normal form of answers, and without the commas of thousands: in a step `1,234` is a number, not a pair.
@@ -77,6 +77,6 @@ def step_form(span: str) -> str:
     return "" if len(form) == 1 and form.isalpha() else form
 
 
-def parse_steps(response: str) -> tuple[str, ...]:
+def parse_results(response: str) -> tuple[str, ...]:
     """The intermediate results of a response, in order of first appearance, each once."""
-    return tuple(dict.fromkeys(form for span in underlined(response) if (form := step_form(span))))
+    return tuple(dict.fromkeys(form for span in underlined(response) if (form := result_form(span))))
