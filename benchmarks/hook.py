@@ -22,7 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from small_rl.reward.core import ConsensusSets
-from small_rl.reward.rescue import Kept, Sink
+from small_rl.reward.rescue import BufferedResponse, RescueBuffer
 from small_rl.reward.rl_step import Memory, Response, Rollout, accuracies, finished
 from small_rl.reward.step_metrics import Trajectory
 from small_rl.rl_settings import Core, Substitution
@@ -94,9 +94,10 @@ def measure(step: float) -> None:
     transfer_queue.init(config.transfer_queue)
     source = random.Random(0)
     groups = made(source)
-    memory = Memory(ConsensusSets(1), {}, Sink())
+    memory = Memory(ConsensusSets(1), {}, RescueBuffer())
     for group in groups:
-        memory.sink.keep(group[0].trajectory.problem, Kept(6, 6, tuple(group[0].response.tokens_T)))
+        response = BufferedResponse(6, 6, tuple(group[0].response.tokens_T))
+        memory.rescue_buffer.put(group[0].trajectory.problem, response)
     print(
         f"{GROUPS} x {GROUP} responses of {TOKENS} tokens, {torch.get_num_threads()} threads; beside a step of "
         f"{step:g} s"
@@ -116,7 +117,8 @@ def measure(step: float) -> None:
     )
     transfer_queue.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
     timed("rescued rows' log-probabilities, mismatch again", step, lambda: verl_batch.forget_other_policies(batch))
-    timed("consensus sets and sink as rows of a checkpoint", step, lambda: (memory.sets.rows(), memory.sink.rows()))
+    rows = lambda: (memory.sets.rows(), memory.rescue_buffer.rows())
+    timed("sets and buffer as rows of a checkpoint", step, rows)
     told("all", *TOTAL, step)
     transfer_queue.close()
     ray.shutdown()

@@ -39,14 +39,14 @@ class ConsensusSets:
         if results := set(results):
             self._counts.setdefault(problem_id, collections.Counter()).update(results)
 
-    def of(self, problem_id: str) -> frozenset[str]:
+    def get(self, problem_id: str) -> frozenset[str]:
         """The problem's consensus set s; empty where nothing is known."""
         counts = self._counts.get(problem_id, {})
         return frozenset(result for result, count in counts.items() if count >= self.min_support)
 
     def sizes(self) -> dict[str, int]:
         """|s| by problem, of the problems with a set that is not empty."""
-        sizes = {problem_id: len(self.of(problem_id)) for problem_id in self._counts}
+        sizes = {problem_id: len(self.get(problem_id)) for problem_id in self._counts}
         return {problem_id: size for problem_id, size in sizes.items() if size}
 
     def __len__(self) -> int:
@@ -146,7 +146,7 @@ def core_rewards(
     results_R: as of `scored_results`; start_sizes: |s| by problem when the training began
     """
     rows = list(zip(problem_ids_R, correct_R, map(frozenset, results_R), strict=True))
-    consensus = {problem_id: sets.of(problem_id) for problem_id in set(problem_ids_R)}
+    consensus = {problem_id: sets.get(problem_id) for problem_id in set(problem_ids_R)}
     rewards = [
         1.0 if ok else process_reward(results, consensus[pid], start_sizes.get(pid, 0), settings)
         for pid, ok, results in rows

@@ -16,7 +16,7 @@ from polaris.grading.answers import FAILURES
 from small_rl.reward import core, overlong
 from small_rl.reward.core import ConsensusSets, core_rewards
 from small_rl.reward.overlong import length_penalty
-from small_rl.reward.rescue import Kept, Sink, rescues, worth_keeping
+from small_rl.reward.rescue import BufferedResponse, RescueBuffer, rescues, rollouts_to_buffer
 from small_rl.reward.step_metrics import Trajectory, step_metrics
 from small_rl.reward.substitution import informative, substitutes
 
@@ -62,12 +62,12 @@ class Memory:
     """What a training remembers from step to step, and saves with each checkpoint. One owner changes it.
 
     sets: CORE's consensus sets, None for outcome rewards; start_sizes: their sizes by problem when the training began;
-    sink: None without rescue
+    rescue_buffer: None without rescue
     """
 
     sets: ConsensusSets | None = None
     start_sizes: Mapping[str, int] = field(default_factory=dict)
-    sink: Sink | None = None
+    rescue_buffer: RescueBuffer | None = None
 
 
 def accuracies(groups_P: Sequence[Sequence[Rollout]]) -> dict[str, list]:
@@ -105,14 +105,14 @@ def finished(
     of the step's groups: `rescued` (with rescue), `substituted` (with substitution), and `zero_variance_after` both.
     """
     numbers, groups = _rewarded(groups_P, settings, memory)
-    if memory.sink is not None:
-        before, groups = groups, _rescued(groups, step, settings, memory.sink, random)
+    if memory.rescue_buffer is not None:
+        before, groups = groups, _rescued(groups, step, settings, memory.rescue_buffer, random)
         numbers["rescued"] = fmean(old != new for old, new in zip(before, groups, strict=True))
     if settings.substitution is not None:
         source_P = substitutes(_rewards(groups), settings.substitution.min_informative, random)
         groups = [groups[source] for source in source_P]
         numbers["substituted"] = fmean(source != place for place, source in enumerate(source_P))
-    if memory.sink is not None or settings.substitution is not None:
+    if memory.rescue_buffer is not None or settings.substitution is not None:
         numbers["zero_variance_after"] = fmean(not informative(rewards_G) for rewards_G in _rewards(groups))
     return groups, numbers
 
@@ -129,7 +129,7 @@ def _rewarded(
     rewards = [float(t.correct) for t in trajectories]
     about_sets = {}
     if memory.sets is not None:
-        sizes = [len(memory.sets.of(problem)) for problem in {t.problem for t in trajectories}]
+        sizes = [len(memory.sets.get(problem)) for problem in {t.problem for t in trajectories}]
         columns = zip(*((t.problem, t.correct, t.results) for t in trajectories), strict=True)
         rewards = core_rewards(*columns, memory.sets, memory.start_sizes, settings.core)
         wrong = [reward for t, reward in zip(trajectories, rewards, strict=True) if not t.correct]
@@ -150,19 +150,19 @@ def _penalty(tokens: int, settings: Settings) -> float:
 
 
 def _rescued(
-    groups_P: list[list[Rollout]], step: int, settings: Settings, sink: Sink, random: Random
+    groups_P: list[list[Rollout]], step: int, settings: Settings, buffer: RescueBuffer, random: Random
 ) -> list[list[Rollout]]:
-    """The groups after rescue; then the sink keeps what they solved themselves, unless it is a teacher's."""
+    """The groups after rescue; then the buffer keeps what they solved themselves, unless it is a teacher's."""
     problem_P = [group[0].trajectory.problem for group in groups_P]
     correct_PG = [[rollout.trajectory.correct for rollout in group] for group in groups_P]
     rescued = [list(group) for group in groups_P]
-    for (group, place), kept in rescues(problem_P, correct_PG, sink, step, random).items():
+    for (group, place), kept in rescues(problem_P, correct_PG, buffer, step, random).items():
         response = Response(kept.tokens_T, None, kept.weights)
         rescued[group][place] = replace(
             groups_P[group][place], response=response, reward=1.0 - _penalty(len(kept.tokens_T), settings)
         )
-    for group, place in enumerate(worth_keeping(correct_PG, random) if settings.rescue == "own" else ()):
+    for group, place in enumerate(rollouts_to_buffer(correct_PG, random) if settings.rescue == "own" else ()):
         if place is not None:
             response = groups_P[group][place].response
-            sink.keep(problem_P[group], Kept(step, response.weights, tuple(response.tokens_T)))
+            buffer.put(problem_P[group], BufferedResponse(step, response.weights, tuple(response.tokens_T)))
     return rescued

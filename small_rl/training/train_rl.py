@@ -21,11 +21,11 @@ from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
 from polaris.stage.nodes import on_every_node
 from polaris.stage.progress import Progress
-from polaris.stage.records import ACCURACY, CONSENSUS, MESSAGES, SINK, read_problems, read_rows, write_rows
+from polaris.stage.records import ACCURACY, CONSENSUS, MESSAGES, RESCUE_BUFFER, read_problems, read_rows, write_rows
 from polaris.stage.settings import read_section
 from polaris.stage.stage import Stage, run_verb
 from small_rl.reward.core import initial_sets
-from small_rl.reward.rescue import Kept, Sink
+from small_rl.reward.rescue import BufferedResponse, RescueBuffer
 from small_rl.rl_settings import Core, RlTraining, SearchedTemperature
 from small_rl.training import export_gate, verl_checkpoint, verl_config, verl_devices
 from small_rl.training.answer_tokens import tokenised
@@ -70,23 +70,23 @@ def write_start_sets(core: Core, grading: Grading, problems: dict[str, Any], con
     write_rows(out, sets.rows(), CONSENSUS)
 
 
-def write_teacher_sink(answers: Path, problems: dict[str, Any], model: Path, longest: int, out: Path) -> int:
-    """A full sink for `rescue: teacher`: of each problem the first answer with at most `longest` tokens. Their number.
+def write_teacher_buffer(answers: Path, problems: dict[str, Any], model: Path, longest: int, out: Path) -> int:
+    """Write the buffer of `rescue: teacher`: of each problem the first answer with at most `longest` tokens.
 
-    Raises UserError when no problem has one.
+    Returns the number of problems with one. Raises UserError when there is none.
     """
     rows = [row for row in read_rows(answers, MESSAGES) if row["problem_id"] in problems]
-    sink = Sink()
+    buffer = RescueBuffer()
     for row in reversed(tokenised(rows, model, None)):
         if len(tokens_T := row["input_ids"][row["prompt_tokens"] :]) <= longest:
-            sink.keep(row["problem_id"], Kept(step=0, weights=0, tokens_T=tuple(tokens_T)))
-    if not len(sink):
+            buffer.put(row["problem_id"], BufferedResponse(step=0, weights=0, tokens_T=tuple(tokens_T)))
+    if not len(buffer):
         raise UserError(
             f"{answers}: {len(rows)} answers to the stage's problems, and none has at most "
             f"max_response_length ({longest}) tokens"
         )
-    write_rows(out, sink.rows(), SINK)
-    return len(sink)
+    write_rows(out, buffer.rows(), RESCUE_BUFFER)
+    return len(buffer)
 
 
 def check_lengths(rows: list[dict[str, Any]], model: Path, limit: int) -> None:
@@ -190,12 +190,12 @@ def train(stage: Stage) -> None:
     sets = stage.state / "start_sets.parquet" if settings.core else None
     if sets:
         write_start_sets(settings.core, settings.grading, problems, given.file("consensus.parquet"), sets)
-    sink = None
+    buffer = None
     if settings.rescue == "teacher":
         if "teacher" not in stage.inputs:
             raise UserError("rescue: teacher needs --teacher, the manifest of the teacher's answers")
-        sink, answers = stage.state / "teacher_sink.parquet", stage.inputs["teacher"].file("messages.parquet")
-        helped = write_teacher_sink(answers, problems, start, settings.max_response_length, sink)
+        buffer, answers = stage.state / "rescue_buffer.parquet", stage.inputs["teacher"].file("messages.parquet")
+        helped = write_teacher_buffer(answers, problems, start, settings.max_response_length, buffer)
         stage.say(f"the teacher's answers stand by for {helped} of {len(problems)} problems")
     data_file = prompts_file(stage.state / "prompts.parquet", problems, settings, start)
     benchmark = None
@@ -216,7 +216,7 @@ def train(stage: Stage) -> None:
     if done < settings.steps or evaluate:
         with ray_folder(stage.state) as ray:
             written = (data_file, checkpoints, metrics, accuracy)
-            files = verl_config.RlFiles(start, *written, sets, sink, benchmark, validation)
+            files = verl_config.RlFiles(start, *written, sets, buffer, benchmark, validation)
             launch(stage, settings, files, ray, evaluate)
     reached = verl_checkpoint.last_step(checkpoints)
     if reached < settings.steps:
@@ -252,8 +252,8 @@ def write_prompts(path: Path, rows: list[dict[str, Any]]) -> None:
 def print_overrides() -> None:
     """`--print-overrides --settings S`: what verl would be told, with stand-ins for the files."""
     settings = at_temperature(read_section(RlTraining, sys.argv[sys.argv.index("--settings") + 1]), None)
-    names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "ACCURACY", "CONSENSUS", "SINK", "BENCHMARK", "VALIDATION"]
-    print("\n".join(verl_config.rl_overrides(settings, verl_config.RlFiles(*map(Path, names)))))
+    files = {name: Path(name.upper()) for name in verl_config.RlFiles.__dataclass_fields__}
+    print("\n".join(verl_config.rl_overrides(settings, verl_config.RlFiles(**files))))
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ class RlFiles:
     """Where an RL stage reads and writes.
 
     model: Hugging Face folder; data: verl's parquet; checkpoints, metrics, accuracy: written and resumed;
-    consensus: consensus.parquet to start from, for reward: core; sink: of a teacher, for rescue: teacher; benchmark:
-    verl's parquet, for validate; validation: its log, written and resumed as metrics
+    consensus: consensus.parquet to start from, for reward: core; rescue_buffer: the teacher's, for rescue: teacher;
+    benchmark: verl's parquet, for validate; validation: its log, written and resumed like metrics
     """
 
     model: Path
@@ -30,7 +30,7 @@ class RlFiles:
     metrics: Path
     accuracy: Path
     consensus: Path | None = None
-    sink: Path | None = None
+    rescue_buffer: Path | None = None
     benchmark: Path | None = None
     validation: Path | None = None
 
@@ -162,7 +162,8 @@ def _trainer(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
 def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     """What our trainer and rollouts read; verl does not look at it, and needs no reward workers."""
     values = {"reward.num_workers": 0, "+polaris.metrics": files.metrics, "+polaris.accuracy": files.accuracy}
-    values |= {"+polaris.rescue": settings.rescue, "+polaris.consensus": files.consensus, "+polaris.sink": files.sink}
+    values |= {"+polaris.consensus": files.consensus, "+polaris.rescue_buffer": files.rescue_buffer}
+    values["+polaris.rescue"] = settings.rescue
     values["+polaris.max_response_length"] = settings.max_response_length
     values["+polaris.masked_from"] = settings.max_response_length if settings.truncation == "mask" else None
     values["+polaris.validation"] = files.validation

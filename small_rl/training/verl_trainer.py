@@ -15,14 +15,15 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import PPOTrainerSync
 
 from polaris.stage.deadline import is_due
-from polaris.stage.records import CONSENSUS, SINK, read_rows, write_rows
+from polaris.stage.records import CONSENSUS, RESCUE_BUFFER, read_rows, write_rows
 from small_rl.reward.core import ConsensusSets
-from small_rl.reward.rescue import Sink
+from small_rl.reward.rescue import RescueBuffer
 from small_rl.reward.rl_step import Memory, Rollout, accuracies, check_graded, finished
 from small_rl.reward.step_metrics import outcome_metrics
 from small_rl.training import verl_batch
 from small_rl.training.export_gate import LOG_PROBS, ROWS
 
+RESCUE_FILE = "sink.parquet"  # in a checkpoint; the name that a training of an earlier version resumes from
 POLL = 0.05  # seconds between looks at finished rollouts; verl's 2.0 would double a laptop's step
 
 # Our name of a metric -> verl's. `mismatch` is the KL of the rollout's from the actor's distribution.
@@ -54,12 +55,12 @@ class PolarisTrainer(PPOTrainerSync):
 
     def _first_memory(self) -> Memory:
         """What a training from scratch begins with."""
-        given = read_rows(Path(self.settings.sink), SINK) if self.settings.sink else []
-        sink = Sink.from_rows(given) if self.settings.rescue else None
+        given = read_rows(Path(self.settings.rescue_buffer), RESCUE_BUFFER) if self.settings.rescue_buffer else []
+        buffer = RescueBuffer.from_rows(given) if self.settings.rescue else None
         if self.settings.core is None:
-            return Memory(sink=sink)
+            return Memory(rescue_buffer=buffer)
         sets = self._read_sets(Path(self.settings.consensus))
-        return Memory(sets, sets.sizes(), sink)
+        return Memory(sets, sets.sizes(), buffer)
 
     def _build_replay_buffer(self):
         buffer = super()._build_replay_buffer()
@@ -155,8 +156,8 @@ class PolarisTrainer(PPOTrainerSync):
         self._folder().mkdir(parents=True, exist_ok=True)
         if self.memory.sets is not None:
             write_rows(self._folder() / "consensus.parquet", self.memory.sets.rows(), CONSENSUS)
-        if self.memory.sink is not None:
-            write_rows(self._folder() / "sink.parquet", self.memory.sink.rows(), SINK)
+        if self.memory.rescue_buffer is not None:
+            write_rows(self._folder() / RESCUE_FILE, self.memory.rescue_buffer.rows(), RESCUE_BUFFER)
         super()._save_checkpoint()
 
     def _load_checkpoint(self) -> None:
@@ -166,9 +167,9 @@ class PolarisTrainer(PPOTrainerSync):
             return
         if self.memory.sets is not None:
             self.memory = replace(self.memory, sets=self._read_sets(self._folder() / "consensus.parquet"))
-        if self.memory.sink is not None:
-            sink = Sink.from_rows(read_rows(self._folder() / "sink.parquet", SINK))
-            self.memory = replace(self.memory, sink=sink)
+        if self.memory.rescue_buffer is not None:
+            buffer = RescueBuffer.from_rows(read_rows(self._folder() / RESCUE_FILE, RESCUE_BUFFER))
+            self.memory = replace(self.memory, rescue_buffer=buffer)
 
 
 def _append(path: Path, line: dict) -> None:

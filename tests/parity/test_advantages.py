@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from small_rl.reward.core import ConsensusSets
-from small_rl.reward.rescue import Kept, Sink
+from small_rl.reward.rescue import BufferedResponse, RescueBuffer
 from small_rl.reward.rl_step import Memory, Response, Rollout, finished
 from small_rl.reward.step_metrics import Trajectory
 from small_rl.rl_settings import Core, Substitution
@@ -55,15 +55,15 @@ def batch() -> tuple[list[list[Rollout]], np.ndarray]:
     sets = ConsensusSets(1)
     for problem, results in CONSENSUS.items():
         sets.add(problem, results)
-    sink = Sink()
-    sink.keep("saved", Kept(3, 3, (5, 5, 5)))
+    buffer = RescueBuffer()
+    buffer.put("saved", BufferedResponse(3, 3, (5, 5, 5)))
     groups = [
         group("mixed", "1000", ("", "a", "abcd", "x")),
         group("wrong", "0000", ("a", "ab", "x", "abc")),
         group("saved", "0000", ("", "", "", "")),
         group("solved", "1111", ("", "", "", "")),
     ]
-    trained, _ = finished(groups, 9, Settings, Memory(sets, sets.sizes(), sink), Random(0))
+    trained, _ = finished(groups, 9, Settings, Memory(sets, sets.sizes(), buffer), Random(0))
     rows = [row(f"place {place}", one, None) for place, group in enumerate(trained) for one in group]
     padded = lambda name: torch.nn.utils.rnn.pad_sequence([r[name].float() for r in rows], batch_first=True)
     uids = np.array([r["uid"] for r in rows], dtype=object)

@@ -82,7 +82,7 @@ def test_steps_that_count(changes, results):
 def test_frozen_sets_do_not_learn():
     known = sets({"p": [["a"]]})
     assert core_rewards(["p"], [True], [["b"]], known, {}, settings(update="frozen")) == [1.0]
-    assert known.of("p") == {"a"}
+    assert known.get("p") == {"a"}
 
 
 def test_sizes_are_those_of_the_consensus():
@@ -92,14 +92,14 @@ def test_sizes_are_those_of_the_consensus():
 def test_texts_with_one_key_are_one_step():
     rows = sets({"p": [["1+x"], ["x+1", "y"]]}).rows()
     made = initial_sets(rows, {}, settings(key="structure", min_support=2), lambda texts: [t[-1] + "?" for t in texts])
-    assert made.of("p") == frozenset()
+    assert made.get("p") == frozenset()
     made = initial_sets(rows, {}, settings(key="structure", min_support=2), lambda texts: ["k" for _ in texts])
-    assert made.of("p") == {"k"} and made.rows()[0]["count"] == 3
+    assert made.get("p") == {"k"} and made.rows()[0]["count"] == 3
 
 
 def test_support_counts_trajectories_not_repetitions():
     made = sets({"p": [["a", "a", "b"], ["a", "c"], []]}, min_support=2)
-    assert made.of("p") == {"a"} and made.of("unknown") == frozenset() and len(made) == 1
+    assert made.get("p") == {"a"} and made.get("unknown") == frozenset() and len(made) == 1
     assert made.rows() == [
         {"problem_id": "p", "step": "a", "count": 2},
         {"problem_id": "p", "step": "b", "count": 1},
@@ -111,10 +111,10 @@ def test_rows_give_the_same_sets_again(tmp_path):
     made = sets({"p": [["a", "b"], ["a"]], "q": [["é"]], "r": [[]]}, min_support=2)
     write_rows(tmp_path / "c.parquet", made.rows(), CONSENSUS)
     again = ConsensusSets.from_rows(read_rows(tmp_path / "c.parquet", CONSENSUS), min_support=2)
-    assert again.rows() == made.rows() and again.of("p") == made.of("p") == {"a"}
+    assert again.rows() == made.rows() and again.get("p") == made.get("p") == {"a"}
     again.add("q", ["é"])
     made.add("q", ["é"])
-    assert again.rows() == made.rows() and again.of("q") == {"é"}
+    assert again.rows() == made.rows() and again.get("q") == {"é"}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_steps_that_are_the_answer_are_left_out(results, answer, left):
 
 def test_initial_sets_drop_gold_answers_only_when_asked():
     rows = sets({"p": [["a=1", "0.5"]], "q": [["7"]]}).rows()
-    assert initial_sets(rows, {"p": ["1/2"], "q": ["5", "7"]}, settings()).of("p") == {"a=1"}
+    assert initial_sets(rows, {"p": ["1/2"], "q": ["5", "7"]}, settings()).get("p") == {"a=1"}
     assert len(initial_sets(rows, {"p": ["1/2"], "q": ["5", "7"]}, settings())) == 1
     assert initial_sets(rows, {}, settings()).rows() == rows
     assert initial_sets(rows, {"p": ["1/2"]}, settings(drop_answer=False)).rows() == rows
@@ -149,7 +149,7 @@ def test_one_step_scores_first_and_learns_then():
         settings(),
     )
     assert rewards == [1.0, 0.5, 0.0, 1.0, 0.0]  # neither c nor y was known when the step was scored
-    assert known.of("p") == {"a", "b", "c"} and known.of("q") == {"y"}
+    assert known.get("p") == {"a", "b", "c"} and known.get("q") == {"y"}
 
 
 batches = st.lists(

@@ -10,7 +10,7 @@ from polaris.grading.settings import Grading
 from polaris.models.tiny_tokenizer import build_tokenizer
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError
-from polaris.stage.records import CONSENSUS, MESSAGES, SINK, read_rows, write_rows
+from polaris.stage.records import CONSENSUS, MESSAGES, RESCUE_BUFFER, read_rows, write_rows
 from polaris.stage.stage import Stage
 from small_rl.reward.step_metrics import Trajectory, step_metrics
 from small_rl.rl_settings import Core, RlTraining
@@ -77,18 +77,18 @@ def test_fewer_problems_than_a_step_needs_are_refused(count):
     train_rl.check(settings, dict.fromkeys(names, PROBLEM), Path("data.parquet"))
 
 
-def test_a_teachers_sink(tmp_path, model):
+def test_a_teachers_buffer(tmp_path, model):
     """The first answer that fits, as the tokens that a rollout would have; of the stage's own problems."""
     tokenizer, answers, out = build_tokenizer(), tmp_path / "messages.parquet", tmp_path / "sink.parquet"
     long = example("<think>\n" + "\\underline{b=6*4=4}" * 9 + "\n</think>\n\n\\boxed{4}")
     short, later = example(), example("<think>\n</think>\n\n\\boxed{4}")
     write_rows(answers, [long, short, later, short | {"problem_id": "elsewhere"}], MESSAGES)
-    assert train_rl.write_teacher_sink(answers, {"p1": PROBLEM, "p2": PROBLEM}, model, 40, out) == 1
-    (row,) = read_rows(out, SINK)
+    assert train_rl.write_teacher_buffer(answers, {"p1": PROBLEM, "p2": PROBLEM}, model, 40, out) == 1
+    (row,) = read_rows(out, RESCUE_BUFFER)
     assert (row["problem_id"], row["step"], row["weights"]) == ("p1", 0, 0)
     assert tokenizer.decode(row["tokens"]) == "\\underline{b=6*4=4}\n</think>\n\n\\boxed{4}<|im_end|>"
     with pytest.raises(UserError, match=r"4 answers .* none has at most max_response_length \(3\) tokens"):
-        train_rl.write_teacher_sink(answers, {"p1": PROBLEM, "elsewhere": PROBLEM}, model, 3, out)
+        train_rl.write_teacher_buffer(answers, {"p1": PROBLEM, "elsewhere": PROBLEM}, model, 3, out)
 
 
 def test_start_sets(tmp_path):

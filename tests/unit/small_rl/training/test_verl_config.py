@@ -121,7 +121,7 @@ def test_rescue_and_substitution():
     changes = {"rescue": "teacher", "substitution": Substitution(min_informative=0.334)}
     settings = rl_stage("laptop", "grpo").model_copy(update=changes)
     config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES)).polaris
-    assert (config.rescue, config.sink) == ("teacher", "/a folder/s")
+    assert (config.rescue, config.rescue_buffer) == ("teacher", "/a folder/s")
     assert config.substitution.min_informative == 0.334 and config.core is None
     assert config.accuracy == "/a folder/a" and config.grading.format == settings.grading.format
 
