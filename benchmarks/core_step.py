@@ -20,7 +20,7 @@ from small_rl.rl_settings import Core
 
 RESPONSES, GROUP, TOKENS, SPANS, CHARACTERS_PER_TOKEN = 512, 8, 30_000, 40, 3.5
 LITERAL = Core(
-    cap=0.5, min_support=1, drop_answer=True, key="string", scope="response",
+    cap=0.5, min_support=1, results="intermediate", key="string", scope="response",
     update="online", denominator="current", guard="none", consensus="rl_data",
 )  # fmt: skip
 
@@ -38,7 +38,7 @@ def made_response(random: random.Random, tokens: int, spans: int) -> str:
 def step(responses: list[str], sets: ConsensusSets) -> tuple[float, float]:
     """Seconds of parsing, and of scoring and updating."""
     started = time.perf_counter()
-    results = [scored_results(response, "5", LITERAL) for response in responses]
+    results = [scored_results(response, ["5"], LITERAL) for response in responses]
     parsed = time.perf_counter()
     problems = [str(i // GROUP) for i in range(len(responses))]
     core_rewards(problems, [i % 3 == 0 for i in range(len(responses))], results, sets, {}, LITERAL)
@@ -54,7 +54,7 @@ def main() -> None:
     longer = [made_response(source, 2 * TOKENS, 2 * SPANS) for _ in range(RESPONSES // 4)]
     twice = min(sum(step(longer, ConsensusSets(1))) for _ in range(3)) * 4 / (parsing + scoring)
     print(f"  twice the length {twice:6.2f} x the time")
-    results = [result for response in responses for result in scored_results(response, "5", LITERAL)]
+    results = [result for response in responses for result in scored_results(response, ["5"], LITERAL)]
     with GradingPool(timeout=5.0, workers=1) as pool:
         pool.keys(["1+x"])
         started = time.perf_counter()

@@ -36,7 +36,7 @@ class Settings:
     """What rl_step.finished reads of a stage's section."""
 
     core = Core(
-        cap=0.5, min_support=1, drop_answer=True, key="string", scope="response",
+        cap=0.5, min_support=1, results="intermediate", key="string", scope="response",
         update="online", denominator="current", guard="none", consensus="rl_data",
     )  # fmt: skip
     substitution = Substitution(min_informative=0.334)

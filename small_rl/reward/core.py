@@ -2,7 +2,7 @@
 
 V2 blog, "1. Process reward shaping": r = min(cap, |P & s| / |s|) with P the underlined results of a wrong trajectory
 and s the problem's consensus set, made of the results of its correct trajectories. What the blog leaves open is a
-setting, told in docs/reward.md; the literal reading is `denominator: current` and `guard: none`.
+setting (docs/reward.md); the literal reading is `results: all`, `denominator: current` and `guard: none`.
 Legend: _R trajectory of a step's batch.
 """
 
@@ -10,8 +10,9 @@ import collections
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from polaris.grading.answers import END_OF_THOUGHT, normal_form, plain_number
-from small_rl.reward.results import parse_results
+from polaris.grading.answers import END_OF_THOUGHT
+from small_rl.reward.intermediate import intermediate
+from small_rl.reward.results import is_result, parse_results
 
 
 class Settings(Protocol):
@@ -19,7 +20,7 @@ class Settings(Protocol):
 
     cap: float
     min_support: int
-    drop_answer: bool
+    results: Literal["intermediate", "all"]
     scope: Literal["response", "answer"]
     update: Literal["online", "frozen"]
     denominator: Literal["current", "start"]
@@ -84,21 +85,16 @@ def process_reward(results: frozenset[str], consensus: frozenset[str], start_siz
     return min(settings.cap, len(results & consensus) / size)
 
 
-def without_answer(results: Iterable[str], answer: str | None) -> frozenset[str]:
-    """The results that are not the final answer itself: else s would give the answer away, and pay for it twice."""
-    if answer is None:
-        return frozenset(results)
-    form = normal_form(answer)
-    number = plain_number(form)
-    return frozenset(s for s in results if s != form and (number is None or plain_number(s) != number))
+def scored_results(response: str, answers: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """The underlined results of a trajectory that count, each once, in their order.
 
-
-def scored_results(response: str, answer: str | None, settings: Settings) -> tuple[str, ...]:
-    """The underlined results of a trajectory that count, each once: of the whole response, or of what follows the
-    last </think> (`scope: answer`); without its own final answer for `drop_answer`."""
+    Read from the whole response, or with `scope: answer` from what follows the last </think>. With `results:
+    intermediate` those that state the final answer do not count.
+    answers: the accepted ones, and for a correct trajectory its own spelling. A wrong answer is not among them: where
+        it is an intermediate result of the correct trajectories, it earns as one.
+    """
     results = parse_results(response.rpartition(END_OF_THOUGHT)[2] if settings.scope == "answer" else response)
-    left = without_answer(results, answer) if settings.drop_answer else results
-    return tuple(result for result in results if result in left)
+    return intermediate(results, answers) if settings.results == "intermediate" else results
 
 
 def initial_sets(
@@ -107,15 +103,15 @@ def initial_sets(
     settings: Settings,
     keys: Callable[[Sequence[str]], Sequence[str]] | None = None,
 ) -> ConsensusSets:
-    """The sets that a training starts from: rows of records.CONSENSUS, without the gold answers for `drop_answer`.
+    """The sets that a training starts from: the rows that count by `results`.
 
     The offline table has all results as texts, whatever the training makes of them.
-    golds: accepted answers by problem id; keys: for `key: structure`, GradingPool.keys; counts of texts with one key
-        add
+    rows: of polaris.stage.records.CONSENSUS; golds: accepted answers by problem id; keys: for `key: structure`,
+        GradingPool.keys; counts of texts with one key add up
     """
-    rows = list(rows)
-    if settings.drop_answer:
-        rows = [r for r in rows if all(without_answer([r["step"]], gold) for gold in golds.get(r["problem_id"], ()))]
+    rows = [row for row in rows if is_result(row["step"])]
+    if settings.results == "intermediate":
+        rows = [row for row in rows if intermediate([row["step"]], golds.get(row["problem_id"], ()))]
     if keys is not None:
         rows = [row | {"step": key} for row, key in zip(rows, keys([row["step"] for row in rows]), strict=True)]
     return ConsensusSets.from_rows(rows, settings.min_support)

@@ -33,7 +33,7 @@ from polaris.stage.manifest import replace_file
 from polaris.stage.records import RESPONSES, read_problems, read_rows
 from polaris.stage.settings import read_section
 from polaris.stage.stage import Stage, run_verb
-from small_rl.reward.core import without_answer
+from small_rl.reward.intermediate import intermediate
 from small_rl.reward.results import parse_results
 from small_rl.studies import judge
 from small_rl.studies.similarity import CLASSES, PairSums, class_rows, jaccard_sums, pair_classes
@@ -51,9 +51,8 @@ def problem_groups(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         group = groups.setdefault(row["problem_id"], {"correct": [], "results": [], "inner": []})
         results = frozenset(parse_results(row["response"]))
-        inner = without_answer(results, find_answer(row["response"], "none")[0])
-        for gold in row["gold"]:
-            inner = without_answer(inner, gold)
+        answers = [find_answer(row["response"], "none")[0] or "", *row["gold"]]
+        inner = frozenset(intermediate(results, answers))
         for name, value in (("correct", row["correct"]), ("results", results), ("inner", inner)):
             group[name].append(value)
     return list(groups.values())

@@ -71,7 +71,8 @@ class Rollouts:
         problem = str(info["index"])
         asked = await self._asked(f"step {step}", self.rollout, problem, messages)
         graded = await self._graded(asked, gold, self.grading.format)
-        results = [await self._results(text, verdict.answer) for _, text, verdict in graded]
+        golds = json.loads(gold["ground_truth"])
+        results = [await self._results(text, verdict, golds) for _, text, verdict in graded]
         return [
             Rollout(self._trajectory(uid, problem, response, verdict, found), asked.prompt, response)
             for (response, _, verdict), found in zip(graded, results, strict=True)
@@ -107,11 +108,12 @@ class Rollouts:
         tokens, cut = len(response.tokens_T), self._cut(response)
         return Trajectory(group, problem, verdict.correct, verdict.reason, results, tokens, cut)
 
-    async def _results(self, text: str, answer: str | None) -> tuple[str, ...]:
+    async def _results(self, text: str, verdict: Verdict, golds: list[str]) -> tuple[str, ...]:
         """The underlined results of a response, as the consensus sets have them."""
         if self.core is None:
             return parse_results(text)
-        results = scored_results(text, answer, self.core)
+        answers = [*golds, verdict.answer] if verdict.correct else golds
+        results = scored_results(text, answers, self.core)
         return tuple(await asyncio.to_thread(self.pool.keys, results)) if self.core.key == "structure" else results
 
     async def _response(self, prompt: list[int], sampling: DictConfig, seed: int) -> Response:

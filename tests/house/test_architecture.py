@@ -27,7 +27,7 @@ NOUNS = {
     "polaris.problems": "tiny_problems problem_text suitability duplicates contamination",
     "polaris.evaluation": "significance passes statistics replicates hardest lengths verdicts claims",
     "polaris.planning": "plan_model plan_memory plan_time",
-    "small_rl.reward": "results core rescue substitution overlong step_metrics rl_step",
+    "small_rl.reward": "results intermediate core rescue substitution overlong step_metrics rl_step",
     "small_rl.data": "overlap difficulty drop_easy",
     "small_rl.studies": "temperature similarity",
     "large_sft.model": "context",

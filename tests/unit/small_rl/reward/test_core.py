@@ -13,13 +13,12 @@ from small_rl.reward.core import (
     initial_sets,
     process_reward,
     scored_results,
-    without_answer,
 )
 from small_rl.rl_settings import Core
 
 
 def settings(**changes) -> Core:
-    literal = {"cap": 0.5, "min_support": 1, "drop_answer": True, "key": "string", "scope": "response"}
+    literal = {"cap": 0.5, "min_support": 1, "results": "intermediate", "key": "string", "scope": "response"}
     literal |= {"update": "online", "denominator": "current", "guard": "none", "consensus": "rl_data"}
     return Core(**literal | changes)
 
@@ -67,16 +66,18 @@ def test_other_readings_of_the_formula(results, start_size, changes, reward):
 
 
 @pytest.mark.parametrize(
-    ("changes", "results"),
+    ("changes", "answers", "results"),
     [
-        ({}, ("a=1", "b=2")),
-        ({"drop_answer": False}, ("a=1", "5", "b=2")),
-        ({"scope": "answer"}, ("b=2",)),
+        ({}, ["5"], ("a=1", "b=2")),
+        ({}, ["6"], ("a=1", "5", "c=5", "b=2")),  # a wrong answer of 5 is a result as any other
+        ({}, ["6", "5.0"], ("a=1", "b=2")),
+        ({"results": "all"}, ["5"], ("a=1", "5", "c=5", "b=2")),
+        ({"scope": "answer"}, ["5"], ("b=2",)),
     ],
 )
-def test_steps_that_count(changes, results):
-    response = r"<think>\underline{a=1}, \underline{5}</think>\underline{b=2} \boxed{5}"
-    assert scored_results(response, "5", settings(**changes)) == results
+def test_results_that_count(changes, answers, results):
+    response = r"<think>\underline{a=1}, \underline{5}\underline{c=5}</think>\underline{b=2} \boxed{5}"
+    assert scored_results(response, answers, settings(**changes)) == results
 
 
 def test_frozen_sets_do_not_learn():
@@ -90,7 +91,7 @@ def test_sizes_are_those_of_the_consensus():
 
 
 def test_texts_with_one_key_are_one_step():
-    rows = sets({"p": [["1+x"], ["x+1", "y"]]}).rows()
+    rows = sets({"p": [["1+x"], ["x+1", "2y"]]}).rows()
     made = initial_sets(rows, {}, settings(key="structure", min_support=2), lambda texts: [t[-1] + "?" for t in texts])
     assert made.get("p") == frozenset()
     made = initial_sets(rows, {}, settings(key="structure", min_support=2), lambda texts: ["k" for _ in texts])
@@ -117,25 +118,13 @@ def test_rows_give_the_same_sets_again(tmp_path):
     assert again.rows() == made.rows() and again.get("q") == {"é"}
 
 
-@pytest.mark.parametrize(
-    ("results", "answer", "left"),
-    [
-        (["a=1", "5"], "5", {"a=1"}),
-        (["a=1", "5"], None, {"a=1", "5"}),
-        (["0.5", r"\frac{1}{2}", "x=0.5"], "1/2", {"x=0.5"}),
-        ([r"\sqrt{2}", "2"], r"$\sqrt{2}$", {"2"}),
-    ],
-)
-def test_steps_that_are_the_answer_are_left_out(results, answer, left):
-    assert without_answer(results, answer) == left
-
-
-def test_initial_sets_drop_gold_answers_only_when_asked():
-    rows = sets({"p": [["a=1", "0.5"]], "q": [["7"]]}).rows()
+def test_initial_sets_have_the_results_that_count():
+    rows = sets({"p": [["a=1", "0.5", "b=0.5"]], "q": [["7"]]}).rows()
     assert initial_sets(rows, {"p": ["1/2"], "q": ["5", "7"]}, settings()).get("p") == {"a=1"}
     assert len(initial_sets(rows, {"p": ["1/2"], "q": ["5", "7"]}, settings())) == 1
     assert initial_sets(rows, {}, settings()).rows() == rows
-    assert initial_sets(rows, {"p": ["1/2"]}, settings(drop_answer=False)).rows() == rows
+    assert initial_sets(rows, {"p": ["1/2"]}, settings(results="all")).rows() == rows
+    assert initial_sets([*rows, {"problem_id": "p", "step": "=", "count": 1}], {}, settings()).rows() == rows
 
 
 def test_one_step_scores_first_and_learns_then():

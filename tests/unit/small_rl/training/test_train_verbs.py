@@ -92,17 +92,17 @@ def test_a_teachers_buffer(tmp_path, model):
 
 
 def test_start_sets(tmp_path):
-    literal = {"cap": 0.5, "drop_answer": True, "scope": "response", "update": "online", "denominator": "current"}
+    literal = {"cap": 0.5, "results": "intermediate", "scope": "response", "update": "online", "denominator": "current"}
     core = Core(**literal, min_support=2, key="string", guard="none", consensus="rl_data")
     consensus, out = tmp_path / "consensus.parquet", tmp_path / "out.parquet"
-    rows = [{"problem_id": "p1", "step": step, "count": 3} for step in ("4", "b=6*4=4")]
+    rows = [{"problem_id": "p1", "step": step, "count": 3} for step in ("4", "b=6*4=4", "b=6*4+0")]
     write_rows(consensus, rows, CONSENSUS)
     train_rl.write_start_sets(core, GRADING, {"p1": PROBLEM}, consensus, out)
-    assert read_rows(out, CONSENSUS) == rows[1:]
+    assert read_rows(out, CONSENSUS) == rows[2:]
     with pytest.raises(UserError, match="none of the stage's problems"):
         train_rl.write_start_sets(core, GRADING, {"p2": PROBLEM}, consensus, out)
     train_rl.write_start_sets(core.model_copy(update={"key": "structure"}), GRADING, {"p1": PROBLEM}, consensus, out)
-    assert [row["step"][:15] for row in read_rows(out, CONSENSUS)] == ["sympy:And(Equal"]
+    assert [row["step"][:15] for row in read_rows(out, CONSENSUS)] == ["sympy:Equality("]
     with pytest.raises(UserError, match="core.key must be `structure`"):
         train_rl.write_start_sets(core, GRADING, {"p1": PROBLEM}, out, tmp_path / "again.parquet")
 
