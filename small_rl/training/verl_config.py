@@ -6,6 +6,7 @@ A leading "+" adds a key that verl reads but does not list in its YAML files.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from small_rl.format_settings import FormatSft
@@ -176,6 +177,17 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
         given = section.model_dump(exclude={"consensus"}) if section else {}
         values |= {f"+polaris.{name}.{key}": value for key, value in given.items()} or {f"+polaris.{name}": None}
     return values
+
+
+def polaris_settings(config: Any) -> SimpleNamespace:
+    """What `_ours` put into verl's configuration (an omegaconf.DictConfig), as plain attributes.
+
+    As attributes of the mapping itself, keys would be hidden by its methods: `core.update` was one.
+    """
+    from omegaconf import OmegaConf
+
+    text = json.dumps(OmegaConf.to_container(config.polaris, resolve=True))
+    return json.loads(text, object_hook=lambda section: SimpleNamespace(**section))
 
 
 def save_interval(epochs: int, epoch_steps: int) -> int:

@@ -22,6 +22,7 @@ from small_rl.reward.results import parse_results
 from small_rl.reward.rl_step import Response, Rollout
 from small_rl.reward.step_metrics import Trajectory
 from small_rl.training import verl_batch
+from small_rl.training.verl_config import polaris_settings
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ class Rollouts:
         client: Any,
         finish: Callable[[list[list[Rollout]]], list[list[Rollout]]],
     ):
-        self.rollout, self.grading = config.actor_rollout_ref.rollout, config.polaris.grading
-        self.core, self.masked_from = config.polaris.core, config.polaris.masked_from
+        settings = polaris_settings(config)
+        self.rollout, self.grading = config.actor_rollout_ref.rollout, settings.grading
+        self.core, self.masked_from = settings.core, settings.masked_from
         self.tokenizer, self.client, self.finish = tokenizer, client, finish
         self.pool = GradingPool(self.grading.timeout, self.grading.workers, self.grading.grader)
 

@@ -22,6 +22,7 @@ from small_rl.reward.rl_step import Memory, Rollout, accuracies, check_graded, f
 from small_rl.reward.step_metrics import outcome_metrics
 from small_rl.training import verl_batch
 from small_rl.training.export_gate import LOG_PROBS, ROWS
+from small_rl.training.verl_config import polaris_settings
 
 RESCUE_FILE = "sink.parquet"  # in a checkpoint; the name that a training of an earlier version resumes from
 POLL = 0.05  # seconds between looks at finished rollouts; verl's 2.0 would double a laptop's step
@@ -47,7 +48,7 @@ class PolarisTrainer(PPOTrainerSync):
 
     def __init__(self, config: DictConfig):
         super().__init__(config)
-        self.settings = config.polaris
+        self.settings = polaris_settings(config)
         self.memory = self._first_memory()
         self.numbers: dict[str, float] = {}
         self.clock = time.monotonic()

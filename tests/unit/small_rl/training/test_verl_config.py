@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polaris.recipe import recipe
+from small_rl.reward.core import ConsensusSets, core_rewards
 from small_rl.rl_settings import Overlong, RlTraining, Substitution, Validation
 from small_rl.training import verl_config
 
@@ -114,7 +115,18 @@ def test_laptop_rl():
     assert rollout.log_prob_max_token_len_per_gpu == actor.ppo_max_token_len_per_gpu == settings.max_tokens_per_gpu
     assert config.trainer.device == "cpu" and "address" not in config.ray_kwargs.ray_init
     assert config.trainer.default_local_dir == "/a folder/checkpoints"
-    assert dict(config.polaris.core) == settings.core.model_dump(exclude={"consensus"})
+    assert vars(verl_config.polaris_settings(config).core) == settings.core.model_dump(exclude={"consensus"})
+
+
+@pytest.mark.parametrize(("update", "learned"), [("online", {"a", "b"}), ("frozen", {"a"})])
+def test_the_sets_learn_with_the_settings_that_verl_hands_on(update, learned):
+    """verl's configuration is a mapping: its attribute `update` is a method, not our key."""
+    settings = rl_stage("laptop", "core")
+    settings = settings.model_copy(update={"core": settings.core.model_copy(update={"update": update})})
+    given = verl_config.polaris_settings(compose("ppo_trainer", verl_config.rl_overrides(settings, FILES)))
+    sets = ConsensusSets.from_rows([{"problem_id": "p", "step": "a", "count": 1}], given.core.min_support)
+    core_rewards(["p"], [True], [["b"]], sets, sets.sizes(), given.core)
+    assert sets.get("p") == learned
 
 
 def test_rescue_and_substitution():
