@@ -10,7 +10,7 @@ import pytest
 
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from small_rl.studies import judge, probe
+from small_rl.studies import judge, probe, probe_file
 from small_rl.study_settings import Judge
 from tests.helpers import tables
 
@@ -69,7 +69,7 @@ def rollouts(path, rows: list[dict]) -> None:
 def by_hand(tmp_path, rows, *more) -> dict:
     rollouts(tmp_path / "r.jsonl", rows)
     tables.run(
-        probe.main, "--rollouts", tmp_path / "r.jsonl", "--out", tmp_path / "p.json", "--resamples", "200", *more
+        probe_file.main, "--rollouts", tmp_path / "r.jsonl", "--out", tmp_path / "p.json", "--resamples", "200", *more
     )
     return json.loads((tmp_path / "p.json").read_text())
 
