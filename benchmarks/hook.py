@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from small_rl.reward.core import ConsensusSets
 from small_rl.reward.rescue import BufferedResponse, RescueBuffer
-from small_rl.reward.rl_step import Memory, Response, Rollout, accuracies, finished
+from small_rl.reward.rl_step import Response, Rollout, TrainingState, accuracies, finished
 from small_rl.reward.step_metrics import Trajectory
 from small_rl.rl_settings import Core, Substitution
 from small_rl.training import verl_devices
@@ -94,18 +94,16 @@ def measure(step: float) -> None:
     transfer_queue.init(config.transfer_queue)
     source = random.Random(0)
     groups = made(source)
-    memory = Memory(ConsensusSets(1), {}, RescueBuffer())
+    state = TrainingState(ConsensusSets(1), {}, RescueBuffer())
     for group in groups:
         response = BufferedResponse(6, 6, tuple(group[0].response.tokens_T))
-        memory.rescue_buffer.put(group[0].trajectory.problem, response)
+        state.rescue_buffer.put(group[0].trajectory.problem, response)
     print(
         f"{GROUPS} x {GROUP} responses of {TOKENS} tokens, {torch.get_num_threads()} threads; beside a step of "
         f"{step:g} s"
     )
     timed("accuracies of the log", step, lambda: accuracies(groups))
-    groups, _ = timed(
-        "rewards, sets, rescue, substitution", step, lambda: finished(groups, 7, Settings, memory, source)
-    )
+    groups, _ = timed("rewards, sets, rescue, substitution", step, lambda: finished(groups, 7, Settings, state, source))
     uids = [f"{group:08d}" for group in range(GROUPS)]
     timed("rows into TransferQueue", step, lambda: verl_batch.put(7, uids, groups, None))
     batch = rows_of(transfer_queue)
@@ -117,7 +115,7 @@ def measure(step: float) -> None:
     )
     transfer_queue.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
     timed("rescued rows' log-probabilities, mismatch again", step, lambda: verl_batch.forget_other_policies(batch))
-    rows = lambda: (memory.sets.rows(), memory.rescue_buffer.rows())
+    rows = lambda: (state.sets.rows(), state.rescue_buffer.rows())
     timed("sets and buffer as rows of a checkpoint", step, rows)
     told("all", *TOTAL, step)
     transfer_queue.close()

@@ -167,8 +167,8 @@ class SmallRl(Section):
     @property
     def teacher_sets(self) -> list[str]:
         """Those of TEACHER_SETS that a stage starts from."""
-        asked = {stage.core.consensus for stage in self.rl.values() if stage.core}
-        return [name for name in TEACHER_SETS if name in asked]
+        used = {stage.core.consensus for stage in self.rl.values() if stage.core}
+        return [name for name in TEACHER_SETS if name in used]
 
     @property
     def teacher_answers(self) -> bool:

@@ -28,7 +28,7 @@ class Settings(Protocol):
 
 
 class ConsensusSets:
-    """Per problem, how many correct trajectories had each result. It only grows; one owner writes it."""
+    """Per problem, the number of correct trajectories with each result. It only grows; only its owner changes it."""
 
     def __init__(self, min_support: int):
         """min_support: correct trajectories that must share a result before it belongs to the consensus."""
@@ -41,7 +41,7 @@ class ConsensusSets:
             self._counts.setdefault(problem_id, collections.Counter()).update(results)
 
     def get(self, problem_id: str) -> frozenset[str]:
-        """The problem's consensus set s; empty where nothing is known."""
+        """The problem's consensus set s; empty for an unknown problem."""
         counts = self._counts.get(problem_id, {})
         return frozenset(result for result, count in counts.items() if count >= self.min_support)
 
@@ -55,7 +55,7 @@ class ConsensusSets:
         return sum(any(n >= self.min_support for n in counts.values()) for counts in self._counts.values())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Rows of polaris.stage.records.CONSENSUS, sorted, with all counts: `from_rows` gives the same sets again."""
+        """Rows of polaris.stage.records.CONSENSUS, sorted, with all counts; `from_rows` reads them back."""
         return [
             {"problem_id": problem_id, "step": result, "count": count}
             for problem_id, counts in sorted(self._counts.items())

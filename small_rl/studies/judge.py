@@ -64,16 +64,16 @@ def scores(pairs: Sequence[Lists], judge: Judge) -> list[Score]:
     opener = urllib.request.build_opener(_NoRedirect)
     until = time.monotonic() + judge.total_timeout
     progress = Progress("judge", len(pairs), unit="pair")
-    found = []
+    replies = []
     with ThreadPoolExecutor(judge.workers) as threads:
         try:
             for score in threads.map(lambda pair: _ask(opener, pair, judge, until), pairs):
-                found.append(score)
-                progress.update(len(found))
+                replies.append(score)
+                progress.update(len(replies))
         except UserError:
             threads.shutdown(cancel_futures=True)
             raise
-    return found
+    return replies
 
 
 def _ask(opener: urllib.request.OpenerDirector, pair: Lists, judge: Judge, until: float) -> Score:

@@ -24,12 +24,14 @@ def main() -> None:
             response | {"correct": verdict["correct"], "gold": golds_from(problems[response["problem_id"]]["answers"])}
             for response, verdict in zip(responses, graded, strict=True)
         ]
-        found = measure(rows, stage.settings, stage.settings.judge) | {"grading": summary(graded)}
-        (stage.partial / "probe.json").write_text(json.dumps(found, indent=1) + "\n")
-        (stage.partial / "index.html").write_text(probe_page.page(found))
-        stage.say(probe_page.summary(found))
-        means = {row["class"]: row["mean"] for row in found["without_answer"]["classes"]}
-        stage.publish(metrics={"problems": found["problems"], "rollouts": found["rollouts"], "without_answer": means})
+        numbers = measure(rows, stage.settings, stage.settings.judge) | {"grading": summary(graded)}
+        (stage.partial / "probe.json").write_text(json.dumps(numbers, indent=1) + "\n")
+        (stage.partial / "index.html").write_text(probe_page.page(numbers))
+        stage.say(probe_page.summary(numbers))
+        means = {row["class"]: row["mean"] for row in numbers["without_answer"]["classes"]}
+        stage.publish(
+            metrics={"problems": numbers["problems"], "rollouts": numbers["rollouts"], "without_answer": means}
+        )
 
 
 if __name__ == "__main__":

@@ -77,11 +77,11 @@ def main() -> None:
             verdicts = pool.grade([(row["gold"], row["response"]) for row in rows], args.format)
         rows = [row | {"correct": verdict.correct} for row, verdict in zip(rows, verdicts, strict=True)]
         reasons = dict(collections.Counter(verdict.reason for verdict in verdicts).most_common())
-    found = measure(rows, report, judge) | {"grading": reasons}
-    replace_file(args.out, json.dumps(found, indent=1) + "\n")
+    numbers = measure(rows, report, judge) | {"grading": reasons}
+    replace_file(args.out, json.dumps(numbers, indent=1) + "\n")
     if args.plot:
-        replace_file(args.plot, probe_page.page(found))
-    print(probe_page.summary(found), file=sys.stderr)
+        replace_file(args.plot, probe_page.page(numbers))
+    print(probe_page.summary(numbers), file=sys.stderr)
 
 
 if __name__ == "__main__":

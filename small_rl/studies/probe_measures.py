@@ -42,7 +42,7 @@ def judged(
 
     Asked are at most settings.pairs pairs of a problem and class, drawn at random, with the final answer left out.
     """
-    asked: list[tuple[int, int, judge.Lists]] = []
+    questions: list[tuple[int, int, judge.Lists]] = []
     empty_PC = np.zeros((len(groups), len(CLASSES)), dtype=int)
     for number, group in enumerate(groups):
         i, j, kind = pair_classes(group["correct"])
@@ -52,20 +52,20 @@ def judged(
             for index in rng.permutation(pairs)[: settings.pairs]:
                 a, b = lists[i[index]], lists[j[index]]
                 if a and b:
-                    asked.append((number, c, (a, b)))
+                    questions.append((number, c, (a, b)))
                 else:
                     empty_PC[number, c] += 1
-    scores = judge.scores([pair for _, _, pair in asked], settings)
+    scores = judge.scores([pair for _, _, pair in questions], settings)
     sum_PC, pairs_PC = np.zeros(empty_PC.shape), np.zeros(empty_PC.shape, dtype=int)
-    for (number, c, _), score in zip(asked, scores, strict=True):
+    for (number, c, _), score in zip(questions, scores, strict=True):
         if score.value is not None:
             sum_PC[number, c] += score.value
             pairs_PC[number, c] += 1
     if not pairs_PC.any():
-        raise UserError(f"judge: none of {len(asked)} replies was a score from 1 to 10 ({_reasons(scores)})")
+        raise UserError(f"judge: none of {len(questions)} replies was a score from 1 to 10 ({_reasons(scores)})")
     sums = [PairSums(*parts) for parts in zip(sum_PC, pairs_PC, empty_PC, strict=True)]
     rows = class_rows(sums, report.confidence, report.resamples, rng)
-    return rows | {"asked": len(asked), "scored": int(pairs_PC.sum()), "without_score": _reasons(scores)}
+    return rows | {"asked": len(questions), "scored": int(pairs_PC.sum()), "without_score": _reasons(scores)}
 
 
 def _reasons(scores: Sequence[judge.Score]) -> dict[str, int]:
@@ -77,7 +77,7 @@ def measure(rows: Sequence[dict[str, Any]], report: Resampling, settings: Judge 
     groups = problem_groups(rows)
     if all(len(group["correct"]) < 2 for group in groups):
         raise UserError(f"{len(groups)} problems with one response each have no pair; give two of a problem at least")
-    found: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "problems": len(groups),
         "rollouts": len(rows),
         "accuracy": sum(row["correct"] for row in rows) / len(rows),
@@ -92,5 +92,5 @@ def measure(rows: Sequence[dict[str, Any]], report: Resampling, settings: Judge 
     rng = np.random.default_rng(report.seed)
     for name, key in (("with_answer", "results"), ("without_answer", "inner")):
         sums = [jaccard_sums(group[key], group["correct"]) for group in groups]
-        found[name] = class_rows(sums, report.confidence, report.resamples, rng)
-    return found | {"judge": judged(groups, settings, report, rng) if settings else None}
+        numbers[name] = class_rows(sums, report.confidence, report.resamples, rng)
+    return numbers | {"judge": judged(groups, settings, report, rng) if settings else None}

@@ -10,15 +10,15 @@ NAMES = {"with_answer": "All results", "without_answer": "Without the final answ
 WORD = "{:.3g}".format
 
 
-def page(found: dict[str, Any]) -> str:
+def page(numbers: dict[str, Any]) -> str:
     """The numbers of probe.json as pictures and one table."""
     figures, table = [], [["measure", "class", "problem mean", "pooled", "problems", "pairs", "of them empty"]]
     text = "A dot is the mean over problems of the problem's mean over its pairs; the line its "
-    text += f"{100 * found['confidence']:g} % interval over problems."
+    text += f"{100 * numbers['confidence']:g} % interval over problems."
     for key, name in NAMES.items():
-        if not found[key]:
+        if not numbers[key]:
             continue
-        rows = found[key]["classes"]
+        rows = numbers[key]["classes"]
         drawn = [
             Row(row["class"], row["mean"], _amount(row, "mean"), *(row["mean_interval"] or (None, None)), tone=tone)
             for tone, row in enumerate(rows)
@@ -29,14 +29,14 @@ def page(found: dict[str, Any]) -> str:
         for row in rows:
             counts = [f"{row[part]:,}" for part in ("problems", "pairs", "empty_pairs")]
             table.append([name, row["class"], _amount(row, "mean"), _amount(row, "pooled"), *counts])
-        for row in found[key]["differences"]:
+        for row in numbers[key]["differences"]:
             difference = [f"{row['a']} − {row['b']}", _amount(row, "difference"), "", f"{row['problems']:,}", "", ""]
             table.append([name, *difference])
     lead = [
         (
-            f"{found['problems']:,} problems, {found['rollouts']:,} trajectories, {100 * found['accuracy']:.1f} % "
-            f"right, {found['rollouts_without_steps']:,} without an underlined result; {found['answer_steps']:,} "
-            "underlined results state a final answer."
+            f"{numbers['problems']:,} problems, {numbers['rollouts']:,} trajectories, "
+            f"{100 * numbers['accuracy']:.1f} % right, {numbers['rollouts_without_steps']:,} without an underlined "
+            f"result; {numbers['answer_steps']:,} underlined results state a final answer."
         )
     ]
     notes = [
@@ -61,7 +61,7 @@ def _amount(row: dict[str, Any], key: str) -> str:
     return f"{row[key]:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
 
 
-def summary(found: dict[str, Any]) -> str:
+def summary(numbers: dict[str, Any]) -> str:
     """One line for people."""
-    words = [f"{row['class']} {_amount(row, 'mean')}" for row in found["without_answer"]["classes"]]
+    words = [f"{row['class']} {_amount(row, 'mean')}" for row in numbers["without_answer"]["classes"]]
     return f"similarity without the final answer: {', '.join(words)}"

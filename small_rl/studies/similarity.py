@@ -68,17 +68,17 @@ def class_rows(
     `pooled` the mean over all pairs. A difference: of the problems' means, over the problems that have pairs of both
     classes, so that it is not one of other problems. Intervals: bootstrap over problems; null with fewer than two.
     """
-    sum_PC = np.array([one.sum_C for one in sums_P]).reshape(-1, 3)
-    pairs_PC = np.array([one.pairs_C for one in sums_P]).reshape(-1, 3)
-    empty_C = np.sum([one.empty_C for one in sums_P], axis=0, dtype=int)
+    sum_PC = np.array([sums.sum_C for sums in sums_P]).reshape(-1, 3)
+    pairs_PC = np.array([sums.pairs_C for sums in sums_P]).reshape(-1, 3)
+    empty_C = np.sum([sums.empty_C for sums in sums_P], axis=0, dtype=int)
     mean_PC = np.divide(sum_PC, pairs_PC, out=np.full(sum_PC.shape, np.nan), where=pairs_PC > 0)
 
     def estimate(name: str, value_P: NDArray[np.float64], weight_P: NDArray[np.float64]) -> dict[str, Any]:
         if len(value_P) < 2:
             return {name: float(value_P[0]) if len(value_P) else None, f"{name}_interval": None}
-        found: Estimate = weighted_mean(value_P, weight_P, resamples, rng)
-        ends = [round(end, 6) for end in found.interval(confidence)]
-        return {name: round(found.value, 6), f"{name}_interval": ends}
+        mean: Estimate = weighted_mean(value_P, weight_P, resamples, rng)
+        ends = [round(end, 6) for end in mean.interval(confidence)]
+        return {name: round(mean.value, 6), f"{name}_interval": ends}
 
     classes = []
     for c, name in enumerate(CLASSES):

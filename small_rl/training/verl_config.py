@@ -46,8 +46,8 @@ def rl_overrides(
 ) -> list[str]:
     """Overrides of verl's `ppo_trainer` for one RL stage (GRPO: no KL, no entropy term, no critic).
 
-    settings.temperature must be a number by now; evaluate: with validate, before the first step of this launch;
-    deadline: seconds since the epoch before which it stops at a checkpoint
+    settings: its temperature is a number; evaluate: with `validate`, before the first step of this launch; deadline:
+    seconds since the epoch; training stops at a checkpoint before it
     """
     values = _data(settings, files) | _actor(settings, files) | _rollout(settings) | _trainer(settings, files)
     values |= _ours(settings, files) | {"+polaris.deadline": deadline}
@@ -161,7 +161,7 @@ def _trainer(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
 
 
 def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
-    """What our trainer and rollouts read; verl does not look at it, and needs no reward workers."""
+    """What our trainer and rollouts read and verl ignores; verl needs no reward workers."""
     values = {"reward.num_workers": 0, "+polaris.metrics": files.metrics, "+polaris.accuracy": files.accuracy}
     values |= {"+polaris.consensus": files.consensus, "+polaris.rescue_buffer": files.rescue_buffer}
     values["+polaris.rescue"] = settings.rescue
@@ -174,8 +174,8 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
         ("substitution", settings.substitution),
         ("overlong", settings.truncation if isinstance(settings.truncation, Overlong) else None),
     ):
-        given = section.model_dump(exclude={"consensus"}) if section else {}
-        values |= {f"+polaris.{name}.{key}": value for key, value in given.items()} or {f"+polaris.{name}": None}
+        entries = section.model_dump(exclude={"consensus"}) if section else {}
+        values |= {f"+polaris.{name}.{key}": value for key, value in entries.items()} or {f"+polaris.{name}": None}
     return values
 
 

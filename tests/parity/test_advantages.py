@@ -12,7 +12,7 @@ import pytest
 
 from small_rl.reward.core import ConsensusSets
 from small_rl.reward.rescue import BufferedResponse, RescueBuffer
-from small_rl.reward.rl_step import Memory, Response, Rollout, finished
+from small_rl.reward.rl_step import Response, Rollout, TrainingState, finished
 from small_rl.reward.step_metrics import Trajectory
 from small_rl.rl_settings import Core, Substitution
 
@@ -63,7 +63,7 @@ def batch() -> tuple[list[list[Rollout]], np.ndarray]:
         group("saved", "0000", ("", "", "", "")),
         group("solved", "1111", ("", "", "", "")),
     ]
-    trained, _ = finished(groups, 9, Settings, Memory(sets, sets.sizes(), buffer), Random(0))
+    trained, _ = finished(groups, 9, Settings, TrainingState(sets, sets.sizes(), buffer), Random(0))
     rows = [row(f"place {place}", one, None) for place, group in enumerate(trained) for one in group]
     padded = lambda name: torch.nn.utils.rnn.pad_sequence([r[name].float() for r in rows], batch_first=True)
     uids = np.array([r["uid"] for r in rows], dtype=object)

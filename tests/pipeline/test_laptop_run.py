@@ -69,7 +69,7 @@ def test_the_killed_stage_went_on_where_it_was(finished):
     for step, name in zip(
         json.loads((folder / "kills.json").read_text()), ("killed_1.log", "continued.log"), strict=True
     ):
-        (went_on,) = re.findall(rf"{KILLED_STAGE}: goes on after step (\d+)", (folder / name).read_text())
+        (went_on,) = re.findall(rf"{KILLED_STAGE}: resumes after step (\d+)", (folder / name).read_text())
         assert int(went_on) >= step - 1, f"kill in the step that follows {step}"
 
 

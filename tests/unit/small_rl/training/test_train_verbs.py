@@ -72,7 +72,7 @@ def test_long_prompts_are_named(model):
 def test_fewer_problems_than_a_step_needs_are_refused(count):
     settings = SimpleNamespace(prompts_per_step=2, nodes=1)
     names = ["p1", "p2"]
-    with pytest.raises(UserError, match=rf"data.parquet: {count} problems are fewer than prompts_per_step \(2\)"):
+    with pytest.raises(UserError, match=rf"data.parquet: {count} problems, but one step needs 2"):
         train_rl.check(settings, dict.fromkeys(names[:count], PROBLEM), Path("data.parquet"))
     train_rl.check(settings, dict.fromkeys(names, PROBLEM), Path("data.parquet"))
 
@@ -87,7 +87,7 @@ def test_a_teachers_buffer(tmp_path, model):
     (row,) = read_rows(out, RESCUE_BUFFER)
     assert (row["problem_id"], row["step"], row["weights"]) == ("p1", 0, 0)
     assert tokenizer.decode(row["tokens"]) == "\\underline{b=6*4=4}\n</think>\n\n\\boxed{4}<|im_end|>"
-    with pytest.raises(UserError, match=r"4 answers .* none has at most max_response_length \(3\) tokens"):
+    with pytest.raises(UserError, match=r"none of 4 answers .* has at most max_response_length \(3\) tokens"):
         train_rl.write_teacher_buffer(answers, {"p1": PROBLEM, "elsewhere": PROBLEM}, model, 3, out)
 
 
@@ -103,7 +103,7 @@ def test_start_sets(tmp_path):
         train_rl.write_start_sets(core, GRADING, {"p2": PROBLEM}, consensus, out)
     train_rl.write_start_sets(core.model_copy(update={"key": "structure"}), GRADING, {"p1": PROBLEM}, consensus, out)
     assert [row["step"][:15] for row in read_rows(out, CONSENSUS)] == ["sympy:Equality("]
-    with pytest.raises(UserError, match="core.key must be `structure`"):
+    with pytest.raises(UserError, match="set core.key to `structure`"):
         train_rl.write_start_sets(core, GRADING, {"p1": PROBLEM}, out, tmp_path / "again.parquet")
 
 
