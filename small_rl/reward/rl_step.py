@@ -128,10 +128,11 @@ def _rewarded(
     trajectories = [rollout.trajectory for group in groups_P for rollout in group]
     rewards = [float(t.correct) for t in trajectories]
     set_metrics = {}
-    if state.sets is not None:
+    if state.sets is not None and settings.core is not None:
         sizes = [len(state.sets.get(problem)) for problem in {t.problem for t in trajectories}]
-        columns = zip(*((t.problem, t.correct, t.results) for t in trajectories), strict=True)
-        rewards = core_rewards(*columns, state.sets, state.start_sizes, settings.core)
+        problems, correct = [t.problem for t in trajectories], [t.correct for t in trajectories]
+        results = [t.results for t in trajectories]
+        rewards = core_rewards(problems, correct, results, state.sets, state.start_sizes, settings.core)
         wrong = [reward for t, reward in zip(trajectories, rewards, strict=True) if not t.correct]
         set_metrics = {
             "capped": fmean(reward >= settings.core.cap for reward in wrong) if wrong else 0.0,

@@ -55,8 +55,9 @@ def read_rollouts(path: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Probe a file of rollouts; the columns are those of the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m small_rl.studies.probe_file", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m small_rl.studies.probe_file", description="The probe of a file of rollouts."
+    )
     parser.add_argument("--rollouts", required=True, type=Path, help="a parquet, jsonl or json file")
     parser.add_argument("--out", required=True, type=Path, help="the json file to write")
     parser.add_argument("--plot", type=Path, help="the html page to write")

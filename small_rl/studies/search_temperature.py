@@ -166,8 +166,8 @@ def choose(
             f"{settings.tolerance:g} of accuracy against the best; measure more of them, or raise `tolerance`"
         )
     choice = {"temperature": chosen.temperature, "rule": "reset", "target_diversity": target, "last": before}
-    if trained is not None:
-        fall, reset = temperature.entropy_fall(entropies(trained)), settings.reset
+    if trained is not None and (reset := settings.reset):
+        fall = temperature.entropy_fall(entropies(trained))
         step = temperature.grid_step(fall, reset.slight_fall, reset.fine_step, reset.wide_step)
         gap = temperature.largest_gap(grid, before)
         choice["entropy"] = {"fall": fall, "wanted_step": step, "largest_gap": gap, "too_coarse": gap > step + 1e-9}

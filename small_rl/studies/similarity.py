@@ -53,9 +53,9 @@ def jaccard_sums(results_G: Sequence[frozenset[str]], correct_G: Sequence[bool])
     i, j, kind = pair_classes(correct_G)
     empty_G = np.array([not results for results in results_G], dtype=bool)
     return PairSums(
-        np.bincount(kind, jaccard_GG(results_G)[i, j], minlength=3),
-        np.bincount(kind, minlength=3),
-        np.bincount(kind[empty_G[i] & empty_G[j]], minlength=3),
+        np.bincount(kind, jaccard_GG(results_G)[i, j], minlength=len(CLASSES)).astype(np.float64),
+        np.bincount(kind, minlength=len(CLASSES)),
+        np.bincount(kind[empty_G[i] & empty_G[j]], minlength=len(CLASSES)),
     )
 
 

@@ -62,7 +62,7 @@ def check_log_probs(exported: Path, recorded: Path, precision: str, device: str)
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.float32)
     model = model.eval().to(device)
     worst = 0.0
     for number, row in enumerate(json.loads(recorded.read_text())):

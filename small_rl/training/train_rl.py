@@ -87,8 +87,8 @@ def write_teacher_buffer(answers: Path, problems: dict[str, Any], model: Path, l
             buffer.put(row["problem_id"], BufferedResponse(step=0, weights=0, tokens_T=tuple(tokens_T)))
     if not len(buffer):
         raise UserError(
-            f"{answers}: none of {len(rows)} answers to the stage's problems has at most max_response_length ({longest}) "
-            "tokens; raise it or set `rescue` to own or false"
+            f"{answers}: none of {len(rows)} answers to the stage's problems has at most {longest} tokens; raise "
+            "max_response_length, or set `rescue` to own or false"
         )
     write_rows(out, buffer.rows(), RESCUE_BUFFER)
     return len(buffer)

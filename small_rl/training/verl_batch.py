@@ -29,7 +29,7 @@ def put(step: int, uids_P: Sequence[str], groups_P: Sequence[Sequence[Rollout]],
     if masked_from is not None and all(len(r.response.tokens_T) >= masked_from for group in groups_P for r in group):
         raise RuntimeError(
             f"step {step}: every response was truncated at {masked_from} tokens and is masked (truncation: mask); "
-            "raise max_response"
+            "raise max_response_length"
         )
     keys, rows, tags = [], [], []
     for uid, group in zip(uids_P, groups_P, strict=True):
@@ -88,11 +88,11 @@ def log_probs(actor: Any, batch: KVBatchMeta, rows: int) -> list[dict[str, list]
     actor.compute_log_prob(KVBatchMeta(keys, [own[key] for key in keys], PARTITION, extra_info=options))
     fields = ["prompts", "responses", "response_mask", "log_probs"]
     data = transfer_queue.kv_batch_get(keys=keys, partition_id=PARTITION, select_fields=fields)
-    log_probs_R = response_from_nested(data["log_probs"], data["response_mask"])
-    columns = [column.unbind() for column in (data["prompts"], data["responses"], log_probs_R)]
+    log_probs_R: Any = response_from_nested(data["log_probs"], data["response_mask"])
+    columns: list[Any] = [data["prompts"], data["responses"], log_probs_R]
     return [
         {"prompt": prompt.tolist(), "response": response.tolist(), "log_probs": log_probs_T.tolist()}
-        for prompt, response, log_probs_T in zip(*columns, strict=True)
+        for prompt, response, log_probs_T in zip(*(column.unbind() for column in columns), strict=True)
     ]
 
 

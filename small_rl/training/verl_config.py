@@ -20,9 +20,9 @@ GIB = 2**30
 class RlFiles:
     """Where an RL stage reads and writes.
 
-    model: Hugging Face folder; data: verl's parquet; checkpoints, metrics, accuracy: written and resumed;
-    consensus: consensus.parquet to start from, for reward: core; rescue_buffer: the teacher's, for rescue: teacher;
-    benchmark: verl's parquet, for validate; validation: its log, written and resumed like metrics
+    model: Hugging Face folder; data: verl's parquet; checkpoints, metrics, accuracy, validation: written and resumed,
+    the last one with `validate` only; consensus: consensus.parquet to start from, for reward: core; rescue_buffer: the
+    teacher's, for rescue: teacher; benchmark: verl's parquet, for validate
     """
 
     model: Path
@@ -30,10 +30,10 @@ class RlFiles:
     checkpoints: Path
     metrics: Path
     accuracy: Path
+    validation: Path
     consensus: Path | None = None
     rescue_buffer: Path | None = None
     benchmark: Path | None = None
-    validation: Path | None = None
 
 
 def hydra_overrides(folder: Path) -> list[str]:
@@ -54,8 +54,7 @@ def rl_overrides(
     values |= {"trainer.val_before_train": evaluate and settings.validation is not None}
     if settings.engine.device == "cpu":
         values |= ON_CPU
-        # On a CPU `memory` is GiB of KV cache, on a GPU the share of its memory.
-        kv_cache = int(settings.engine.kv_cache_gib * GIB)
+        kv_cache = int((settings.engine.kv_cache_gib or 0) * GIB)  # never 0: the section demands it on a CPU
         values["+actor_rollout_ref.rollout.engine_kwargs.vllm.kv_cache_memory_bytes"] = kv_cache
     else:
         values |= ON_GPU
@@ -179,7 +178,7 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     return values
 
 
-def polaris_settings(config: Any) -> SimpleNamespace:
+def polaris_settings(config: Any) -> Any:
     """What `_ours` put into verl's configuration (an omegaconf.DictConfig), as plain attributes.
 
     As attributes of the mapping itself, keys would be hidden by its methods: `core.update` was one.

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -24,7 +25,7 @@ def _start_ray(config: DictConfig) -> None:
     os.environ["SMALL_RL_RUN"] = str(os.getpid())  # see verl_plugin.py
     runtime_env = get_ppo_ray_runtime_env(config)
     runtime_env["env_vars"] |= {"TRANSFER_QUEUE_ENABLE": "1", "SMALL_RL_RUN": os.environ["SMALL_RL_RUN"]}
-    arguments = OmegaConf.to_container(config.ray_kwargs.get("ray_init", {}), resolve=True)
+    arguments: Any = OmegaConf.to_container(config.ray_kwargs.get("ray_init", {}), resolve=True)
     overrides = {key: value for key, value in (arguments.pop("runtime_env", None) or {}).items() if value is not None}
     ray.init(runtime_env={**runtime_env, **overrides}, **arguments)
     deadline = time.monotonic() + JOIN_TIMEOUT
@@ -46,10 +47,11 @@ def _train(config: DictConfig) -> None:
     OmegaConf.resolve(config)
     transfer_queue.init(config.transfer_queue)
     try:
-        trainer = PolarisTrainer(config)
+        trainer = PolarisTrainer(config)  # pyright: ignore[reportAbstractUsage]  verl's own class lacks the method, too
         trainer.init()
         with contextlib.suppress(OutOfTime):
-            trainer.fit(Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.finish))
+            rollouts: Any = Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.finish)
+            trainer.fit(rollouts)
     finally:
         transfer_queue.close()
 

@@ -98,7 +98,7 @@ def main() -> None:
     from ray.scripts import scripts
 
     # Ray's head would also serve drivers elsewhere, on port 10001, and has no switch for it.
-    scripts.get_ray_client_dependency_error = lambda: "disabled"
+    scripts.get_ray_client_dependency_error = lambda: "disabled"  # pyright: ignore[reportPrivateImportUsage]
     if os.environ.get("VERL_PLATFORM") != "cpu":
         require_cuda("verl")
     head, *rest = sys.argv[1:]

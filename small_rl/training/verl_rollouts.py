@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from tensordict import TensorDict
 
 from polaris.generation.seeds import response_seed
+from polaris.grading.answers import Format
 from polaris.grading.grading_pool import GradingPool, Verdict
 from small_rl.reward.core import scored_results
 from small_rl.reward.results import parse_results
@@ -54,7 +55,7 @@ class Rollouts:
 
     def generate_sequences(self, prompts: TensorDict) -> None:
         """Roll out, grade and reward all prompts of a step; put the rows where verl's replay buffer finds them."""
-        columns = [[getattr(item, "data", item) for item in prompts[name]] for name in
+        columns: list[list[Any]] = [[getattr(item, "data", item) for item in prompts[name]] for name in
                    ("uid", "raw_prompt", "extra_info", "reward_model")]  # fmt: skip
         step = int(prompts["global_steps"])
         groups = asyncio.run(_all(self._group(step, *prompt) for prompt in zip(*columns, strict=True)))
@@ -95,7 +96,7 @@ class Rollouts:
         seeds = [response_seed(self.rollout.seed, purpose, problem, i) for i in range(sampling.n)]
         return Sampled(prompt, await asyncio.gather(*(self._response(prompt, sampling, seed) for seed in seeds)))
 
-    async def _graded(self, sampled: Sampled, gold: dict, format: str) -> list[tuple[Response, str, Verdict]]:
+    async def _graded(self, sampled: Sampled, gold: dict, format: Format) -> list[tuple[Response, str, Verdict]]:
         # Special tokens stay in the text: some tokenizers count </think> among them.
         texts = [self.tokenizer.decode(response.tokens_T) for response in sampled.responses]
         pairs = [(json.loads(gold["ground_truth"]), text) for text in texts]

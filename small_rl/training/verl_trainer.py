@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
@@ -42,6 +43,8 @@ class OutOfTime(Exception):
 
 class PolarisTrainer(PPOTrainerSync):
     """Rewards a step's groups (called by verl_rollouts.py), and writes a line of metrics.jsonl after each update."""
+
+    agent_loop_manager: Any  # Rollouts, given to `fit` by verl_main.py
 
     def __init__(self, config: DictConfig):
         super().__init__(config)
@@ -130,7 +133,8 @@ class PolarisTrainer(PPOTrainerSync):
     def _validate(self) -> dict[str, float]:
         """Replaces verl's: evaluate the actor on the benchmark. Logged only; training state is unchanged."""
         started = time.monotonic()
-        rows = [self.val_dataset[index] for index in range(len(self.val_dataset))]
+        data: Any = self.val_dataset
+        rows = [data[index] for index in range(len(data))]
         metrics = outcome_metrics(self.agent_loop_manager.validate(self.global_steps, rows))
         line = {"step": self.global_steps, "avg": metrics.pop("accuracy")} | metrics
         line["seconds"] = time.monotonic() - started

@@ -60,7 +60,7 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
     sets = folder / "start_sets.parquet"
     train_rl.write_start_sets(settings.core, settings.grading, problems, consensus.file("consensus.parquet"), sets)
     with train_rl.ray_folder(folder) as ray:
-        logs = (folder / "metrics.jsonl", folder / "accuracy.jsonl")
+        logs = [folder / f"{name}.jsonl" for name in ("metrics", "accuracy", "validation")]
         files = verl_config.RlFiles(
             start.model, folder / "prompts.parquet", folder / "checkpoints", *logs, consensus=sets
         )

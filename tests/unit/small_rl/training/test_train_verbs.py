@@ -87,7 +87,7 @@ def test_a_teachers_buffer(tmp_path, model):
     (row,) = read_rows(out, RESCUE_BUFFER)
     assert (row["problem_id"], row["step"], row["weights"]) == ("p1", 0, 0)
     assert tokenizer.decode(row["tokens"]) == "\\underline{b=6*4=4}\n</think>\n\n\\boxed{4}<|im_end|>"
-    with pytest.raises(UserError, match=r"none of 4 answers .* has at most max_response_length \(3\) tokens"):
+    with pytest.raises(UserError, match="none of 4 answers .* has at most 3 tokens; raise max_response_length"):
         train_rl.write_teacher_buffer(answers, {"p1": PROBLEM, "elsewhere": PROBLEM}, model, 3, out)
 
 

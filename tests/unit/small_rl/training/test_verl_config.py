@@ -16,7 +16,7 @@ hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
 CONFIGS = Path(__file__).parents[4] / "configs"
 FILES = verl_config.RlFiles(
-    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "c", "s", "b", "v"))
+    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "v", "c", "s", "b"))
 )
 
 
