@@ -1,5 +1,6 @@
 """The recipe's section of the specialist: format SFT, RL data, RL stages in order."""
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -115,7 +116,7 @@ class SmallRl(Section):
     def _stages_in_order(self) -> "SmallRl":
         earlier: list[str] = []
         for name, stage in self.rl.items():
-            _check_name(name)
+            _check_name(name, self.rl)
             possible = [*self.starts, *earlier]
             if stage.start not in possible:
                 known = "is a later stage" if stage.start in self.rl else "does not exist"
@@ -182,17 +183,21 @@ class SmallRl(Section):
         return [*(search.problems for search in self.temperature_search.values()), *probed]
 
 
-RESERVED = {
-    "base_small", "base_large", "teacher_model", "format_data", "format_sft", "difficulty", "rl_data", "traces",
-    "sft_data", "conversion",
-    "distilled", "merged", "report", "responses", "scores", "problems", "clean", "benchmarks", "teacher", "teacher_rl",
-    "teacher_answers", "teacher_sft", "consensus", "teacher_placebo", "teacher_sets", "teacher_placebo_sets",
-    "temperature", "probe", "probe_rollouts",
-    "traces_self", "sft_data_self", "distilled_self", "merged_self",
+# Folders of a run that an RL stage must not take: those of all other rules, and of the generalist's arms with their
+# suffix (compared by tests/unit/small_rl/test_settings.py). The folders of a stage's own data end in BESIDE.
+FOLDERS = {
+    "base_small", "base_large", "teacher_model", "problems", "benchmarks", "clean", "format_data", "format_sft",
+    "difficulty", "rl_data", "teacher", "teacher_rl", "teacher_answers", "teacher_sft", "consensus", "temperature",
+    "probe", "probe_rollouts", "conversion", "conversion_reference", "traces", "sft_data", "distilled", "merged",
+    "traces_self", "sft_data_self", "distilled_self", "merged_self", "responses", "scores", "report",
 }  # fmt: skip
+BESIDE = ("_drop_easy", "_rollouts", "_data")
 
 
-def _check_name(name: str) -> None:
-    """RL stages are folders: letters, digits, underscores, and no name of another stage."""
-    if not name.isidentifier() or name in RESERVED:
-        raise ValueError(f"rl.{name}: choose another name for this stage (an identifier, none of the other stages')")
+def _check_name(name: str, stages: Collection[str]) -> None:
+    """Raises ValueError unless the name of an RL stage is an identifier and a folder of its own."""
+    taken = FOLDERS | set(TEACHER_SETS) | {f"{stage}{suffix}" for stage in stages for suffix in BESIDE}
+    if not name.isidentifier() or name in taken or any(f"{name}{suffix}" in FOLDERS for suffix in BESIDE):
+        raise ValueError(
+            f"rl.{name}: choose another name for this stage: an identifier that is no folder of another stage"
+        )

@@ -24,12 +24,15 @@ NO_SOLUTION, NO_UNDERLINE = "no_solution", "no_underline"
 
 
 def opened(response: str) -> str:
-    """The response with its `<think>`: a thinking model's begins inside the block that its prompt opened."""
+    """The response with its `<think>`, which a thinking model's prompt contains already."""
     return response if response.startswith("<think>") else THINK + response
 
 
 def dropped_because(response: dict[str, Any], graded: dict[str, Any], settings: FormatData) -> str | None:
-    """Why an answer teaches nothing good, or None."""
+    """The reason to drop an answer, or None.
+
+    response: row of records.RESPONSES; graded: its row of records.GRADED
+    """
     if response["finish_reason"] == "length":
         return TRUNCATED
     if END_OF_THOUGHT not in response["response"]:
@@ -45,10 +48,10 @@ def main() -> None:
     ) as stage:
         settings = stage.settings
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
-        given = stage.inputs.get("responses")
-        responses = read_rows(given.file("responses.parquet"), RESPONSES) if given else from_solutions(problems)
+        teacher = stage.inputs.get("responses")
+        responses = read_rows(teacher.file("responses.parquet"), RESPONSES) if teacher else from_solutions(problems)
         graded = grade_responses(responses, problems, settings.grading)
-        dropped = collections.Counter({} if given else {NO_SOLUTION: len(problems) - len(responses)})
+        dropped = collections.Counter({} if teacher else {NO_SOLUTION: len(problems) - len(responses)})
         rows, result_counts = [], []
         for response, grade in zip(responses, graded, strict=True):
             if reason := dropped_because(response, grade, settings):

@@ -239,13 +239,13 @@ def test_what_a_stage_solved_leaves_the_next_one(tmp_path, visited):
 
 
 def test_drop_easy_names_what_does_not_fit(tmp_path, visited):
-    with pytest.raises(UserError, match="all 3 problems are easier than 0.1"):
+    with pytest.raises(UserError, match="all 3 problems are above 0.1; raise"):
         drop_easy(tmp_path / "out", {"rule": "mean", "above": 0.1}, **visited)
     strange = tables.problems(tmp_path / "strange", [{"id": "strange"}])
-    with pytest.raises(UserError, match="difficulty.parquet: problem strange is not in it"):
+    with pytest.raises(UserError, match="difficulty.parquet: 1 of the stage's problems are missing, e.g. strange"):
         drop_easy(tmp_path / "out", **visited | {"problems": strange})
     unseen = tables.problems(tmp_path / "unseen", [{"id": "unseen"}])
-    with pytest.raises(UserError, match="trained on none of these 1 problems"):
+    with pytest.raises(UserError, match="trained on none of the 1 problems"):
         drop_easy(tmp_path / "out", **visited | {"problems": unseen})
     with pytest.raises(UserError, match="it has no file accuracy.parquet"):
         drop_easy(tmp_path / "out", **visited | {"log": visited["problems"]})
