@@ -38,3 +38,24 @@ def test_the_folders_are_those_of_the_rules():
     assert folders - {f"{{stage}}{suffix}" for suffix in BESIDE} == {
         folder for folder in FOLDERS if not folder.endswith("_self")
     }
+
+
+PAGE = (ROOT / "docs/rl.md").read_text()
+BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+# A heading's values: `rescue: false | own | teacher`; what has a placeholder (<stage>, ...) is shown by a block.
+VALUES = [
+    f"{key}: {value.replace('aime25', 'chain')}"
+    for key, values in re.findall(r"^## .*: `(\w+): (.*)`$", PAGE, re.MULTILINE)
+    for value in values.split(" | ")
+    if "<" not in values and "..." not in values
+]
+
+
+@pytest.mark.parametrize("overlay", [*BLOCKS, *(f"small_rl: {{rl: {{core: {{{line}}}}}}}" for line in VALUES)])
+def test_the_page_shows_values_that_a_recipe_takes(tmp_path, overlay):
+    (tmp_path / "overlay.yaml").write_text(overlay)
+    assert recipe.load([ROOT / "configs/laptop.yaml", tmp_path / "overlay.yaml"]).small_rl.rl
+
+
+def test_the_page_has_such_values():
+    assert len(BLOCKS) >= 2 and {"rescue: own", "rescue: teacher", "substitution: null"} <= set(VALUES)
