@@ -25,7 +25,7 @@ class RlData(Section):
 
 
 class OverlapFilter(Section):
-    """Keep the problems whose wrong answers share steps with right ones (small_rl.data.filter_overlap)."""
+    """Keep the problems whose wrong answers share results with right ones (small_rl.data.filter_overlap)."""
 
     grading: Grading
     keep: Annotated[
@@ -49,7 +49,7 @@ class OverlapFilter(Section):
 
 
 class Overlap(OverlapFilter):
-    """The filter and the rollouts that it looks at, by the model that the RL stage starts from."""
+    """The filter and its rollouts, by the model that the RL stage starts from."""
 
     generate: Generate
 
@@ -62,7 +62,7 @@ class DropEasy(Section):
 
 
 class DropEasyOf(DropEasy):
-    """The rule, and the earlier RL stage whose data it takes and whose accuracy log it reads."""
+    """The rule, and the earlier RL stage whose data and accuracy log it reads."""
 
     log: str
 
@@ -80,7 +80,9 @@ class RlStage(RlTraining):
 class SmallRl(Section):
     """From the small base model to the specialist."""
 
-    teacher: Annotated[Generate | None, Field(description="asks inputs.teacher for answers; null: the sets' solutions")]
+    teacher: Annotated[
+        Generate | None, Field(description="answers of inputs.teacher; null: the problem sets' solutions")
+    ]
     format_data: Annotated[FormatData | None, Field(description="null, with format_sft: RL starts from base_small")]
     format_sft: FormatSft | None
     difficulty: Annotated[Generate, Field(description="rollouts of the model named by difficulty_model")]
@@ -99,7 +101,7 @@ class SmallRl(Section):
 
     @property
     def starts(self) -> list[str]:
-        """Models that are there before RL."""
+        """Models that exist before RL."""
         return ["base_small", "format_sft"] if self.format_sft else ["base_small"]
 
     @model_validator(mode="after")
@@ -126,7 +128,7 @@ class SmallRl(Section):
                 if stage.temperature.search not in searches:
                     raise ValueError(
                         f"rl.{name}.temperature.search: {stage.temperature.search} is no search of temperature_search "
-                        f"with a model that is there before this stage; possible: {' '.join(searches) or 'none'}"
+                        f"with a model that exists before this stage; possible: {' '.join(searches) or 'none'}"
                     )
             sources = ["rl_data", *TEACHER_SETS, *(n for n in earlier if self.rl[n].core)]
             if stage.core and stage.core.consensus not in sources:
@@ -167,13 +169,13 @@ class SmallRl(Section):
 
     @property
     def teacher_sets(self) -> list[str]:
-        """Those of TEACHER_SETS that a stage starts from."""
+        """Names of TEACHER_SETS that a stage starts from."""
         used = {stage.core.consensus for stage in self.rl.values() if stage.core}
         return [name for name in TEACHER_SETS if name in used]
 
     @property
     def teacher_answers(self) -> bool:
-        """Whether a stage learns from the teacher's answers themselves."""
+        """Whether a stage trains on the teacher's answers themselves."""
         return self.teacher_sft is not None or any(stage.rescue == "teacher" for stage in self.rl.values())
 
     @property

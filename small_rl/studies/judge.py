@@ -1,7 +1,7 @@
-"""A model's opinion of how alike two lists of intermediate results are: 1 to 10 (V2 blog, the probing study).
+"""A model's score, 1 to 10, of how similar two lists of intermediate results are (V2 blog, the probing study).
 
 Any OpenAI-compatible address (`POST <address>/chat/completions`). Only the results are sent, never a trace. A reply
-that is no integer from 1 to 10 is counted, not guessed at. Redirects are not followed: the key is for this address
+that is not an integer from 1 to 10 is counted as unreadable. Redirects are not followed: the key is for this address
 alone.
 """
 
@@ -57,7 +57,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def scores(pairs: Sequence[Lists], judge: Judge) -> list[Score]:
     """The score of every pair, in order, within `judge.total_timeout` seconds and the last attempt.
 
-    Raises UserError where the address refuses what is asked (a status that no further attempt would change).
+    Raises UserError where the address refuses the request with a status that no further attempt would change.
     """
     if judge.key and not os.environ.get(judge.key):
         raise UserError(f"judge.key: the environment variable {judge.key} is not set")

@@ -1,7 +1,8 @@
-"""Verb: accuracy and diversity over a grid of temperatures, and the temperature that follows (V1 blog, temperature).
+"""Verb: accuracy and diversity over a grid of temperatures, and the choice of one (V1 blog, temperature).
 
-temperature.json: `temperature` is the choice, which an RL stage may sample at; `target_diversity` what later resets aim
-at; `grid` a row per temperature; `measured_on` what all of them have in common. index.html draws the same numbers.
+temperature.json: `temperature` is the choice, which an RL stage may sample at; `target_diversity` the diversity that
+later resets aim at; `grid` a row per temperature; `measured_on` their common conditions. index.html draws the same
+numbers.
 """
 
 import json

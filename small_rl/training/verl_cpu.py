@@ -177,7 +177,7 @@ def _without_megatron() -> None:
 
 
 def install() -> None:
-    """Make this process fit for a CPU."""
+    """Apply all patches to this process."""
     _hide_gpus()
     _without_megatron()
     _use_gloo()
