@@ -9,15 +9,12 @@ from hypothesis import strategies as st
 
 from polaris.recipe import recipe
 from small_rl.reward.core import ConsensusSets, core_rewards
-from small_rl.rl_settings import Overlong, RlTraining, Substitution, Validation
+from small_rl.rl_settings import Overlong, Substitution, Validation
 from small_rl.training import verl_config
+from tests.helpers.verl_stages import CONFIGS, FILES, recipe_files, rl_stage
 
 hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
-CONFIGS = Path(__file__).parents[4] / "configs"
-FILES = verl_config.RlFiles(
-    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "v", "c", "s", "b"))
-)
 
 
 def compose(name, overrides):
@@ -27,22 +24,11 @@ def compose(name, overrides):
         return hydra.compose(name, overrides=overrides)
 
 
-def files(name):
-    """A recipe's file, after what it is an overlay of."""
-    below = [CONFIGS / "laptop.yaml"] if name in ("test", "laptop_study", "laptop_two_nodes") else []
-    return [*below, CONFIGS / f"{name}.yaml"]
-
-
 STAGES = [
     (path.stem, name)
     for path in sorted(CONFIGS.glob("*.yaml"))
-    for name in recipe.load(files(path.stem)).small_rl.rl
+    for name in recipe.load(recipe_files(path.stem)).small_rl.rl
 ]  # fmt: skip
-
-
-def rl_stage(name, stage):
-    asked = recipe.load(files(name)).small_rl.rl[stage]
-    return RlTraining.model_validate(asked.model_dump(exclude={"start", "drop_easy", "overlap"}))
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -154,7 +140,7 @@ def test_cluster_rl():
 
 @pytest.mark.parametrize("name, device", [("laptop", "cpu"), ("polaris_v2", "cuda")])
 def test_format_sft(name, device):
-    settings = recipe.load(files(name)).small_rl.format_sft
+    settings = recipe.load(recipe_files(name)).small_rl.format_sft
     overrides = verl_config.sft_overrides(settings, Path("/m"), Path("/d"), Path("/c"), epoch_steps=23)
     config = compose("sft_trainer_engine", overrides)
     assert config.trainer.total_training_steps == 23 * settings.epochs and config.trainer.device == device
