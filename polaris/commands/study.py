@@ -28,7 +28,7 @@ from polaris.stage.json_files import read_object
 from polaris.stage.manifest import Manifest, digest_of, replace_file
 from polaris.stage.records import GRADED, RESPONSES, read_rows
 from polaris.stage.terminal import say
-from small_rl.reward.steps import step_form, underlined
+from small_rl.reward.results import result_form, underlined
 
 CONFIGS = {LAPTOP: ["laptop.yaml", "laptop_study.yaml"], SPARSE: ["laptop_sparse.yaml"]}
 FOLDER = ROOT / "configs"
@@ -111,7 +111,7 @@ def underlined_record(responses: Manifest, scores: Manifest) -> dict[str, Any]:
     for row, verdict in zip(rows, verdicts, strict=True):
         spans = underlined(row["response"])
         kinds = spans_by_set.setdefault(row["set"], {"right": [], "wrong": []})
-        kinds["right" if verdict["correct"] else "wrong"].append((len(spans), len({*map(step_form, spans)} - {""})))
+        kinds["right" if verdict["correct"] else "wrong"].append((len(spans), len({*map(result_form, spans)} - {""})))
     return {name: {kind: _mean_spans(pairs) for kind, pairs in kinds.items()} for name, kinds in spans_by_set.items()}
 
 

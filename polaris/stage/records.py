@@ -100,9 +100,9 @@ ACCURACY = pa.schema(
     ]
 )
 
-# sink.parquet, in an RL stage's checkpoints: the right response of each problem that was kept last, with the step that
+# sink.parquet, in an RL stage's checkpoints: the newest correct response to each problem, with the step that
 # sampled it and the step of the weights that did.
-SINK = pa.schema(
+RESCUE_BUFFER = pa.schema(
     [
         pa.field("problem_id", pa.string(), nullable=False),
         pa.field("step", pa.int32(), nullable=False),

@@ -27,7 +27,7 @@ NOUNS = {
     "polaris.problems": "tiny_problems problem_text suitability choices duplicates contamination",
     "polaris.evaluation": "significance pass_at_k statistics replicates hardest lengths verdicts claims",
     "polaris.planning": "plan_model plan_memory plan_time",
-    "small_rl.reward": "steps core rescue substitution overlong step_metrics rl_step",
+    "small_rl.reward": "results intermediate core rescue substitution overlong step_metrics rl_step",
     "small_rl.data": "overlap difficulty drop_easy",
     "small_rl.studies": "temperature similarity",
     "large_sft.model": "context",

@@ -10,7 +10,7 @@ import pytest
 
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from small_rl.studies import judge, probe
+from small_rl.studies import judge, probe, probe_file
 from small_rl.study_settings import Judge
 from tests.helpers import tables
 
@@ -19,19 +19,19 @@ REPORT = {"confidence": 0.95, "resamples": 200, "seed": 0}
 KEY = "POLARIS_TEST_JUDGE_KEY"
 
 
-def steps(*results: str) -> str:
+def underlined(*results: str) -> str:
     return "".join(f"\\underline{{{result}}}" for result in results)
 
 
 # Per problem two right and two wrong responses. The final answers (5 of the right ones, 6 of the wrong ones) are
 # underlined.
 RESPONSES = [
-    ("one", RIGHT.format(steps("a=1", "b=2", "5"))),
-    ("one", RIGHT.format(steps("a=1", "b=2", "5"))),
-    ("one", WRONG.format(steps("a=1", "c=3", "6"))),
-    ("one", WRONG.format(steps("d=4", "6"))),
-    ("two", RIGHT.format(steps("x=1", "5"))),
-    ("two", RIGHT.format(steps("y=1", "5"))),
+    ("one", RIGHT.format(underlined("a=1", "b=2", "5"))),
+    ("one", RIGHT.format(underlined("a=1", "b=2", "5"))),
+    ("one", WRONG.format(underlined("a=1", "c=3", "6"))),
+    ("one", WRONG.format(underlined("d=4", "6"))),
+    ("two", RIGHT.format(underlined("x=1", "5"))),
+    ("two", RIGHT.format(underlined("y=1", "5"))),
     ("two", WRONG.format("")),
     ("two", WRONG.format("")),
 ]
@@ -69,7 +69,7 @@ def rollouts(path, rows: list[dict]) -> None:
 def by_hand(tmp_path, rows, *more) -> dict:
     rollouts(tmp_path / "r.jsonl", rows)
     tables.run(
-        probe.main, "--rollouts", tmp_path / "r.jsonl", "--out", tmp_path / "p.json", "--resamples", "200", *more
+        probe_file.main, "--rollouts", tmp_path / "r.jsonl", "--out", tmp_path / "p.json", "--resamples", "200", *more
     )
     return json.loads((tmp_path / "p.json").read_text())
 

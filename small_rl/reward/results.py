@@ -1,4 +1,4 @@
-r"""Intermediate results: the spans that a model underlined, in a form in which equal ones are equal texts.
+r"""The results that a model underlined, in a form in which equal ones are equal texts.
 
 V2 blog, "1. Process reward shaping": a rule-based parser collects the spans inside `\underline{}`. The source leaves
 open what a nested, unclosed or repeated span means; here the outermost complete span counts, once.
@@ -16,6 +16,7 @@ _COMMAND = "\\underline"
 _BRACE = re.compile(r"\s*\{")
 _TOKEN = re.compile(r"\\underline\s*\{|\\.|[{}]", re.DOTALL)
 _SIZED = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+_SIGN = re.compile(r"[^\W\d_]|\\[A-Za-z]+|[\W_]*")  # a lone letter or command, or signs alone
 _PROSE = re.compile(r"[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*[.!?]?")
 
 
@@ -65,18 +66,23 @@ def _read_span(text: str, start: int, spans: list[tuple[int, int]]) -> int:
     return len(text)
 
 
-@functools.lru_cache(maxsize=1 << 16)  # the responses to a problem underline the same things
-def step_form(span: str) -> str:
-    """Normal form of one underlined span; empty for what is no result: nothing, a lone letter, a sentence.
+def is_result(form: str) -> bool:
+    """Whether a normal form is a result: not empty, no lone letter or command, not signs alone. A digit is a number."""
+    return not _SIGN.fullmatch(form)
 
-    The normal form of answers, and without the commas of thousands: in a step `1,234` is a number, not a pair.
+
+@functools.lru_cache(maxsize=1 << 16)  # the responses to a problem underline the same things
+def result_form(span: str) -> str:
+    """Normal form of one underlined span; empty where it is no result (`is_result`), or a whole sentence.
+
+    The normal form of answers, and without the commas of thousands: in a result `1,234` is a number, not a pair.
     """
     if len(span.split()) > MAX_WORDS and _PROSE.fullmatch(span.strip()):
         return ""
     form = _SIZED.sub("", normal_form(span))
-    return "" if len(form) == 1 and form.isalpha() else form
+    return form if is_result(form) else ""
 
 
-def parse_steps(response: str) -> tuple[str, ...]:
-    """The intermediate results of a response, in order of first appearance, each once."""
-    return tuple(dict.fromkeys(form for span in underlined(response) if (form := step_form(span))))
+def parse_results(response: str) -> tuple[str, ...]:
+    """The underlined results of a response as normal forms, in order of first appearance, each once."""
+    return tuple(dict.fromkeys(form for span in underlined(response) if (form := result_form(span))))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from small_rl.reward.steps import MAX_LENGTH, MAX_SPANS, parse_steps, step_form, underlined
+from small_rl.reward.results import MAX_LENGTH, MAX_SPANS, parse_results, result_form, underlined
 
 SPANS = [
     (r"so \underline{a=3}, then \underline{b = 4}.", ["a=3", "b = 4"]),
@@ -49,22 +49,29 @@ def test_spans(response, spans):
         (r"\text{x}", ""),
         ("  ", ""),
         ("...", ""),
+        ("=", ""),
+        (r"\Rightarrow", ""),
+        (r"\pi", ""),
+        (r"2\pi", r"2\pi"),
+        (r"\{\}", ""),
+        (r"+\,-", ""),
+        ("√", ""),
         ("this is a whole sentence about what we shall do next.", ""),
         ("sort=2358", "sort=2358"),
     ],
 )
 def test_normal_form(span, form):
-    assert step_form(span) == form
+    assert result_form(span) == form
 
 
 def test_steps_are_in_order_each_once_and_without_empty_ones():
     response = r"\underline{b = 2}\underline{}\underline{a=1}\underline{ b=2 }\underline{x}</think>\boxed{2}"
-    assert parse_steps(response) == ("b=2", "a=1")
+    assert parse_results(response) == ("b=2", "a=1")
 
 
 def test_underlining_everything_does_not_pay():
     spam = "".join(f"\\underline{{x={n}}}" for n in range(1000))
-    assert parse_steps(spam) == tuple(f"x={n}" for n in range(MAX_SPANS))
+    assert parse_results(spam) == tuple(f"x={n}" for n in range(MAX_SPANS))
 
 
 pieces = st.sampled_from(
@@ -76,8 +83,8 @@ pieces = st.sampled_from(
 def test_any_text_is_parsed(text):
     spans = underlined(text)
     assert all(span in text and len(span) <= MAX_LENGTH for span in spans)
-    steps = parse_steps(text)
-    assert len(set(steps)) == len(steps) <= len(spans) and "" not in steps
+    results = parse_results(text)
+    assert len(set(results)) == len(results) <= len(spans) and "" not in results
 
 
 @given(
@@ -101,5 +108,5 @@ def test_what_was_underlined_is_found(results, between):
 )
 def test_parsing_is_linear(text, count):
     started = time.process_time()
-    assert len(parse_steps(text)) == count
+    assert len(parse_results(text)) == count
     assert time.process_time() - started < 3

@@ -14,9 +14,9 @@ from small_rl.studies.similarity import CLASSES, class_rows, jaccard_GG, jaccard
 def test_all_pairs_at_once_are_the_pairs():
     rng = random.Random(0)
     for size in (1, 2, 9):
-        steps_G = [frozenset(rng.sample("abcdef", rng.randrange(5))) for _ in range(size)]
-        found = jaccard_GG(steps_G)
-        expected = [[jaccard(a, b) for b in steps_G] for a in steps_G]
+        results_G = [frozenset(rng.sample("abcdef", rng.randrange(5))) for _ in range(size)]
+        found = jaccard_GG(results_G)
+        expected = [[jaccard(a, b) for b in results_G] for a in results_G]
         assert np.allclose(found, expected)
     assert jaccard_GG([frozenset(), frozenset()]).tolist() == [[0.0, 0.0], [0.0, 0.0]]
 
@@ -24,14 +24,14 @@ def test_all_pairs_at_once_are_the_pairs():
 def test_sums_by_class():
     rng = random.Random(1)
     for _ in range(20):
-        steps_G = [frozenset(rng.sample("abcd", rng.randrange(3))) for _ in range(7)]
-        correct_G = [rng.random() < 0.5 for _ in steps_G]
-        found = jaccard_sums(steps_G, correct_G)
+        results_G = [frozenset(rng.sample("abcd", rng.randrange(3))) for _ in range(7)]
+        correct_G = [rng.random() < 0.5 for _ in results_G]
+        found = jaccard_sums(results_G, correct_G)
         for c, rights in enumerate((2, 1, 0)):
             pairs = [(a, b) for a, b in itertools.combinations(range(7), 2) if correct_G[a] + correct_G[b] == rights]
             assert found.pairs_C[c] == len(pairs)
-            assert found.empty_C[c] == sum(not steps_G[a] and not steps_G[b] for a, b in pairs)
-            assert found.sum_C[c] == pytest.approx(sum(jaccard(steps_G[a], steps_G[b]) for a, b in pairs))
+            assert found.empty_C[c] == sum(not results_G[a] and not results_G[b] for a, b in pairs)
+            assert found.sum_C[c] == pytest.approx(sum(jaccard(results_G[a], results_G[b]) for a, b in pairs))
 
 
 def test_means_over_problems_and_over_pairs():
