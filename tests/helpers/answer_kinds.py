@@ -94,6 +94,28 @@ _EQUAL = r"""
     5,\!000 || 5000  ;;  \$ 5,\!000 || 5000  ;;  ２/３ || \frac23  ;;  ½ || 0.5  ;;  2½ || 2.5  ;;  x² + y² || x^2+y^2
     √(16) || 4  ;;  ∛8 || 2  ;;  3 × 4 || 12  ;;  12 ÷ 4 || 3  ;;  x ∈ {1, 2} || \{1,2\}  ;;  x ≥ 5 || [5,\infty)
     (−∞, 2) || x<2  ;;  θ || \theta
+    \sqrt2 || \sqrt{2}\approx1.414  ;;  \frac13 || \frac{1}{3}\approx 0.333
+    x=\sqrt2 || x = \sqrt{2} \approx 1.41  ;;  \sqrt2 || x = \sqrt{2} \approx 1.41  ;;  2.35 || x\approx 2.35
+    \frac{100}{7} || \frac{100}{7} \approx 14.29  ;;  50 || = 50  ;;  (-1,0)\cup(0,1) || -1<x<1, x\ne 0
+    (1,2) || \begin{cases}x=1\\y=2\end{cases}  ;;  x=1,y=2 || \begin{cases} x = 1 \\ y = 2 \end{cases}
+    1.6\times10^{-19}\ \mathrm{C} || 1.6\times10^{-19}  ;;  120 || 120\ \Omega  ;;  2m || m+m  ;;  x || \mathbf{x}
+    17 || a+b=17  ;;  17 || m + n + p = 17  ;;  17 || 2a+b = 2\cdot 5+7 = 17  ;;  A, C || A and C  ;;  A,C || C, A
+    \frac{dy}{dx} = 2x || \frac{dy}{dx}=x+x  ;;  f'(x)=2x || f'(x) = x\cdot 2  ;;  y''+y=0 || y'' = -y
+    (\pm 2, 3) || (2,3),(-2,3)  ;;  1,-1,i,-i || \pm1,\pm i  ;;  6:8 || 3:4  ;;  AB || BA
+    \{1,2\} || \{2,1,1\}  ;;  S = 2+3 = 5 || 5  ;;  x=2 || 2x=4  ;;  -\frac{\pi}{4}+2k\pi || 2\pi k-\frac{\pi}{4}
+    \frac{1}{2} || \frac{1}{2}\text{.}  ;;  90 || 90^\circ.  ;;  5 || 5 \text{ cm}.  ;;  5 || \text{5}
+    5 || \text{five}  ;;  3/4 || \frac{3}{4}\text{ cup}  ;;  3/4 || 75\%  ;;  \text{Friday} || Friday
+    x^2 + C || x^2 + c  ;;  C_1e^x+C_2e^{-x} || c_1e^{x}+c_2e^{-x}  ;;  \ln|x|+C || \ln |x| + c
+    7\text{ PM} || 7:00 \text{ p.m.}  ;;  12\text{ noon} || 12 noon  ;;  \frac{\sqrt{3}}{3} || \tan 30^\circ
+    2\cos 20^\circ || 2\cos\left(\frac{\pi}{9}\right)  ;;  1+\frac{1}{2}+\frac13 || \frac{11}{6}
+    \sqrt{50} || 5\sqrt{2}  ;;  x^2-2x+1 || (1-x)^2  ;;  -x+3 || 3-x  ;;  \frac{x+1}{2} || \frac{x}{2}+\frac12
+    \log_{10} 100 || 2  ;;  4^{1/2} || 2  ;;  1.0 || 1  ;;  +5 || 5  ;;  \left|{-5}\right| || 5
+    \{x | x > 3\} || (3,\infty)  ;;  x \geq 2 || 2 \leq x  ;;  (2,\infty) || \{x: x>2\}
+    \infty || \text{infinity}  ;;  \infty || infinity  ;;  \text{undefined} || undefined
+    \text{No real solutions} || no real solutions  ;;  $5 || 5  ;;  5$ || 5  ;;  \(5\) || 5  ;;  "5" || 5
+    `5` || 5  ;;  5 units || 5  ;;  5 || 5 \text{ units}  ;;  5 || 5\ \text{square units}
+    25\pi || 25\pi \text{ sq in}  ;;  25\pi || 25 \pi \mathrm{~cm}^2  ;;  x = 5 || The value of $x$ is $5$.
+    5 || Therefore, the answer is $5$  ;;  5 || The final answer is: 5
 """
 
 _DIFFERENT = r"""
@@ -150,5 +172,17 @@ _DIFFERENT = r"""
     \text{two} || 3  ;;  \text{all integers} || \text{all real numbers}  ;;  (-\infty,\infty) || \text{all integers}
     [0,1) || (0,1)  ;;  [0,1]\cup[2,3] || [0,3]  ;;  (0,1)\cup(1,2) || (0,2)  ;;  \{0\}\cup[1,2] || [0,2]
     x<1 \text{ or } x>2 || 1<x<2  ;;  x<1 \text{ or } x>2 || x<1 \text{ and } x>2
+    \sqrt2 || \sqrt{2}\approx1.5  ;;  5 || 5 \approx 6  ;;  6 || 5 \approx 6  ;;  5 || 3x+4y=5  ;;  0 || 2x-y+3=0
+    A and C || A or C  ;;  \text{Yes and No} || Yes or no  ;;  1:00 || \frac10  ;;  4 || 12:03  ;;  0,1 || 1,000
+    (B) 12 || (B) 13  ;;  \frac{d}{dx} || \frac1x  ;;  \frac{dx}{dt} || \frac{x}{t}  ;;  I(0)e^{-t} || 0
+    y(0) || 0  ;;  2m || 2  ;;  2 \mathrm{A} || 3 \mathrm{A}  ;;  x^2+C || x^2-c  ;;  x^2+C || x^2+2C
+    C_1e^x+C_2e^{-x} || c_2e^{x}+c_1e^{-2x}  ;;  5\text{ PM} || 5\text{ AM}  ;;  7:00 \text{ PM} || 7:00
+    5 || The answer is not 5  ;;  5 || The answer is 5 or 6  ;;  5 || The answer is more than 5
+    5 || one of 5 and 6  ;;  5 || The smaller is 5 and the larger is 6  ;;  5 || 5 sec 2 min
+    3 || 3\text{ times}  ;;  3 || twice 3  ;;  3 || half of 3  ;;  3 || \frac{3}{}  ;;  3 || 3^{}  ;;  3 || 3_{}
+    3 || {3  ;;  3 || 3}  ;;  3 || 3\\4  ;;  3 || 3;4  ;;  3 || 3|4  ;;  3 || 3&4  ;;  3 || #3  ;;  3 || @3
+    3 || ~3~4  ;;  3 || 3\text{m}\text{k}  ;;  3 || \int 3  ;;  3 || \sum 3  ;;  3 || \log 3  ;;  3 || \vec{3}
+    3 || \bar{3}  ;;  3 || \overline{3}  ;;  3 || 3\bar{3}  ;;  3 || 0.3  ;;  3 || .3  ;;  3 || 3.0.0
+    3 || 3..4
 """
 EQUAL, DIFFERENT = pairs(_EQUAL), pairs(_DIFFERENT)

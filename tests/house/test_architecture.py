@@ -24,7 +24,7 @@ HEAVY = ("torch", "transformers", "vllm", "verl", "ray", "megatron", "mergekit",
 # Nouns of the paper, by room: pure, and importable where no engine is installed.
 NOUNS = {
     "polaris.grading": "answers boxes compare diversity",
-    "polaris.grading.reading": "brackets calls cleaning expressions items measures notation reader regions signs "
+    "polaris.grading.reading": "brackets calls cleaning expressions items lists measures notation reader regions signs "
     "tokens units values",
     "polaris.grading.equality": "acceptance arithmetic exact realline sameness structure",
     "polaris.problems": "tiny_problems problem_text suitability duplicates contamination",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from polaris.grading.equality import arithmetic
 from polaris.grading.equality.exact import Effort, TooLarge
 from polaris.grading.equality.sameness import Sameness
 from polaris.grading.reading.reader import readings
@@ -89,6 +90,8 @@ class Acceptance(Sameness):
         if isinstance(gold, Choice):
             if isinstance(answer, Formula) and answer.expr.op == "sym":
                 return answer.expr.args[0].upper() == gold.letter
+            if isinstance(answer, Choice):
+                return gold.letter == answer.letter and None in (gold.content, answer.content)
             return isinstance(answer, Words) and answer.text == gold.letter.casefold()
         assert isinstance(answer, Choice)
         if isinstance(gold, Formula) and gold.expr == Expr("sym", (answer.letter,)):
@@ -133,15 +136,14 @@ class Acceptance(Sameness):
         assert isinstance(answer, Named | Equation)
         if isinstance(answer, Equation):
             value = self.settled(answer)
-            several = len(symbols(answer.sides[0])) > 1 or not symbols(answer.sides[0])
-            if value is None or answer.name is None and not several:
+            if value is None or answer.name is None and not _says_what_it_is(answer):
                 return False
             return self.accepts(gold, value)
         return self.accepts(gold, answer.value)
 
     def same_values(self, gold: Equation, answer: Equation) -> bool:
-        """S = a+b = 5 and S = 5."""
-        if gold.name != answer.name or gold.name is None or len(gold.sides) == len(answer.sides) == 2:
+        r"""S = a+b = 5 and S = 5, x = \sqrt{2} and x = \sqrt{2} \approx 1.41."""
+        if gold.name != answer.name or gold.name is None:
             return False
         first, second = self.settled(gold), self.settled(answer)
         return first is not None and second is not None and self.same(first, second)
@@ -149,17 +151,17 @@ class Acceptance(Sameness):
     def settled(self, equation: Equation) -> Formula | None:
         """What an equation says its left side is: the last side, where all sides but names are equal; else None."""
         left, *rest = equation.sides
-        if not symbols(left) and equation.name is None:
+        if not rest or not symbols(left) and equation.name is None:
             rest = list(equation.sides)
-        first = rest[0]
-        if any(not symbols(side) for side in rest):
-            numbers = [side for side in rest if not symbols(side)]
-            if symbols(rest[-1]) or not all(self.formulas(numbers[0], side) for side in numbers[1:]):
-                return None
-            return Formula(rest[-1])
-        if equation.name is None or not all(self.formulas(first, side) for side in rest[1:]):
+        numbers = [side for side in rest if not symbols(side)]
+        if not all(arithmetic.is_rounding(decimal, rest[-1], self.effort) for decimal in equation.roundings):
             return None
-        return None if left.op == "sym" and left.args[0] in symbols(first) else Formula(first)
+        if numbers:
+            true = not symbols(rest[-1]) and all(self.formulas(numbers[0], side) for side in numbers[1:])
+            return Formula(rest[-1]) if true else None
+        if equation.name is None or not all(self.formulas(rest[0], side) for side in rest[1:]):
+            return None
+        return None if left.op == "sym" and left.args[0] in symbols(rest[0]) else Formula(rest[0])
 
     def accepts_assignments(self, gold: Value, answer: Value) -> bool:
         if isinstance(gold, Assignments) and isinstance(answer, Assignments):
@@ -189,6 +191,13 @@ class Acceptance(Sameness):
         if len(elements) != 1 or not isinstance(elements[0], Formula | Quantity):
             return False
         return self.accepts(elements[0], other) if single is gold else self.accepts(other, elements[0])
+
+
+def _says_what_it_is(equation: Equation) -> bool:
+    """Whether an answer's equation gives a value, and no condition: 3-2=1, a+b=17, 2a+b=10+7=17, but not 2x+y=5."""
+    left = equation.sides[0]
+    terms = left.args if left.op == "add" else ()
+    return len(equation.sides) != 2 or not symbols(left) or bool(terms) and all(term.op == "sym" for term in terms)
 
 
 def _points(collection: Collection) -> tuple[Any, ...] | None:

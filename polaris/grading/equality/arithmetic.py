@@ -148,20 +148,32 @@ def _equal_numbers(a: Expr, b: Expr, effort: Effort) -> bool:
     x, y, scale = pair
     if exact.near(x, y, effort, scale):
         return True
-    return _rounded(a, x, y, effort) or _rounded(b, y, x, effort)
+    return _stands_for(a, x, y, effort) or _stands_for(b, y, x, effort)
 
 
-def _rounded(literal: Expr, decimal: Value, other: Value, effort: Effort) -> bool:
+def _stands_for(literal: Expr, decimal: Value, other: Value, effort: Effort) -> bool:
     """Whether a decimal of six digits and more is another, irrational, number rounded or cut to its digits."""
-    if literal.op != "num" or literal.args[1] < SIX_DIGITS or isinstance(other, Fraction) or not decimal:
+    decimal_of_six = literal.op == "num" and literal.args[1] >= SIX_DIGITS
+    return decimal_of_six and not exact.rational(other) and _rounds(literal, decimal, other, effort)
+
+
+def _rounds(literal: Expr, decimal: Value, other: Value, effort: Effort) -> bool:
+    if not decimal or not exact.rational(other) and not effort.reals.is_real(other):
         return False
-    if not effort.reals.is_real(other):
-        return False
+    digits = literal.args[1] or len(str(abs(int(decimal))))
     exponent = math.floor(math.log10(abs(decimal)))
     exponent += abs(decimal) >= Fraction(10) ** (exponent + 1)
-    unit = Fraction(10) ** (exponent + 1 - literal.args[1])
-    beyond, last = abs(other) - effort.reals.number(abs(decimal)), effort.reals.number(unit)
-    return (other > 0) == (decimal > 0) and bool(abs(beyond) * 2 <= last or 0 <= beyond < last)
+    last = Fraction(10) ** (exponent + 1 - digits)
+    beyond, size = exact.plus(abs(other), -abs(decimal), effort), last
+    if not exact.rational(other):
+        size = effort.reals.number(last)
+    return (other > 0) == (decimal > 0) and bool(abs(beyond) * 2 <= size or 0 <= beyond < size)
+
+
+def is_rounding(literal: Expr, value: Expr, effort: Effort) -> bool:
+    """Whether a number is a formula's value, rounded or cut to the number's digits."""
+    pair = None if symbols(value) else _pair(literal, value, {}, effort)
+    return pair is not None and (exact.near(pair[0], pair[1], effort) or _rounds(literal, pair[0], pair[1], effort))
 
 
 def number(expr: Expr, effort: Effort) -> Value:

@@ -121,6 +121,8 @@ class Sameness:
         return a.ops == b.ops and any(self.all_formulas(a.sides, each) for each in sides)
 
     def equations(self, a: Equation, b: Equation) -> bool:
+        if a.roundings or b.roundings:
+            return a.roundings == b.roundings and self.all_formulas(a.sides, b.sides)
         if len(a.sides) == len(b.sides) == 2:
             if a.name and b.name and self.all_formulas(a.sides, b.sides):
                 return True
@@ -141,7 +143,9 @@ class Sameness:
         return self.collections(first, second)
 
     def choices(self, a: Choice, b: Choice) -> bool:
-        return a.letter == b.letter
+        if a.content is None or b.content is None:
+            return a.letter == b.letter and a.content is b.content
+        return a.letter == b.letter and self.same(a.content, b.content)
 
 
 def _reduced(value: Expr, modulus: Expr) -> Expr:

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from polaris.grading.reading.calls import UNARY, Calls
 from polaris.grading.reading.tokens import Token, Unreadable, literal
-from polaris.grading.reading.units import UNIT_LETTERS
+from polaris.grading.reading.units import LETTERS, UNIT_LETTERS
 from polaris.grading.reading.values import INFINITY, Expr, negative, number
 
 _LISTS = {"gcd", "lcm", "max", "min"}
@@ -220,7 +220,8 @@ class Parser(Calls):
             letters = [Token("word", letter, token.style, token.blank and not i) for i, letter in enumerate(text)]
             self.tokens[self.at : self.at + 1] = letters
             token = letters[0]
-        if token.style in ("text", "roman") and token.text in UNIT_LETTERS and len(self.tokens) > 1:
+        upright = token.style in ("text", "roman") and len(self.tokens) > 1
+        if upright and token.text in (LETTERS if token.blank and self.at else UNIT_LETTERS):
             raise Unreadable("an upright letter of a unit")
         self.at += 1
         name = f"\\vec{{{token.text}}}" if token.style == "bold" else token.text

@@ -3,15 +3,18 @@ r"""An answer's tokens -> its value: lists of items, and what a single item can 
 An item with plus-minus signs has several values (signs.py).
 """
 
+from dataclasses import replace
 from typing import Protocol
 
 from polaris.grading.reading import measures, regions
 from polaris.grading.reading.brackets import braces_around, halves, matching, split
 from polaris.grading.reading.expressions import parse_expression
+from polaris.grading.reading.lists import is_letter, residue, together
 from polaris.grading.reading.signs import both_signs
 from polaris.grading.reading.tokens import Token, Unreadable, spell
 from polaris.grading.reading.units import names_unit
 from polaris.grading.reading.values import (
+    INFINITY,
     Assignments,
     Collection,
     Equation,
@@ -20,9 +23,7 @@ from polaris.grading.reading.values import (
     Matrix,
     Member,
     Named,
-    Quantity,
     Region,
-    Residue,
     Sequence,
     Value,
     Words,
@@ -58,55 +59,9 @@ def whole(tokens: Tokens, mode: Mode) -> Value:
     values = [value for each in spelled for value in item(each, mode)]
     if any(token.style == "logic" for token in tokens) and any(isinstance(value, Formula) for value in values):
         raise Unreadable("a statement of logic")
+    if "or" in separators and any(isinstance(v, Words) or is_letter(v) for v in values):
+        raise Unreadable("a choice between words")
     return together(values, "or" if "or" in separators else "and" if "and" in separators else ",")
-
-
-def together(values: list[Value], joint: str) -> Value:
-    """Items of a list as one value."""
-    if all(isinstance(value, Region) for value in values):
-        union = regions.union_or_intersection([v for v in values if isinstance(v, Region)], joint)
-        if union is not None:
-            return union
-    quantities = [value for value in values if isinstance(value, Quantity)]
-    if joint == "and" and (compound := measures.joined(quantities, len(values))) is not None:
-        return compound
-    named = [_definition(value) for value in values]
-    if named[0] is not None:
-        if all(each is None and isinstance(v, Formula) for each, v in zip(named[1:], values[1:], strict=True)):
-            return Named(named[0].name, Collection((named[0].value, *values[1:])))
-        definitions = [each for each in named if each is not None]
-        if len(definitions) == len(values):
-            names = {each.name for each in definitions}
-            if len(names) == 1:
-                return Named(names.pop(), Collection(tuple(each.value for each in definitions)))
-            if len(names) == len(definitions):
-                return Assignments(tuple(definitions))
-    return Collection(tuple(values))
-
-
-def _definition(value: Value) -> Named | None:
-    """x=5 as a name and its value."""
-    if isinstance(value, Named):
-        return value
-    if isinstance(value, Equation) and value.name is not None and len(value.sides) == 2:
-        return Named(value.name, Formula(value.sides[1]))
-    return None
-
-
-def residue(tokens: Tokens) -> Residue | None:
-    r"""x \equiv 1, 2 \pmod 4."""
-    at = next((i for i, t in enumerate(tokens) if t.kind == "cmd" and t.text in ("pmod", "mod") or t.text == "mod"), 0)
-    if not at:
-        return None
-    left, right = tokens[:at], tokens[at + 1 :]
-    if left[-1].kind == "(" and right and right[-1].kind == ")":
-        left, right = left[:-1], right[:-1]
-    equivalence = next((i for i, token in enumerate(left) if token.text == "equiv" or token.kind == "="), None)
-    name = None
-    if equivalence is not None:
-        name, left = spell(left[:equivalence]), left[equivalence + 1 :]
-    values = tuple(parse_expression(each) for each in split(left)[0])
-    return Residue(name, values, parse_expression(right))
 
 
 def item(tokens: Tokens, mode: Mode) -> list[Value]:
@@ -120,6 +75,11 @@ def item(tokens: Tokens, mode: Mode) -> list[Value]:
 def _item(tokens: Tokens, mode: Mode) -> Value:
     if (relation := regions.relation(tokens)) is not None:
         return relation
+    sides, *roundings = split_at(tokens, "~")
+    if roundings and len(exact := split_at(sides, "=")) == 1 and _is_name(sides):
+        return equation([sides, *roundings], mode)
+    if roundings:
+        return rounded(equation(exact, mode) if len(exact) > 1 else _item(sides, mode), roundings)
     if len(sides := split_at(tokens, "=")) > 1:
         return equation(sides, mode)
     member = next((i for i, t in enumerate(tokens) if t.kind == "cmd" and t.text == "in"), 0)
@@ -131,6 +91,9 @@ def _item(tokens: Tokens, mode: Mode) -> Value:
         return braced(inner, mode)
     if (inside := bracketed(tokens)) is not None:
         return Sequence(tuple(_single(each, mode) for each in inside))
+    if tokens[0].kind == "begin" and tokens[0].text == "cases" and tokens[-1].kind == "end":
+        values = [value for row in split_at(tokens[1:-1], "row") if row for value in item(row, mode)]
+        return together(values, ",")
     if tokens[0].kind == "begin" and tokens[0].text != "vmatrix":
         return matrix(tokens, mode)
     if len(tokens) > 2 and tokens[0].kind in ("(", "[") and tokens[1].kind == "begin" and tokens[1].text == "array":
@@ -151,6 +114,8 @@ def simple(tokens: Tokens, mode: Mode) -> Value:
         last.kind in ("%", "money")
         or tokens[0].kind in ("money", "-")
         or last.text == "}"
+        or last.text == "Omega"
+        and last.blank
         or any(token.kind == "cmd" and token.text in ("degree", "circ") for token in tokens)
         or any(token.kind == "word" and names_unit(token.text) for token in tokens)
     )
@@ -162,6 +127,8 @@ def simple(tokens: Tokens, mode: Mode) -> Value:
     if found is None and (expr := measures.scaled(tokens)) is not None:
         found = Formula(expr)
     found = found or measures.words(tokens)
+    if found == Words("infinity"):
+        return Formula(INFINITY)
     if found == Words("all real numbers"):
         return Region(None, regions.REALS)
     if found is None:
@@ -204,6 +171,19 @@ def equation(sides: list[Tokens], mode: Mode) -> Value:
     (several,) = values
     value = several[0] if len(several) == 1 else Collection(tuple(several))
     return Named(name or spell(sides[0]), value)
+
+
+def rounded(value: Value, roundings: list[Tokens]) -> Equation:
+    r"""\sqrt{2} \approx 1.414: the exact value, and decimals that must be its roundings."""
+    decimals = tuple(parse_expression(each) for each in roundings)
+    if any(each.op != "num" for each in decimals) or not isinstance(value, Formula | Equation):
+        raise Unreadable("a rounding that is no decimal")
+    return Equation((value.expr,), None, decimals) if isinstance(value, Formula) else replace(value, roundings=decimals)
+
+
+def _is_name(tokens: Tokens) -> bool:
+    left = measures.expression(tokens)
+    return _name(tokens, left) is not None or left is not None and bool(symbols(left))
 
 
 def _simultaneous(names: list[str], value: Value) -> Value:

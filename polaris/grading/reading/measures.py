@@ -181,7 +181,7 @@ def ratio(tokens: Tokens) -> Formula | Ratio | None:
             sides.append([])
         else:
             sides[-1].append(token)
-    if len(sides) < 2:
+    if len(sides) < 2 or any(len(side) == 1 and len(side[0].text) > 1 and side[0].text[0] == "0" for side in sides):
         return None
     found = [expression(tuple(side)) for side in sides]
     exprs = [expr for expr in found if expr is not None]

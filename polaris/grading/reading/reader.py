@@ -16,6 +16,7 @@ from polaris.grading.reading.values import Choice, Unread, Value
 
 MAX_ANSWER = 1000  # characters; a longer answer is compared as text only
 _COMMA_GROUP = re.compile(r"[0-9],[0-9]{3}(?![0-9])")
+_ZERO_GROUP = re.compile(r"[0-9],0[0-9]{2}(?![0-9])")  # of no list
 _CLOCK = re.compile(r"[0-9]\s*:\s*[0-9]{2}(?![0-9])")
 _LETTER = re.compile(r"(?:[\s~,;:]|\})\s*[A-Za-z][\s.$]*$")
 _PREFIXES_WORDS = """
@@ -43,7 +44,7 @@ class Mode:
 
 def _modes(text: str) -> list[Mode]:
     modes = [Mode()]
-    if "," in text and _COMMA_GROUP.search(text):
+    if "," in text and _COMMA_GROUP.search(text) and not _ZERO_GROUP.search(text):
         modes.append(Mode(grouped=False))
     if "(" in text and "," in text:
         modes += [replace(mode, interval=True) for mode in modes]
@@ -98,7 +99,7 @@ def undress(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
         before = tokens
         while tokens and (tokens[-1].kind in (".", ",", ";", ":", "row", "`") or _is_word(tokens[-1], _AFTER)):
             tokens = tokens[:-1]
-        while tokens and (tokens[0].kind in ("=", "`", ":") or _is_word(tokens[0], _BEFORE)):
+        while tokens and (tokens[0].kind in ("=", "~", "`", ":") or _is_word(tokens[0], _BEFORE)):
             tokens = tokens[1:]
         if len(tokens) > 3 and tokens[-1].kind == ")" and tokens[-3].kind == "(" and _is_word(tokens[-2], _AFTER):
             tokens = tokens[:-3]
@@ -119,7 +120,8 @@ def _without_sentence(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
         return tokens
     last = 0
     for place, token in enumerate(tokens[:-1]):
-        if token.kind not in ("word", "num", ":") or _is_word(token, _CONTRARY):
+        said = token.kind == "word" or token.kind == "num" and not last or token.kind == "," and place == 1
+        if not (said or token.kind == ":") or _is_word(token, _CONTRARY):
             break
         if _is_word(token, _VERBS) or token.kind == ":":
             last = place + 1

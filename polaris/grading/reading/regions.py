@@ -5,7 +5,7 @@ from collections.abc import Sequence as Seq
 from polaris.grading.reading.brackets import braces_around, matching, split
 from polaris.grading.reading.expressions import parse_expression
 from polaris.grading.reading.tokens import Token, Unreadable, spell
-from polaris.grading.reading.values import INFINITY, Chain, Expr, Region, negative, symbols
+from polaris.grading.reading.values import INFINITY, Chain, Expr, Region, negative, parts, symbols
 
 Tokens = tuple[Token, ...]
 _MIRRORED = {">": "<", ">=": "<="}
@@ -103,6 +103,8 @@ def _set(tokens: Tokens, interval: bool) -> Region | None:
         low, high = parse_expression(ends[0]), parse_expression(ends[1])
     except Unreadable:
         return None
+    if any(part.op in ("pm", "mp") for end in (low, high) for part in parts(end)):
+        return None
     endless = INFINITY in (low, high) or negative(INFINITY) in (low, high)
     if opening == "(" and closing == ")" and not (interval or endless):
         return None
@@ -132,8 +134,8 @@ def builder(left: Tokens, right: Tokens) -> Region:
 
 
 def union_or_intersection(items: Seq[Region], joint: str) -> Region | None:
-    """Conditions on one variable as one; with commas only where each excludes a point. None where it is left open."""
+    """Conditions on one variable as one; with commas only where one excludes a point. None where it is left open."""
     names = {item.name for item in items}
-    if len(names) != 1 or joint == "," and not all(item.tree[0] == "minus" for item in items):
+    if len(names) != 1 or joint == "," and not any(item.tree[0] == "minus" for item in items):
         return None
     return Region(names.pop(), ("or" if joint == "or" else "and", *(item.tree for item in items)))

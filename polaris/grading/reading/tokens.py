@@ -43,7 +43,7 @@ SIGNS = {
     "times": "*", "cdot": "*", "ast": "*", "div": "/", "lt": "<", "gt": ">", "le": "<=", "ge": ">=", "ne": "!=",
     "colon": ":", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "lbrace": r"\{", "rbrace": r"\}",
     "{": r"\{", "}": r"\}", "lbrack": "[", "rbrack": "]", "langle": "<(", "rangle": ")>", "%": "%", "lparen": "(",
-    "rparen": ")", "&": "&", "=": "=", "_": "_", "#": "#", "approx": "=", "cong": "=",
+    "rparen": ")", "&": "&", "=": "=", "_": "_", "#": "#", "approx": "~", "cong": "=",
 }  # fmt: skip
 FONTS = {
     "text": "text", "textrm": "text", "textnormal": "text", "textup": "text", "textsf": "text", "texttt": "text",

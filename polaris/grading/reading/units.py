@@ -43,6 +43,7 @@ _COMPOSED = {
 }  # fmt: skip
 _NAMES = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 _POWERS = {"sq": 2, "square": 2, "cu": 3, "cubic": 3}
+LETTERS = frozenset(name for name in _NAMES if len(name) == 1 and name.isascii())
 UNIT_LETTERS = frozenset("msghLNJWVK")  # what else stands upright may be e, i, a point or a matrix
 _NO_NOUNS_WORDS = """
     and or not nor no non neither either both but is are was were be been being equals if iff for all any each

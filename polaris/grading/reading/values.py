@@ -168,10 +168,14 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """Formulas that are said to be equal, two or more; name: of what the first side defines, where it does: y, f(x)."""
+    r"""Formulas that are said to be equal; name: of what the first side defines, where it does: y, f(x).
+
+    sides: two or more, or one that has roundings; roundings: decimals behind \approx, of the last side
+    """
 
     sides: tuple[Expr, ...]
     name: str | None
+    roundings: tuple[Expr, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
