@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from polaris.grading.answers import EXACT, compare
+from polaris.grading.answers import CORRECT
+from polaris.grading.compare import compare
 
 BASE = 0x9E3779B97F4A7C15  # odd; the golden ratio, of whose powers no small combination is 0
 
@@ -90,5 +91,5 @@ def _voted(owners_N: np.ndarray, hashes_N: np.ndarray) -> Iterator[tuple[int, in
 
 
 def other_answers(a: Sequence[str], b: Sequence[str]) -> bool:
-    """Whether both problems have gold answers, and none is the same as far as text and plain numbers tell."""
-    return bool(a and b) and all(compare(gold, b) != EXACT for gold in a)
+    """Whether both problems have gold answers, and none is the same as far as text and exact arithmetic tell."""
+    return bool(a and b) and all(compare(gold, b) not in CORRECT for gold in a)

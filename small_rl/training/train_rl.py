@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from polaris.grading.answers import STRUCTURE
+from polaris.grading.equality.structure import STRUCTURE
 from polaris.grading.grading_pool import GradingPool
 from polaris.grading.settings import Grading
 from polaris.models.model_context import check_context, with_context

@@ -23,7 +23,10 @@ ALSO = {("vllm", "verl_")}
 HEAVY = ("torch", "transformers", "vllm", "verl", "ray", "megatron", "mergekit", "datasets")
 # Nouns of the paper, by room: pure, and importable where no engine is installed.
 NOUNS = {
-    "polaris.grading": "answers units diversity",
+    "polaris.grading": "answers boxes compare diversity",
+    "polaris.grading.reading": "brackets calls cleaning expressions items lists measures notation reader regions signs "
+    "tokens units values",
+    "polaris.grading.equality": "acceptance arithmetic exact realline sameness structure",
     "polaris.problems": "tiny_problems problem_text suitability choices duplicates contamination",
     "polaris.evaluation": "significance pass_at_k statistics replicates hardest lengths verdicts claims",
     "polaris.planning": "plan_model plan_memory plan_time",

@@ -103,9 +103,10 @@ def test_empty_responses_are_wrong_and_have_no_diversity(flags, tmp_path):
 
 
 def test_too_many_failures_stop_the_stage():
+    slow = r"\int_0^1 \frac{\ln(1+x+x^2)\arctan(x)}{1+x^5}\,dx"  # SymPy does not find it in minutes
     rows = [
         {"set": "rl", "problem_id": "1", "response": text, "sample": 0, "tokens": 1, "finish_reason": "stop"}
-        for text in ("\\boxed{9^{9^{9^9}}}", "\\boxed{1}", "\\boxed{1}", "\\boxed{2}")
+        for text in (f"\\boxed{{{slow}}}", "\\boxed{1}", "\\boxed{1}", "\\boxed{2}")
     ]
     grading = Grading(grader="math_verify", format="none", timeout=0.5, workers=1, max_failure_rate=0.25)
     graded = grade_responses(rows, {"1": {"answers": ["1"]}}, grading)

@@ -102,7 +102,7 @@ def test_start_sets(tmp_path):
     with pytest.raises(UserError, match="none of the stage's problems"):
         train_rl.write_start_sets(core, GRADING, {"p2": PROBLEM}, consensus, out)
     train_rl.write_start_sets(core.model_copy(update={"key": "structure"}), GRADING, {"p1": PROBLEM}, consensus, out)
-    assert [row["step"][:15] for row in read_rows(out, CONSENSUS)] == ["sympy:Equality("]
+    assert [row["step"][:16] for row in read_rows(out, CONSENSUS)] == ["formula:Equation"]
     with pytest.raises(UserError, match="set core.key to `structure`"):
         train_rl.write_start_sets(core, GRADING, {"p1": PROBLEM}, out, tmp_path / "again.parquet")
 
