@@ -6,7 +6,7 @@ consensus set that holds the answer gives it away, and a wrong trajectory that m
 `results: all` is the literal reading, every underlined span.
 
 A result states the answer when it claims the answer as a value, by the same text or the same plain number as the grader
-compares them (polaris.grading.answers.compare): nothing is evaluated. Its claims are the whole result, and what stands
+compares them (polaris.grading.compare.compare): nothing is evaluated. Its claims are the whole result, and what stands
 between top-level signs of equality, assignment or inference (= ≈ ≡ ∈ ⇒ ...), each without its dressing: boxes, outer
 brackets, a label ("Answer:"), words before and after, a unit, a percent sign, a modulus.
 
@@ -21,7 +21,8 @@ import functools
 import re
 from collections.abc import Iterable, Sequence
 
-from polaris.grading.answers import EXACT, compare, normal_form
+from polaris.grading.answers import EXACT, normal_form
+from polaris.grading.compare import compare
 
 _TOKEN = re.compile(r"\\[{}]|\\[A-Za-z]+|\\.|.", re.DOTALL)
 _OPEN = {"(": ")", "[": "]", "{": "}", "\\{": "\\}"}
@@ -35,6 +36,8 @@ _RELATIONS = frozenset(
     )
 )
 _NOT_EQUAL = frozenset(("<", ">", "!", r"\not"))  # before "=": no equality
+_ASSIGNED = re.compile(r"[A-Za-z](?:_\{?[A-Za-z0-9]+\}?)?=(.+)")  # an answer like x=12
+_PRODUCT = re.compile(r"\*|\\cdot|\\times")  # a computation, whose value the grader would tell
 _NAME = re.compile(r"[A-Za-z](?:_\{?[A-Za-z0-9]+\}?)?")
 _WORDS_BEFORE = re.compile(
     r"[A-Za-z()]*:=?|[A-Za-z]*?(?:answer|result|total|value|so|thus|hence|therefore|then|is|are|be|equals?|gives?|gets?"
@@ -61,8 +64,12 @@ def intermediate(results: Iterable[str], answers: Sequence[str]) -> tuple[str, .
 @functools.lru_cache(maxsize=1 << 16)  # the responses to a problem underline the same things
 def states(result: str, answer: str) -> bool:
     """Whether a result states an answer, by the rule of this module. An empty answer is stated by nothing."""
-    golds = [text for text in dict.fromkeys((answer, _bare(normal_form(answer)))) if text]
-    return bool(golds) and any(compare(claim, golds) == EXACT for claim in _claims(result))
+    form = normal_form(answer)
+    texts = (answer, _bare(form), *(found[1] for found in [_ASSIGNED.fullmatch(form)] if found))
+    golds = [text for text in dict.fromkeys(texts) if text]
+    return bool(golds) and any(
+        claim == form or not _PRODUCT.search(claim) and compare(claim, golds) == EXACT for claim in _claims(result)
+    )
 
 
 def _claims(result: str) -> set[str]:
