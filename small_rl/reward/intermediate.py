@@ -67,8 +67,9 @@ def states(result: str, answer: str) -> bool:
     form = normal_form(answer)
     texts = (answer, _bare(form), *(found[1] for found in [_ASSIGNED.fullmatch(form)] if found))
     golds = [text for text in dict.fromkeys(texts) if text]
-    return bool(golds) and any(
-        claim == form or not _PRODUCT.search(claim) and compare(claim, golds) == EXACT for claim in _claims(result)
+    return any(
+        claim == form or not _PRODUCT.search(claim) and any(compare(claim, [gold]) == EXACT for gold in golds)
+        for claim in _claims(result)
     )
 
 
