@@ -135,7 +135,7 @@ def _claims(report: dict[str, Any]) -> list[str]:
 
 def _choice(choice: dict[str, Any]) -> list[str]:
     if choice["on_reported"]:
-        return [f"**Alpha {choice['selected']} was chosen on a reported set**: its scores here are flattered."]
+        return [f"**Alpha {choice['selected']} was chosen on a reported set**: its scores here are overestimated."]
     if choice["model"] is None:
         return []
     apart = escaped(" and ".join(choice["select_on"]))

@@ -95,7 +95,7 @@ def _reading(report: dict[str, Any], model: str) -> str:
         "in points, paired by question, their p-values corrected (Holm). One training: other seeds are in no interval."
     )
     if report["choice"]["model"] == model and report["choice"]["on_reported"]:
-        text += " **Its alpha was chosen on these scores, which flatters them.**"
+        text += " **Its alpha was chosen on these scores, so they are overestimated.**"
     elif report["choice"]["model"] == model:
         text += (
             f" Its alpha was chosen on {escaped(' and '.join(report['choice']['select_on']))}, no part of this table."

@@ -74,6 +74,22 @@ def test_the_studies_are_written_from_their_records(design: Design):
     assert (ROOT / "docs/study" / design.page).read_text() == study_page.page(design, records(design), [])
 
 
+def test_the_results_of_the_readme_are_those_of_the_studies():
+    """(difference, interval over trainings, commit) of each row."""
+    measured = set()
+    for design in DESIGNS:
+        commits = {record["commit"][:7] for record in records(design)}
+        tables = [
+            study_page.claim_rows(records(design), rows) for _, rows in study_page.groups(design, records(design))
+        ]
+        cells = {(row[-4].split(" [")[0], row[-3]) for table in tables for row in table[1:]}
+        measured |= {(*cell, commit) for cell in cells for commit in commits}
+    shown = re.findall(
+        r"\| ([+−]?[\d.]+) \| (\[.*?\]) \|.*, (\w{7}) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert len(shown) >= 4 and set(shown) <= measured, set(shown) - measured
+
+
 def test_the_picture_is_drawn_from_the_records():
     drawn = study_page.picture(LAPTOP, records(LAPTOP)[:1])
     assert drawn == (ROOT / "docs/images/laptop.svg").read_text(), "draw it again: polaris study 0 1 2"

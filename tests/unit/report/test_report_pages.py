@@ -41,7 +41,7 @@ def test_the_page_needs_nothing_else(run: Run):
     assert "improved" not in text
     # Scores, differences, alphas; budgets, hardest; rewards, validation, losses, data, time.
     assert source.count("<svg") == 3 + 3 + 3 + 4 + 3 + 2 + 1 + 2 + 1 + 1
-    assert "Regression to the mean" in text and "not to be compared" in text
+    assert "Regression to the mean" in text and "do not compare" in text
 
 
 def test_one_benchmark_has_no_mean_on_the_page(tmp_path: Path):
