@@ -1,7 +1,8 @@
 """Verb: CORE's consensus sets from a teacher's verified answers, or as a placebo the sets of other problems.
 
 Sets of its own correct rollouts reward the policy for what it does already. A teacher's sets hold new information, and
-the placebo shows whether a gain comes from that information or from rewards that differ at all.
+the placebo shows whether a gain comes from that information or from rewards that differ at all. Its sets are the
+teacher's intermediate results: a training drops what states its own problem's answer, and cannot know another's.
 """
 
 from polaris.stage.errors import UserError
@@ -9,6 +10,7 @@ from polaris.stage.records import CONSENSUS, read_problems, write_rows
 from polaris.stage.stage import Stage, run_verb
 from small_rl.data.build_rl_data import consensus_sets, teacher_answers
 from small_rl.reward.core import of_other_problems
+from small_rl.reward.intermediate import intermediate
 from small_rl.study_settings import TeacherSets
 
 
@@ -18,6 +20,8 @@ def main() -> None:
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
         answers = teacher_answers(stage, problems)
         rows = consensus_sets(answers, set(problems)).rows()
+        if stage.settings.placebo:  # what `results: intermediate` would leave out of the teacher's own sets
+            rows = [row for row in rows if intermediate([row["step"]], problems[row["problem_id"]]["answers"])]
         covered = {row["problem_id"] for row in rows}
         right = sum(row["correct"] for row in answers)
         if len(covered) < 2:

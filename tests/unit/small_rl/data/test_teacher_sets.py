@@ -52,6 +52,14 @@ def test_the_placebo_has_every_set_at_another_problem(tmp_path, given):
     assert sets(run(tmp_path / "out", True, **given)) == [("a", "b=1"), ("b", "c=1"), ("b", "c=2"), ("c", "a=1")]
 
 
+def test_the_placebos_sets_are_as_large_as_the_teachers_that_a_training_reads(tmp_path, given):
+    """A training leaves out what states its own problem's answer; of another problem it could not know."""
+    texts = [(name, RIGHT.format(underlined(f"{name}=1", f"z_{name}=5"))) for name in "cabde"]
+    given["teacher"] = tables.responses(tmp_path / "with answers", texts)
+    assert {step for _, step in sets(run(tmp_path / "placebo", True, **given))} == {f"{name}=1" for name in "cabde"}
+    assert len(sets(run(tmp_path / "teacher", False, **given))) == 10
+
+
 def test_nothing_is_added_or_lost():
     rows = [{"problem_id": p, "step": f"{p}{i}", "count": i} for p in "xyz" for i in range(3)]
     moved = of_other_problems(rows, "yzx")
