@@ -32,7 +32,11 @@ def test_other_names_are_free():
 def test_the_folders_are_those_of_the_rules():
     text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     paths = re.findall(r'(?:data_of|checkpoint_of)\(f?"([^"]+)"', text)
-    folders = {path.split("/")[0].replace("{arm}", "") for path in paths} - {"{name}", "{stage}", "{taught}"}
+    folders = {path.replace("{w.", "{").split("/")[0].replace("{arm}", "") for path in paths} - {
+        "{name}",
+        "{stage}",
+        "{taught}",
+    }
     beside = {folder.removeprefix("{stage}") for folder in folders if folder.startswith("{stage}")}
     assert beside == set(BESIDE)
     assert folders - {f"{{stage}}{suffix}" for suffix in BESIDE} == {
