@@ -34,7 +34,8 @@ BENCHMARKS = ["aime25", "aime26", "hmmt25", "olympiad", "beyond_aime"]
 SETTINGS = ReportPage(
     confidence=0.95, resamples=10_000, seed=0, pass_k=[8], length_groups=[16384, 32768], worst_k=20, ladder=LADDER,
     generalists=["base_large", "distilled"], alphas=ALPHAS, select_on=["beyond_aime"], selected=None,
-    published=None, published_values=None, self_distillation=None, planned=None, also={}, dates={},
+    published=None, published_values=None, self_distillation=None, planned=None,
+    extra_evaluations={}, dates={},
 )  # fmt: skip
 
 
