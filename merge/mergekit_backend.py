@@ -21,7 +21,7 @@ import yaml
 from merge import stream
 from merge.checkpoint import Checkpoint, read_checkpoint
 from merge.settings import MergekitMethod, MergeOne
-from polaris.stage import child
+from polaris.stage import subprocesses
 from polaris.stage.errors import UserError
 
 SHARD_BYTES = 5_000_000_000
@@ -46,7 +46,7 @@ def merge(base: Checkpoint, distilled: Checkpoint, settings: MergeOne, out: Path
     written = log / "mergekit.yaml"
     written.write_text(yaml.safe_dump(configuration(base, distilled, settings), sort_keys=False))
     options = ["--no-write-model-card", f"--out-shard-size={SHARD_BYTES}", "--num-threads", str(settings.threads)]
-    child.run(
+    subprocesses.run(
         [sys.executable, "-m", "mergekit.scripts.run_yaml", str(written), str(out), *options],
         log=log / "mergekit.log",
         env={"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(settings.threads)},

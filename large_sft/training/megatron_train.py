@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polaris.stage.child import PR_SET_PDEATHSIG
 from polaris.stage.cuda import require_cuda
 from polaris.stage.errors import UserError
+from polaris.stage.subprocesses import PR_SET_PDEATHSIG
 
 STOP = "stop"  # file in Job.state: the training is to end after the step at hand
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from large_sft.settings import Placed
 from large_sft.training import torchrun_node
-from polaris.stage import child
+from polaris.stage import subprocesses
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import free_port, on_every_node, this_node
 
@@ -51,7 +51,7 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
             follow(line)
 
     try:
-        child.run(on_every_node(nodes, command), log, environment, settings.timeout, heard)
+        subprocesses.run(on_every_node(nodes, command), log, environment, settings.timeout, heard)
     except UserError as error:
         # The first process to fail tells why; the log ends with what the others and torchrun say about that.
         raise UserError(f"{causes[0]} (all of it: {log})" if causes else str(error)) from None

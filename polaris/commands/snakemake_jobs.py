@@ -71,6 +71,8 @@ def _jobs(configs: Sequence[str], *more: str) -> list[Job]:
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
         lines = lines or done.stdout.strip().splitlines()
+        if any(line.startswith("Traceback") for line in lines):  # a fault outside the recipe: a folder, a disk
+            raise UserError(f"snakemake could not list the jobs: {lines[-1].strip() or lines[-2]}")
         raise UserError("\n".join(line for line in lines if line != "Building DAG of jobs..."))
     # The rule `all` has no command, and merged_weights publishes nothing.
     commands = [line for line in done.stdout.splitlines() if line.startswith(COMMAND) and " --out " in line]

@@ -28,7 +28,7 @@ from polaris.generation.answering import Shards, answer
 from polaris.generation.settings import Engine, Sampling
 from polaris.generation.vllm_nodes import Meeting, Workers
 from polaris.models.prompts import load_tokenizer
-from polaris.stage import child
+from polaris.stage import subprocesses
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import on_every_node
 from polaris.stage.stage import run_verb
@@ -100,7 +100,7 @@ def run_engines(job: Path, node: int, look: Callable[[], None] = lambda: None) -
         [sys.executable, "-m", "polaris.generation.replicas", str(job), str(number), str(rank)] for number in numbers
     ]
     logs = [own_log(log, number, rank) for number in numbers]
-    child.run_together(commands, logs, environments(engine), look, LOOK)
+    subprocesses.run_together(commands, logs, environments(engine), look, LOOK)
 
 
 def run_nodes(job: Path, nodes: int, log: Path, look: Callable[[], None]) -> None:
@@ -108,7 +108,7 @@ def run_nodes(job: Path, nodes: int, log: Path, look: Callable[[], None]) -> Non
     before = log.stat().st_size if log.exists() else 0  # what an earlier try said
     command = on_every_node(nodes, [sys.executable, "-m", "polaris.generation.replicas", str(job)])
     try:
-        child.run_together([command], [log], [{}], look, LOOK)
+        subprocesses.run_together([command], [log], [{}], look, LOOK)
     except UserError as error:
         failure = FAILED.search(log.read_bytes()[before:].decode(errors="replace"))
         raise UserError(failure[1].rstrip() if failure else str(error)) from None

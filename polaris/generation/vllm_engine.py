@@ -17,10 +17,10 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from polaris.generation.settings import Engine, Sampling
-from polaris.stage.child import tail
 from polaris.stage.cuda import require_cuda
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interface, this_node
+from polaris.stage.subprocesses import tail
 
 GIB = 1 << 30
 BATCHED_TOKENS = 4096  # tokens of one forward pass on a CPU, at least

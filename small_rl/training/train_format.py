@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polaris.stage import child
+from polaris.stage import subprocesses
 from polaris.stage.cuda import require_cuda
 from polaris.stage.errors import UserError
 from polaris.stage.progress import Progress
@@ -51,7 +51,9 @@ def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps
     ]
     command = [*torchrun, "-m", "verl.trainer.sft_trainer", *overrides, *verl_config.hydra_overrides(stage.state)]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
-    child.run(command, stage.log / "verl.log", verl_devices.environment(settings.device), settings.timeout, follow)
+    subprocesses.run(
+        command, stage.log / "verl.log", verl_devices.environment(settings.device), settings.timeout, follow
+    )
 
 
 def train(stage: Stage) -> None:

@@ -14,7 +14,7 @@ from polaris.grading.grading_pool import GradingPool
 from polaris.grading.settings import Grading
 from polaris.models.model_context import check_context, with_context
 from polaris.models.prompts import load_tokenizer, messages
-from polaris.stage import child
+from polaris.stage import subprocesses
 from polaris.stage.cuda import require_cuda
 from polaris.stage.deadline import deadline
 from polaris.stage.errors import UserError
@@ -147,7 +147,7 @@ def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: 
     """Run verl until all steps are done; one line of progress per line of metrics.jsonl.
 
     ray: folder for Ray's sockets; evaluate: with `validate`, before the first step of this launch
-    Raises UserError without a GPU for device cuda, and as polaris.stage.child.run for a hang or a crash.
+    Raises UserError without a GPU for device cuda, and as polaris.stage.subprocesses.run for a hang or a crash.
     """
     device = settings.engine.device
     if device == "cuda":
@@ -172,7 +172,7 @@ def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: 
     env = verl_devices.environment(device)
     cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None
     with ray_cluster(settings.nodes, settings.gpus_per_node, cpus, ray, stage.log / "ray.log", env) as env:
-        child.run(command, stage.log / "verl.log", env, settings.timeout, follow)
+        subprocesses.run(command, stage.log / "verl.log", env, settings.timeout, follow)
 
 
 def evaluation_due(settings: RlTraining, log: Path, done: int) -> bool:

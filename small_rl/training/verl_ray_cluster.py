@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from polaris.stage import child
+from polaris.stage import subprocesses
 from polaris.stage.cuda import require_cuda
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import free_port, interface, on_every_node, this_node
@@ -60,7 +60,7 @@ def ray_cluster(
         str(cpus or "-"),
         str(folder),
     ]
-    with child.background(on_every_node(nodes, start), log, env) as launcher:
+    with subprocesses.background(on_every_node(nodes, start), log, env) as launcher:
         _wait(launcher, folder / STARTED, log)
         try:
             yield env | {"RAY_ADDRESS": f"{head}:{port}"}
@@ -76,7 +76,7 @@ def _wait(launcher: subprocess.Popen, started: Path, log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while not started.exists():
         if launcher.poll() is not None or time.monotonic() > deadline:
-            raise UserError(f"Ray did not start; read {log}:\n{child.tail(log)}")
+            raise UserError(f"Ray did not start; read {log}:\n{subprocesses.tail(log)}")
         time.sleep(0.1)
 
 

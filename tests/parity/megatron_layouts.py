@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from large_sft.model.weights import Weights
 from large_sft.training.megatron_train import Job
-from polaris.stage import child, manifest
+from polaris.stage import manifest, subprocesses
 from polaris.stage.records import TOKENS, write_rows
 from polaris.stage.terminal import table
 
@@ -172,7 +172,7 @@ def checks(inputs: Path, out: Path, layout: dict, *models: Path, data: str = "da
     command = [sys.executable, "-m", "large_sft.training.torchrun_node", "--standalone", "--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(layout["gpus_per_node"]), str(Path(__file__).with_name("megatron_checks.py"))]
     environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    child.run([*command, str(job), str(STEPS), *map(str, models)], out / "log", environment, timeout=300)
+    subprocesses.run([*command, str(job), str(STEPS), *map(str, models)], out / "log", environment, timeout=300)
     return metrics(out)
 
 

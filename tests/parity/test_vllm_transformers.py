@@ -13,7 +13,7 @@ import pytest
 from polaris.models.model_context import with_context
 from polaris.models.settings import TinyModel, Yarn
 from polaris.problems.tiny_problems import draw, solve
-from polaris.stage import child
+from polaris.stage import subprocesses
 from tests.helpers.vllm_process import ENGINE
 
 pytest.importorskip("vllm")
@@ -22,7 +22,7 @@ pytest.importorskip("vllm")
 YARN = Yarn(factor=8.0, original=64)
 # Largest difference of a token's log-probability. Both compute in fp32; measured 1e-6.
 TOLERANCE = 1e-4
-# vLLM runs in a process of its own, whose whole group `child.run` stops: pytest is not left with engine processes.
+# vLLM runs in a process of its own, whose group `subprocesses.run` stops: no engine outlives pytest.
 SCRIPT = """
 import json, sys
 from vllm import LLM, SamplingParams
@@ -114,7 +114,7 @@ def test_prompt_logprobs_agree(kind: str, yarn: Yarn | None, tmp_path: Path) -> 
     (tmp_path / "ids.json").write_text(json.dumps(ids))
     asked = with_context(tmp_path / "model", None, yarn, tmp_path / "stretched")
     arguments = [str(asked), *(str(tmp_path / name) for name in ("ids.json", "logprobs.json"))]
-    child.run([sys.executable, "-c", SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, timeout=400)
+    subprocesses.run([sys.executable, "-c", SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, timeout=400)
     theirs = json.loads((tmp_path / "logprobs.json").read_text())
 
     worst = apart(log_probs(asked, ids), theirs)

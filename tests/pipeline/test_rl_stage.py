@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from polaris.stage import child, manifest
+from polaris.stage import manifest, subprocesses
 from polaris.stage.records import ACCURACY, CONSENSUS, RESCUE_BUFFER, read_problems, read_rows
 from small_rl.rl_settings import RlTraining
 from small_rl.training import train_rl, verl_checkpoint, verl_config, verl_devices
@@ -75,7 +75,7 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
             verl_devices.environment("cpu"),
         )
         with ray_cluster(1, *own) as env:
-            child.run(command, folder / "verl.log", env, settings.timeout)
+            subprocesses.run(command, folder / "verl.log", env, settings.timeout)
     rows = {int(path.stem): lines(path) for path in (folder / "rows").glob("*.jsonl")}
     return Run(folder, problems, settings, *map(lines, logs), rows)
 

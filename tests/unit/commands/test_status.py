@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from polaris.commands import stage_state, status
-from polaris.commands.snakemake_jobs import Job, parsed
+from polaris.commands.snakemake_jobs import Job, next_jobs, parsed
 from polaris.commands.stage_state import State, differences, state_of
 from polaris.stage import code, manifest
 from polaris.stage.errors import UserError
@@ -189,6 +189,15 @@ def test_odd_files_are_told_and_stop_nobody(tmp_path, place, put, state, why):
     put(tmp_path / "s" / place)
     found = look(wanted)
     assert found.state == state and why in found.why[0], found
+
+
+def test_snakemakes_own_traceback_becomes_its_last_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake").touch()
+    with pytest.raises(UserError) as failed:
+        next_jobs([str(code.ROOT / "configs/laptop.yaml")])
+    assert "\n" not in str(failed.value) and f"{tmp_path}/.snakemake" in str(failed.value)
+    assert str(failed.value).startswith("snakemake could not list the jobs: ")
 
 
 def test_an_interpreter_that_is_gone_is_told(tmp_path):
