@@ -15,7 +15,7 @@ if not workflow.configfiles:
     configfile: "configs/laptop.yaml"
 
 
-include: "rules/common.smk"  # the recipe, and the few words that the cards share
+include: "rules/common.smk"  # the recipe, and what the rules share
 include: "rules/inputs.smk"  # base models, problems, benchmarks: made here, fetched, or local
 include: "rules/small_rl.smk"  # format SFT, RL data, RL stages: the specialist
 include: "rules/studies.smk"  # beside the flow: search for a temperature, probe

@@ -1,4 +1,4 @@
-"""The recipe and the words that the cards share."""
+"""The recipe, and what the rules share."""
 
 import re
 from pathlib import Path
@@ -59,7 +59,7 @@ def settings(section, **leaving_out) -> str:
 
 
 def code(module: str, target: str) -> str:
-    """What a verb is told of its code: the digest, so that another code makes `target` again.
+    """A verb's `--code`: the digest of its code, so that an edit makes `target` again.
 
     With `invalidate_on_code: false` no edit may restart ten days of work: what the finished target was made with, by
     Snakemake's record of its params, or `advisory`. `polaris status` says what drifted.

@@ -22,7 +22,7 @@ def count(source: object, where: str) -> float:
     keys = ("max_rows", "count")
     rows = next((value for key in keys if (value := getattr(source, key, None))), ROWS.get(getattr(source, "hub", "")))
     if rows is None:
-        raise UserError(f"{where}: the number of problems is not known before the stage has run; give count")
+        raise UserError(f"{where}: the number of problems is not known before the stage has run; set count")
     return float(rows)
 
 

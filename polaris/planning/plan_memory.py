@@ -80,24 +80,36 @@ def megatron(
     """
     layers = layers or megatron_stages(shape, ranks)
     logits = min(tokens / ranks.context, loss_chunk or tokens)
-    stages = range(len(layers))
-    return max(
-        (_megatron_stage(shape, ranks, tokens, recompute, gradient, offload, logits, layers, i) for i in stages),
-        key=total,
+    stages = (
+        _megatron_stage(
+            shape,
+            ranks,
+            layers,
+            stage,
+            tokens=tokens,
+            logits=logits,
+            recompute=recompute,
+            gradient=gradient,
+            offload=offload,
+        )
+        for stage in range(len(layers))
     )
+    return max(stages, key=total)
 
 
 def _megatron_stage(
     shape: Shape,
     ranks: Ranks,
+    layers: list[int],
+    stage: int,
+    *,
     tokens: int,
+    logits: float,
     recompute: str,
     gradient: int,
     offload: float,
-    logits: float,
-    layers: list[int],
-    stage: int,
 ) -> Parts:
+    """A rank of one pipeline stage. logits: tokens whose logits exist at once; the rest as of `megatron`"""
     first, last = stage == 0, stage == len(layers) - 1
     ends = (first or last and shape.tied) + (last and not shape.tied)
     dense = (

@@ -46,7 +46,7 @@ def inputs(recipe: Recipe, run: Path) -> Iterator[Finding]:
     """Models and problem sets are pinned, and are here or can be fetched."""
     for key in recipe.unpinned():
         yield Finding(
-            "wrong", "pinned", f"{key}.revision: unpinned; where there is a network, run `polaris pin <config>`"
+            "wrong", "pinned", f"{key}.revision: unpinned; run `polaris pin <config>` where there is a network"
         )
     given = recipe.inputs
     models = {"base_small": given.base_small, "base_large": given.base_large, "teacher": given.teacher}
@@ -98,13 +98,14 @@ def reachable(key: str, source: HubModel | HubProblems) -> Finding:
         return Finding(
             "wrong",
             "inputs",
-            f"{key}: {source.hub} is not in the cache, and the hub did not answer ({type(error).__name__})",
+            f"{key}: {source.hub} is not in the cache, and the hub did not answer ({type(error).__name__}); "
+            "fetch it where there is a network",
         )
     return Finding("ok", "inputs", f"{key}: {source.hub} can be fetched")
 
 
 def templates(recipe: Recipe, run: Path) -> Iterator[Finding]:
-    """The small and the large model ask and tokenize alike, where both are here: traces go from one to the other."""
+    """Both models make the same tokens of a question, where both are here: the traces of one teach the other."""
     from polaris.models.prompts import load_tokenizer, messages
 
     prompts = []
@@ -131,6 +132,7 @@ def disk(folder: Path, need: float) -> Finding:
     """Room for what the run keeps and its largest scratch, in bytes."""
     free = shutil.disk_usage(folder).free
     text = f"{free / 1e9:.0f} GB free in {folder}, {need / 1e9:.0f} GB needed"
+    text += "" if free >= need else "; make room there"
     return Finding("ok" if free >= need else "wrong", "disk", text)
 
 
@@ -150,7 +152,7 @@ def file_system(folder: Path) -> Iterator[Finding]:
         yield Finding(
             "ok" if whole else "wrong",
             "file system",
-            "rename replaces a file" if whole else "rename does not replace a file",
+            "rename replaces a file" if whole else "rename does not replace a file; choose another file system",
         )
         yield Finding(
             "ok" if seconds < FSYNC else "look", "file system", f"fsync and rename take {1000 * seconds:.0f} ms"
@@ -159,7 +161,11 @@ def file_system(folder: Path) -> Iterator[Finding]:
             fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
             try:
                 fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield Finding("wrong", "file system", "two hold the same lock: two trainings could share a folder")
+                yield Finding(
+                    "wrong",
+                    "file system",
+                    "two hold the same lock, so that two trainings could share a folder; choose another",
+                )
             except BlockingIOError:
                 yield Finding("ok", "file system", "a lock is held by one")
     except OSError as error:
@@ -206,9 +212,7 @@ def engines(recipe: Recipe) -> Iterator[Finding]:
 
 
 def findings(recipe: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
-    """All checks of a recipe in this folder, on this node. With `device: cuda` the table of its tools is printed
-    first.
-    """
+    """All checks of a recipe in this folder, on this node. With `device: cuda` they print a table of interpreters."""
     run.mkdir(parents=True, exist_ok=True)
     yield from inputs(recipe, run)
     yield from templates(recipe, run)

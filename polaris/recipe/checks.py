@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 
 def generalist_is_whole(recipe: Recipe) -> None:
+    """Base model, specialist, SFT and merge of the generalist: all of them, or none."""
     parts = {
         "inputs.base_large": recipe.inputs.base_large,
         "small_rl.specialist": recipe.small_rl.specialist,
@@ -23,6 +24,7 @@ def generalist_is_whole(recipe: Recipe) -> None:
 
 
 def sections_agree(recipe: Recipe) -> None:
+    """Mappings by name have the names that other sections use."""
     _same_keys("inputs.problems", recipe.inputs.problems, dict.fromkeys([*recipe.trained_on, *recipe.small_rl.studied]))
     _same_keys("clean", recipe.clean, recipe.trained_on)
     _same_keys("evaluate.generate.k", recipe.evaluate.generate.k, recipe.inputs.benchmarks)
@@ -50,6 +52,7 @@ def sections_agree(recipe: Recipe) -> None:
 
 
 def selection_is_apart(recipe: Recipe) -> None:
+    """Alpha is selected on problems that are not reported, and some are reported."""
     benchmarks = recipe.inputs.benchmarks
     for name in recipe.select_on:
         if name not in benchmarks:
@@ -63,6 +66,7 @@ def selection_is_apart(recipe: Recipe) -> None:
 
 
 def passes_are_sampled(recipe: Recipe) -> None:
+    """pass@k needs k samples of each problem in every evaluation."""
     evaluations = {"generate": recipe.evaluate.generate} | {
         f"extra_evaluations.{name}": entry for name, entry in recipe.evaluate.extra_evaluations.items()
     }
@@ -70,12 +74,13 @@ def passes_are_sampled(recipe: Recipe) -> None:
         for k in recipe.report.pass_k:
             if few := [name for name in samples if samples[name] < k]:
                 raise ValueError(
-                    f"report.pass_k: pass@{k} needs {k} samples of each problem; evaluate"
-                    f".{where}.k.{few[0]} is {samples[few[0]]}"
+                    f"report.pass_k: pass@{k} needs {k} samples of each problem; "
+                    f"evaluate.{where}.k.{few[0]} is {samples[few[0]]}"
                 )
 
 
 def further_evaluations_are_others(recipe: Recipe) -> None:
+    """An extra evaluation is of evaluated models, and differs from the usual one."""
     for name, entry in recipe.evaluate.extra_evaluations.items():
         _same_keys(f"evaluate.extra_evaluations.{name}.k", entry.k, recipe.inputs.benchmarks)
         if unknown := [model for model in entry.models if model not in recipe.checkpoints]:
@@ -90,11 +95,13 @@ def further_evaluations_are_others(recipe: Recipe) -> None:
 
 
 def large_engine_has_a_model(recipe: Recipe) -> None:
+    """Only a recipe with a large model has an engine for it."""
     if recipe.evaluate.large_engine and not recipe.large_sft:
         raise ValueError("evaluate.large_engine: must be null, since large_sft is null and there is no large model")
 
 
 def graded_problems_have_golds(recipe: Recipe) -> None:
+    """What is graded has gold answers: benchmarks, studies, training sets."""
     for name, benchmark in recipe.inputs.benchmarks.items():
         if getattr(benchmark, "gold", "every") != "every":
             raise ValueError(f"inputs.benchmarks.{name}.gold: must be every, since every response is graded")

@@ -43,6 +43,26 @@ def test_an_expression_of_a_profile_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("default-resources: [mem_mb=16000]", "config.yaml: default-resources: write it as a mapping"),
+        ("set-resources: {rl: [nodes=4]}", "config.yaml: set-resources.rl: write it as a mapping"),
+        ("retries: many", "config.yaml: retries: 'many' is no whole number"),
+        ("set-resources: {rl: {nodes: [4]}}", "config.yaml: nodes of rl is no number"),
+        ("a: [", "config.yaml: this profile cannot be read .while parsing"),
+        ("\xe9".encode("latin-1"), "config.yaml: this profile cannot be read .'utf-8' codec"),
+        (None, "config.yaml: there is no such profile"),
+    ],
+)
+def test_what_is_no_profile(tmp_path, text, message):
+    """A profile is named by its folder, too, as for Snakemake."""
+    if text:
+        (tmp_path / "config.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=message):
+        Profile(tmp_path).reserved("rl")
+
+
+@pytest.mark.parametrize(
     ("asked", "refused"),
     [({}, True), ({"cpus_per_task": 7}, True), ({"cpus_per_task": 8}, False), ({"cpus_per_task": -1}, False)],
 )
