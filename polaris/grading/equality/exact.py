@@ -84,7 +84,7 @@ def unknown(name: str, argument: Value, effort: Effort) -> Fraction:
     return Fraction(int.from_bytes(hashlib.sha256(f"{name}({text})".encode()).digest()[:3], "big") + 1, 1 << 23)
 
 
-def apply(op: str, values: list[Value], effort: Effort) -> Value:
+def apply(op: str, values: list[Any], effort: Effort) -> Value:
     """A power or one of values.FUNCTIONS. Raises Undecided, Undefined and TooLarge."""
     if op == "pow":
         return power(values[0], values[1], effort)
@@ -98,7 +98,7 @@ def apply(op: str, values: list[Value], effort: Effort) -> Value:
 
 
 def power(base: Value, exponent: Value, effort: Effort) -> Value:
-    if rational(base, exponent):
+    if isinstance(base, Fraction) and isinstance(exponent, Fraction):
         if base == 0 and exponent <= 0:
             raise Undefined
         bits = max(base.numerator.bit_length(), base.denominator.bit_length())

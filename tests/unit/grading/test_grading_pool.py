@@ -251,7 +251,7 @@ def test_children_die_with_a_killed_parent():
         f"pool.grade_answers([(['1'], {HANG!r})] * 2)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    assert parent.stdout.readline() == b"ready\n"
+    assert parent.stdout is not None and parent.stdout.readline() == b"ready\n"
     time.sleep(0.3)
     children = psutil.Process(parent.pid).children(recursive=True)
     os.kill(parent.pid, signal.SIGKILL)
