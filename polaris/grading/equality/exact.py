@@ -80,7 +80,10 @@ def _bounded(value: Fraction) -> Fraction:
 
 def unknown(name: str, argument: Value, effort: Effort) -> Fraction:
     """The value of a function that nothing is known of: any, but the same for the same argument."""
-    text = str(argument) if rational(argument) else effort.reals.spelled(argument)
+    if isinstance(argument, Fraction):
+        text = f"{argument.numerator:x}/{argument.denominator:x}"
+    else:
+        text = effort.reals.spelled(argument)
     return Fraction(int.from_bytes(hashlib.sha256(f"{name}({text})".encode()).digest()[:3], "big") + 1, 1 << 23)
 
 

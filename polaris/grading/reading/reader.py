@@ -68,7 +68,7 @@ def readings(text: str) -> tuple[Value, ...]:
     for mode in _modes(cleaned):
         try:
             value = answer(undress(tokenize(cleaned, mode.grouped)), mode)
-        except (Unreadable, IndexError, RecursionError):  # a text that ends too early, or is too deep
+        except (ValueError, IndexError, RecursionError):  # Unreadable, strange digits, an early end, too deep
             continue
         if value not in found:
             found.append(value)
