@@ -251,7 +251,7 @@ def test_an_answer_that_kills_its_worker_twice_is_a_crash():
 def test_children_die_with_a_killed_parent():
     code = (
         "from polaris.grading.grading_pool import GradingPool\n"
-        "pool = GradingPool(timeout=20, workers=1)\n"
+        "pool = GradingPool(timeout=4, workers=1)\n"
         "pool.grade_answers([(['e'], '1/e')])\n"
         "print('ready', flush=True)\n"
         f"pool.grade_answers([(['1'], {HANG!r})] * 2)\n"
