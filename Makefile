@@ -8,6 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 CORES ?= 2
 CONFIG ?= configs/laptop.yaml
 CHAOS ?= chaos
+FUZZ_SECONDS ?= 3600
 REPLICATES ?= 0 1 2
 # Asked first for torch; where it does not answer, and where this is empty, pip's own index has the word.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -24,7 +25,7 @@ UV := .venvs/uv-0.13.9/bin/uv
 LOCK = $(UV) pip compile --quiet --upgrade --config-file envs/uv.toml --extra test pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test unit parity gpu chaos study install compat envs network install-gpu gpu-machine clean
+.PHONY: run test unit parity fuzz gpu chaos study install compat envs network install-gpu gpu-machine clean
 
 # --nolock: a killed run goes on with the same command; that no two processes work on one stage, the stages see to.
 run: $(VENV)/installed
@@ -41,6 +42,11 @@ unit: $(VENV)/installed
 # The generalist's trainer in every layout against one process: the table of docs/generalist.md.
 parity: $(VENV)/installed
 	python -m tests.parity.megatron_layouts
+
+# What hypothesis does not reach: every target of tests/fuzz for an hour, or FUZZ_SECONDS; inputs are kept in .fuzz.
+fuzz: $(VENV)/installed
+	python -c 'import atheris' || python -m pip install -qq atheris==3.0.0
+	python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
 # Kills at random moments, about an hour; interrupted, the same command goes on.
 chaos: $(VENV)/installed

@@ -12,10 +12,10 @@ from polaris.grading.equality.exact import Undecided
 from polaris.grading.reading.reader import MAX_ANSWER, is_read, readings
 from polaris.grading.reading.values import Expr, Formula, Quantity, number, parts
 
-_INTEGER = re.compile(r"(-?)0*([0-9]+)")
+_INTEGER = re.compile(r"(?P<sign>-?)0*(?P<digits>[0-9]+)")
 _DRESSED = re.compile(  # an integer as answers have it, whose dressing means nothing beside an integer
-    r"\s*\$?\s*(?:[a-df-hj-zA-Z]\s*=\s*)?(?:\\(?:text|mathbf|boldsymbol|mathrm)\s*\{)?\s*"
-    r"(-?)\+?0*([0-9]+)(?:\.0*)?\s*\}?\s*(?:\^\s*\{?\s*\\circ\s*\}?)?\s*\.?\s*\$?\s*"
+    r"\s*\$?\s*(?:[a-df-hj-zA-Z]\s*=\s*)?(?P<font>\\(?:text|mathbf|boldsymbol|mathrm)\s*\{\s*)?"
+    r"\+?(?P<sign>-?)0*(?P<digits>[0-9]+)(?:\.0*)?\s*(?(font)\})\s*(?:\^\s*(?:\\circ|\{\s*\\circ\s*\}))?\s*\.?\s*\$?\s*"
 )
 _LITERAL = frozenset({"num", "mul"})
 
@@ -42,7 +42,7 @@ def compare(answer: str, golds: Sequence[str]) -> str | None:
 
 
 def _signed(found: re.Match[str]) -> str:
-    return found[1] * (found[2] != "0") + found[2]
+    return found["sign"] * (found["digits"] != "0") + found["digits"]
 
 
 def _is_literal(expr: Expr) -> bool:

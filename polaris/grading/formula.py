@@ -183,7 +183,7 @@ def _factorial(value: sympy.Expr) -> sympy.Expr:
 def _power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
     if isinstance(exponent, sympy.Number) and not abs(exponent) <= MAX_EXPONENT:
         raise NotAFormula("too large")
-    numbers = isinstance(base, sympy.Rational) and isinstance(exponent, sympy.Rational)
-    if numbers and max(abs(base.p).bit_length(), base.q.bit_length()) * abs(exponent) > MAX_BITS:
+    bits = max(abs(base.p).bit_length(), base.q.bit_length()) if isinstance(base, sympy.Rational) else 0
+    if isinstance(exponent, sympy.Rational) and bits * abs(exponent) > MAX_BITS:
         raise NotAFormula("too large")
     return sympy.Pow(base, exponent)

@@ -147,7 +147,7 @@ def _answer_rows(path: Path) -> list[dict[str, Any]]:
 
 def grade_file() -> None:
     """Grade a jsonl file; the columns are those of the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m polaris.grading.grade", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m polaris.grading.grade", description="Grade a file of answers.")
     parser.add_argument("--answers", required=True, type=Path, help="a jsonl file")
     parser.add_argument("--out", required=True, type=Path, help="the jsonl file to write")
     parser.add_argument("--format", choices=("think", "none"), default="none", help="think: demand a </think>")
@@ -157,14 +157,12 @@ def grade_file() -> None:
     args = parser.parse_args()
     rows = _answer_rows(args.answers)
     golds = [golds_from(row["gold"]) for row in rows]
-    verdicts: list[Verdict | None] = [None] * len(rows)
     with GradingPool(args.timeout, args.workers, args.grader) as pool:
         whole = [i for i, row in enumerate(rows) if "response" in row]
         bare = [i for i, row in enumerate(rows) if "response" not in row]
         results = pool.grade([(golds[i], rows[i]["response"]) for i in whole], args.format)
         results += pool.grade_answers([(golds[i], rows[i]["answer"]) for i in bare])
-        for i, verdict in zip(whole + bare, results, strict=True):
-            verdicts[i] = verdict
+    verdicts = [verdict for _, verdict in sorted(zip(whole + bare, results, strict=True), key=lambda pair: pair[0])]
     partial = args.out.with_name(args.out.name + ".partial")
     with partial.open("w") as out:
         for row, v in zip(rows, verdicts, strict=True):

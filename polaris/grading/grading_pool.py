@@ -5,6 +5,7 @@ processes start when the first answer needs them.
 """
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import json
@@ -77,7 +78,9 @@ class _Worker:
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "SYMPY_GROUND_TYPES": "python"},
         )
-        os.set_blocking(self.process.stdin.fileno(), False)
+        assert self.process.stdin is not None and self.process.stdout is not None  # both are pipes
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        os.set_blocking(self.stdin.fileno(), False)
         try:
             ready = self._line(START) == b"ready\n"
         except (_Lost, TimeoutError):
@@ -96,22 +99,22 @@ class _Worker:
     def _send(self, line: bytes, deadline: float) -> None:
         """Write a line as the worker takes it: one that is stopped takes no more than a pipe holds."""
         poll = select.poll()
-        poll.register(self.process.stdin, select.POLLOUT)
+        poll.register(self.stdin, select.POLLOUT)
         while line:
             if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 raise TimeoutError
             try:
-                line = line[os.write(self.process.stdin.fileno(), line) :]
+                line = line[os.write(self.stdin.fileno(), line) :]
             except OSError:
                 raise _Lost from None
 
     def _line(self, timeout: float) -> bytes:
         """The next line, which the worker writes at once and whole."""
         poll = select.poll()
-        poll.register(self.process.stdout, select.POLLIN)
+        poll.register(self.stdout, select.POLLIN)
         if not poll.poll(max(0.0, timeout) * 1000):
             raise TimeoutError
-        line = self.process.stdout.readline()
+        line = self.stdout.readline()
         if not line.endswith(b"\n"):
             raise _Lost
         return line
@@ -119,15 +122,13 @@ class _Worker:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            try:
+        for pipe in filter(None, (self.stdin, self.stdout, self.process.stderr)):
+            with contextlib.suppress(OSError):
                 pipe.close()
-            except OSError:
-                pass
 
 
 class GradingPool:
-    """Verdicts in order, each within its deadline; a timeout or a crash is told as such and harms no other answer.
+    """Verdicts in order, each within its deadline; a timeout or a crash harms no other answer.
 
     timeout: seconds for one answer; workers: processes, started when needed; grader: whose notion of the same answer,
     where the texts are not the same anyway
@@ -178,7 +179,7 @@ class GradingPool:
         for texts, answer, missing in zip(golds_R, answers_R, missing_R, strict=True):
             golds = _accepted(tuple(texts))
             if answer is None:
-                verdicts.append(Verdict(False, missing, None, 0.0))
+                verdicts.append(Verdict(False, missing or NO_ANSWER, None, 0.0))
                 continue
             started = time.perf_counter()
             reason = self._at_sight(answer, golds)
@@ -196,9 +197,12 @@ class GradingPool:
     def _at_sight(self, answer: str, golds: Sequence[str]) -> str | None:
         if not golds:
             return UNPARSEABLE_GOLD
-        if self.grader == "math_verify":
+        if self.grader != "math_verify":
+            return EXACT if answer in golds else None
+        try:
             return compare(answer, golds)
-        return EXACT if answer in golds else None
+        except Exception:  # noqa: BLE001  a fault of ours on a model's text: let it end a grading process, not the run
+            return None
 
     def keys(self, forms: Sequence[str]) -> list[str]:
         """A text for each form that is equal where the formulas are but for their order: 1+x and x+1 have one key.

@@ -161,7 +161,7 @@ def _rounds(literal: Expr, decimal: Value, other: Value, effort: Effort) -> bool
     if not decimal or not exact.rational(other) and not effort.reals.is_real(other):
         return False
     digits = literal.args[1] or len(str(abs(int(decimal))))
-    exponent = math.floor(math.log10(abs(decimal)))
+    exponent = math.floor(math.log10(abs(decimal.numerator)) - math.log10(decimal.denominator))
     exponent += abs(decimal) >= Fraction(10) ** (exponent + 1)
     last = Fraction(10) ** (exponent + 1 - digits)
     beyond, size = exact.plus(abs(other), -abs(decimal), effort), last

@@ -80,11 +80,14 @@ def _bounded(value: Fraction) -> Fraction:
 
 def unknown(name: str, argument: Value, effort: Effort) -> Fraction:
     """The value of a function that nothing is known of: any, but the same for the same argument."""
-    text = str(argument) if rational(argument) else effort.reals.spelled(argument)
+    if isinstance(argument, Fraction):
+        text = f"{argument.numerator:x}/{argument.denominator:x}"
+    else:
+        text = effort.reals.spelled(argument)
     return Fraction(int.from_bytes(hashlib.sha256(f"{name}({text})".encode()).digest()[:3], "big") + 1, 1 << 23)
 
 
-def apply(op: str, values: list[Value], effort: Effort) -> Value:
+def apply(op: str, values: list[Any], effort: Effort) -> Value:
     """A power or one of values.FUNCTIONS. Raises Undecided, Undefined and TooLarge."""
     if op == "pow":
         return power(values[0], values[1], effort)
@@ -98,7 +101,7 @@ def apply(op: str, values: list[Value], effort: Effort) -> Value:
 
 
 def power(base: Value, exponent: Value, effort: Effort) -> Value:
-    if rational(base, exponent):
+    if isinstance(base, Fraction) and isinstance(exponent, Fraction):
         if base == 0 and exponent <= 0:
             raise Undefined
         bits = max(base.numerator.bit_length(), base.denominator.bit_length())

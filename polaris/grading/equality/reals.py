@@ -48,7 +48,7 @@ def near(a: Value, b: Value, scale: Value) -> bool:
 
 
 def spelled(value: Value) -> str:
-    return mp.nstr(value, DIGITS // 2)
+    return str(mp.nstr(value, DIGITS // 2))
 
 
 def constant(name: str) -> Value:

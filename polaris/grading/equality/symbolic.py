@@ -64,7 +64,7 @@ def build(expr: Expr, point: Mapping[str, Any], bound: Mapping[str, sympy.Symbol
     return _FUNCTIONS[op](*built)
 
 
-def _rational(value: Any) -> sympy.Rational:
+def _rational(value: Any) -> sympy.Expr:
     if not isinstance(value, Fraction):
         raise Undefined
     return sympy.Rational(value.numerator, value.denominator)

@@ -25,7 +25,7 @@ _SHORT_WORDS = """
 """
 _WORDS = frozenset(_SHORT_WORDS.split())
 OPERANDS = frozenset({"num", "word", "(", "[", "{"})
-_OPERAND_COMMANDS = (
+OPERAND_COMMANDS = (
     UNARY | _LISTS | set(_FENCES) | _GREEK | {"frac", "sqrt", "binom", "pi", "infty", "sum", "prod", "lim", "int"}
     | {"vec", "hat", "bar", "overline", "tilde", "dot", "ddot", "angle", "triangle", "mathcal"}
 )  # fmt: skip
@@ -59,9 +59,9 @@ class Parser(Calls):
             term = self.signed()
             self.depth -= 1
             return negative(term) if token.kind == "-" else term
-        if self.command("pm", "mp"):
+        if sign := self.command("pm", "mp"):
             self.at += 1
-            return Expr(token.text, (self.product(),))
+            return Expr(sign, (self.product(),))
         return self.product()
 
     def product(self) -> Expr:
@@ -89,7 +89,7 @@ class Parser(Calls):
         if token is None:
             return False
         if token.kind == "cmd":
-            return token.text in _OPERAND_COMMANDS
+            return token.text in OPERAND_COMMANDS
         return token.kind in OPERANDS or token.kind == "|" and not self.bars
 
     def power(self) -> Expr:

@@ -75,11 +75,12 @@ def item(tokens: Tokens, mode: Mode) -> list[Value]:
 def _item(tokens: Tokens, mode: Mode) -> Value:
     if (relation := regions.relation(tokens)) is not None:
         return relation
-    sides, *roundings = split_at(tokens, "~")
-    if roundings and len(exact := split_at(sides, "=")) == 1 and _is_name(sides):
-        return equation([sides, *roundings], mode)
+    exact, *roundings = split_at(tokens, "~")
     if roundings:
-        return rounded(equation(exact, mode) if len(exact) > 1 else _item(sides, mode), roundings)
+        sides = split_at(exact, "=")
+        if len(sides) == 1 and _is_name(exact):
+            return equation([exact, *roundings], mode)
+        return rounded(equation(sides, mode) if len(sides) > 1 else _item(exact, mode), roundings)
     if len(sides := split_at(tokens, "=")) > 1:
         return equation(sides, mode)
     member = next((i for i, t in enumerate(tokens) if t.kind == "cmd" and t.text == "in"), 0)
@@ -103,11 +104,8 @@ def _item(tokens: Tokens, mode: Mode) -> Value:
 
 def simple(tokens: Tokens, mode: Mode) -> Value:
     """A number, an expression, a quantity, a time, words. Raises Unreadable."""
-    readers = [measures.ordinal, measures.negative_word]
-    if mode.clock:
-        readers.insert(0, measures.clock)
-    for reader in readers:
-        if (found := reader(tokens)) is not None:
+    for reader in (measures.clock, measures.ordinal, measures.negative_word):
+        if (mode.clock or reader is not measures.clock) and (found := reader(tokens)) is not None:
             return found
     last = tokens[-1]
     measured = (
@@ -215,6 +213,8 @@ def _name(tokens: Tokens, left: Expr | None) -> str | None:
 
 def membership(left: Tokens, right: Tokens, mode: Mode) -> Value:
     r"""x \in [0,1], k \in \mathbb{Z}."""
+    if not right:
+        raise Unreadable("a set is missing")
     name = spell(left)
     if (region := regions.region(right, True)) is not None:
         return Region(name, region.tree)

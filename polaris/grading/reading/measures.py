@@ -26,7 +26,7 @@ from polaris.grading.reading.values import (
 Tokens = tuple[Token, ...]
 
 _MONTH_NAMES = "january february march april may june july august september october november december"
-_MONTHS = (_MONTH_NAMES.split(), [name[:3] for name in _MONTH_NAMES.split()])
+_MONTHS = ([*_MONTH_NAMES.split()], [name[:3] for name in _MONTH_NAMES.split()])
 _DAYS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _ORDINALS = frozenset({"st", "nd", "rd", "th"})
 _SCALES = {
@@ -65,11 +65,12 @@ def quantity(tokens: Tokens, letters: bool) -> Formula | Quantity | None:
 
     letters: whether a single bare letter behind a blank is a unit
     """
-    if tokens[0].kind == "money" and len(tokens) > 1:
-        inner = scaled(tokens[1:])
-        return None if inner is None else Quantity(inner, ((tokens[0].text, 1),))
-    if tokens[0].kind == "-" and len(tokens) > 2 and tokens[1].kind == "money":
-        return quantity((tokens[1], tokens[0], *tokens[2:]), letters)
+    first, *rest = tokens
+    if first.kind == "money" and rest:
+        inner = scaled(tuple(rest))
+        return None if inner is None else Quantity(inner, ((first.text, 1),))
+    if first.kind == "-" and len(rest) > 1 and rest[0].kind == "money":
+        return quantity((rest[0], first, *rest[1:]), letters)
     for start in range(max(1, len(tokens) - LONGEST_UNIT), len(tokens)):
         if not _may_begin_unit(tokens, start):
             continue
@@ -164,12 +165,12 @@ def date(tokens: Tokens) -> Date | None:
     words = [t.text for t in tokens if t.kind not in (",", ".") and t.text not in (*_ORDINALS, "of", "the")]
     if not 2 <= len(words) <= 3 or any(token.kind not in ("word", "num", ",", ".") for token in tokens):
         return None
-    names = [names.index(word.casefold()) + 1 for word in words for names in _MONTHS if word.casefold() in names]
+    months = [names.index(word.casefold()) + 1 for word in words for names in _MONTHS if word.casefold() in names]
     numbers = [int(word) for word in words if word.isdigit() and len(word) <= 4]
-    if not names or len(numbers) != len(words) - 1 or words[-1].casefold() in _MONTHS[0] and len(words) == 3:
+    if not months or len(numbers) != len(words) - 1 or words[-1].casefold() in _MONTHS[0] and len(words) == 3:
         return None
     day, year = numbers[0], numbers[1] if len(numbers) == 2 else None
-    return Date(names[0], day, year) if 1 <= day <= _DAYS[names[0]] else None
+    return Date(months[0], day, year) if 1 <= day <= _DAYS[months[0]] else None
 
 
 def ratio(tokens: Tokens) -> Formula | Ratio | None:

@@ -18,6 +18,7 @@ MAX_ANSWER = 1000  # characters; a longer answer is compared as text only
 _COMMA_GROUP = re.compile(r"[0-9],[0-9]{3}(?![0-9])")
 _ZERO_GROUP = re.compile(r"[0-9],0[0-9]{2}(?![0-9])")  # of no list
 _CLOCK = re.compile(r"[0-9]\s*:\s*[0-9]{2}(?![0-9])")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a sign, which no text ends up with by itself
 _LETTER = re.compile(r"(?:[\s~,;:]|\})\s*[A-Za-z][\s.$]*$")
 _PREFIXES_WORDS = """
     the answer so thus hence therefore final we it value our its and then
@@ -58,7 +59,7 @@ def _modes(text: str) -> list[Mode]:
 @functools.lru_cache(maxsize=4096)  # a problem's gold answers are read once for all its responses
 def readings(text: str) -> tuple[Value, ...]:
     """What the text may mean, the likeliest first; a single Unread where no rule reads it whole."""
-    if len(text) > MAX_ANSWER:
+    if len(text) > MAX_ANSWER or _SURROGATE.search(text):
         return (Unread(text),)
     cleaned = clean(text)
     if len(cleaned) > 2 * MAX_ANSWER:
@@ -67,7 +68,7 @@ def readings(text: str) -> tuple[Value, ...]:
     for mode in _modes(cleaned):
         try:
             value = answer(undress(tokenize(cleaned, mode.grouped)), mode)
-        except (Unreadable, RecursionError):
+        except (ValueError, IndexError, RecursionError):  # Unreadable, strange digits, an early end, too deep
             continue
         if value not in found:
             found.append(value)
@@ -133,20 +134,15 @@ def _choice(tokens: tuple[Token, ...], mode: Mode) -> Choice | None:
     kinds = [token.kind for token in tokens[:3]]
     if kinds == ["(", "word", ")"]:
         letter, rest = tokens[1], tokens[3:]
-    elif kinds[:2] in (["word", ")"], ["word", "."], ["word", ":"]) and len(tokens) > 2:
+    elif kinds[:2] in (["word", "."], ["word", ":"]) and tokens[2:] or kinds[:2] == ["word", ")"]:
         letter, rest = tokens[0], tokens[2:]
-    elif kinds[:2] == ["word", ")"]:
-        letter, rest = tokens[0], ()
     else:
         return None
     if not (len(letter.text) == 1 and "A" <= letter.text <= "J"):
         return None
-    if not rest:
+    following = next(iter(rest), None)
+    if following is None:
         return Choice(letter.text, None)
-    if (
-        rest[0].kind in ("+", "-", "*", "/", "^", "_", "=", "<", ">", "(", "!")
-        or rest[0].kind == "cmd"
-        and not rest[0].blank
-    ):
+    if following.kind in tuple("+-*/^_=<>(!") or following.kind == "cmd" and not following.blank:
         return None
     return Choice(letter.text, items.whole(rest, mode))

@@ -103,7 +103,8 @@ class _Scanner:
             found = _TOKEN.match(self.text, self.end)
             assert found is not None  # the last alternative takes any sign
             self.end = found.end()
-            getattr(self, f"_{found.lastgroup}")(found[found.lastgroup])
+            group = str(found.lastgroup)
+            getattr(self, f"_{group}")(found[group])
         if self.styles:
             raise Unreadable("a brace is not closed")
         return self.tokens

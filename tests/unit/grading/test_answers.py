@@ -35,9 +35,8 @@ from polaris.grading.answers import (
     ],
 )
 def test_answer_after_the_last_thought(response, think, none):
-    for format, expected in (("think", think), ("none", none)):
-        wanted = (None, expected) if expected in (NO_THINK, NO_ANSWER) else (expected, None)
-        assert find_answer(response, format) == wanted
+    wanted = [(None, each) if each in (NO_THINK, NO_ANSWER) else (each, None) for each in (think, none)]
+    assert [find_answer(response, "think"), find_answer(response, "none")] == wanted
 
 
 @pytest.mark.parametrize(

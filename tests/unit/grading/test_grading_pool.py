@@ -98,6 +98,12 @@ def test_expressions(pool, gold, answer, reason):
     assert pool.grade_answers([([gold], answer)])[0].reason == reason
 
 
+def test_a_fault_of_the_reader_ends_a_grading_process_and_not_the_run(monkeypatch):
+    monkeypatch.setattr("polaris.grading.grading_pool.compare", lambda *_: 1 / 0)
+    with GradingPool(timeout=20, workers=1) as pool:
+        assert pool.grade_answers([(["x+1"], "1+x")])[0].reason == EQUIVALENT
+
+
 def test_the_grader_of_v1_is_told_apart_by_what_it_misses():
     pairs = [(["2/3"], "4/6"), (["3"], "y=3"), (["5"], "5"), (["x+1"], "1+x"), (["1/2"], "(x+1)**9999-9**9**9")]
     with GradingPool(timeout=3.0, workers=1, grader="deepscaler") as pool:
@@ -245,15 +251,17 @@ def test_an_answer_that_kills_its_worker_twice_is_a_crash():
 def test_children_die_with_a_killed_parent():
     code = (
         "from polaris.grading.grading_pool import GradingPool\n"
-        "pool = GradingPool(timeout=2, workers=1)\n"
+        "pool = GradingPool(timeout=4, workers=1)\n"
         "pool.grade_answers([(['e'], '1/e')])\n"
         "print('ready', flush=True)\n"
         f"pool.grade_answers([(['1'], {HANG!r})] * 2)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    assert parent.stdout.readline() == b"ready\n"
-    time.sleep(0.3)
-    children = psutil.Process(parent.pid).children(recursive=True)
+    assert parent.stdout is not None and parent.stdout.readline() == b"ready\n"
+    children, deadline = [], time.monotonic() + 20
+    while len(children) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+        children = psutil.Process(parent.pid).children(recursive=True)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()

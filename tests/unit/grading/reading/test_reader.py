@@ -41,7 +41,8 @@ def test_types(name, text):
     ["x^2+", "5 is wrong", "5 or", r"5\ldots", "5'", "5^*", "3+", "7_2", r"3\to 9", r"5\text{ is wrong}", "2 3", "6=",
      r"4\text{ if }n\text{ is even, }5\text{ otherwise}", r"\text{at least }5", r"A\cup B", r"l\perp m", "}{", "x2",
      r"\sqrt12", r"\frac123", r"\sum_{k=1}^{n}a_k", r"x+1\text{ for }x>0", "1/2/", "(1,2", "a<b>c", "3<5", "",
-     "x" * 1001, r"5\text{ halves}", r"3\text{ red, }4\text{ blue}", "5\0", "\ud800"],
+     "x" * 1001, "h \\in", r"\frac", "x_", "⓵:⓵⓵", "11_⓵",
+     r"5\text{ halves}", r"3\text{ red, }4\text{ blue}", "5\0", "\ud800"],
 )  # fmt: skip
 def test_what_no_rule_reads_whole(text):
     assert not is_read(text)
