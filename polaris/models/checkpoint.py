@@ -1,27 +1,14 @@
 """A checkpoint in Hugging Face layout on disk: its shards' headers, without its weights."""
 
 import dataclasses
-import json
 import math
-import shutil
 from pathlib import Path
 
-from merge.safetensors_header import LENGTH_BYTES, Tensor, header_length, parse_header, parse_index
+from polaris.models.safetensors_header import LENGTH_BYTES, Tensor, header_length, parse_header, parse_index
 from polaris.stage.errors import UserError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
-WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack")
-
-# How the names of the files begin that belong to a tokenizer and its chat template.
-TOKENIZER_FILES = (
-    "tokenizer",
-    "special_tokens_map",
-    "added_tokens",
-    "vocab",
-    "merges.txt",
-    "chat_template",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,26 +63,6 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             shard_of[name] = shard
     _check_index(index, weight_map or {}, shard_of)
     return Checkpoint(folder, shards, shard_of)
-
-
-def copy_companions(base: Path, tokenizer: Path, out: Path, dtype: str | None) -> None:
-    """Copy what lies beside the weights: config, generation config, licence of the base; tokenizer and chat template.
-
-    tokenizer: the model that these two come from. dtype: of the merged weights, told to config.json; None: the base's.
-    """
-    for source, wanted in ((base, False), (tokenizer, True)):
-        for path in sorted(source.iterdir()):
-            if is_companion(path) and path.name.startswith(TOKENIZER_FILES) == wanted:
-                shutil.copyfile(path, out / path.name)
-    if dtype:
-        config = json.loads((out / "config.json").read_text())
-        named = [key for key in ("dtype", "torch_dtype") if key in config] or ["dtype"]
-        text = json.dumps(config | dict.fromkeys(named, dtype), indent=2, ensure_ascii=False)
-        (out / "config.json").write_text(text + "\n")
-
-
-def is_companion(path: Path) -> bool:
-    return path.is_file() and path.suffix not in WEIGHTS and not path.name.endswith((".index.json", ".partial"))
 
 
 def _read_shard(path: Path) -> Shard:
