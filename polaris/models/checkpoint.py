@@ -1,14 +1,19 @@
-"""A checkpoint in Hugging Face layout on disk: its shards' headers, without its weights."""
+"""A checkpoint in Hugging Face layout on disk: its configuration and its shards' headers, without weights."""
 
 import dataclasses
 import math
+import os
 from pathlib import Path
+from typing import Any
 
-from polaris.models.safetensors_header import LENGTH_BYTES, Tensor, header_length, parse_header, parse_index
+from polaris.models.safetensors_header import LENGTH_BYTES, Tensor, header_length, parse_header, parse_index, shown
+from polaris.stage import json_files
 from polaris.stage.errors import UserError
 
+CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,45 +48,70 @@ class Checkpoint:
         return self.shard_of[name].tensors[name]
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """The values in a model's config.json. Raises UserError where it is missing or no JSON object."""
+    return json_files.read_object(folder / CONFIG)
+
+
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read and check every header. Raises UserError for missing, cut or contradicting files."""
+    """Read and check every header, and no weight.
+
+    Raises UserError for missing, cut or contradicting files, pickled weights, and what is no regular file.
+    """
     index = folder / INDEX
-    weight_map = None
+    weight_map: dict[str, str] = {}
     if index.is_file():
+        text = json_files.read_text(index)
         try:
-            weight_map = parse_index(index.read_bytes())
+            weight_map = parse_index(text)
         except ValueError as error:
             raise UserError(f"{index}: {error}; fetch or save this checkpoint again") from None
-    elif not (folder / SINGLE).is_file():
-        raise UserError(f"{folder}: it has neither {INDEX} nor {SINGLE}: save the model as safetensors")
-    shards = [_read_shard(folder / file) for file in sorted(set(weight_map.values()) if weight_map else {SINGLE})]
+    elif not (folder / SINGLE).exists():
+        raise UserError(f"{folder}: {_without_weights(folder)}")
+    shards = [_read_shard(folder / file) for file in sorted({*weight_map.values()} or {SINGLE})]
     shard_of: dict[str, Shard] = {}
     for shard in shards:
         for name in shard.tensors:
             if name in shard_of:
-                raise UserError(f"{shard.path}: tensor {name} is in {shard_of[name].path.name} too; remove one of them")
+                raise UserError(
+                    f"{shard.path}: tensor {shown(name)} is in {shard_of[name].path.name} too; remove one of them"
+                )
             shard_of[name] = shard
-    _check_index(index, weight_map or {}, shard_of)
+    if weight_map:
+        _check_index(index, weight_map, shard_of)
     return Checkpoint(folder, shards, shard_of)
 
 
+def _without_weights(folder: Path) -> str:
+    pickled = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLED) if folder.is_dir() else []
+    lack = f"it has neither {INDEX} nor {SINGLE}"
+    if pickled:
+        return (
+            f"{lack}, only {pickled[0]}; pickled weights are refused, since loading them executes code: convert them "
+            "with transformers' save_pretrained in a place you trust"
+        )
+    return f"{lack}: save the model as safetensors"
+
+
 def _read_shard(path: Path) -> Shard:
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+    if not path.exists():
+        raise UserError(f"{path}: the index names this shard, but it is not there; fetch it again")
+    with json_files.open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
             first = file.read(LENGTH_BYTES)
             text = file.read(header_length(first, size))
-        return Shard(path, size, first + text, parse_header(text, size))
-    except FileNotFoundError:
-        raise UserError(f"{path}: the index names this shard, but it is not there; fetch it again") from None
-    except ValueError as error:
-        raise UserError(f"{path}: {error}; fetch or save this file again") from None
+            return Shard(path, size, first + text, parse_header(text, size))
+        except ValueError as error:
+            raise UserError(f"{path}: {error}; fetch or save this file again") from None
 
 
 def _check_index(index: Path, weight_map: dict[str, str], shard_of: dict[str, Shard]) -> None:
     for name, file in weight_map.items():
         held_by = shard_of[name].path.name if name in shard_of else "no shard"
         if held_by != file:
-            raise UserError(f"{index}: it puts tensor {name} into {file}, but {held_by} holds it; save the model again")
-    if weight_map and (unlisted := sorted(shard_of.keys() - weight_map.keys())):
-        raise UserError(f"{index}: tensor {unlisted[0]} is in {shard_of[unlisted[0]].path.name}, but not listed")
+            raise UserError(
+                f"{index}: it puts tensor {shown(name)} into {file}, but {held_by} holds it; save the model again"
+            )
+    if unlisted := sorted(shard_of.keys() - weight_map.keys()):
+        raise UserError(f"{index}: tensor {shown(unlisted[0])} is in {shard_of[unlisted[0]].path.name}, but not listed")
