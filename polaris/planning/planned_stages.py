@@ -1,12 +1,12 @@
 """What each stage of a recipe needs of GPUs, disk and time: arithmetic on the recipe's values, nothing is run."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from large_sft.settings import LargeSft, Sft
 from polaris.generation.settings import Engine, Generate
+from polaris.models.checkpoint import CONFIG, read_config
 from polaris.models.settings import HubModel, LocalModel, Model, TinyModel
 from polaris.planning import plan_memory, plan_model, planned_layouts
 from polaris.planning.plan_memory import GIB, Parts, total
@@ -151,13 +151,12 @@ class Planner:
         if isinstance(source, TinyModel):
             raise UserError(f"inputs.{stage}: a tiny model runs on a CPU; there is no GPU to plan for")
         folder = source.path if isinstance(source, LocalModel) else self.run / stage / "model"
-        config = folder / "config.json"
         if isinstance(source, HubModel) and source.hub in plan_model.KNOWN:
             return plan_model.KNOWN[source.hub]
         try:
-            return plan_model.from_config(json.loads(config.read_text()))
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{config}: the shape of this model is not known ({error}); run its stage first") from None
+            return plan_model.from_config(read_config(folder), str(folder / CONFIG))
+        except UserError as error:
+            raise UserError(f"inputs.{stage}: its shape is not known ({error}); run its stage first") from None
 
     def _count(self, source: object) -> float:
         """Problems of a set. Raises UserError when it takes all rows of a set of unknown size."""

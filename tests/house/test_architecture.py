@@ -25,6 +25,7 @@ HEAVY = ("torch", "transformers", "vllm", "verl", "ray", "megatron", "mergekit",
 NOUNS = {
     "polaris.grading": "answers units diversity",
     "polaris.problems": "tiny_problems problem_text suitability choices duplicates contamination",
+    "polaris.models": "architecture",
     "polaris.evaluation": "significance pass_at_k statistics replicates hardest lengths verdicts claims",
     "polaris.planning": "plan_model plan_memory plan_time",
     "small_rl.reward": "steps core rescue substitution overlong step_metrics rl_step",
