@@ -17,6 +17,7 @@ from tensordict import TensorDict
 
 from polaris.generation.seeds import response_seed
 from polaris.grading.grading_pool import GradingPool, Verdict
+from polaris.models.chat_template import ChatTemplate
 from small_rl.reward.core import scored_steps
 from small_rl.reward.rl_step import Response, Rollout
 from small_rl.reward.step_metrics import Trajectory
@@ -48,6 +49,7 @@ class Rollouts:
         self.rollout, self.grading = config.actor_rollout_ref.rollout, config.polaris.grading
         self.core, self.masked_from = config.polaris.core, config.polaris.masked_from
         self.tokenizer, self.client, self.finish = tokenizer, client, finish
+        self.template = ChatTemplate(tokenizer)
         self.pool = GradingPool(self.grading.timeout, self.grading.workers, self.grading.grader)
 
     def generate_sequences(self, prompts: TensorDict) -> None:
@@ -85,8 +87,7 @@ class Rollouts:
 
     async def _asked(self, purpose: str, sampling: DictConfig, problem: str, messages: list[dict]) -> Asked:
         """sampling.n responses; purpose: what their seeds are of."""
-        text = self.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
-        prompt = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        prompt = self.template.prompt_tokens(messages)
         seeds = [response_seed(self.rollout.seed, purpose, problem, i) for i in range(sampling.n)]
         return Asked(prompt, await asyncio.gather(*(self._response(prompt, sampling, seed) for seed in seeds)))
 
