@@ -1,53 +1,116 @@
 """Models from local folders and from the hub's cache layout, without a network."""
 
-import json
 import os
+import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from polaris.models import fetch_model
+from polaris.models.model_files import take
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from tests.helpers.fetching import COMMIT, hub_repository, run, run_offline
+from tests.helpers.models import INDEX, write_model
 
-INDEX = fetch_model.INDEX
+SHARD = "model-00001-of-00002.safetensors"
 
 
-def write_model(folder: Path, shards: int = 2) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text('{"model_type": "qwen3"}')
-    (folder / "tokenizer.json").write_text("{}")
-    (folder / "modeling_own.py").write_text("raise SystemExit('never executed')")
-    names = [f"model-{i + 1:05d}-of-{shards:05d}.safetensors" for i in range(shards)]
-    for i, name in enumerate(names):
-        save_file({f"layer.{i}.weight": np.full((4, 4), i, np.float32)}, folder / name)
-    weight_map = {f"layer.{i}.weight": name for i, name in enumerate(names)}
-    (folder / INDEX).write_text(json.dumps({"weight_map": weight_map}))
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("whole") / "model")
+
+
+@pytest.fixture
+def source(whole, tmp_path):
+    return Path(shutil.copytree(whole, tmp_path / "source"))
+
+
+def fetch(monkeypatch, source, tmp_path):
+    return run(monkeypatch, fetch_model, {"path": str(source)}, tmp_path / "run/m/checkpoint.json")
+
+
+def test_a_local_model_is_linked_and_complete(source, tmp_path, monkeypatch):
+    (source / "left_over.safetensors").write_bytes(b"not in the index")
+    done = fetch(monkeypatch, source, tmp_path)
+    names = {path.name for path in done.model.iterdir()}
+    assert names == {path.name for path in source.iterdir()} - {"left_over.safetensors", "modeling_own.py"}
+    assert not any(path.is_symlink() for path in done.model.iterdir())
+    assert os.path.samefile(source / SHARD, done.model / SHARD)
+
+
+def test_nothing_of_the_source_is_changed(source, tmp_path, monkeypatch):
+    for path in source.iterdir():
+        path.chmod(0o600)
+        os.utime(path, ns=(1, 10**18))
+    before = {path: (path.stat().st_mode, path.stat().st_mtime_ns, path.read_bytes()) for path in source.iterdir()}
+    done = fetch(monkeypatch, source, tmp_path)
+    assert before == {p: (p.stat().st_mode, p.stat().st_mtime_ns, p.read_bytes()) for p in source.iterdir()}
+    assert done.file(f"model/{SHARD}").stat().st_mode & 0o777 == 0o600, "its other name is the user's"
+
+
+def test_a_byte_order_mark_is_left_out(source, tmp_path, monkeypatch):
+    config = source / "config.json"
+    config.write_bytes(b"\xef\xbb\xbf" + config.read_bytes())
+    done = fetch(monkeypatch, source, tmp_path)
+    assert (done.model / "config.json").read_bytes() == config.read_bytes()[3:]
+
+
+def snapshot(whole: Path, cache: Path) -> Path:
+    """The model in the hub's cache: a snapshot's names are links to the blobs beside it."""
+    folder = hub_repository(cache, "model", "org/name")
+    blobs = folder.parent.parent / "blobs"
+    for made in (folder, blobs):
+        made.mkdir(parents=True)
+    for path in whole.iterdir():
+        shutil.copy(path, blobs / f"blob of {path.name}")
+        (folder / path.name).symlink_to(f"../../blobs/blob of {path.name}")
     return folder
 
 
-def test_a_local_model_is_linked_and_complete(tmp_path, monkeypatch):
-    source = write_model(tmp_path / "source")
-    (source / "left_over.safetensors").write_bytes(b"not in the index")
-    done = run(monkeypatch, fetch_model, {"path": str(source)}, tmp_path / "run/m/checkpoint.json")
-    names = sorted(path.name for path in done.model.iterdir())
-    assert names == sorted(["config.json", "tokenizer.json", INDEX, *(p.name for p in source.glob("model-*"))])
-    assert not any(path.is_symlink() for path in done.model.iterdir())
-    shard = "model-00001-of-00002.safetensors"
-    assert os.path.samefile(source / shard, done.model / shard)
-
-
-def test_links_of_a_cache_become_files(tmp_path, monkeypatch):
-    blobs = write_model(tmp_path / "blobs")
-    source = tmp_path / "snapshot"
-    source.mkdir()
-    for path in blobs.iterdir():
-        (source / path.name).symlink_to(path)
-    done = run(monkeypatch, fetch_model, {"path": str(source)}, tmp_path / "run/m/checkpoint.json")
+def test_links_of_a_cache_become_files(whole, tmp_path, monkeypatch):
+    done = fetch(monkeypatch, snapshot(whole, tmp_path / "hub"), tmp_path)
     assert all(path.is_file() and not path.is_symlink() for path in done.model.iterdir())
+
+
+@pytest.mark.parametrize("name", ["config.json", SHARD, "LICENSE", "left_over.safetensors"])
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_link_out_of_the_folder_is_not_followed(whole, source, tmp_path, monkeypatch, name, cached):
+    folder = snapshot(whole, tmp_path / "hub") if cached else source
+    private = tmp_path / "private"
+    shutil.copy(whole / name if (whole / name).exists() else whole / "config.json", private)
+    private.chmod(0o600)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(private)
+    with pytest.raises(UserError, match=f"{name}: it is a link to {private}, outside of .* are not followed"):
+        fetch(monkeypatch, folder, tmp_path)
+    assert private.stat().st_mode & 0o777 == 0o600 and private.stat().st_nlink == 1
+    assert not (tmp_path / "run/m/model").exists()
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", SHARD, "LICENSE"])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (os.mkfifo, "this is no regular file"),
+        (Path.mkdir, "this is no regular file"),
+        (device, "it is a link to /dev/zero, outside of"),
+        (loop, "it cannot be read .Too many levels"),
+    ],
+)
+def test_what_is_no_file_is_refused_at_once(source, name, make, message):
+    (source / name).unlink(missing_ok=True)
+    make(source / name)
+    with pytest.raises(UserError, match=f"{name}: {message}"):
+        fetch_model.check_model(source)
 
 
 def test_across_file_systems_it_is_a_copy(tmp_path):
@@ -57,14 +120,14 @@ def test_across_file_systems_it_is_a_copy(tmp_path):
     source = other / f"polaris-test-{os.getpid()}"
     try:
         source.write_text("x")
-        fetch_model.take(source, tmp_path / "taken")
+        take(source, tmp_path / "taken")
         assert (tmp_path / "taken").read_text() == "x"
     finally:
         source.unlink()
 
 
-def test_a_model_from_the_hubs_cache(tmp_path):
-    write_model(hub_repository(tmp_path / "hub", "model", "org/name"))
+def test_a_model_from_the_hubs_cache(whole, tmp_path):
+    snapshot(whole, tmp_path / "hub")
     out = tmp_path / "run/m/checkpoint.json"
     done = run_offline(fetch_model, {"hub": "org/name", "revision": COMMIT}, out, tmp_path / "hub")
     assert done.returncode == 0, done.stderr
@@ -74,46 +137,6 @@ def test_a_model_from_the_hubs_cache(tmp_path):
     missing = run_offline(fetch_model, {"hub": "org/name", "revision": other}, out, tmp_path / "hub")
     assert missing.returncode == 1 and "Traceback" not in missing.stderr
     assert f"org/name: revision {other} is not in the cache" in missing.stderr
-
-
-def cut(folder: Path) -> None:
-    path = folder / "model-00002-of-00002.safetensors"
-    path.write_bytes(path.read_bytes()[:-8])
-
-
-def rename_tensor(folder: Path) -> None:
-    save_file({"other": np.zeros((4, 4), np.float32)}, folder / "model-00002-of-00002.safetensors")
-
-
-def only_pickled(folder: Path) -> None:
-    for path in [*folder.glob("*.safetensors"), folder / INDEX]:
-        path.unlink()
-    (folder / "pytorch_model.bin").write_bytes(b"\x80")
-
-
-def escape(folder: Path) -> None:
-    (folder / INDEX).write_text(json.dumps({"weight_map": {"a": "../other.safetensors"}}))
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda f: (f / "config.json").unlink(), "config.json: this file is missing"),
-        (lambda f: (f / "config.json").write_text("{"), "config.json: this is not JSON"),
-        (lambda f: (f / "tokenizer.json").unlink(), "there is no tokenizer in it"),
-        (lambda f: (f / "model-00002-of-00002.safetensors").unlink(), "it names model-00002-of-00002.safetensors"),
-        (cut, "model-00002-of-00002.safetensors: its header describes"),
-        (rename_tensor, "its tensors are not those that model.safetensors.index.json says"),
-        (lambda f: (f / INDEX).unlink(), "there are 2 safetensors files but no"),
-        (only_pickled, r"no safetensors in it \(only pytorch_model.bin\); pickled weights are refused"),
-        (escape, "it names ../other.safetensors"),
-    ],
-)
-def test_an_incomplete_model_is_refused(tmp_path, damage, message):
-    folder = write_model(tmp_path / "m")
-    damage(folder)
-    with pytest.raises(UserError, match=message):
-        fetch_model.check_model(folder)
 
 
 def test_an_unpinned_revision_is_refused(tmp_path, monkeypatch):
