@@ -9,7 +9,7 @@ from polaris.grading.settings import Grading
 from polaris.stage.settings import Fraction, Section
 from small_rl.format_settings import FormatData, FormatSft
 from small_rl.rl_settings import RlTraining, SearchedTemperature
-from small_rl.study_settings import TEACHER_SETS, Probe, TemperatureSearch
+from small_rl.study_settings import TEACHER_SETS, TEACHER_STAGES, Probe, TemperatureSearch
 
 
 class RlData(Section):
@@ -185,7 +185,8 @@ class SmallRl(Section):
 RESERVED = {
     "base_small", "base_large", "teacher_model", "format_data", "format_sft", "difficulty", "rl_data", "traces",
     "sft_data", "conversion",
-    "distilled", "merged", "report", "responses", "scores", "problems", "clean", "benchmarks", "teacher", "teacher_rl",
+    "distilled", "merged", "report", "responses", "scores", "problems", "clean", "benchmarks",
+    *TEACHER_STAGES.values(),
     "teacher_answers", "teacher_sft", "consensus", "teacher_placebo", "teacher_sets", "teacher_placebo_sets",
     "temperature", "probe", "probe_rollouts",
     "traces_self", "sft_data_self", "distilled_self", "merged_self",

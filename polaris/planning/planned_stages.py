@@ -17,6 +17,7 @@ from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from small_rl.format_settings import FormatSft
 from small_rl.settings import RlStage
+from small_rl.study_settings import TEACHER_STAGES
 
 # Mean length of a response as a share of max_tokens, where the run has not measured it: a guess.
 MEAN_LENGTH: Range = (0.25, 0.5)
@@ -84,7 +85,7 @@ class Planner:
             teacher = self._shape("teacher_model", recipe.inputs.teacher)
             yield self._model("teacher_model", "models", teacher)
             for name, k in small.teacher.k.items():
-                stage, asked = {"format": "teacher", "rl": "teacher_rl"}[name], {"k": {name: k}}
+                stage, asked = TEACHER_STAGES[name], {"k": {name: k}}
                 section = small.teacher.model_copy(update=asked)
                 yield self._generate(stage, "teacher_responses", teacher, section, self._problems(name))
         if small.format_sft:
