@@ -73,15 +73,15 @@ def read_config(config: Mapping[str, Any], where: str) -> Qwen3:
     if scaling["rope_type"] != UNSCALED:
         scaled = scaling["rope_type"]
         raise UserError(f"{where}: RoPE scaling {scaled!r} is set; train the model at its own context, without scaling")
-    mixture, found = kind == "qwen3_moe", sizes(config, where)
-    if mixture and not found.experts:
+    mixture, size = kind == "qwen3_moe", sizes(config, where)
+    if mixture and not size.experts:
         raise UserError(f"{where}: the key num_experts (or num_local_experts) is missing")
-    if found.experts and not mixture:
-        raise UserError(f"{where}: num_experts is {found.experts}, but model_type is {kind!r}; correct one of them")
+    if size.experts and not mixture:
+        raise UserError(f"{where}: num_experts is {size.experts}, but model_type is {kind!r}; correct one of them")
     every, dense = config.get("decoder_sparse_step", 1), set(config.get("mlp_only_layers") or ())
     return Qwen3(
-        **asdict(found),
-        moe_layers=tuple(mixture and i not in dense and (i + 1) % every == 0 for i in range(found.layers)),
+        **asdict(size),
+        moe_layers=tuple(mixture and i not in dense and (i + 1) % every == 0 for i in range(size.layers)),
         normalized_gates=bool(config.get("norm_topk_prob", False)),
         norm_epsilon=required(config, where, "rms_norm_eps"),
         rope_base=float(required(scaling, where, "rope_theta")),

@@ -26,7 +26,7 @@ class ChatTemplate(contextlib.AbstractContextManager):
     def __init__(self, tokenizer: Any):
         self.tokenizer = tokenizer
         try:
-            chosen = tokenizer.get_chat_template()
+            source = tokenizer.get_chat_template()
         except ValueError as error:  # several, and none of them is the default
             raise self._refused(str(error)) from None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the child)
@@ -38,7 +38,7 @@ class ChatTemplate(contextlib.AbstractContextManager):
             stderr=self._errors,
         )
         tokens = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
-        self._ask({"template": chosen, "tokens": tokens})
+        self._reply_to({"template": source, "tokens": tokens})
 
     def __exit__(self, *error: object) -> None:
         self.close()
@@ -51,18 +51,18 @@ class ChatTemplate(contextlib.AbstractContextManager):
 
     def render(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool) -> str:
         """The conversation as text. messages: with `role` and `content` each."""
-        return self._ask({"messages": list(messages), "add_generation_prompt": add_generation_prompt})
+        return self._reply_to({"messages": list(messages), "add_generation_prompt": add_generation_prompt})
 
     def prompt_tokens(self, messages: Sequence[dict[str, str]]) -> list[int]:
         """Token ids of the conversation with the generation prompt at its end."""
         text = self.render(messages, add_generation_prompt=True)
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _ask(self, question: dict[str, Any]) -> str:
+    def _reply_to(self, request: dict[str, Any]) -> str:
         assert self._child.stdin and self._child.stdout
         line = b""
         with contextlib.suppress(BrokenPipeError):  # it has ended: its status tells why
-            self._child.stdin.write(json.dumps(question).encode() + b"\n")
+            self._child.stdin.write(json.dumps(request).encode() + b"\n")
             self._child.stdin.flush()
             line = self._child.stdout.readline()
         answer = json.loads(line) if line.endswith(b"\n") else {"error": self._end()}

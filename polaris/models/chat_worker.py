@@ -25,7 +25,7 @@ def main() -> None:
 
     from polaris.grading import sandbox
 
-    given = json.loads(sys.stdin.readline())
+    start = json.loads(sys.stdin.readline())
     with open("/proc/self/statm") as file:
         size = int(file.read().split()[0]) * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
@@ -33,12 +33,12 @@ def main() -> None:
 
     def compiled() -> str:
         nonlocal template
-        template = _compile_jinja_template(given["template"])
+        template = _compile_jinja_template(start["template"])
         template.environment.handle_exception = _raise_again
         return ""
 
-    def rendered(asked: dict[str, Any]) -> str:
-        return template.render(tools=None, documents=None, **given["tokens"], **asked)
+    def rendered(request: dict[str, Any]) -> str:
+        return template.render(tools=None, documents=None, **start["tokens"], **request)
 
     _reply(compiled)
     sandbox.confine()

@@ -15,13 +15,13 @@ from polaris.stage.settings import Section
 from polaris.stage.stage import Stage, run_verb
 
 
-def _place(values: Any) -> str:
+def _kind(values: Any) -> str:
     named = values if isinstance(values, dict) else vars(values) if isinstance(values, Section) else {}
     return "hub" if "hub" in named else "path"
 
 
 class Source(
-    RootModel[Annotated[Annotated[HubModel, Tag("hub")] | Annotated[LocalModel, Tag("path")], Discriminator(_place)]]
+    RootModel[Annotated[Annotated[HubModel, Tag("hub")] | Annotated[LocalModel, Tag("path")], Discriminator(_kind)]]
 ):
     """Either section; the key `hub` tells which."""
 

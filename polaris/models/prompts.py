@@ -1,4 +1,4 @@
-"""What a model is asked: one user message, made the same way by every stage that asks or trains, and its tokenizer."""
+"""The prompt of a model, one user message that every stage makes in the same way, and the model's tokenizer."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def user_message(problem: str, instruction: str) -> str:
 
 
 def messages(problem: str, instruction: str) -> list[dict[str, str]]:
-    """The conversation that a model answers: no system prompt, as in V1."""
+    """The conversation that a model answers: one user message and no system prompt, as in V1."""
     return [{"role": "user", "content": user_message(problem, instruction)}]
 
 

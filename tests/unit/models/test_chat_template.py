@@ -42,9 +42,9 @@ def test_as_transformers_renders_it(tokenizer, source, messages, generation):
     with ChatTemplate(tokenizer) as template:
         rendered = template.render(messages, add_generation_prompt=generation)
         assert rendered == tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation)
-        asked = [{"role": "user", "content": "1 + 1 = ?"}]
-        ids = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=False)
-        assert template.prompt_tokens(asked) == list(ids)
+        conversation = [{"role": "user", "content": "1 + 1 = ?"}]
+        ids = tokenizer.apply_chat_template(conversation, add_generation_prompt=True, return_dict=False)
+        assert template.prompt_tokens(conversation) == list(ids)
 
 
 @pytest.mark.parametrize(
