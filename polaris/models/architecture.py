@@ -76,7 +76,8 @@ def rope(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         if not isinstance(given, Mapping):
             raise UserError(f"{where}: {key} is {given!r:.80}, and an object or null is needed")
         for name, value in given.items():
-            _agree(values, "rope_type" if name == "type" else name, value, where)
+            if value is not None:
+                _agree(values, "rope_type" if name == "type" else name, value, where)
     if config.get("rope_theta") is not None:
         _agree(values, "rope_theta", config["rope_theta"], where)
     return {"rope_type": UNSCALED} | values
