@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,19 +10,9 @@ from safetensors.numpy import save_file
 from polaris.models.check_model import check_model, check_tokenizer
 from polaris.models.tiny_tokenizer import CHAT_TEMPLATE
 from polaris.stage.errors import UserError
-from tests.helpers.models import INDEX, edit_json, write_model
+from tests.helpers.models import INDEX, edit_json
 
 SHARD = "model-00002-of-00002.safetensors"
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("whole") / "model")
-
-
-@pytest.fixture
-def model(whole, tmp_path):
-    return Path(shutil.copytree(whole, tmp_path / "model"))
 
 
 def refused(model, message):

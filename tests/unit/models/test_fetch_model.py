@@ -11,48 +11,38 @@ from polaris.models.model_files import take
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from tests.helpers.fetching import COMMIT, hub_repository, run, run_offline
-from tests.helpers.models import INDEX, write_model
+from tests.helpers.models import INDEX
 
 SHARD = "model-00001-of-00002.safetensors"
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("whole") / "model")
+def fetch(monkeypatch, model, tmp_path):
+    return run(monkeypatch, fetch_model, {"path": str(model)}, tmp_path / "run/m/checkpoint.json")
 
 
-@pytest.fixture
-def source(whole, tmp_path):
-    return Path(shutil.copytree(whole, tmp_path / "source"))
-
-
-def fetch(monkeypatch, source, tmp_path):
-    return run(monkeypatch, fetch_model, {"path": str(source)}, tmp_path / "run/m/checkpoint.json")
-
-
-def test_a_local_model_is_linked_and_complete(source, tmp_path, monkeypatch):
-    (source / "left_over.safetensors").write_bytes(b"not in the index")
-    done = fetch(monkeypatch, source, tmp_path)
+def test_a_local_model_is_linked_and_complete(model, tmp_path, monkeypatch):
+    (model / "left_over.safetensors").write_bytes(b"not in the index")
+    done = fetch(monkeypatch, model, tmp_path)
     names = {path.name for path in done.model.iterdir()}
-    assert names == {path.name for path in source.iterdir()} - {"left_over.safetensors", "modeling_own.py"}
+    assert names == {path.name for path in model.iterdir()} - {"left_over.safetensors", "modeling_own.py"}
     assert not any(path.is_symlink() for path in done.model.iterdir())
-    assert os.path.samefile(source / SHARD, done.model / SHARD)
+    assert os.path.samefile(model / SHARD, done.model / SHARD)
 
 
-def test_nothing_of_the_source_is_changed(source, tmp_path, monkeypatch):
-    for path in source.iterdir():
+def test_nothing_of_the_source_is_changed(model, tmp_path, monkeypatch):
+    for path in model.iterdir():
         path.chmod(0o600)
         os.utime(path, ns=(1, 10**18))
-    before = {path: (path.stat().st_mode, path.stat().st_mtime_ns, path.read_bytes()) for path in source.iterdir()}
-    done = fetch(monkeypatch, source, tmp_path)
-    assert before == {p: (p.stat().st_mode, p.stat().st_mtime_ns, p.read_bytes()) for p in source.iterdir()}
+    before = {path: (path.stat().st_mode, path.stat().st_mtime_ns, path.read_bytes()) for path in model.iterdir()}
+    done = fetch(monkeypatch, model, tmp_path)
+    assert before == {p: (p.stat().st_mode, p.stat().st_mtime_ns, p.read_bytes()) for p in model.iterdir()}
     assert done.file(f"model/{SHARD}").stat().st_mode & 0o777 == 0o600, "its other name is the user's"
 
 
-def test_a_byte_order_mark_is_left_out(source, tmp_path, monkeypatch):
-    config = source / "config.json"
+def test_a_byte_order_mark_is_left_out(model, tmp_path, monkeypatch):
+    config = model / "config.json"
     config.write_bytes(b"\xef\xbb\xbf" + config.read_bytes())
-    done = fetch(monkeypatch, source, tmp_path)
+    done = fetch(monkeypatch, model, tmp_path)
     assert (done.model / "config.json").read_bytes() == config.read_bytes()[3:]
 
 
@@ -75,8 +65,8 @@ def test_links_of_a_cache_become_files(whole, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["config.json", SHARD, "LICENSE", "left_over.safetensors"])
 @pytest.mark.parametrize("cached", [False, True])
-def test_a_link_out_of_the_folder_is_not_followed(whole, source, tmp_path, monkeypatch, name, cached):
-    folder = snapshot(whole, tmp_path / "hub") if cached else source
+def test_a_link_out_of_the_folder_is_not_followed(whole, model, tmp_path, monkeypatch, name, cached):
+    folder = snapshot(whole, tmp_path / "hub") if cached else model
     private = tmp_path / "private"
     shutil.copy(whole / name if (whole / name).exists() else whole / "config.json", private)
     private.chmod(0o600)
@@ -106,11 +96,11 @@ def loop(path: Path) -> None:
         (loop, "it cannot be read .Too many levels"),
     ],
 )
-def test_what_is_no_file_is_refused_at_once(source, name, make, message):
-    (source / name).unlink(missing_ok=True)
-    make(source / name)
+def test_what_is_no_file_is_refused_at_once(model, name, make, message):
+    (model / name).unlink(missing_ok=True)
+    make(model / name)
     with pytest.raises(UserError, match=f"{name}: {message}"):
-        fetch_model.check_model(source)
+        fetch_model.check_model(model)
 
 
 def test_across_file_systems_it_is_a_copy(tmp_path):
