@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from merge.averages import CHUNK
-from merge.checkpoint import Checkpoint
+from polaris.models.checkpoint import Checkpoint
 from polaris.stage.progress import duration
 
 SAMPLE = 256 << 20  # bytes read, and written, to measure a rate

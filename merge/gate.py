@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from merge.checkpoint import Checkpoint
 from merge.tied import with_heads_of
+from polaris.models.checkpoint import Checkpoint
 from polaris.stage.errors import UserError
 
 FLOATS = ("BF16", "F16", "F32")

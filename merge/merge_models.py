@@ -16,8 +16,8 @@ from pathlib import Path
 
 from merge import estimate, merging
 from merge.alpha import spelled
-from merge.checkpoint import Checkpoint, read_checkpoint
 from merge.settings import MergeOne, Merging
+from polaris.models.checkpoint import Checkpoint, read_checkpoint
 from polaris.stage.errors import UserError
 from polaris.stage.settings import validated
 from polaris.stage.stage import Stage, run_verb

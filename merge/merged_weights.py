@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 
 from merge import merging
-from merge.checkpoint import read_checkpoint
 from merge.settings import MergeOne
+from polaris.models.checkpoint import read_checkpoint
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.lock import take_lock

@@ -19,8 +19,8 @@ from typing import Any
 import yaml
 
 from merge import stream
-from merge.checkpoint import Checkpoint, read_checkpoint
 from merge.settings import MergekitMethod, MergeOne
+from polaris.models.checkpoint import Checkpoint, read_checkpoint
 from polaris.stage import subprocesses
 from polaris.stage.errors import UserError
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from merge import estimate, gate, mergekit_backend, stream
 from merge.averages import TORCH_NAMES
-from merge.checkpoint import Checkpoint, copy_companions
+from merge.companions import copy_companions
 from merge.settings import MergeOne, Merging
 from merge.stream import Digests
+from polaris.models.checkpoint import Checkpoint
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest

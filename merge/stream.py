@@ -18,10 +18,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from merge.averages import CHUNK, TORCH_NAMES, Averages, NotFiniteError
-from merge.checkpoint import INDEX, Checkpoint, Shard
-from merge.safetensors_header import ITEM_BYTES, recast
 from merge.shard_reader import ShardReader
 from merge.shard_writer import ShardWriter
+from polaris.models.checkpoint import INDEX, Checkpoint, Shard
+from polaris.models.dtypes import ITEM_BYTES
+from polaris.models.safetensors_header import recast
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 

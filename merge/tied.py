@@ -7,8 +7,8 @@ import dataclasses
 import json
 
 from merge.averages import CHUNK
-from merge.checkpoint import Checkpoint
 from merge.shard_reader import ShardReader
+from polaris.models.checkpoint import Checkpoint
 from polaris.stage.errors import UserError
 
 EMBEDDINGS = "model.embed_tokens.weight"

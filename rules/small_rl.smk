@@ -1,16 +1,16 @@
 """The specialist: format SFT, difficulty-filtered RL data, then the RL stages of the recipe."""
 
 from small_rl.format_settings import FormatData
-from small_rl.study_settings import TEACHER_SETS, TeacherSets
+from small_rl.study_settings import TEACHER_SETS, TEACHER_STAGES, TeacherSets
 
 SMALL = RECIPE.small_rl
 
 # A model's answers under the underline instruction (V2 blog: GPT-OSS-20B on 20K problems): their folder -> set.
 # Without a teacher the problems bring worked solutions.
-TAUGHT = {"teacher": "format", "teacher_rl": "rl"}
+TAUGHT = {stage: name for name, stage in TEACHER_STAGES.items()}
 TEACHER_K = SMALL.teacher.k if SMALL.teacher else {}
-WORKED = data_of("teacher") if "format" in TEACHER_K else None
-ANSWERS = data_of("teacher_rl") if "rl" in TEACHER_K else None
+WORKED = data_of(TEACHER_STAGES["format"]) if "format" in TEACHER_K else None
+ANSWERS = data_of(TEACHER_STAGES["rl"]) if "rl" in TEACHER_K else None
 TEACHER = ANSWERS if SMALL.rl_data.consensus == "teacher" else None
 
 

@@ -6,10 +6,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from polaris.generation.settings import Engine, Temperature
 from polaris.grading.settings import Grading
+from polaris.models.dtypes import PRECISIONS
 from polaris.stage.settings import Count, Fraction, Section, Seed
 from small_rl.format_settings import LearningRate
-
-ROLLOUT_DTYPE = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 class Core(Section):
@@ -157,9 +156,9 @@ class RlTraining(Section):
                 f"engine.kv_cache_dtype ({self.engine.kv_cache_dtype}) must be auto here: rollouts with rounded keys "
                 "and values are off-policy"
             )
-        if self.engine.dtype != ROLLOUT_DTYPE[self.precision]:
+        if self.engine.dtype != PRECISIONS[self.precision]:
             raise ValueError(
-                f"engine.dtype ({self.engine.dtype}) must be {ROLLOUT_DTYPE[self.precision]} for precision "
+                f"engine.dtype ({self.engine.dtype}) must be {PRECISIONS[self.precision]} for precision "
                 f"{self.precision}: rollouts in another precision than the actor's are off-policy"
             )
         return self

@@ -10,6 +10,8 @@ from polaris.generation.settings import Engine, Generate, Sampling, Temperature
 from polaris.grading.settings import Grading
 from polaris.stage.settings import Count, Fraction, Section, Seed
 
+# Set of problems -> stage of the teacher's answers to it.
+TEACHER_STAGES = {"format": "teacher", "rl": "teacher_rl"}
 # Where CORE's sets may start beside the stages -> whether it is the placebo.
 TEACHER_SETS = {"teacher": False, "teacher_placebo": True}
 

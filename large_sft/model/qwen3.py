@@ -1,37 +1,26 @@
 """The architecture of a Qwen3 or Qwen3-MoE model, read from its config.json, and the tensors that follow from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from polaris.models.architecture import UNSCALED, Sizes, required, rope, sizes
 from polaris.stage.errors import UserError
 
 
 @dataclass(frozen=True)
-class Qwen3:
-    """Sizes of a model.
+class Qwen3(Sizes):
+    """Sizes of a model, and what else its layers need to be built.
 
     moe_layers: one flag per layer, True where the layer holds a mixture of experts
-    intermediate_size, moe_intermediate_size: inner width of a dense layer and of one expert
-    normalized_gates: the weights of the chosen experts sum to one
+    normalized_gates: the weights of the chosen experts sum to one; context: in tokens
     """
 
-    vocabulary: int
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    intermediate_size: int
-    moe_intermediate_size: int
-    experts: int
-    experts_per_token: int
     moe_layers: tuple[bool, ...]
     normalized_gates: bool
     norm_epsilon: float
     rope_base: float
     context: int
-    tied: bool
 
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """Every tensor of the Hugging Face layout with its shape (experts one by one, as safetensors hold them)."""
@@ -68,16 +57,8 @@ class Qwen3:
 def read_config(config: Mapping[str, Any], where: str) -> Qwen3:
     """The architecture a config.json describes; `where` begins the messages.
 
-    Both spellings are read: num_experts and rope_theta (the published models), num_local_experts and rope_parameters
-    (what transformers 5 writes). Raises UserError for another architecture and for anything that would be ignored.
+    Raises UserError for another architecture and for anything that would be ignored.
     """
-
-    def need(*names: str) -> Any:
-        found = next((config[name] for name in names if config.get(name) is not None), None)
-        if found is None:
-            raise UserError(f"{where}: the key {' (or '.join(names)}{')' * (len(names) - 1)} is missing")
-        return found
-
     kind = config.get("model_type")
     if kind not in ("qwen3", "qwen3_moe"):
         raise UserError(f"{where}: model_type is {kind!r}; only qwen3 and qwen3_moe can be trained here")
@@ -86,27 +67,23 @@ def read_config(config: Mapping[str, Any], where: str) -> Qwen3:
             raise UserError(f"{where}: {name} is {config.get(name)!r}; only {allowed[-1]!r} is supported")
     if config.get("use_sliding_window"):
         raise UserError(f"{where}: use_sliding_window is true; only full attention is supported")
-    rope = config.get("rope_parameters") or {**(config.get("rope_scaling") or {}), "rope_theta": need("rope_theta")}
-    if (scaled := rope.get("rope_type", rope.get("type", "default"))) != "default":
+    if config.get("quantization_config"):
+        raise UserError(f"{where}: quantization_config is set; quantised weights cannot be trained: take the bf16 ones")
+    scaling = rope(config, where)
+    if scaling["rope_type"] != UNSCALED:
+        scaled = scaling["rope_type"]
         raise UserError(f"{where}: RoPE scaling {scaled!r} is set; train the model at its own context, without scaling")
-    mixture = kind == "qwen3_moe"
-    layers = need("num_hidden_layers")
+    mixture, size = kind == "qwen3_moe", sizes(config, where)
+    if mixture and not size.experts:
+        raise UserError(f"{where}: the key num_experts (or num_local_experts) is missing")
+    if size.experts and not mixture:
+        raise UserError(f"{where}: num_experts is {size.experts}, but model_type is {kind!r}; correct one of them")
     every, dense = config.get("decoder_sparse_step", 1), set(config.get("mlp_only_layers") or ())
     return Qwen3(
-        vocabulary=need("vocab_size"),
-        hidden=need("hidden_size"),
-        layers=layers,
-        heads=need("num_attention_heads"),
-        kv_heads=need("num_key_value_heads"),
-        head_dim=need("head_dim"),
-        intermediate_size=need("intermediate_size"),
-        moe_intermediate_size=need("moe_intermediate_size") if mixture else 0,
-        experts=need("num_experts", "num_local_experts") if mixture else 0,
-        experts_per_token=need("num_experts_per_tok") if mixture else 0,
-        moe_layers=tuple(mixture and i not in dense and (i + 1) % every == 0 for i in range(layers)),
+        **asdict(size),
+        moe_layers=tuple(mixture and i not in dense and (i + 1) % every == 0 for i in range(size.layers)),
         normalized_gates=bool(config.get("norm_topk_prob", False)),
-        norm_epsilon=need("rms_norm_eps"),
-        rope_base=float(rope.get("rope_theta") or need("rope_theta")),
-        context=need("max_position_embeddings"),
-        tied=bool(config.get("tie_word_embeddings", False)),
+        norm_epsilon=required(config, where, "rms_norm_eps"),
+        rope_base=float(required(scaling, where, "rope_theta")),
+        context=required(config, where, "max_position_embeddings"),
     )

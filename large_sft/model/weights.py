@@ -1,51 +1,36 @@
 """The tensors of a model directory in Hugging Face layout, read by slices; and whether they are the ones expected."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from large_sft.model.qwen3 import Qwen3, read_config
+from large_sft.model import qwen3
+from large_sft.model.qwen3 import Qwen3
+from polaris.models.checkpoint import CONFIG, read_checkpoint, read_config
 from polaris.stage.errors import UserError
 
-INDEX = "model.safetensors.index.json"
 NAMED = 5  # tensors listed in a message
 
 
 def architecture(folder: Path) -> Qwen3:
-    """What the model's config.json describes."""
-    path = folder / "config.json"
-    try:
-        return read_config(json.loads(path.read_text()), str(path))
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: this is not a readable model configuration ({error})") from None
+    """What the model's config.json describes. Raises UserError."""
+    return qwen3.read_config(read_config(folder), str(folder / CONFIG))
 
 
 class Weights:
     """Tensors by name over all shards; opening reads headers only.
 
-    framework: "pt" for torch tensors, "numpy" where only names and shapes are asked
+    framework: "pt" for torch tensors, "numpy" where only names and shapes are asked. Raises UserError as
+    `polaris.models.checkpoint.read_checkpoint`.
     """
 
     def __init__(self, folder: Path, framework: str):
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
         self.folder = folder
-        index = folder / INDEX
-        shards = (
-            sorted(set(json.loads(index.read_text())["weight_map"].values()))
-            if index.is_file()
-            else sorted(path.name for path in folder.glob("*.safetensors"))
-        )
-        if not shards:
-            raise UserError(f"{folder}: there are no safetensors in it")
         self._file_of: dict[str, Any] = {}
-        for shard in shards:
-            try:
-                file = safe_open(folder / shard, framework)
-            except (OSError, SafetensorError) as error:
-                raise UserError(f"{folder / shard}: this shard is missing or not safetensors ({error})") from None
-            self._file_of |= dict.fromkeys(file.keys(), file)
+        for shard in read_checkpoint(folder).shards:
+            self._file_of |= dict.fromkeys(shard.tensors, safe_open(shard.path, framework))
 
     @property
     def names(self) -> set[str]:

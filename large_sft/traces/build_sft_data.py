@@ -11,10 +11,12 @@ from typing import Any
 
 from large_sft.settings import SftData
 from large_sft.traces.repetition import repeated_share
-from large_sft.traces.template import Example, Prompt, decoded, example_of, prompt_of, rendered, student_tokenizer
+from large_sft.traces.template import Example, Prompt, check_template, decoded, example_of, prompt_of, rendered
 from large_sft.traces.traces_card import traces_card
 from polaris.grading.answers import END_OF_THOUGHT, NO_THINK, TRUNCATED
 from polaris.grading.grade import grade_responses
+from polaris.models.chat_template import ChatTemplate
+from polaris.models.prompts import load_tokenizer
 from polaris.problems.contamination import Held, HeldOut, leaks
 from polaris.stage.errors import UserError
 from polaris.stage.records import RESPONSES, TOKENS, read_problems, read_rows, write_rows
@@ -102,15 +104,15 @@ class Examples:
     itself would write otherwise
     """
 
-    def __init__(self, tokenizer: Any, settings: SftData, dropped: collections.Counter[str]):
-        self.tokenizer, self.settings, self.dropped = tokenizer, settings, dropped
+    def __init__(self, template: ChatTemplate, settings: SftData, dropped: collections.Counter[str]):
+        self.template, self.settings, self.dropped = template, settings, dropped
         self.kept: list[Example] = []
         self.repeated: list[float] = []
         self.rewritten = 0
 
     def add(self, problem_id: str, problem: str, response: str) -> None:
-        prompt = prompt_of(self.tokenizer, problem, self.settings.instruction)
-        made = example_of(self.tokenizer, problem_id, prompt, response, self.settings.max_tokens)
+        prompt = prompt_of(self.template, problem, self.settings.instruction)
+        made = example_of(self.template.tokenizer, problem_id, prompt, response, self.settings.max_tokens)
         if isinstance(made, Example):
             self.repeated.append(repeated_share(made.taught, self.settings.repeated_ngram))
             if self.repeated[-1] > self.settings.max_repeated:
@@ -122,21 +124,24 @@ class Examples:
         self.rewritten += not self._as_the_template_writes_it(prompt, response)
 
     def _as_the_template_writes_it(self, prompt: Prompt, response: str) -> bool:
-        ours = prompt.text + prompt.turn(response) + self.tokenizer.eos_token
-        return rendered(self.tokenizer, prompt, response).startswith(ours)
+        ours = prompt.text + prompt.turn(response) + self.template.tokenizer.eos_token
+        return rendered(self.template, prompt, response).startswith(ours)
 
 
 def main() -> None:
     # Of the base the tokenizer is read, and none of its weights.
     flags = {"inputs": ("problems", "responses", "base"), "repeated": ("benchmarks",), "unchecked": ("base",)}
-    with Stage.from_command_line("large_sft.traces.build_sft_data", SftData, **flags) as stage:
-        tokenizer = student_tokenizer(stage.inputs["base"].model)
+    with (
+        Stage.from_command_line("large_sft.traces.build_sft_data", SftData, **flags) as stage,
+        ChatTemplate(load_tokenizer(stage.inputs["base"].model)) as template,
+    ):
+        check_template(template)
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
         responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)
         benchmarks = {one.stage: read_problems(one.file("problems.parquet")) for one in stage.inputs["benchmarks"]}
         held = [Held(name, row["id"], row["problem"]) for name, rows in benchmarks.items() for row in rows.values()]
         dropped: collections.Counter[str] = collections.Counter()
-        examples = Examples(tokenizer, stage.settings, dropped)
+        examples = Examples(template, stage.settings, dropped)
         for response in select(responses, problems, held, stage.settings, dropped):
             problem_id = response["problem_id"]
             examples.add(problem_id, problems[problem_id]["problem"], response["response"])
@@ -148,7 +153,9 @@ def main() -> None:
             f"Of {len(kept):,} examples the template itself would write {examples.rewritten:,} otherwise than they "
             "were generated (blanks around the think block); taught is what was generated."
         )
-        page = traces_card(len(responses), counts, lengths(kept), examples.repeated, shown(tokenizer, kept[0]), note)
+        page = traces_card(
+            len(responses), counts, lengths(kept), examples.repeated, shown(template.tokenizer, kept[0]), note
+        )
         (stage.partial / "card.html").write_text(page)
         taught = sum(len(example.taught) for example in kept)
         stage.say(f"{len(kept)} of {len(responses)} traces, {taught} tokens with loss; dropped: {counts or 'none'}")

@@ -3,16 +3,16 @@
 The response's tokens follow the prompt's just as they would in generation, and not through the template's rendering of
 an
 assistant message: templates rewrite the blanks around the think block, or lose the block. Two proofs: the template
-renders a conversation of ours to the same tokens (`student_tokenizer`), and every example is decoded again and must
+renders a conversation of ours to the same tokens (`check_template`), and every example is decoded again and must
 give the response, to the letter, and the end of the turn (`example_of`).
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from polaris.grading.answers import END_OF_THOUGHT
-from polaris.models.prompts import load_tokenizer, messages
+from polaris.models.chat_template import ChatTemplate
+from polaris.models.prompts import messages
 from polaris.stage.errors import UserError
 
 THINK = "<think>\n"
@@ -50,29 +50,29 @@ class Example:
         return self.input_ids[self.prompt_tokens :]
 
 
-def prompt_of(tokenizer: Any, problem: str, instruction: str) -> Prompt:
+def prompt_of(template: ChatTemplate, problem: str, instruction: str) -> Prompt:
     """The prompt as in generation."""
     question = messages(problem, instruction)
-    text = tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
-    ids = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_dict=False)
-    return Prompt(question, list(ids), text)
+    text = template.render(question, add_generation_prompt=True)
+    return Prompt(question, template.tokenizer.encode(text, add_special_tokens=False), text)
 
 
-def rendered(tokenizer: Any, prompt: Prompt, response: str) -> str:
+def rendered(template: ChatTemplate, prompt: Prompt, response: str) -> str:
     """The whole conversation as the template itself writes it."""
     answer = {"role": "assistant", "content": THINK + response.removeprefix(THINK)}
-    return tokenizer.apply_chat_template([*prompt.question, answer], tokenize=False)
+    return template.render([*prompt.question, answer], add_generation_prompt=False)
 
 
-def student_tokenizer(model: Path) -> Any:
-    """The generalist's tokenizer.
+def check_template(template: ChatTemplate) -> None:
+    """Whether the generalist can be taught in its own chat template.
 
-    Raises UserError when it cannot teach: there is no chat template, the template does not give back a trace, another
+    Raises UserError where it cannot: there is no chat template, the template does not give back a trace, another
     token than eos_token ends the turn, or the border of the loss falls elsewhere when the whole text is read at once.
     """
-    tokenizer = load_tokenizer(model)
-    prompt = prompt_of(tokenizer, "What is 2 + 1?", "")
-    whole, expected = rendered(tokenizer, prompt, PROBE), prompt.text + prompt.turn(PROBE)
+    tokenizer = template.tokenizer
+    model = tokenizer.name_or_path
+    prompt = prompt_of(template, "What is 2 + 1?", "")
+    whole, expected = rendered(template, prompt, PROBE), prompt.text + prompt.turn(PROBE)
     if not whole.startswith(expected):
         raise UserError(
             f"{model}: the chat template loses or moves the think block or a span of a response: it writes {whole!r} "
@@ -91,7 +91,6 @@ def student_tokenizer(model: Path) -> Any:
             f"{model}: the loss would not cover exactly the response's tokens: prompt and response read as one text "
             f"give other tokens than one after the other ({example if isinstance(example, str) else 'at their border'})"
         )
-    return tokenizer
 
 
 def example_of(tokenizer: Any, problem_id: str, prompt: Prompt, response: str, max_tokens: int) -> Example | str:

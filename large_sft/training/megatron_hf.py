@@ -19,10 +19,11 @@ from megatron.core import parallel_state
 from megatron.core.models.gpt.gpt_model import GPTModel
 from safetensors.torch import save_file
 
-from large_sft.model.weights import INDEX, Weights, check_names
+from large_sft.model.weights import Weights, check_names
+from polaris.models.checkpoint import INDEX
+from polaris.models.dtypes import torch_dtype
 from polaris.stage.errors import UserError
 
-DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 WHOLE, ROWS, COLUMNS, GATED, QKV = "whole", "rows", "columns", "gated", "qkv"
 LAYER = {
     "input_layernorm.weight": (WHOLE, ["input_layernorm"]),
@@ -176,7 +177,7 @@ def returned(chunks: Sequence[GPTModel], base: Weights) -> Iterator[tuple[str, t
         if owned == "model.embed_tokens.weight" and model.share_embeddings_and_output_weights:
             names += base.names & {"lm_head.weight"}
         for name in names:
-            yield name, tensor.to("cpu", DTYPES[base.dtype(name)], copy=True).contiguous()
+            yield name, tensor.to("cpu", torch_dtype(base.dtype(name)), copy=True).contiguous()
 
 
 @torch.no_grad()

@@ -11,7 +11,6 @@ Finished responses are kept in shards in `stage.state`; a killed stage generates
 job has several nodes, all of them generate (polaris/generation/replicas.py).
 """
 
-import json
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +21,8 @@ from polaris.generation.answering import Shards, answer
 from polaris.generation.replicas import side_by_side
 from polaris.generation.seeds import response_seed
 from polaris.generation.settings import Generate
+from polaris.models.chat_template import ChatTemplate
+from polaris.models.checkpoint import read_config
 from polaris.models.model_context import check_context, with_context
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.stage.errors import UserError
@@ -37,7 +38,7 @@ def check_dtype(model: Path, dtype: str) -> None:
 
     MXFP4 weights (gpt-oss) are multiplied in bfloat16 alone (vllm/model_executor/layers/quantization/mxfp4.py).
     """
-    quantization = json.loads((model / "config.json").read_text()).get("quantization_config") or {}
+    quantization = read_config(model).get("quantization_config") or {}
     if quantization.get("quant_method") == "mxfp4" and dtype != "bfloat16":
         raise UserError(
             f"engine.dtype: {dtype}, but the weights of {model} are MXFP4; vLLM serves them in bfloat16 only"
@@ -58,15 +59,15 @@ def problem_sets(manifests: list[Manifest], k: dict[str, int]) -> dict[str, dict
     return sets
 
 
-def render_prompts(tokenizer: Any, sets: dict[str, dict[str, dict[str, Any]]], settings: Generate) -> list[list[int]]:
+def render_prompts(
+    template: ChatTemplate, sets: dict[str, dict[str, dict[str, Any]]], settings: Generate
+) -> list[list[int]]:
     """Token ids of the prompt of each problem, in order. Raises UserError naming a problem that leaves no room."""
     prompts = []
     room = settings.engine.max_model_len - settings.sampling.max_tokens
     for name, problems in sets.items():
         for problem_id, row in problems.items():
-            ids = tokenizer.apply_chat_template(
-                messages(row["problem"], settings.instruction), add_generation_prompt=True, return_dict=False
-            )
+            ids = template.prompt_tokens(messages(row["problem"], settings.instruction))
             if len(ids) > room:
                 raise UserError(
                     f"problem {problem_id} of {name}: its prompt has {len(ids)} tokens, and with sampling.max_tokens "
@@ -160,7 +161,8 @@ def main() -> None:
         check_context(model, settings.engine.max_model_len, "ask for less, or stretch it with engine.yarn")
         check_dtype(model, settings.engine.dtype)
         tokenizer = load_tokenizer(model)
-        prompts = render_prompts(tokenizer, sets, settings)
+        with ChatTemplate(tokenizer) as template:
+            prompts = render_prompts(template, sets, settings)
         wanted = plan(sets, settings)
         responses, speed = generate(stage, model, wanted, prompts, tokenizer)
         rows = []

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from polaris.models.architecture import UNSCALED, rope
+from polaris.models.checkpoint import CONFIG, read_config
 from polaris.models.settings import Yarn
 from polaris.stage.errors import UserError
 
@@ -41,10 +43,10 @@ def with_context(model: Path, context: int | None, yarn: Yarn | None, folder: Pa
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for path in model.iterdir():
-        if path.name != "config.json":
+        if path.name != CONFIG:
             (folder / path.name).symlink_to(path.resolve())
-    config = extended(json.loads((model / "config.json").read_text()), context, yarn)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    config = extended(read_config(model), context, yarn)
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     return folder
 
 
@@ -53,9 +55,7 @@ def check_context(model: Path, max_model_len: int, remedy: str) -> None:
 
     A rope that the model's makers have scaled is left to the engine.
     """
-    config = json.loads((model / "config.json").read_text())
-    rope, limit = config.get("rope_parameters") or config.get("rope_scaling") or {}, config.get(POSITIONS)
-    if limit and rope.get("rope_type", rope.get("type", "default")) == "default" and max_model_len > limit:
-        raise UserError(
-            f"engine.max_model_len: {max_model_len} tokens, but {model}/config.json allows {limit}; {remedy}"
-        )
+    config, where = read_config(model), f"{model}/config.json"
+    limit = config.get(POSITIONS)
+    if limit and rope(config, where)["rope_type"] == UNSCALED and max_model_len > limit:
+        raise UserError(f"engine.max_model_len: {max_model_len} tokens, but {where} allows {limit}; {remedy}")

@@ -1,4 +1,4 @@
-"""What a model is asked: one user message, made the same way by every stage that asks or trains, and its tokenizer."""
+"""The prompt of a model, one user message that every stage makes in the same way, and the model's tokenizer."""
 
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,19 @@ def user_message(problem: str, instruction: str) -> str:
 
 
 def messages(problem: str, instruction: str) -> list[dict[str, str]]:
-    """The conversation that a model answers: no system prompt, as in V1."""
+    """The conversation that a model answers: one user message and no system prompt, as in V1."""
     return [{"role": "user", "content": user_message(problem, instruction)}]
 
 
 def load_tokenizer(model: Path) -> Any:
-    """The model's tokenizer. Raises UserError when there is none or it has no chat template."""
+    """The model's tokenizer (transformers). Raises UserError when it cannot be read or has no chat template."""
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{model}: the tokenizer cannot be read ({str(error).splitlines()[0]})") from None
+    except Exception as error:  # noqa: BLE001 (its readers raise what they like, some the bare class)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{model}: the tokenizer cannot be read ({reason}); take the model's own files") from None
     if not tokenizer.chat_template:
         raise UserError(f"{model}: the tokenizer has no chat template; put the model's chat_template.jinja there")
     return tokenizer

@@ -17,7 +17,7 @@ from polaris.problems.tiny_problems import draw, solve
 
 ROPE_BASE = 10_000.0
 WARM_UP = 20  # steps
-FINAL = 0.1  # share of the learning rate that the cosine ends with
+FINAL_SHARE = 0.1  # share of the learning rate that the cosine ends with
 OPENED = "<think>\n"  # what the generation prompt already contains
 
 
@@ -65,8 +65,8 @@ def examples(tokenizer: Any, settings: Pretraining, rng: random.Random) -> Itera
         for i in range(settings.batch):
             family = rng.choices(families, shares)[0]
             problem = draw(family, settings.depth, "train", rng)
-            asked = messages(problem.text, settings.instruction if i % 2 else "")
-            prompts.append(tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True))
+            conversation = messages(problem.text, settings.instruction if i % 2 else "")
+            prompts.append(tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True))
             solution = solve(problem, rng, settings.error_rate, underlined=rng.random() < settings.underlined)
             responses.append(solution.removeprefix(OPENED) + tokenizer.eos_token)
         yield prompts, responses
@@ -87,8 +87,9 @@ def padded(tokenizer: Any, prompts: list[str], responses: list[str]) -> tuple[An
 
 
 def rate(step: int, steps: int) -> float:
-    """Share of the learning rate at a step (0-based): linear warm-up, then cosine down to FINAL."""
-    return min(1.0, (step + 1) / WARM_UP) * (FINAL + (1 - FINAL) * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    """Share of the learning rate at a step (0-based): linear warm-up, then cosine down to FINAL_SHARE."""
+    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+    return min(1.0, (step + 1) / WARM_UP) * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine)
 
 
 def pretrain(

@@ -121,7 +121,7 @@ def _megatron_stage(
     held, own = tokens / ranks.context / ranks.tensor, tokens / ranks.context  # with sequence parallelism, without
     chosen = shape.experts_per_token or 1
     attention = own * 4 * (shape.heads + shape.kv_heads) * shape.head_dim / ranks.tensor + held * 6 * shape.hidden
-    blocks = held * chosen * (2 * shape.hidden + 6 * shape.intermediate_size)
+    blocks = held * chosen * (2 * shape.hidden + 6 * shape.width)
     working = 2 * (attention + blocks * (IMBALANCE if shape.experts else 1.0))
     kept = 2 * held * shape.hidden if recompute == "full" else attention + blocks
     in_flight = ranks.pipeline - stage
@@ -157,7 +157,7 @@ def fsdp(shape: Shape, world: int, tokens: int) -> Parts:
     FusedLinearForPPO).
     """
     layer = shape.attention + max(1, shape.experts) * shape.expert
-    wide = (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim + 2 * shape.hidden + 3 * shape.intermediate_size
+    wide = (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim + 2 * shape.hidden + 3 * shape.width
     return {
         "weights": 4 * shape.parameters / world + 2 * (2 * layer + shape.embeddings),
         "gradients": 4 * shape.parameters / world,

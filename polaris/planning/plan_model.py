@@ -1,29 +1,25 @@
 """Sizes of a transformer for planning: parameters, bytes and floating point operations, as functions of its shape."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from polaris.models.architecture import Sizes, sizes
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What sizes follow from. intermediate_size: inner width of a dense layer, or of one expert; experts: 0 for a dense
-    model.
+class Shape(Sizes):
+    """Sizes, and what follows from them: parameters, bytes and operations.
 
     stored: bytes of the published weights where they are not 2 per parameter (quantised experts), else None
     """
 
-    vocabulary: int
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    intermediate_size: int
-    experts: int
-    experts_per_token: int
-    tied: bool
     stored: float | None = None
+
+    @property
+    def width(self) -> int:
+        """Inner width of a feed-forward block: of one expert, or of a dense layer."""
+        return self.moe_intermediate_size or self.intermediate_size
 
     @property
     def embedding(self) -> int:
@@ -37,7 +33,7 @@ class Shape:
     @property
     def expert(self) -> int:
         """Parameters of one expert, or of a dense layer's feed-forward block: gate, up and down projection."""
-        return 3 * self.hidden * self.intermediate_size
+        return 3 * self.hidden * self.width
 
     @property
     def attention(self) -> int:
@@ -80,33 +76,21 @@ class Shape:
 # From the config.json of each repository. gpt-oss-20b: its attention biases are left out; 13.8e9 bytes as published
 # (MXFP4).
 KNOWN = {
-    "Qwen/Qwen3-0.6B": Shape(151936, 1024, 28, 16, 8, 128, 3072, 0, 0, True),
-    "Qwen/Qwen3-1.7B": Shape(151936, 2048, 28, 16, 8, 128, 6144, 0, 0, True),
-    "Qwen/Qwen3-4B": Shape(151936, 2560, 36, 32, 8, 128, 9728, 0, 0, True),
-    "Qwen/Qwen3-4B-Thinking-2507": Shape(151936, 2560, 36, 32, 8, 128, 9728, 0, 0, True),
-    "Qwen/Qwen3-8B": Shape(151936, 4096, 36, 32, 8, 128, 12288, 0, 0, False),
-    "Qwen/Qwen3-14B": Shape(151936, 5120, 40, 40, 8, 128, 17408, 0, 0, False),
-    "Qwen/Qwen3-32B": Shape(151936, 5120, 64, 64, 8, 128, 25600, 0, 0, False),
-    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": Shape(152064, 3584, 28, 28, 4, 128, 18944, 0, 0, False),
-    "Qwen/Qwen3-30B-A3B": Shape(151936, 2048, 48, 32, 4, 128, 768, 128, 8, False),
-    "Qwen/Qwen3-30B-A3B-Thinking-2507": Shape(151936, 2048, 48, 32, 4, 128, 768, 128, 8, False),
-    "Qwen/Qwen3-235B-A22B-Thinking-2507": Shape(151936, 4096, 94, 64, 4, 128, 1536, 128, 8, False),
-    "openai/gpt-oss-20b": Shape(201088, 2880, 24, 64, 8, 64, 2880, 32, 4, False, 13.8e9),
+    "Qwen/Qwen3-0.6B": Shape(151936, 1024, 28, 16, 8, 128, 3072, 0, 0, 0, True),
+    "Qwen/Qwen3-1.7B": Shape(151936, 2048, 28, 16, 8, 128, 6144, 0, 0, 0, True),
+    "Qwen/Qwen3-4B": Shape(151936, 2560, 36, 32, 8, 128, 9728, 0, 0, 0, True),
+    "Qwen/Qwen3-4B-Thinking-2507": Shape(151936, 2560, 36, 32, 8, 128, 9728, 0, 0, 0, True),
+    "Qwen/Qwen3-8B": Shape(151936, 4096, 36, 32, 8, 128, 12288, 0, 0, 0, False),
+    "Qwen/Qwen3-14B": Shape(151936, 5120, 40, 40, 8, 128, 17408, 0, 0, 0, False),
+    "Qwen/Qwen3-32B": Shape(151936, 5120, 64, 64, 8, 128, 25600, 0, 0, 0, False),
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": Shape(152064, 3584, 28, 28, 4, 128, 18944, 0, 0, 0, False),
+    "Qwen/Qwen3-30B-A3B": Shape(151936, 2048, 48, 32, 4, 128, 6144, 768, 128, 8, False),
+    "Qwen/Qwen3-30B-A3B-Thinking-2507": Shape(151936, 2048, 48, 32, 4, 128, 6144, 768, 128, 8, False),
+    "Qwen/Qwen3-235B-A22B-Thinking-2507": Shape(151936, 4096, 94, 64, 4, 128, 12288, 1536, 128, 8, False),
+    "openai/gpt-oss-20b": Shape(201088, 2880, 24, 64, 8, 64, 2880, 2880, 32, 4, False, 13.8e9),
 }
 
 
-def from_config(config: Mapping[str, Any]) -> Shape:
-    """The shape that a Qwen3's config.json describes. Raises KeyError naming a key that is missing."""
-    experts = config.get("num_experts") or config.get("num_local_experts") or 0
-    return Shape(
-        vocabulary=config["vocab_size"],
-        hidden=config["hidden_size"],
-        layers=config["num_hidden_layers"],
-        heads=config["num_attention_heads"],
-        kv_heads=config["num_key_value_heads"],
-        head_dim=config["head_dim"],
-        intermediate_size=config["moe_intermediate_size" if experts else "intermediate_size"],
-        experts=experts,
-        experts_per_token=config["num_experts_per_tok"] if experts else 0,
-        tied=bool(config.get("tie_word_embeddings", False)),
-    )
+def from_config(config: Mapping[str, Any], where: str) -> Shape:
+    """The shape that a config.json describes. Raises UserError, beginning with `where`, for a missing key."""
+    return Shape(**asdict(sizes(config, where)))

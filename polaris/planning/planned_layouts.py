@@ -1,8 +1,11 @@
 """Layouts of the generalist's training: what one takes on a GPU, what the trainer would refuse, which others fit."""
 
+from dataclasses import fields
+
 from large_sft.model import layout
 from large_sft.model.qwen3 import Qwen3
 from large_sft.settings import Sft
+from polaris.models.architecture import Sizes
 from polaris.planning import plan_memory
 from polaris.planning.plan_memory import GIB, Parts, Ranks, total
 from polaris.planning.plan_model import Shape
@@ -76,14 +79,8 @@ def fitting(shape: Shape, settings: Sft, gpu: Gpu, gpus: int) -> list[tuple[Rank
 
 def _qwen3(shape: Shape) -> Qwen3:
     """The trainer's own description, for its checks."""
-    width = {
-        "intermediate_size": 0 if shape.experts else shape.intermediate_size,
-        "moe_intermediate_size": shape.intermediate_size if shape.experts else 0,
-    }
+    own = {field.name: getattr(shape, field.name) for field in fields(Sizes)}
     return Qwen3(
-        vocabulary=shape.vocabulary, hidden=shape.hidden, layers=shape.layers, heads=shape.heads,
-        kv_heads=shape.kv_heads,
-        head_dim=shape.head_dim, experts=shape.experts, experts_per_token=shape.experts_per_token,
-        moe_layers=(bool(shape.experts),) * shape.layers, normalized_gates=True, norm_epsilon=1e-6, rope_base=1e6,
-        context=1 << 20, tied=shape.tied, **width,
+        **own, moe_layers=(bool(shape.experts),) * shape.layers, normalized_gates=True, norm_epsilon=1e-6,
+        rope_base=1e6, context=1 << 20,
     )  # fmt: skip

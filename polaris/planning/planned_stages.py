@@ -1,12 +1,12 @@
 """What each stage of a recipe needs of GPUs, disk and time: arithmetic on the recipe's values, nothing is run."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from large_sft.settings import LargeSft, Sft
 from polaris.generation.settings import Engine, Generate
+from polaris.models.checkpoint import CONFIG, read_config
 from polaris.models.settings import HubModel, LocalModel, Model, TinyModel
 from polaris.planning import plan_memory, plan_model, planned_layouts
 from polaris.planning.known import MEAN_LENGTH, Known, count
@@ -18,6 +18,7 @@ from polaris.recipe.recipe import Recipe
 from polaris.stage.errors import UserError
 from small_rl.format_settings import FormatSft
 from small_rl.settings import RlStage
+from small_rl.study_settings import TEACHER_STAGES
 
 PROMPT = 300  # tokens; small beside a response
 
@@ -48,7 +49,7 @@ class Planner:
             teacher = self._shape("teacher_model", recipe.inputs.teacher)
             yield self._model("teacher_model", "models", teacher)
             for name, k in small.teacher.k.items():
-                stage = {"format": "teacher", "rl": "teacher_rl"}[name]
+                stage = TEACHER_STAGES[name]
                 section = small.teacher.model_copy(update={"k": {name: k}})
                 yield self._generate(stage, "teacher_responses", teacher, section, self.known.problems(name))
         if small.format_sft:
@@ -128,13 +129,12 @@ class Planner:
         if isinstance(source, TinyModel):
             raise UserError(f"inputs.{stage}: a tiny model runs on a CPU; there is no GPU to plan for")
         folder = source.path if isinstance(source, LocalModel) else self.known.run / stage / "model"
-        config = folder / "config.json"
         if isinstance(source, HubModel) and source.hub in plan_model.KNOWN:
             return plan_model.KNOWN[source.hub]
         try:
-            return plan_model.from_config(json.loads(config.read_text()))
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{config}: the shape of this model is not known ({error}); run its stage first") from None
+            return plan_model.from_config(read_config(folder), str(folder / CONFIG))
+        except UserError as error:
+            raise UserError(f"inputs.{stage}: its shape is not known ({error}); run its stage first") from None
 
     def _model(self, name: str, rule: str, shape: Shape, jobs: int = 1) -> Planned:
         return Planned(name=name, rule=rule, jobs=jobs, published=shape.weights)

@@ -5,6 +5,7 @@ node.
 """
 
 import fcntl
+import importlib.util
 import os
 import re
 import shutil
@@ -14,7 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from polaris.models.fetch_model import check_model
+from polaris.models.chat_template import ChatTemplate
+from polaris.models.check_model import check_model, check_tokenizer
+from polaris.models.prompts import load_tokenizer, messages
 from polaris.models.settings import HubModel, LocalModel, TinyModel
 from polaris.planning import preflight_gpus
 from polaris.planning.plan_time import GPUS, Gpu
@@ -57,7 +60,9 @@ def inputs(recipe: Recipe, run: Path) -> Iterator[Finding]:
     for key, source in {**models, **sets}.items():
         if isinstance(source, LocalModel):
             try:
-                check_model(source.path)
+                files = check_model(source.path)
+                if _has_transformers():
+                    check_tokenizer(source.path, files)
                 yield Finding("ok", "inputs", f"{key}: {source.path}")
             except UserError as error:
                 yield Finding("wrong", "inputs", f"{key}: {error}")
@@ -104,10 +109,16 @@ def reachable(key: str, source: HubModel | HubProblems) -> Finding:
     return Finding("ok", "inputs", f"{key}: {source.hub} can be fetched")
 
 
+def _has_transformers() -> bool:
+    """Whether tokenizers can be read by this interpreter. The driver's on a cluster has no engine's libraries."""
+    return importlib.util.find_spec("transformers") is not None
+
+
 def templates(recipe: Recipe, run: Path) -> Iterator[Finding]:
     """Both models make the same tokens of a question, where both are here: the traces of one teach the other."""
-    from polaris.models.prompts import load_tokenizer, messages
-
+    if not _has_transformers():
+        yield Finding("look", "templates", "transformers is not installed here; chat templates were not compared")
+        return
     prompts = []
     for name in ("base_small", "base_large") if recipe.large_sft else ():
         source = getattr(recipe.inputs, name)
@@ -116,12 +127,10 @@ def templates(recipe: Recipe, run: Path) -> Iterator[Finding]:
             yield Finding("look", "templates", f"{name} is not here yet; its chat template was not compared")
             continue
         try:
-            tokenizer = load_tokenizer(folder)
+            with ChatTemplate(load_tokenizer(folder)) as template:
+                prompts.append(template.prompt_tokens(messages("1 + 1 = ?", "")))
         except UserError as error:
             yield Finding("wrong", "templates", str(error))
-            continue
-        question = messages("1 + 1 = ?", "")
-        prompts.append(tokenizer.apply_chat_template(question, add_generation_prompt=True, return_dict=False))
     if len(prompts) == 2:
         same = prompts[0] == prompts[1]
         text = "the prompts of base_small and base_large are " + ("the same tokens" if same else "different tokens")

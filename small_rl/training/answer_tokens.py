@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from polaris.models.chat_template import ChatTemplate
 from polaris.models.prompts import load_tokenizer
 from polaris.stage.errors import UserError
 
@@ -15,22 +16,22 @@ def tokenised(rows: list[dict[str, Any]], model: Path, limit: int | None) -> lis
     rows: of records.MESSAGES; limit: tokens of prompt and answer, None for any length
     Raises UserError for an answer that does not continue its prompt, or an example of more than `limit` tokens.
     """
-    tokenizer = load_tokenizer(model)
-    examples = []
-    for row in rows:
-        messages = row["messages"]
-        prompt = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
-        whole = tokenizer.apply_chat_template(messages, tokenize=False).rstrip("\n")
-        if messages[-1]["role"] != "assistant" or not whole.startswith(prompt):
-            raise UserError(
-                f"problem {row['problem_id']}: the answer does not continue the generation prompt {prompt[-40:]!r}; "
-                f"it begins {messages[-1]['content'][:40]!r}"
-            )
-        head, tail = (tokenizer(t, add_special_tokens=False)["input_ids"] for t in (prompt, whole[len(prompt) :]))
-        if limit is not None and len(head) + len(tail) > limit:
-            raise UserError(
-                f"problem {row['problem_id']}: prompt and answer have {len(head) + len(tail)} tokens, "
-                f"max_tokens is {limit}"
-            )
-        examples.append({"problem_id": row["problem_id"], "input_ids": head + tail, "prompt_tokens": len(head)})
-    return examples
+    with ChatTemplate(load_tokenizer(model)) as template:
+        return [_example(template, row, limit) for row in rows]
+
+
+def _example(template: ChatTemplate, row: dict[str, Any], limit: int | None) -> dict[str, Any]:
+    messages, tokenizer = row["messages"], template.tokenizer
+    prompt = template.render(messages[:-1], add_generation_prompt=True)
+    whole = template.render(messages, add_generation_prompt=False).rstrip("\n")
+    if messages[-1]["role"] != "assistant" or not whole.startswith(prompt):
+        raise UserError(
+            f"problem {row['problem_id']}: the answer does not continue the generation prompt {prompt[-40:]!r}; "
+            f"it begins {messages[-1]['content'][:40]!r}"
+        )
+    head, tail = (tokenizer(t, add_special_tokens=False)["input_ids"] for t in (prompt, whole[len(prompt) :]))
+    if limit is not None and len(head) + len(tail) > limit:
+        raise UserError(
+            f"problem {row['problem_id']}: prompt and answer have {len(head) + len(tail)} tokens, max_tokens is {limit}"
+        )
+    return {"problem_id": row["problem_id"], "input_ids": head + tail, "prompt_tokens": len(head)}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from polaris.models.checkpoint import read_checkpoint
 from polaris.stage.errors import UserError
 from small_rl.training import verl_checkpoint
 
@@ -46,8 +47,8 @@ def _tensors(model: Path) -> Iterator[tuple[str, Any]]:
     """All tensors of a model folder, by shard and name."""
     from safetensors import safe_open
 
-    for shard in sorted(model.glob("*.safetensors")):
-        with safe_open(shard, "pt") as file:
+    for shard in read_checkpoint(model).shards:
+        with safe_open(shard.path, "pt") as file:
             yield from ((name, file.get_tensor(name)) for name in sorted(file.keys()))
 
 

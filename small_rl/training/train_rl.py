@@ -12,6 +12,7 @@ from typing import Any
 from polaris.grading.equality.structure import STRUCTURE
 from polaris.grading.grading_pool import GradingPool
 from polaris.grading.settings import Grading
+from polaris.models.chat_template import ChatTemplate
 from polaris.models.model_context import check_context, with_context
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.stage import subprocesses
@@ -98,13 +99,12 @@ def write_teacher_buffer(answers: Path, problems: dict[str, Any], model: Path, l
 
 def check_lengths(rows: list[dict[str, Any]], model: Path, limit: int) -> None:
     """Raises UserError for a prompt of more than `limit` tokens, naming the problem."""
-    tokenizer = load_tokenizer(model)
-    for row in rows:
-        text = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
-        tokens = len(tokenizer(text, add_special_tokens=False)["input_ids"])
-        if tokens > limit:
-            name = row["extra_info"]["index"]
-            raise UserError(f"problem {name}: its prompt has {tokens} tokens, max_prompt_length is {limit}")
+    with ChatTemplate(load_tokenizer(model)) as template:
+        for row in rows:
+            tokens = len(template.prompt_tokens(row["prompt"]))
+            if tokens > limit:
+                name = row["extra_info"]["index"]
+                raise UserError(f"problem {name}: its prompt has {tokens} tokens, max_prompt_length is {limit}")
 
 
 @contextlib.contextmanager

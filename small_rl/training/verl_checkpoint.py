@@ -8,9 +8,11 @@ import json
 import shutil
 from pathlib import Path
 
+from polaris.models.checkpoint import CONFIG, INDEX, read_checkpoint, read_config
+from polaris.models.dtypes import PRECISIONS, torch_dtype
+
 TRACKER = "latest_checkpointed_iteration.txt"  # written last by verl
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".index.json")
-DTYPE = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 def last_step(checkpoints: Path) -> int:
@@ -39,38 +41,26 @@ def export(trained: Path, start: Path, precision: str, out: Path) -> None:
 
     Raises RuntimeError when the tensors' names are not those of the start model.
     """
-    import torch
     from safetensors.torch import load_file, save_file
 
-    dtype = getattr(torch, DTYPE[precision])
+    dtype = torch_dtype(precision)
     out.mkdir(parents=True)
     for path in start.iterdir():
         if path.is_file() and not path.name.endswith(WEIGHTS):
             shutil.copyfile(path, out / path.name)
     names: dict[str, str] = {}
     size = 0
-    for shard in sorted(trained.glob("*.safetensors")):
-        tensors = {name: tensor.to(dtype).contiguous() for name, tensor in load_file(shard).items()}
-        save_file(tensors, out / shard.name, metadata={"format": "pt"})
-        names |= dict.fromkeys(tensors, shard.name)
+    for path in (shard.path for shard in read_checkpoint(trained).shards):
+        tensors = {name: tensor.to(dtype).contiguous() for name, tensor in load_file(path).items()}
+        save_file(tensors, out / path.name, metadata={"format": "pt"})
+        names |= dict.fromkeys(tensors, path.name)
         size += sum(tensor.nbytes for tensor in tensors.values())
-    expected = _tensor_names(start)
+    expected = set(read_checkpoint(start).shard_of)
     if set(names) != expected:
         raise RuntimeError(f"{trained}: other tensors than in {start}: {sorted(set(names) ^ expected)[:5]}")
     if len(set(names.values())) > 1:
         index = {"metadata": {"total_size": size}, "weight_map": names}
-        (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
-    config = json.loads((start / "config.json").read_text())
+        (out / INDEX).write_text(json.dumps(index, indent=2) + "\n")
+    config = read_config(start)
     config.pop("torch_dtype", None)
-    (out / "config.json").write_text(json.dumps(config | {"dtype": DTYPE[precision]}, indent=2) + "\n")
-
-
-def _tensor_names(model: Path) -> set[str]:
-    """Names of all tensors of a Hugging Face model folder."""
-    from safetensors import safe_open
-
-    names: set[str] = set()
-    for path in model.glob("*.safetensors"):
-        with safe_open(path, "pt") as file:
-            names |= set(file.keys())
-    return names
+    (out / CONFIG).write_text(json.dumps(config | {"dtype": PRECISIONS[precision]}, indent=2) + "\n")

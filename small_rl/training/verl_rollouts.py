@@ -18,6 +18,7 @@ from tensordict import TensorDict
 from polaris.generation.seeds import response_seed
 from polaris.grading.answers import Format
 from polaris.grading.grading_pool import GradingPool, Verdict
+from polaris.models.chat_template import ChatTemplate
 from small_rl.reward.core import scored_results
 from small_rl.reward.results import parse_results
 from small_rl.reward.rl_step import Response, Rollout
@@ -51,6 +52,7 @@ class Rollouts:
         self.rollout, self.grading = config.actor_rollout_ref.rollout, settings.grading
         self.core, self.masked_from = settings.core, settings.masked_from
         self.tokenizer, self.client, self.finish = tokenizer, client, finish
+        self.template = ChatTemplate(tokenizer)
         self.pool = GradingPool(self.grading.timeout, self.grading.workers, self.grading.grader)
 
     def generate_sequences(self, prompts: TensorDict) -> None:
@@ -91,8 +93,7 @@ class Rollouts:
 
     async def _sample(self, purpose: str, sampling: DictConfig, problem: str, messages: list[dict]) -> Sampled:
         """sampling.n responses; their seeds depend on `purpose`, the problem and the response's number."""
-        text = self.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
-        prompt = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        prompt = self.template.prompt_tokens(messages)
         seeds = [response_seed(self.rollout.seed, purpose, problem, i) for i in range(sampling.n)]
         return Sampled(prompt, await asyncio.gather(*(self._response(prompt, sampling, seed) for seed in seeds)))
 

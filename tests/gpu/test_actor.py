@@ -56,7 +56,7 @@ def test_a_long_response_fits_by_the_plan(found, figures):
     """Chunks of logits: the measured peak is below what the plan counts, without what it adds for contexts and
     fragments.
     """
-    shape = from_config(SIZES | {"tie_word_embeddings": True})
+    shape = from_config(SIZES | {"tie_word_embeddings": True}, "here")
     parts = fsdp(shape, 1, TOKENS)
     planned, measured = (total(parts) - parts["other"]) / GIB, max(one["cost"]["GiB"] for one in found[True]["updates"])
     figures["actor, planned GiB"] = round(planned, 2)

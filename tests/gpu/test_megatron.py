@@ -86,7 +86,7 @@ def trained(gpu, scratch, figures):
     assert done.returncode == 0, done.stderr[-3000:]
     steps = lines(metrics)
     assert 1 <= first < len(steps) and [step["step"] for step in steps] == list(range(1, len(steps) + 1))
-    shape, late = plan_model.from_config(CONFIG), steps[first + 1 :]  # the first step of a launch is slower
+    shape, late = plan_model.from_config(CONFIG, "here"), steps[first + 1 :]  # the first step of a launch is slower
     rate = sum(step["tokens"] for step in late) / sum(step["seconds"] for step in late)
     flops = 3 * shape.forward_flops(float(np.average(lengths, weights=lengths)))
     parts = plan_memory.megatron(shape, plan_memory.Ranks(1, 1, 1, 1, 1, 1), 32768, "full", loss_chunk=4096)

@@ -28,6 +28,7 @@ NOUNS = {
     "tokens units values",
     "polaris.grading.equality": "acceptance arithmetic exact realline sameness structure",
     "polaris.problems": "tiny_problems problem_text suitability choices duplicates contamination",
+    "polaris.models": "architecture",
     "polaris.evaluation": "significance pass_at_k statistics replicates hardest lengths verdicts claims",
     "polaris.planning": "plan_model plan_memory plan_time",
     "small_rl.reward": "results intermediate core rescue substitution overlong step_metrics rl_step",

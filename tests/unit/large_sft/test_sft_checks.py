@@ -119,6 +119,11 @@ def test_a_wrong_shape_is_named(tmp_path):
         ({"head_dim": None}, "the key head_dim is missing"),
         ({"num_experts": None}, "the key num_experts .or num_local_experts. is missing"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": 4}}, "RoPE scaling 'yarn'"),
+        ({"rope_scaling": {"type": "yarn", "rope_type": "default"}}, "rope_type of its RoPE is 'yarn' and 'default'"),
+        ({"rope_parameters": {"rope_theta": 5e6}}, "rope_theta of its RoPE is 5000000.0 and 1000000.0"),
+        ({"rope_scaling": "yarn"}, "rope_scaling is 'yarn', and an object or null is needed"),
+        ({"quantization_config": {"quant_method": "fp8"}}, "quantization_config is set"),
+        ({"model_type": "qwen3"}, "num_experts is 4, but model_type is 'qwen3'"),
         ({"attention_bias": True}, "attention_bias is True"),
     ],
 )

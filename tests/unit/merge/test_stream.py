@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from merge import gate, merge_models, stream
-from merge.checkpoint import read_checkpoint
+from polaris.models.checkpoint import read_checkpoint
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from tests.helpers.merge_checkpoints import MERGING, load, near, publish, save, weights

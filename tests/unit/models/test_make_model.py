@@ -36,7 +36,9 @@ def test_model_directory(settings: dict, parts: int, tmp_path: Path, monkeypatch
     assert sum(name.startswith("model.layers.0.mlp.") and "_proj" in name for name in weights) == parts
     assert ("lm_head.weight" in weights) == (settings["tiny"] == "qwen3_moe")
 
-    model, loading = AutoModelForCausalLM.from_pretrained(made.model, output_loading_info=True)
+    model, loading = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues] (it gives a pair)
+        made.model, output_loading_info=True
+    )
     assert not loading["missing_keys"] and not loading["unexpected_keys"]
     assert model.config.rope_parameters["rope_theta"] == 10_000
     assert len(AutoTokenizer.from_pretrained(made.model)) == model.config.vocab_size == model.lm_head.weight.shape[0]

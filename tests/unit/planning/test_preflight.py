@@ -1,6 +1,7 @@
 """Preflight finds what would stop a run, and does not stop a run that would work."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from polaris.planning.planned_stages import Planner
 from polaris.planning.preflight import Finding
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError
+from tests.helpers.models import edit_json, write_model
 
 ROOT = Path(__file__).resolve().parents[3]
 LAPTOP, V2 = ROOT / "configs/laptop.yaml", ROOT / "configs/polaris_v2.yaml"
@@ -88,6 +90,22 @@ def test_templates_are_compared_where_both_models_are_here(tmp_path, template, l
     model(tmp_path / "base_large/model", template)
     (found,) = preflight.templates(recipe.load([LAPTOP]), tmp_path)
     assert found.level == level and words in found.text
+
+
+def test_a_local_model_is_checked_as_if_it_were_fetched(tmp_path, monkeypatch):
+    folder = write_model(tmp_path / "mine")
+    values = recipe_yaml.read_file(LAPTOP)
+    values["inputs"]["base_small"] = {"path": str(folder)}
+    asked = recipe.Recipe.model_validate(values)
+    assert wrong(list(preflight.inputs(asked, tmp_path))) == []
+    edit_json(folder / "tokenizer_config.json", eos_token="<|endoftext|>")
+    (text,) = wrong(list(preflight.inputs(asked, tmp_path)))
+    assert text.startswith(f"base_small: {folder}: the chat template ends a turn with '<|im_end|>', but")
+    edit_json(folder / "config.json", quantization_config={"quant_method": "fp8"})
+    monkeypatch.setitem(sys.modules, "transformers", None)  # as in the driver's environment of a cluster
+    (text,) = wrong(list(preflight.inputs(asked, tmp_path)))
+    assert "its weights are quantised (fp8)" in text
+    assert [one.level for one in preflight.templates(asked, tmp_path)] == ["look"]
 
 
 def test_a_full_disk_and_a_folder_that_cannot_be_written(tmp_path):

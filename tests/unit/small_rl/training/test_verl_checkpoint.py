@@ -28,6 +28,9 @@ def trained(tmp_path, tensors_by_file):
     folder.mkdir()
     for name, tensors in tensors_by_file.items():
         safetensors_torch.save_file(tensors, folder / name)
+    if len(tensors_by_file) > 1:  # as save_pretrained does
+        weight_map = {tensor: name for name, tensors in tensors_by_file.items() for tensor in tensors}
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     (folder / "config.json").write_text('{"hidden_size": 99}')
     return folder
 

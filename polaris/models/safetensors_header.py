@@ -7,23 +7,21 @@ holes (https://huggingface.co/docs/safetensors, "Format").
 import dataclasses
 import json
 import math
+import reprlib
 from typing import Any
+
+from polaris.models.dtypes import ITEM_BYTES
 
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000  # bytes; the reference implementation's bound
-
-# Bytes of one element. Types of less than a byte (F4, F6_*) are missing: we could not check their length.
-ITEM_BYTES = {
-    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 1),
-    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
-    **dict.fromkeys(("U32", "I32", "F32"), 4),
-    **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
-}
+LARGEST = 2**63 - 1  # of a size or an offset, torch's bound
+DIMENSIONS = 64  # torch's bound
+SHOWN = 80  # characters of a name or a value in a message
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """begin, end: bytes from the start of the file."""
+    """One tensor of a file. shape: in elements; begin, end: bytes from the start of the file."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -49,9 +47,10 @@ def header_length(first_bytes: bytes, file_bytes: int) -> int:
 def parse_header(header: bytes, file_bytes: int) -> dict[str, Tensor]:
     """The N bytes of JSON as name -> tensor, in the order of the data.
 
-    Raises ValueError for anything but a header whose tensors fill the file exactly.
+    file_bytes: of the whole file. Raises ValueError for anything but a header whose tensors fill the file exactly,
+    without a hole or an overlap; what safetensors itself refuses is refused.
     """
-    entries = _json_object(header)
+    entries = _header_object(header)
     entries.pop("__metadata__", None)
     start = LENGTH_BYTES + len(header)
     tensors = {name: _tensor(name, entry, start) for name, entry in entries.items()}
@@ -59,7 +58,7 @@ def parse_header(header: bytes, file_bytes: int) -> dict[str, Tensor]:
     end = start
     for name, tensor in tensors.items():
         if tensor.begin != end:
-            raise ValueError(f"tensor {name} begins at byte {tensor.begin} where {end} was expected")
+            raise ValueError(f"tensor {shown(name)} begins at byte {tensor.begin} where {end} was expected")
         end = tensor.end
     if file_bytes < end:
         raise ValueError(f"it has {file_bytes} bytes, its header promises {end}: it was cut off")
@@ -70,7 +69,7 @@ def parse_header(header: bytes, file_bytes: int) -> dict[str, Tensor]:
 
 def recast(header: bytes, dtype: str) -> bytes:
     """A file's first bytes (length and JSON) for the same tensors in the same order, all of `dtype`."""
-    entries = _json_object(header[LENGTH_BYTES:])
+    entries = _header_object(header[LENGTH_BYTES:])
     kept = {"__metadata__": entries.pop("__metadata__")} if "__metadata__" in entries else {}
     begin = 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
@@ -82,31 +81,55 @@ def recast(header: bytes, dtype: str) -> bytes:
     return len(text).to_bytes(LENGTH_BYTES, "little") + text
 
 
-def parse_index(text: bytes) -> dict[str, str]:
-    """The `weight_map` of model.safetensors.index.json: tensor -> shard file. Raises ValueError."""
+def parse_index(text: str) -> dict[str, str]:
+    """The `weight_map` of model.safetensors.index.json: tensor -> shard file. Raises ValueError.
+
+    A shard's name is that of a file beside the index: a merged model's shards get the same names.
+    """
     weight_map = _json_object(text).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise ValueError("it has no weight_map")
+        raise ValueError("its weight_map is no object of tensor names and file names")
     for name, file in weight_map.items():
-        # The merged shards get these names: nothing may lead out of the model's folder.
-        if not isinstance(file, str) or "/" in file or not file.endswith(".safetensors"):
-            raise ValueError(f"weight_map: {name}: {file!r} is not the name of a safetensors file beside it")
+        beside = isinstance(file, str) and "/" not in file and file.isprintable()
+        if not beside or not file.endswith(".safetensors"):
+            where = f"weight_map: {shown(name)}"
+            raise ValueError(f"{where}: {shown(file)} is not the name of a safetensors file beside it")
     return weight_map
 
 
-def _json_object(text: bytes) -> dict[str, Any]:
+def shown(value: Any) -> str:
+    """A name or value of a file in a message: short, and without characters that a terminal would obey."""
+    text = value if isinstance(value, str) and value.isprintable() else reprlib.repr(value)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+
+
+def _header_object(header: bytes) -> dict[str, Any]:
+    if not header.startswith(b"{"):  # as safetensors demands
+        raise ValueError("its header is not a JSON object")
+    try:
+        value = _json_object(header.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its header is not JSON in UTF-8 ({error})") from None
+    metadata = value.get("__metadata__") or {}
+    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+        raise ValueError("its __metadata__ holds something that is not text")
+    return value
+
+
+def _json_object(text: str) -> dict[str, Any]:
     """A JSON object whose keys occur once. Raises ValueError."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)} occurs twice")
-        return found
+        members: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in members:
+                raise ValueError(f"the key {shown(name)} occurs twice")
+            members[name] = value
+        return members
 
     try:
         value = json.loads(text, object_pairs_hook=once)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"this is not JSON ({error})") from None
     if type(value) is not dict:
         raise ValueError("this is not a JSON object")
@@ -115,14 +138,22 @@ def _json_object(text: bytes) -> dict[str, Any]:
 
 def _tensor(name: str, entry: Any, start: int) -> Tensor:
     try:
-        dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+        dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     except (TypeError, KeyError, ValueError):
-        raise ValueError(f"tensor {name} lacks a dtype, a shape or two data_offsets") from None
-    if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
-        raise ValueError(f"tensor {name} has a negative or fractional size: shape {list(shape)}, {begin} to {end}")
-    if dtype not in ITEM_BYTES:
-        raise ValueError(f"tensor {name} has the unknown dtype {dtype!r}")
+        raise ValueError(f"tensor {shown(name)} lacks a dtype, a shape or two data_offsets") from None
+    if not isinstance(shape, list) or len(shape) > DIMENSIONS:
+        raise ValueError(f"tensor {shown(name)} has the shape {shown(shape)}, which is none")
+    for number in (*shape, begin, end):
+        if type(number) is not int or not 0 <= number <= LARGEST:
+            raise ValueError(
+                f"tensor {shown(name)} has {shown(number)} in its shape or data_offsets, which must be whole numbers "
+                "from 0 on"
+            )
+    if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
+        raise ValueError(f"tensor {shown(name)} has the unknown dtype {shown(dtype)!r}")
     expected = math.prod(shape) * ITEM_BYTES[dtype]
     if end - begin != expected:
-        raise ValueError(f"tensor {name} ({dtype} {list(shape)}) should have {expected} bytes, not {end - begin}")
-    return Tensor(dtype, shape, start + begin, start + end)
+        raise ValueError(
+            f"tensor {shown(name)} ({dtype} {shown(shape)}) should have {expected} bytes, not {end - begin}"
+        )
+    return Tensor(dtype, tuple(shape), start + begin, start + end)
