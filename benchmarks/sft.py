@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from large_sft.training.megatron_train import run_process
+from large_sft.training.rank import run_process
 from polaris.recipe import recipe
 
 PROCESSES, WARM_UP = 2, 5
@@ -56,12 +56,12 @@ def together(way: str, run: Path, start: Path, folder: Path, steps: int) -> list
 def ours(run: Path, start: Path, folder: Path, steps: int, expert: int) -> list[dict[str, float]]:
     """One process of the recipe's training, with its experts over `expert` processes."""
     from large_sft.settings import Sft
-    from large_sft.training import megatron_loop
-    from large_sft.training.megatron_train import Job
+    from large_sft.training import megatron_loop, megatron_processes
+    from large_sft.training.job import Job
 
     settings = recipe.load([str(ROOT / "configs/laptop.yaml")]).large_sft.sft.model_dump(mode="json")
     settings["layout"]["expert"] = expert
-    megatron_loop.start_processes(Sft.model_validate(settings))
+    megatron_processes.start_processes(Sft.model_validate(settings))
     tokens, metrics = run / "sft_data/tokens.parquet", folder / f"ours-{expert}.jsonl"
     job = Job(settings, str(start), str(tokens), str(folder), str(folder / "unused"), str(metrics))
     trainer, lines = megatron_loop.Trainer(job, Sft.model_validate(settings)), []

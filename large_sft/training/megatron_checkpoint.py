@@ -28,7 +28,7 @@ from megatron.core.tensor_parallel.random import get_cuda_rng_tracker
 
 from large_sft.model.layout import goes_on
 from large_sft.settings import Sft
-from large_sft.training.megatron_train import die_with_parent
+from large_sft.training.rank import die_with_parent
 from polaris.stage.manifest import replace_file, sync_folder
 
 COMPLETE = "complete.json"

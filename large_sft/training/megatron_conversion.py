@@ -10,7 +10,7 @@ from typing import Any
 
 from large_sft.model.layout import rooms
 from large_sft.settings import ConversionCheck
-from large_sft.training.megatron_train import run_process
+from large_sft.training.rank import run_process
 
 LOGITS = "logits.safetensors"
 
@@ -45,10 +45,10 @@ def run(job: Job) -> None:
     import torch.distributed as dist
 
     from large_sft.model.weights import Weights, architecture
-    from large_sft.training import megatron_hf, megatron_loop, megatron_model
+    from large_sft.training import megatron_hf, megatron_model, megatron_processes
 
     settings = ConversionCheck.model_validate(job.settings)
-    megatron_loop.start_processes(settings)
+    megatron_processes.start_processes(settings)
     weights = Weights(Path(job.start), "pt")
     chunks = megatron_model.build(architecture(weights.folder), settings)
     megatron_hf.load(chunks, weights)
@@ -81,7 +81,7 @@ def _write_logits(chunks: Any, settings: ConversionCheck, job: Job) -> None:
     from safetensors.torch import save_file
 
     from large_sft.traces.tokens import Traces
-    from large_sft.training.megatron_loop import Batch
+    from large_sft.training.megatron_batch import Batch
 
     offsets = np.cumsum([0, *map(len, job.prompts)])
     ids = np.concatenate([np.array(prompt, np.int32) for prompt in job.prompts])

@@ -5,10 +5,7 @@ load-balancing loss counts every token of a trace and no padding; since gradient
 weighs its coefficient times tokens / response tokens.
 """
 
-import itertools
 import json
-import os
-import random
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -23,25 +20,20 @@ from megatron.core import parallel_state
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads
 from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer
 from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
-from megatron.core.packed_seq_params import PackedSeqParams
 from megatron.core.pipeline_parallel import get_forward_backward_func
-from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
 from megatron.core.transformer.module import Float16Module
 
-from large_sft.model.context import own_tokens, room
 from large_sft.model.layout import packs_per_batch, rooms
 from large_sft.model.weights import Weights, architecture
-from large_sft.settings import Placed, Sft
+from large_sft.settings import Sft
 from large_sft.traces.packing import Pack, plan
-from large_sft.traces.tokens import Traces, read_traces
+from large_sft.traces.tokens import read_traces
 from large_sft.training import megatron_checkpoint, megatron_hf, megatron_model
-from large_sft.training.megatron_train import STOP, Job
+from large_sft.training.job import STOP, Job
+from large_sft.training.megatron_batch import Batch
+from large_sft.training.megatron_processes import COLLECTIVE, bound_waits, start_processes
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import digest_of, replace_file
-
-# Within a step no process waits so long for another, so one that does is a hang (torch's own bound for NCCL). Where
-# they wait for each other's disks (the start, checkpoints, the export) only the recipe's `limit` bounds it.
-COLLECTIVE = timedelta(minutes=10)
 
 
 def run(job: Job) -> None:
@@ -68,35 +60,6 @@ def run(job: Job) -> None:
     if not trainer.must_stop:
         megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
     dist.destroy_process_group()
-
-
-def bound_waits(longest: timedelta) -> None:
-    """How long a process waits in a collective for the others before all of them end. All processes call it
-    together.
-    """
-    parallel_state.update_pg_timeout(longest)
-
-
-def start_processes(settings: Placed) -> None:
-    """Process groups, whose collectives wait as long as `limit`, and random number generators."""
-    layout = settings.layout
-    if settings.device == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    backend = "nccl" if settings.device == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=settings.timeout))
-    parallel_state.initialize_model_parallel(
-        tensor_model_parallel_size=layout.tensor,
-        pipeline_model_parallel_size=layout.pipeline,
-        virtual_pipeline_model_parallel_size=megatron_model.chunks_of(settings),
-        context_parallel_size=layout.context,
-        expert_model_parallel_size=layout.expert,
-        expert_tensor_parallel_size=layout.expert_tensor,
-        distributed_timeout_minutes=settings.timeout / 60,
-    )
-    random.seed(settings.seed)
-    np.random.seed(settings.seed)
-    torch.manual_seed(settings.seed)
-    model_parallel_cuda_manual_seed(settings.seed)
 
 
 class Trainer:
@@ -198,7 +161,7 @@ class Trainer:
             forward_only=forward_only,
         )
 
-    def _forward(self, batches: Iterator["Batch"], model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
+    def _forward(self, batches: Iterator[Batch], model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
         """megatron-core's forward step: the output, and what makes of it (loss sum, loss tokens, values to report)."""
         batch = next(batches)
         output = model(**batch.inputs(), labels=batch.labels)
@@ -220,52 +183,6 @@ class Trainer:
         dist.all_reduce(sums)
         self.must_stop = bool(sums[2])
         return float(sums[0]), float(sums[1])
-
-
-class Batch:
-    """One pack as the model wants it; every tensor [1, seq_length / context]: this rank's own tokens.
-
-    labels: the next token of the same trace; mask: 1 where that token belongs to the response; padding: true where no
-    trace is (an empty pack keeps one real position, for the load-balancing loss divides by their number); edges: of the
-    traces with what fills them up to their `room`, in the whole pack
-    """
-
-    def __init__(self, pack: Pack, traces: Traces, capacity: int, device: str):
-        rows = [torch.from_numpy(traces.row(row)).long() for row in pack]
-        ranks, rank = parallel_state.get_context_parallel_world_size(), parallel_state.get_context_parallel_rank()
-        lengths = [room(len(row), ranks) for row in rows]
-        if sum(lengths) < capacity:
-            lengths.append(capacity - sum(lengths))
-        self.edges = [0, *itertools.accumulate(lengths)]
-        ids, labels, mask = (torch.zeros(capacity, dtype=torch.long) for _ in range(3))
-        padding = torch.ones(capacity, dtype=torch.bool)
-        for row, tokens, start in zip(pack, rows, self.edges, strict=False):
-            end = start + len(tokens)
-            ids[start:end] = tokens
-            labels[start : end - 1] = tokens[1:]
-            mask[start + int(traces.prompt_tokens_R[row]) - 1 : end - 1] = 1
-            padding[start:end] = False
-        padding[0] = False
-        positions = torch.cat([torch.arange(length) for length in lengths])
-        own = torch.from_numpy(own_tokens(self.edges, ranks, rank))
-        self.ids, self.labels, self.mask, self.positions, self.padding = (
-            tensor[own][None].to(device) for tensor in (ids, labels, mask.float(), positions, padding)
-        )
-        edges = torch.tensor(self.edges, dtype=torch.int32, device=device)
-        # The true longest length: with the pack's own, RoPE would take positions from the pack's start
-        # (megatron/core/models/common/embeddings/rope_utils.py, case 1).
-        longest = max(lengths)
-        self.packed = PackedSeqParams("thd", edges, edges, max_seqlen_q=longest, max_seqlen_kv=longest)
-
-    def inputs(self) -> dict[str, Any]:
-        """Arguments of GPTModel: it gives logits, or with `labels` the loss of each token."""
-        return {
-            "input_ids": self.ids,
-            "position_ids": self.positions,
-            "attention_mask": None,
-            "packed_seq_params": self.packed,
-            "padding_mask": self.padding,
-        }
 
 
 def _optimizer_config(settings: Sft) -> OptimizerConfig:

@@ -21,6 +21,7 @@ from large_sft.settings import Sft
 from large_sft.traces.packing import Pack, filled, plan
 from large_sft.traces.tokens import Traces, read_traces
 from large_sft.training import megatron_train
+from large_sft.training.job import STOP, Job
 from large_sft.training.torchrun import launch
 from polaris.stage.deadline import deadline
 from polaris.stage.errors import UserError
@@ -125,7 +126,7 @@ def main() -> None:
         stage.say(f"{len(seen)} traces in {len(packs_SK)} steps, packs filled to {fill:.1%}")
         metrics = stage.log / "metrics.jsonl"
         job = stage.state / "job.json"
-        asked = megatron_train.Job(
+        asked = Job(
             settings=settings.model_dump(mode="json"),
             start=str(start.absolute()),
             tokens=str(tokens.absolute()),
@@ -134,7 +135,7 @@ def main() -> None:
             metrics=str(metrics),
         )
         job.write_text(json.dumps(dataclasses.asdict(asked)))
-        stop = stage.state / megatron_train.STOP
+        stop = stage.state / STOP
         stop.unlink(missing_ok=True)
         progress, clock = Progress(stage.name, len(packs_SK)), Clock(settings.timeout, deadline(settings.timeout))
 

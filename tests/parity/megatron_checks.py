@@ -26,8 +26,9 @@ from megatron.core import parallel_state
 from large_sft.model.weights import Weights, architecture
 from large_sft.settings import Sft
 from large_sft.traces.tokens import Traces
-from large_sft.training import megatron_checkpoint, megatron_hf, megatron_loop, megatron_model
-from large_sft.training.megatron_train import Job
+from large_sft.training import megatron_checkpoint, megatron_hf, megatron_loop, megatron_model, megatron_processes
+from large_sft.training.job import Job
+from large_sft.training.megatron_batch import Batch
 
 
 def traces(rows: list[list[int]], prompt_tokens: list[int]) -> Traces:
@@ -35,7 +36,7 @@ def traces(rows: list[list[int]], prompt_tokens: list[int]) -> Traces:
     return Traces(Path("rows"), np.concatenate(rows).astype(np.int32), offsets, np.array(prompt_tokens))
 
 
-def forward(model: torch.nn.Module, batch: megatron_loop.Batch, labels: bool) -> torch.Tensor:
+def forward(model: torch.nn.Module, batch: Batch, labels: bool) -> torch.Tensor:
     return model(**batch.inputs(), labels=batch.labels if labels else None)
 
 
@@ -51,10 +52,10 @@ def inspect(folder: Path, settings: Sft) -> None:
     rows = load_file(folder.parent / "prompts.safetensors")["ids"].tolist()
     lengths, prompts = [len(row) for row in rows], [3 + 5 * i for i in range(len(rows))]
     few, model = traces(rows, prompts), chunks[0]
-    logits = forward(model, megatron_loop.Batch((0,), few, lengths[0], "cpu"), labels=False)
-    together = megatron_loop.Batch(tuple(range(len(rows))), few, sum(lengths) + 7, "cpu")
+    logits = forward(model, Batch((0,), few, lengths[0], "cpu"), labels=False)
+    together = Batch(tuple(range(len(rows))), few, sum(lengths) + 7, "cpu")
     packed = (forward(model, together, labels=True) * together.mask).sum()
-    alone = [megatron_loop.Batch((row,), few, length, "cpu") for row, length in enumerate(lengths)]
+    alone = [Batch((row,), few, length, "cpu") for row, length in enumerate(lengths)]
     single = sum((forward(model, batch, labels=True) * batch.mask).sum() for batch in alone)
     counts = torch.stack([together.mask.sum(), sum(batch.mask.sum() for batch in alone)])
     chunked = megatron_model.build(architecture(folder), settings, loss_chunk=16)
@@ -96,19 +97,19 @@ def goes_on_alike(job: Job, settings: Sft, trainer: megatron_loop.Trainer, last:
 def main() -> None:
     job, steps = Job(**json.loads(Path(sys.argv[1]).read_text())), int(sys.argv[2])
     settings = Sft.model_validate(job.settings)
-    megatron_loop.start_processes(settings)
+    megatron_processes.start_processes(settings)
     trainer = megatron_loop.Trainer(job, settings)
     megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
     packed, single = packed_and_single(trainer)
     reached = trainer.resume()
-    megatron_loop.bound_waits(megatron_loop.COLLECTIVE)
+    megatron_processes.bound_waits(megatron_processes.COLLECTIVE)
     groups = [
         parallel_state.get_data_parallel_group(),
         parallel_state.get_tensor_model_parallel_group(),
         dist.group.WORLD,
     ]
     bounds = {group._get_backend(torch.device("cpu")).options._timeout for group in groups}
-    assert bounds == {megatron_loop.COLLECTIVE}, f"a step's collectives wait as long as {bounds}"
+    assert bounds == {megatron_processes.COLLECTIVE}, f"a step's collectives wait as long as {bounds}"
     saver = megatron_checkpoint.Saver(Path(job.state), trainer.training)
     for step in range(reached + 1, steps + 1):
         if step == steps and dist.get_rank() == dist.get_world_size() - 1:

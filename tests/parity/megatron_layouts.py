@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from large_sft.model.weights import Weights
-from large_sft.training.megatron_train import Job
+from large_sft.training.job import Job
 from polaris.stage import child, manifest
 from polaris.stage.records import TOKENS, write_rows
 from polaris.stage.tables import table
