@@ -5,7 +5,6 @@ type and bytes, and on the recipe's prompts Megatron must say what transformers 
 cannot hold the model, what vLLM says (its log-probabilities). `tensors.json` has the digests.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from large_sft.model import layout
 from large_sft.model.weights import Weights, architecture, check, check_names
 from large_sft.settings import ConversionCheck
 from large_sft.training import megatron_conversion
-from large_sft.training.megatron_conversion import LOGITS, Job
+from large_sft.training.job import ConversionJob, ConversionResult, Returned
 from large_sft.training.torchrun import launch
 from polaris.models.prompts import load_tokenizer
 from polaris.stage.errors import UserError
@@ -23,17 +22,13 @@ from polaris.stage.stage import Stage, run_verb
 NAMED = 3  # tensors of a message
 
 
-def returned_tensors(folder: Path, start: Weights) -> dict[str, dict[str, Any]]:
-    """What the processes gave back: name -> fields of Returned. Raises UserError where it is not the start model."""
-    parts = [json.loads(path.read_text()) for path in sorted(folder.glob("tensors-*.json"))]
-    tensors = {name: values for part in parts for name, values in part.items()}
-    if len(tensors) != sum(map(len, parts)):
-        raise UserError(f"{start.folder}: two processes gave back the same tensor")
+def check_returned(tensors: dict[str, Returned], start: Weights) -> None:
+    """Raises UserError where the tensors that came back are not the start model's."""
     check_names(set(tensors), start.names, "after Hugging Face -> Megatron -> Hugging Face")
     wrong = [
         name
-        for name, values in sorted(tensors.items())
-        if tuple(values["shape"]) != start.shape(name) or values["xxh3"] != values["start"]
+        for name, tensor in sorted(tensors.items())
+        if tensor.shape != start.shape(name) or tensor.xxh3 != tensor.start
     ]
     if wrong:
         raise UserError(
@@ -41,7 +36,6 @@ def returned_tensors(folder: Path, start: Weights) -> dict[str, dict[str, Any]]:
             f"they went in: {', '.join(wrong[:NAMED])}{', ...' if len(wrong) > NAMED else ''}; does `precision` hold "
             f"the model's {start.dtype(wrong[0])}?"
         )
-    return tensors
 
 
 def against_transformers(
@@ -118,19 +112,20 @@ def main() -> None:
         tokenizer = load_tokenizer(start)
         prompts = [tokenizer.encode(prompt, add_special_tokens=False) for prompt in settings.gate.prompts]
         scored = reference_of(stage, prompts)
-        job = stage.state / "job.json"
-        asked = Job(settings.model_dump(mode="json"), str(start.absolute()), prompts, str(stage.state))
-        job.write_text(json.dumps(dataclasses.asdict(asked)))
-        launch(megatron_conversion.__name__, job, settings, stage.log / "torchrun.log", lambda line: None)
-        tensors = returned_tensors(stage.state, weights)
+        job = ConversionJob(settings=settings, start=start.absolute(), prompts=prompts, state=stage.state)
+        job.write(path := stage.state / "job.json")
+        launch(megatron_conversion.__name__, path, settings, stage.log / "torchrun.log", lambda line: None)
+        tensors = ConversionResult.read(job.result).tensors
+        check_returned(tensors, weights)
         from safetensors.torch import load_file
 
-        logits = load_file(stage.state / LOGITS)["logits"]
+        logits = load_file(job.logits)["logits"]
         if scored:
             metrics = against_vllm(logits, start, scored, settings)
         else:
             metrics = against_transformers(logits, start, prompts, settings)
-        (stage.partial / "tensors.json").write_text(json.dumps(tensors, indent=1, sort_keys=True) + "\n")
+        values = {name: tensor.model_dump() for name, tensor in tensors.items()}
+        (stage.partial / "tensors.json").write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
         told = ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in metrics.items())
         stage.say(f"{len(tensors)} tensors come back bit for bit; {told}")
         stage.publish(metrics={"tensors": len(tensors), **metrics})

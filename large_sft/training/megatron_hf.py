@@ -19,7 +19,10 @@ from megatron.core import parallel_state
 from megatron.core.models.gpt.gpt_model import GPTModel
 from safetensors.torch import save_file
 
-from large_sft.model.weights import INDEX, Weights, check_names
+from large_sft.model.weights import INDEX, Weights, architecture, check_names
+from large_sft.settings import Placed
+from large_sft.training import megatron_model
+from large_sft.training.megatron_processes import all_entries
 from polaris.stage.errors import UserError
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -94,6 +97,16 @@ def _tensor_ranks(of: Source) -> tuple[int, int, dist.ProcessGroup]:
     else:
         group = parallel_state.get_tensor_model_parallel_group()
     return group.rank(), group.size(), group
+
+
+def read_model(weights: Weights, settings: Placed, loss_chunk: int | None = None) -> list[GPTModel]:
+    """This process's part of the model in `weights`: one GPTModel per chunk of layers.
+
+    The process groups must have been started. Raises UserError where a package is missing.
+    """
+    chunks = megatron_model.build(architecture(weights.folder), settings, loss_chunk)
+    load(chunks, weights)
+    return chunks
 
 
 @torch.no_grad()
@@ -215,13 +228,8 @@ def export(chunks: Sequence[GPTModel], out: Path, base: Weights, shard_bytes: fl
 
 def _write_index(out: Path, base: Weights, written: dict[str, tuple[str, tuple[int, ...]]]) -> None:
     """Gather who wrote what, compare with the base, write the index."""
-    everyone: list[dict] = [{} for _ in range(dist.get_world_size())]
-    dist.all_gather_object(everyone, written)
+    files = all_entries(written)
     if dist.get_rank() == 0:
-        names = [name for theirs in everyone for name in theirs]
-        files = {name: place for theirs in everyone for name, place in theirs.items()}
-        if len(names) != len(files):
-            raise RuntimeError("two processes wrote the same tensor")
         check_names(set(files), base.names, str(out))
         if wrong := [name for name, (_, shape) in files.items() if shape != base.shape(name)]:
             raise UserError(f"{out}: {wrong[0]} has shape {files[wrong[0]][1]}, the base {base.shape(wrong[0])}")

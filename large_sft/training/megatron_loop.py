@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,30 +22,29 @@ from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 from megatron.core.pipeline_parallel import get_forward_backward_func
 from megatron.core.transformer.module import Float16Module
 
-from large_sft.model.layout import packs_per_batch, rooms
-from large_sft.model.weights import Weights, architecture
+from large_sft.model.weights import Weights
 from large_sft.settings import Sft
-from large_sft.traces.packing import Pack, plan
+from large_sft.traces.packing import Pack
 from large_sft.traces.tokens import read_traces
 from large_sft.training import megatron_checkpoint, megatron_hf, megatron_model
-from large_sft.training.job import STOP, Job
+from large_sft.training.job import TrainingJob, TrainingResult
 from large_sft.training.megatron_batch import Batch
 from large_sft.training.megatron_processes import COLLECTIVE, bound_waits, start_processes
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import digest_of, replace_file
 
 
-def run(job: Job) -> None:
+def run(job: TrainingJob) -> None:
     """Train to the last step, resuming where a checkpoint is, and write the model; or save and return where asked
     to.
     """
-    settings = Sft.model_validate(job.settings)
+    settings = job.settings
     start_processes(settings)
-    trainer = Trainer(job, settings)
-    saver = megatron_checkpoint.Saver(Path(job.state), trainer.training)
+    trainer = Trainer(job)
+    saver = megatron_checkpoint.Saver(job.state, trainer.training)
     reached = trainer.resume()
     bound_waits(COLLECTIVE)
-    for step in range(reached + 1, len(trainer.packs_SK) + 1):
+    for step in range(reached + 1, len(job.packs_SK) + 1):
         trainer.step(step)
         saver.look()
         if trainer.must_stop or step % settings.save_every == 0:
@@ -58,7 +56,9 @@ def run(job: Job) -> None:
     bound_waits(timedelta(seconds=settings.timeout))
     saver.wait()
     if not trainer.must_stop:
-        megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
+        megatron_hf.export(trainer.bare, job.out, trainer.base, settings.shard_gb * 1e9)
+    if dist.get_rank() == 0:
+        trainer.result().write(job.result)
     dist.destroy_process_group()
 
 
@@ -69,20 +69,13 @@ class Trainer:
     training to end after this step, and every process knows it
     """
 
-    def __init__(self, job: Job, settings: Sft):
-        self.job, self.settings = job, settings
-        self.base = Weights(Path(job.start), "pt")
-        self.traces = read_traces(Path(job.tokens))
-        self.packs_SK = plan(
-            rooms(self.traces.lengths_R.tolist(), settings.layout),
-            settings.seq_length,
-            packs_per_batch(settings),
-            settings.epochs,
-            np.random.default_rng(settings.seed),
-        )
+    def __init__(self, job: TrainingJob):
+        self.job, self.settings = job, job.settings
+        settings = job.settings
+        self.base = Weights(job.start, "pt")
+        self.traces = read_traces(job.tokens)
         self.must_stop = False
-        self.bare = megatron_model.build(architecture(Path(job.start)), settings, settings.loss_chunk)
-        megatron_hf.load(self.bare, self.base)
+        self.bare = megatron_hf.read_model(self.base, settings, settings.loss_chunk)
         self.config = self.bare[0].config
         ddp = DistributedDataParallelConfig(grad_reduce_in_fp32=True, use_distributed_optimizer=True)
         wrapped = [Float16Module(self.config, chunk) for chunk in self.bare] if self.config.bf16 else self.bare
@@ -90,18 +83,17 @@ class Trainer:
         self.optimizer = get_megatron_optimizer(_optimizer_config(settings), self.chunks)
         self.config.finalize_model_grads_func = finalize_model_grads
         self.config.grad_scale_func = self.optimizer.scale_loss
-        self.scheduler = _scheduler(self.optimizer, settings, steps=len(self.packs_SK))
-        self.training = megatron_checkpoint.Training(
-            self.chunks, self.optimizer, self.scheduler, digest_of([self.packs_SK, settings.seq_length]), settings
-        )
+        self.scheduler = _scheduler(self.optimizer, settings, steps=len(job.packs_SK))
+        data = digest_of([job.packs_SK, settings.seq_length])
+        self.training = megatron_checkpoint.Training(self.chunks, self.optimizer, self.scheduler, data, settings)
         self.forward_backward = get_forward_backward_func()
 
     def resume(self) -> int:
         """Continue from the newest complete checkpoint, the log cut to match; returns the steps already done."""
-        checkpoint = megatron_checkpoint.newest(Path(self.job.state))
+        checkpoint = megatron_checkpoint.newest(self.job.state)
         step = megatron_checkpoint.load(checkpoint, self.training) if checkpoint else 0
         if dist.get_rank() == 0:
-            metrics = Path(self.job.metrics)
+            metrics = self.job.metrics
             lines = metrics.read_text().splitlines() if metrics.exists() and step else []
             replace_file(metrics, "".join(line + "\n" for line in lines[:step]))
         dist.barrier()
@@ -110,7 +102,7 @@ class Trainer:
     def step(self, step: int) -> None:
         """One optimizer step (counted from 1) on its planned packs. Raises UserError when the loss is not a number."""
         started = time.monotonic()
-        packs = self.packs_SK[step - 1]
+        packs = self.job.packs_SK[step - 1]
         replica, replicas = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
         mine = packs[replica::replicas]
         for chunk in self.chunks:
@@ -135,9 +127,23 @@ class Trainer:
                 "seconds": round(time.monotonic() - started, 4),
                 **self._gpu_memory(),
             }
-            with open(self.job.metrics, "a") as file:
+            with self.job.metrics.open("a") as file:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)
+
+    def result(self) -> TrainingResult:
+        """What the training came to, by its log of steps; for rank 0, when it has ended."""
+        steps = [json.loads(line) for line in self.job.metrics.read_text().splitlines()]
+        request = self.job.stop_request
+        reason = request.read_text() if request.exists() else signal.SIGUSR1.name
+        return TrainingResult(
+            reached=steps[-1]["step"],
+            stopped=reason if self.must_stop else None,
+            loss=steps[-1]["loss"],
+            first_loss=steps[0]["loss"],
+            tokens=sum(step["tokens"] for step in steps),
+            loss_tokens=sum(step["loss_tokens"] for step in steps),
+        )
 
     def _gpu_memory(self) -> dict[str, float]:
         """GiB of rank 0's GPU in use, as nvidia-smi shows them: torch's pool at its largest so far, context and
@@ -179,7 +185,7 @@ class Trainer:
             sums[:2] = torch.stack(losses).sum(0)
         # Blocked, the signal waits for ever: no handler, which a process forked for a checkpoint would have, too.
         warned = signal.SIGUSR1 in signal.sigpending()
-        sums[2] = warned or (dist.get_rank() == 0 and (Path(self.job.state) / STOP).exists())
+        sums[2] = warned or (dist.get_rank() == 0 and self.job.stop_request.exists())
         dist.all_reduce(sums)
         self.must_stop = bool(sums[2])
         return float(sums[0]), float(sums[1])

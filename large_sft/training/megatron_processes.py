@@ -3,6 +3,7 @@
 import os
 import random
 from datetime import timedelta
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
 from large_sft.settings import Placed
 from large_sft.training import megatron_model
 
+T = TypeVar("T")
 # Within a step no process waits so long for another, so one that does is a hang (torch's own bound for NCCL). Where
 # they wait for each other's disks (the start, checkpoints, the export) only the recipe's `timeout` bounds it.
 COLLECTIVE = timedelta(minutes=10)
@@ -45,3 +47,18 @@ def bound_waits(longest: timedelta) -> None:
     together.
     """
     parallel_state.update_pg_timeout(longest)
+
+
+def all_entries(own: dict[str, T]) -> dict[str, T]:
+    """The entries of every process, on every process. All processes call it together.
+
+    Raises RuntimeError where two processes have an entry of one name.
+    """
+    everyone: list[dict[str, T]] = [{} for _ in range(dist.get_world_size())]
+    dist.all_gather_object(everyone, own)
+    entries: dict[str, T] = {}
+    for theirs in everyone:
+        if twice := sorted(entries.keys() & theirs.keys()):
+            raise RuntimeError(f"two processes hold the same tensor, {twice[0]}")
+        entries |= theirs
+    return entries

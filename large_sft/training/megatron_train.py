@@ -4,23 +4,22 @@ Kept small and guarded, because megatron-core's checkpoint writer starts a helpe
 (dist_checkpointing/strategies/filesystem_async.py:55).
 """
 
-import json
 import sys
 from pathlib import Path
 
-from large_sft.training.job import Job
+from large_sft.training.job import TrainingJob
 from large_sft.training.rank import run_process
 
 
-def _train(job: Job) -> None:
+def _train(job: TrainingJob) -> None:
     from large_sft.training import megatron_loop
 
     megatron_loop.run(job)
 
 
 def main() -> None:
-    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
-    run_process(job.settings["device"], lambda: _train(job))
+    job = TrainingJob.read(Path(sys.argv[1]))
+    run_process(job.settings.device, lambda: _train(job))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from large_sft.settings import Sft
 from large_sft.traces.packing import Pack, filled, plan
 from large_sft.traces.tokens import Traces, read_traces
 from large_sft.training import megatron_train
-from large_sft.training.job import STOP, Job
+from large_sft.training.job import TrainingJob, TrainingResult
 from large_sft.training.torchrun import launch
 from polaris.stage.deadline import deadline
 from polaris.stage.errors import UserError
@@ -111,6 +111,29 @@ def asked_to_stop(request: Path) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def trained(stage: Stage, job: TrainingJob) -> TrainingResult:
+    """Run the job under torchrun, show its steps, and ask it to stop before the time limit. Raises UserError."""
+    for old in (job.stop_request, job.result):
+        old.unlink(missing_ok=True)
+    job.write(path := stage.state / "job.json")
+    limit = job.settings.timeout
+    progress, clock = Progress(stage.name, len(job.packs_SK)), Clock(limit, deadline(limit))
+
+    def follow(line: str) -> None:
+        if not line.startswith(('{"step"', '{"saved"')):
+            return
+        values = json.loads(line)
+        clock.read(values)
+        if "step" in values:
+            progress.update(values["step"], f"loss {values['loss']:.4f}")
+            if clock.is_short(time.time()) and not job.stop_request.exists():
+                job.stop_request.write_text("time limit")
+
+    with asked_to_stop(job.stop_request):
+        launch(megatron_train.__name__, path, job.settings, stage.log / "torchrun.log", follow)
+    return TrainingResult.read(job.result)
+
+
 def main() -> None:
     with Stage.from_command_line(
         "large_sft.training.train_sft", Sft, inputs=("start", "data"), optional=("conversion",)
@@ -120,55 +143,35 @@ def main() -> None:
         start, tokens = stage.inputs["start"].model, stage.inputs["data"].file("tokens.parquet")
         traces = read_traces(tokens)
         packs_SK = checked(start, traces, settings)
-        lengths_R = traces.lengths_R.tolist()
-        fill = filled(packs_SK, lengths_R, settings.seq_length)
-        seen = [row for packs in packs_SK for pack in packs for row in pack]
-        stage.say(f"{len(seen)} traces in {len(packs_SK)} steps, packs filled to {fill:.1%}")
-        metrics = stage.log / "metrics.jsonl"
-        job = stage.state / "job.json"
-        asked = Job(
-            settings=settings.model_dump(mode="json"),
-            start=str(start.absolute()),
-            tokens=str(tokens.absolute()),
-            state=str(stage.state),
-            out=str(stage.partial / "model"),
-            metrics=str(metrics),
+        count = sum(len(pack) for packs in packs_SK for pack in packs)
+        fill = filled(packs_SK, traces.lengths_R.tolist(), settings.seq_length)
+        stage.say(f"{count} traces in {len(packs_SK)} steps, packs filled to {fill:.1%}")
+        job = TrainingJob(
+            settings=settings,
+            start=start.absolute(),
+            tokens=tokens.absolute(),
+            packs_SK=packs_SK,
+            state=stage.state,
+            out=stage.partial / "model",
+            metrics=stage.log / "metrics.jsonl",
         )
-        job.write_text(json.dumps(dataclasses.asdict(asked)))
-        stop = stage.state / STOP
-        stop.unlink(missing_ok=True)
-        progress, clock = Progress(stage.name, len(packs_SK)), Clock(settings.timeout, deadline(settings.timeout))
-
-        def follow(line: str) -> None:
-            if not line.startswith(('{"step"', '{"saved"')):
-                return
-            values = json.loads(line)
-            clock.read(values)
-            if "step" in values:
-                progress.update(values["step"], f"loss {values['loss']:.4f}")
-                if clock.is_short(time.time()) and not stop.exists():
-                    stop.write_text("time limit")
-
-        with asked_to_stop(stop):
-            launch(megatron_train.__name__, job, settings, stage.log / "torchrun.log", follow)
-        steps = [json.loads(line) for line in metrics.read_text().splitlines()]
-        if not any((stage.partial / "model").glob("*")):
-            by = stop.read_text() if stop.exists() else signal.SIGUSR1.name
+        result = trained(stage, job)
+        if result.stopped:
             raise UserError(
-                f"{by}: stopped after step {steps[-1]['step']} of {len(packs_SK)}, which is saved; "
+                f"{result.stopped}: stopped after step {result.reached} of {len(packs_SK)}, which is saved; "
                 f"the same command goes on from there"
             )
         stage.publish(
             metrics={
-                "loss": steps[-1]["loss"],
-                "first_loss": steps[0]["loss"],
+                "loss": result.loss,
+                "first_loss": result.first_loss,
                 "fill": round(fill, 4),
-                "traces": len(seen),
-                "tokens": sum(step["tokens"] for step in steps),
-                "loss_tokens": sum(step["loss_tokens"] for step in steps),
+                "traces": count,
+                "tokens": result.tokens,
+                "loss_tokens": result.loss_tokens,
             },
             planned=len(packs_SK),
-            reached=steps[-1]["step"],
+            reached=result.reached,
         )
 
 

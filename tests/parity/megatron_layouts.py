@@ -13,7 +13,10 @@ import torch
 from safetensors.torch import save_file
 
 from large_sft.model.weights import Weights
-from large_sft.training.job import Job
+from large_sft.settings import Sft
+from large_sft.traces.tokens import read_traces
+from large_sft.training.job import TrainingJob
+from large_sft.training.train_sft import checked
 from polaris.stage import child, manifest
 from polaris.stage.records import TOKENS, write_rows
 from polaris.stage.tables import table
@@ -157,17 +160,11 @@ def make_inputs(folder: Path) -> None:
 def checks(inputs: Path, out: Path, layout: dict, *models: Path, data: str = "data", **settings) -> list[dict]:
     """Run megatron_checks.py in `layout`, going on from a checkpoint in `out`; the metrics of its steps."""
     out.mkdir(exist_ok=True)
-    values = {
-        "settings": {**SETTINGS, **settings, "layout": layout},
-        "start": str(inputs / "base" / "model"),
-        "tokens": str(inputs / data / "tokens.parquet"),
-        "state": str(out),
-        "out": str(out / "model"),
-        "metrics": str(out / "metrics.jsonl"),
-    }
-    assert set(values) == set(Job.__dataclass_fields__)
-    job = out / "job.json"
-    job.write_text(json.dumps(values))
+    section = Sft.model_validate({**SETTINGS, **settings, "layout": layout})
+    start, tokens = inputs / "base" / "model", inputs / data / "tokens.parquet"
+    packs_SK = checked(start, read_traces(tokens), section)
+    paths = {"start": start, "tokens": tokens, "state": out, "out": out / "model", "metrics": out / "metrics.jsonl"}
+    TrainingJob(settings=section, packs_SK=packs_SK, **paths).write(job := out / "job.json")
     # With Slurm's warning blocked, as in a stage: threads that are there already would not block it.
     command = [sys.executable, "-m", "large_sft.training.torchrun_node", "--standalone", "--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(layout["gpus_per_node"]), str(Path(__file__).with_name("megatron_checks.py"))]

@@ -8,7 +8,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from large_sft.model.weights import Weights
-from large_sft.training.check_conversion import reference_of, returned_tensors
+from large_sft.training.check_conversion import check_returned, reference_of
+from large_sft.training.job import Returned
 from large_sft.training.score_prompts import prompt_tokens
 from large_sft.training.train_sft import check_gate
 from polaris.stage.errors import UserError
@@ -19,30 +20,27 @@ GOOD = {
 }
 
 
-def returned(folder, *parts):
+def check(folder, tensors):
     save_file({"a": np.zeros((2, 3), np.float32), "b": np.zeros(4, np.float32)}, folder / "model.safetensors")
-    for rank, part in enumerate(parts):
-        (folder / f"tensors-{rank}.json").write_text(json.dumps(part))
-    return returned_tensors(folder, Weights(folder, "numpy"))
+    check_returned({name: Returned(**values) for name, values in tensors.items()}, Weights(folder, "numpy"))
 
 
-def test_tensors_of_all_processes_are_the_model(tmp_path):
-    assert returned(tmp_path, {"a": GOOD["a"]}, {"b": GOOD["b"]}) == GOOD
+def test_an_unchanged_model_passes(tmp_path):
+    check(tmp_path, GOOD)
 
 
 @pytest.mark.parametrize(
-    ("parts", "message"),
+    ("tensors", "message"),
     [
-        ([{"a": GOOD["a"]}, {}], "after Hugging Face -> Megatron -> Hugging Face: the model lacks 1 tensors: b"),
-        ([GOOD, {"c": GOOD["a"]}], "has unexpected 1 tensors: c"),
-        ([GOOD, {"b": GOOD["b"]}], "two processes gave back the same tensor"),
-        ([{**GOOD, "b": {**GOOD["b"], "xxh3": "23"}}], "1 of 2 tensors come back .* with other bytes .*: b; .* F32"),
-        ([{**GOOD, "a": {**GOOD["a"], "shape": [3, 2]}}], "1 of 2 tensors come back .*: a;"),
+        ({"a": GOOD["a"]}, "after Hugging Face -> Megatron -> Hugging Face: the model lacks 1 tensors: b"),
+        ({**GOOD, "c": GOOD["a"]}, "has unexpected 1 tensors: c"),
+        ({**GOOD, "b": {**GOOD["b"], "xxh3": "23"}}, "1 of 2 tensors come back .* with other bytes .*: b; .* F32"),
+        ({**GOOD, "a": {**GOOD["a"], "shape": [3, 2]}}, "1 of 2 tensors come back .*: a;"),
     ],
 )
-def test_what_is_not_the_model_is_named(tmp_path, parts, message):
+def test_what_is_not_the_model_is_named(tmp_path, tensors, message):
     with pytest.raises(UserError, match=message):
-        returned(tmp_path, *parts)
+        check(tmp_path, tensors)
 
 
 @pytest.mark.parametrize(
