@@ -203,5 +203,5 @@ def test_verb_refuses_before_it_writes_a_byte(tmp_path, monkeypatch):
     out = tmp_path / "merged/checkpoint.json"
     assert "hidden_size is 64, 48 in" in refusal(monkeypatch, base, other, out)
     assert list((out.parent / "new.partial").iterdir()) == []
-    for alpha in (0, 1, 1.5, -0.1):
+    for alpha in (0, 1, 1.5, -0.1, 1e-9):
         assert "alpha" in refusal(monkeypatch, base, base, out, alpha=alpha)
