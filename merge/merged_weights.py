@@ -37,7 +37,7 @@ def main() -> None:
         if args.state == "removed":
             raise UserError(f"{one.path}: no merge made this, and only merged weights can be made again")
         return
-    weights = [name for name in one.files if name.startswith("model/") and name.endswith(".safetensors")]
+    weights = merged_weights(one)
     with take_lock(one.folder):
         if args.state == "removed":
             _record(one, weights)  # first, so that a file that is missing is always known to be
@@ -48,6 +48,16 @@ def main() -> None:
             if any(not (one.folder / name).is_file() for name in weights):
                 _make_again(one, weights)
             _record(one, [])
+
+
+def merged_weights(one: Manifest) -> list[str]:
+    """The weights that the manifest lists, `model/NAME.safetensors` each. Raises UserError for a place elsewhere."""
+    weights = [name for name in one.files if name.startswith("model/") and name.endswith(".safetensors")]
+    if elsewhere := [name for name in weights if name.count("/") > 1]:
+        raise UserError(f"{one.path}: its file {elsewhere[0]} is not in model/; rm {one.path} and rerun its stage")
+    if (one.folder / "model").is_symlink():
+        raise UserError(f"{one.folder / 'model'}: this is a link, and what it leads to is not touched; remove the link")
+    return weights
 
 
 def _make_again(one: Manifest, weights: list[str]) -> None:
