@@ -17,6 +17,25 @@ TORCH_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 EXPONENTS = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}  # all of these bits: NaN or infinity
 
 
+class Copies:
+    """Room for a chunk of a tensor that both inputs have alike, such as a buffer of integers: it is copied.
+
+    The same attributes and methods as `Averages`, in bytes.
+    """
+
+    itemsize = written_itemsize = 1
+
+    def __init__(self, results: int):
+        self.base, self.distilled = (memoryview(bytearray(CHUNK)) for _ in range(2))
+        self.merged = [self.base] * results
+
+    def same(self, size: int) -> bool:
+        return self.base[:size] == self.distilled[:size]
+
+    def average(self, size: int) -> None:
+        """Nothing: what is written is the base's chunk."""
+
+
 class NotFiniteError(Exception):
     """A NaN or infinity in a chunk. which: base, distilled, or merged (an average beyond the dtype's range)."""
 

@@ -20,6 +20,7 @@ import yaml
 
 from merge import stream
 from merge.checkpoint import Checkpoint, read_checkpoint
+from merge.safetensors_header import FLOATS
 from merge.settings import MergekitMethod, MergeOne
 from polaris.stage import child
 from polaris.stage.errors import UserError
@@ -42,6 +43,11 @@ def merge(base: Checkpoint, distilled: Checkpoint, settings: MergeOne, out: Path
     for checkpoint in (base, distilled):
         if "+" in str(checkpoint.folder.absolute()):
             raise UserError(f"{checkpoint.folder}: mergekit reads + in a path as an adapter; use `backend: stream`")
+        if buffers := [name for name, shard in checkpoint.shard_of.items() if shard.tensors[name].dtype not in FLOATS]:
+            raise UserError(
+                f"{checkpoint.folder}: tensor {buffers[0]} holds integers, which mergekit cannot merge; use "
+                "`backend: stream`"
+            )
         stream.check_finite(checkpoint)
     written = log / "mergekit.yaml"
     written.write_text(yaml.safe_dump(configuration(base, distilled, settings), sort_keys=False))

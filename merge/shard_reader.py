@@ -9,6 +9,7 @@ from typing import Self
 import xxhash
 
 from merge.direct import opened
+from merge.safetensors_header import Tensor
 from polaris.stage.errors import UserError
 
 UNIT = 4096  # bytes: places and lengths of reads with O_DIRECT are multiples of it
@@ -66,3 +67,19 @@ class ShardReader(contextlib.AbstractContextManager):
             if count == 0:
                 raise UserError(f"{self.path}: it became shorter while it was being read; run the merge again")
             into, offset, needed = into[count:], offset + count, needed - count
+
+
+def same_bytes(path: Path, tensor: Tensor, other_path: Path, other: Tensor) -> bool:
+    """Whether two tensors, each in its file, have the same bytes."""
+    size = tensor.end - tensor.begin
+    if other.end - other.begin != size:
+        return False
+    one_part, other_part = (memoryview(bytearray(ROOM)) for _ in range(2))
+    with ShardReader(path, direct=False) as one_file, ShardReader(other_path, direct=False) as other_file:
+        for done in range(0, size, ROOM):
+            part = min(ROOM, size - done)
+            one_file.read(tensor.begin + done, one_part[:part])
+            other_file.read(other.begin + done, other_part[:part])
+            if one_part[:part] != other_part[:part]:
+                return False
+    return True

@@ -12,12 +12,13 @@ import contextlib
 import dataclasses
 import functools
 import json
+import math
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from merge.averages import CHUNK, TORCH_NAMES, Averages, NotFiniteError
+from merge.averages import CHUNK, TORCH_NAMES, Averages, Copies, NotFiniteError
 from merge.checkpoint import INDEX, Checkpoint, Shard
 from merge.safetensors_header import ITEM_BYTES, recast
 from merge.shard_reader import ShardReader
@@ -98,7 +99,16 @@ def written_bytes(base: Checkpoint, dtype: str | None) -> int:
     """Bytes of one result's shards."""
     if dtype is None:
         return base.size
-    return sum(len(recast(shard.header, dtype)) for shard in base.shards) + base.weights * ITEM_BYTES[dtype]
+    return sum(len(recast(shard.header, dtype)) for shard in base.shards) + _data_bytes(base, dtype)
+
+
+def _data_bytes(base: Checkpoint, dtype: str) -> int:
+    """Bytes of all tensors, written as `dtype`; integers stay as they are."""
+    tensors = [tensor for shard in base.shards for tensor in shard.tensors.values()]
+    return sum(
+        math.prod(tensor.shape) * ITEM_BYTES[dtype if tensor.dtype in TORCH_NAMES else tensor.dtype]
+        for tensor in tensors
+    )
 
 
 def check_finite(checkpoint: Checkpoint) -> None:
@@ -109,6 +119,8 @@ def check_finite(checkpoint: Checkpoint) -> None:
     for shard in checkpoint.shards:
         with ShardReader(shard.path, direct=False) as file:
             for name, tensor in shard.tensors.items():
+                if tensor.dtype not in TORCH_NAMES:
+                    continue
                 dtype = getattr(torch, TORCH_NAMES[tensor.dtype])
                 for begin in range(tensor.begin, tensor.end, CHUNK):
                     part = buffer[: min(CHUNK, tensor.end - begin)]
@@ -129,7 +141,11 @@ def _merge_shard(
 ) -> tuple[int, dict[float, Digests], Seen]:
     """One shard of the base, from its header to its last chunk; gives up between two chunks when `stopped`."""
     same = 0
-    room_for = functools.cache(lambda dtype: Averages(dtype, writing.dtype or dtype, list(outs)))
+
+    @functools.cache
+    def room_for(dtype: str) -> Averages | Copies:
+        return Averages(dtype, writing.dtype or dtype, list(outs)) if dtype in TORCH_NAMES else Copies(len(outs))
+
     header = recast(shard.header, writing.dtype) if writing.dtype else shard.header
     with contextlib.ExitStack() as files:
         opened: dict[Path, ShardReader] = {}
@@ -175,6 +191,6 @@ def _write_index(base: Checkpoint, out: Path, dtype: str | None) -> None:
     text = (base.folder / INDEX).read_text()
     if dtype:
         index = json.loads(text)
-        metadata = (index.get("metadata") or {}) | {"total_size": base.weights * ITEM_BYTES[dtype]}
+        metadata = (index.get("metadata") or {}) | {"total_size": _data_bytes(base, dtype)}
         text = json.dumps(index | {"metadata": metadata}, indent=2) + "\n"
     (out / INDEX).write_text(text)

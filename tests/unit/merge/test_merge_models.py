@@ -96,6 +96,24 @@ def test_another_dtype_is_written_as_if_averaged_at_once(tmp_path, monkeypatch, 
     assert index["weight_map"].keys() == BASE.keys()
 
 
+@pytest.mark.parametrize("dtype", [None, "float32"])
+def test_a_buffer_of_integers_is_copied(tmp_path, monkeypatch, dtype):
+    buffers = {"model.places": torch.arange(400_000), "model.mask": torch.ones(3, dtype=torch.bool)}
+    for name, tensors in (("b", BASE), ("d", near(BASE, 2))):
+        save(tmp_path / name / "model", tensors | buffers, shards=2)
+    pair = publish(tmp_path / "b"), publish(tmp_path / "d")
+    result = one(monkeypatch, pair, tmp_path / "merged", dtype=dtype)
+    merged = load(result.model)
+    assert all(torch.equal(merged[name], tensor) for name, tensor in buffers.items())
+    assert merged["model.norm.weight"].dtype == getattr(torch, dtype or "bfloat16")
+    assert result.metrics["same_in_inputs"] == 2
+    size = sum(tensor.numel() * tensor.itemsize for tensor in merged.values())
+    index = json.loads((result.model / "model.safetensors.index.json").read_text())
+    assert index["metadata"] == ({"total_size": size} if dtype else {})
+    message = refused(monkeypatch, pair, tmp_path / "m/checkpoint.json", alpha=0.3, backend="mergekit")
+    assert "tensor model.mask holds integers" in message or "tensor model.places holds integers" in message
+
+
 def test_value_beyond_the_new_dtypes_range_is_refused(tmp_path, monkeypatch, pair):
     large = BASE | {"lm_head.weight": torch.full((64, 48), 1e5, dtype=torch.bfloat16)}
     for name in ("base", "distilled"):
