@@ -1,12 +1,10 @@
-"""Tiny checkpoints in Hugging Face layout and manifests for them, for the tests of the merge."""
+"""Tiny checkpoints in Hugging Face layout, for the tests of the merge."""
 
 import json
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-
-from polaris.stage import manifest
 
 # The settings of a merge at any alpha.
 MERGING = {
@@ -77,17 +75,3 @@ def load(folder: Path) -> dict[str, torch.Tensor]:
 
 def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
-
-
-def publish(folder: Path) -> Path:
-    """The manifest of a stage whose folder has the model in `model/`, as another stage would have left it."""
-    files = {
-        str(path.relative_to(folder)): {"size": path.stat().st_size, "xxh3": manifest.file_digest(path)}
-        for path in sorted((folder / "model").iterdir())
-    }
-    path = folder / "checkpoint.json"
-    empty = {"settings": {}, "inputs": {}, "tools": {}, "steps": {}, "metrics": {}}
-    manifest.write(
-        manifest.Manifest(path=path, stage=folder.name, module="test", files=files, code="", seconds=0.0, **empty)
-    )
-    return path

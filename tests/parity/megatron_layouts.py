@@ -17,9 +17,10 @@ from large_sft.settings import Sft
 from large_sft.traces.tokens import read_traces
 from large_sft.training.job import TrainingJob
 from large_sft.training.train_sft import checked
-from polaris.stage import child, manifest
+from polaris.stage import child
 from polaris.stage.records import TOKENS, write_rows
 from polaris.stage.tables import table
+from tests.helpers.stages import publish
 
 VOCABULARY = 512
 STEPS = 3
@@ -112,18 +113,6 @@ def tiny(folder: Path, experts: int, tied: bool) -> Path:
     return folder
 
 
-def published(folder: Path, name: str) -> Path:
-    files = {
-        str(p.relative_to(folder)): {"size": p.stat().st_size, "xxh3": manifest.file_digest(p)}
-        for p in folder.rglob("*.*")
-    }
-    path = folder / name
-    empty = {"settings": {}, "inputs": {}, "tools": {}, "steps": {}, "metrics": {}}
-    values = {"stage": folder.name, "module": "test", "files": files, "code": "", "seconds": 0.0, **empty}
-    manifest.write(manifest.Manifest(path=path, **values))
-    return path
-
-
 def traces(folder: Path, shortest: int, longest: int) -> None:
     """33 random traces of 4 n + 3 tokens, shortest <= n < longest.
 
@@ -142,7 +131,7 @@ def traces(folder: Path, shortest: int, longest: int) -> None:
     ]
     folder.mkdir()
     write_rows(folder / "tokens.parquet", rows, TOKENS)
-    published(folder, "data.json")
+    publish(folder, "data.json")
 
 
 def make_inputs(folder: Path) -> None:
@@ -152,7 +141,7 @@ def make_inputs(folder: Path) -> None:
     ids = torch.from_numpy(np.random.default_rng(0).integers(0, VOCABULARY, (3, 40)))
     for name in ("base", "dense"):
         save_file({"ids": ids}, folder / name / "prompts.safetensors")
-    published(folder / "base", "checkpoint.json")
+    publish(folder / "base")
     traces(folder / "data", 5, 25)
     traces(folder / "long", 17, 32)
 

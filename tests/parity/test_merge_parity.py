@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from merge import merge_models
 from polaris.stage import child, manifest
 from polaris.stage.errors import UserError
-from tests.helpers.merge_checkpoints import MERGING, load, publish, save_tokenizer
+from tests.helpers.merge_checkpoints import MERGING, load, save_tokenizer
+from tests.helpers.stages import publish
 from tests.parity.test_vllm_transformers import ENGINE
 
 SHAPE = {

@@ -14,7 +14,8 @@ import torch
 from merge import merge_models, merged_weights
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from tests.helpers.merge_checkpoints import MERGING, load, near, publish, save, weights, write_json
+from tests.helpers.merge_checkpoints import MERGING, load, near, save, weights, write_json
+from tests.helpers.stages import command, publish
 
 BASE = weights(1)
 
@@ -28,9 +29,8 @@ def pair(tmp_path):
 
 
 def run(monkeypatch, pair, out: Path, *flags: str, **settings: object) -> None:
-    values = json.dumps(MERGING | settings)
-    inputs = ["--base", str(pair[0]), "--distilled", str(pair[1])]
-    monkeypatch.setattr(sys, "argv", ["merge_models", *flags, "--settings", values, "--out", str(out), *inputs])
+    words = command("merge.merge_models", MERGING | settings, out, base=pair[0], distilled=pair[1])
+    monkeypatch.setattr(sys, "argv", [*words[2:], *flags])
     merge_models.main()
 
 

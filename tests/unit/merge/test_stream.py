@@ -1,7 +1,6 @@
 """The streaming merger and its verb on tiny checkpoints: bytes, refusals, crashes."""
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from merge import gate, merge_models, stream
 from merge.checkpoint import read_checkpoint
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from tests.helpers.merge_checkpoints import MERGING, load, near, publish, save, weights
+from tests.helpers import stages
+from tests.helpers.merge_checkpoints import MERGING, load, near, save, weights
 
 BASE = weights(1)
 SETTINGS = {"alpha": 0.3} | MERGING
@@ -121,12 +121,11 @@ def test_very_large_finite_values_are_not_refused(tmp_path):
 # --- the verb ---------------------------------------------------------------------------------------------------
 def published(folder: Path, tensors: dict[str, torch.Tensor], shards: int = 1, **config: object) -> Path:
     save(folder / "model", tensors, shards, **config)
-    return publish(folder)
+    return stages.publish(folder)
 
 
 def command(base: Path, distilled: Path, out: Path, **settings: object) -> list[str]:
-    values = json.dumps(SETTINGS | settings)
-    return ["merge_models", "--settings", values, "--out", str(out), "--base", str(base), "--distilled", str(distilled)]
+    return stages.command("merge.merge_models", SETTINGS | settings, out, base=base, distilled=distilled)[2:]
 
 
 def test_verb_publishes_a_model_beside_its_manifest(tmp_path, monkeypatch, capsys):
