@@ -64,9 +64,8 @@ class Averages:
         self._exponent = self._bits[0].dtype.type(EXPONENTS[written])
         self._exponents = np.empty_like(self._bits[0])
         wide = torch.float64 if torch.float32 in (narrow, out) else torch.float32
-        self._wide = None
-        if narrow != out or narrow == torch.float32:
-            self._wide = [torch.empty(BLOCK, dtype=wide) for _ in range(3)]
+        widened = narrow != out or narrow == torch.float32
+        self._wide = [torch.empty(BLOCK, dtype=wide) for _ in range(3)] if widened else []
 
     def same(self, size: int) -> bool:
         """Whether the first `size` bytes of base and distilled are equal."""
@@ -80,7 +79,7 @@ class Averages:
         import torch
 
         count = size // self.itemsize
-        if self._wide is None:
+        if not self._wide:
             base, distilled = (tensor[:count] for tensor in self._inputs)
             for alpha, output in zip(self.alphas, self._outputs, strict=True):
                 torch.lerp(distilled, base, alpha, out=output[:count])

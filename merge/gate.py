@@ -100,12 +100,12 @@ def _check_tensors(base: Checkpoint, distilled: Checkpoint) -> None:
 
 
 def _check_config(base: Path, distilled: Path) -> None:
-    paths = base / "config.json", distilled / "config.json"
-    if difference := first_difference(*(config_form(_read_json(path)) for path in paths)):
+    one, other = base / "config.json", distilled / "config.json"
+    if difference := first_difference(config_form(_read_json(one)), config_form(_read_json(other))):
         key, ours, theirs = difference
         raise UserError(
-            f"{paths[1]}: {key} is {_short(theirs)}, {_short(ours)} in {paths[0]}; if the two models are meant to be "
-            "the same, copy the base's config.json"
+            f"{other}: {key} is {_short(theirs)}, {_short(ours)} in {one}; if the two models are meant to be the same, "
+            "copy the base's config.json"
         )
 
 

@@ -21,7 +21,7 @@ import yaml
 from merge import stream
 from merge.checkpoint import Checkpoint, read_checkpoint
 from merge.safetensors_header import FLOATS
-from merge.settings import MergekitMethod, MergeOne
+from merge.settings import MergekitMethod, Merging
 from polaris.stage import child
 from polaris.stage.errors import UserError
 
@@ -35,7 +35,7 @@ LINEAR = MergekitMethod(
 )
 
 
-def merge(base: Checkpoint, distilled: Checkpoint, settings: MergeOne, out: Path, log: Path) -> None:
+def merge(base: Checkpoint, distilled: Checkpoint, settings: Merging, alpha: float, out: Path, log: Path) -> None:
     """Run mergekit into the folder `out`; its configuration and its output go into the folder `log`.
 
     Raises UserError for weights that are not finite, and when mergekit fails or loses weights.
@@ -50,7 +50,7 @@ def merge(base: Checkpoint, distilled: Checkpoint, settings: MergeOne, out: Path
             )
         stream.check_finite(checkpoint)
     written = log / "mergekit.yaml"
-    written.write_text(yaml.safe_dump(configuration(base, distilled, settings), sort_keys=False))
+    written.write_text(yaml.safe_dump(configuration(base, distilled, settings, alpha), sort_keys=False))
     options = ["--no-write-model-card", f"--out-shard-size={SHARD_BYTES}", "--num-threads", str(settings.threads)]
     child.run(
         [sys.executable, "-m", "mergekit.scripts.run_yaml", str(written), str(out), *options],
@@ -67,14 +67,14 @@ def merge(base: Checkpoint, distilled: Checkpoint, settings: MergeOne, out: Path
         stream.check_finite(result)  # another method may divide by nothing
 
 
-def configuration(base: Checkpoint, distilled: Checkpoint, settings: MergeOne) -> dict[str, Any]:
+def configuration(base: Checkpoint, distilled: Checkpoint, settings: Merging, alpha: float) -> dict[str, Any]:
     """mergekit's own configuration of this merge."""
     method = settings.mergekit or LINEAR
     folders = [str(checkpoint.folder.absolute()) for checkpoint in (base, distilled)]
-    parameters = [_with_alpha(value, settings.alpha) for value in (method.base, method.distilled)]
+    parameters = [_with_alpha(value, alpha) for value in (method.base, method.distilled)]
     models = [{"model": f, "parameters": p} for f, p in zip(folders, parameters, strict=True)]
     config = {"merge_method": method.method, "base_model": folders[0], "models": models}
-    config["parameters"] = _with_alpha(method.parameters, settings.alpha)
+    config["parameters"] = _with_alpha(method.parameters, alpha)
     return config | ({"out_dtype": settings.dtype} if settings.dtype else {})
 
 

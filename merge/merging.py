@@ -9,7 +9,7 @@ from typing import Any
 from merge import estimate, gate, mergekit_backend, stream
 from merge.averages import TORCH_NAMES
 from merge.checkpoint import Checkpoint, copy_companions
-from merge.settings import MergeOne, Merging
+from merge.settings import Merging
 from merge.stream import Digests
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
@@ -17,7 +17,7 @@ from polaris.stage.manifest import Manifest
 from polaris.stage.progress import Progress
 
 MEGABYTE = 1_000_000
-HEADER_NAMES = {name: short for short, name in TORCH_NAMES.items()}
+HEADER_NAMES: dict[str | None, str] = {name: short for short, name in TORCH_NAMES.items()}
 
 
 def needed_bytes(settings: Merging, base: Checkpoint, results: int) -> int:
@@ -108,7 +108,7 @@ def _by_stream(
 
 
 def _by_mergekit(
-    settings: MergeOne,
+    settings: Merging,
     base: Checkpoint,
     distilled: Checkpoint,
     outs: Mapping[float, Path],
@@ -122,7 +122,7 @@ def _by_mergekit(
             "warning: mergekit writes a mixture's experts fused (experts.gate_up_proj), not as the base has them: "
             "transformers 5 reads that, engines that look for experts.0.gate_proj do not"
         )
-    mergekit_backend.merge(base, distilled, settings, out, log)
+    mergekit_backend.merge(base, distilled, settings, alpha, out, log)
     return {alpha: ({}, {})}
 
 

@@ -40,7 +40,7 @@ class ShardReader(contextlib.AbstractContextManager):
         if self._aligned is None:
             self._fill(offset, into, len(into))
         else:
-            self._fill_aligned(offset, into)
+            self._fill_aligned(self._aligned, offset, into)
         if offset == self._hashed:
             self._state.update(into)
             self._hashed += len(into)
@@ -52,12 +52,12 @@ class ShardReader(contextlib.AbstractContextManager):
         """
         return self._state.hexdigest() if self._hashed == os.fstat(self._file).st_size else None
 
-    def _fill_aligned(self, offset: int, into: memoryview) -> None:
+    def _fill_aligned(self, aligned: memoryview, offset: int, into: memoryview) -> None:
         while into:
             before, size = offset % UNIT, min(len(into), ROOM)
             units = -(-(before + size) // UNIT)
-            self._fill(offset - before, self._aligned[: units * UNIT], before + size)
-            into[:size] = self._aligned[before : before + size]
+            self._fill(offset - before, aligned[: units * UNIT], before + size)
+            into[:size] = aligned[before : before + size]
             into, offset = into[size:], offset + size
 
     def _fill(self, offset: int, into: memoryview, needed: int) -> None:

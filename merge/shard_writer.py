@@ -45,7 +45,7 @@ class ShardWriter:
 
     def finish(self) -> dict[str, str]:
         """Everything is on disk: the digests."""
-        if self._filled:
+        if self._block is not None and self._filled:
             fcntl.fcntl(self._file, fcntl.F_SETFL, fcntl.fcntl(self._file, fcntl.F_GETFL) & ~os.O_DIRECT)
             self._put(self._block[: self._filled])
         os.fsync(self._file)

@@ -36,9 +36,13 @@ COMPLETE = "complete.json"
 
 @dataclass
 class Training:
-    """What a checkpoint holds. `data`: digest of the plan of packs, so that no other data is continued with."""
+    """What a checkpoint holds.
 
-    chunks: Sequence[torch.nn.Module]
+    chunks: a GPTModel, wrapped by megatron-core, per chunk of layers; data: digest of the plan of packs, so that no
+    other data is continued with
+    """
+
+    chunks: Sequence[Any]
     optimizer: MegatronOptimizer
     scheduler: OptimizerParamScheduler
     data: str
@@ -80,7 +84,7 @@ class Saver:
         state = _sharded(self.training, metadata, is_loading=False)
         state |= {"step": step, "scheduler": self.training.scheduler.state_dict()}
         state |= {"random": _random_object(_random_state())}
-        request = dist_checkpointing.save(state, str(partial), content_metadata=metadata, async_sharded_save=True)
+        request: Any = dist_checkpointing.save(state, str(partial), content_metadata=metadata, async_sharded_save=True)
         request.add_finalize_fn(lambda: self._name(partial))
         self.queue.schedule_async_request(request)
 
@@ -127,7 +131,7 @@ def load(checkpoint: Path, training: Training) -> int:
     wanted = _sharded(training, _metadata(about["reshardable"]), is_loading=True)
     if same:
         wanted["random"] = _random_object(None)
-    state = dist_checkpointing.load(wanted, str(checkpoint))
+    state: Any = dist_checkpointing.load(wanted, str(checkpoint))
     for number, chunk in enumerate(training.chunks):
         result = chunk.load_state_dict(state[f"model{number}"], strict=False)
         # Only the unused extra state of Transformer Engine's modules may be absent.
@@ -175,7 +179,7 @@ def _random_state() -> dict[str, Any]:
         "numpy": np.random.get_state(),
         "torch": torch.get_rng_state(),
         "device": torch.cuda.get_rng_state(),
-        "tracker": get_cuda_rng_tracker().get_states(),
+        "tracker": _tracker().get_states(),
     }
 
 
@@ -184,10 +188,15 @@ def _set_random_state(state: dict[str, Any]) -> None:
     np.random.set_state(state["numpy"])
     torch.set_rng_state(state["torch"])
     torch.cuda.set_rng_state(state["device"])
-    get_cuda_rng_tracker().set_states(state["tracker"])
+    _tracker().set_states(state["tracker"])
 
 
-def _optimizers(optimizer: MegatronOptimizer) -> list[MegatronOptimizer]:
+def _tracker() -> Any:
+    """megatron-core's random number generators by name; none of the package's types says that it is always there."""
+    return get_cuda_rng_tracker()
+
+
+def _optimizers(optimizer: MegatronOptimizer) -> list[Any]:
     """The optimizers inside: a mixture with expert parallelism has a second one for the experts."""
     chained = getattr(optimizer, "chained_optimizers", [optimizer])
     return [part for part in chained if part.optimizer is not None]

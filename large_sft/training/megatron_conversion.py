@@ -83,7 +83,7 @@ def _write_logits(chunks: Any, settings: ConversionCheck, job: ConversionJob) ->
         collect_non_loss_data=True,
     )
     if parallel_state.is_pipeline_last_stage():
-        group = parallel_state.get_tensor_model_parallel_group()
+        group: Any = parallel_state.get_tensor_model_parallel_group()
         columns = [torch.empty_like(seen[0]) for _ in range(group.size())]
         dist.all_gather(columns, seen[0].contiguous(), group=group)
         own = torch.cat(columns, dim=-1)[0].float().contiguous()
@@ -102,7 +102,7 @@ def _in_order(own: Any, edges: list[int]) -> Any:
 
     from large_sft.model.context import own_tokens
 
-    group = parallel_state.get_context_parallel_group()
+    group: Any = parallel_state.get_context_parallel_group()
     parts = [torch.empty_like(own) for _ in range(group.size())]
     dist.all_gather(parts, own, group=group)
     whole = own.new_empty(edges[-1], own.shape[1])

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -64,11 +65,15 @@ def source(name: str, first_layer: int, first_expert: int, tied: bool) -> Source
         # A tied model's last pipeline stage holds a copy of the embedding as its output layer.
         return Source(cut, ("model.embed_tokens.weight" if tied and theirs == "lm_head.weight" else theirs,))
     match = re.match(r"decoder\.layers\.(\d+)\.(.*)$", name)
+    if match is None:
+        raise ValueError(f"{name}: no Hugging Face tensor is known for this parameter")
     prefix, rest = f"model.layers.{int(match[1]) + first_layer}.", match[2]
     if rest in LAYER:
         cut, names = LAYER[rest]
         return Source(cut, tuple(f"{prefix}{theirs}.weight" for theirs in names))
     found = EXPERT.match(rest)
+    if found is None:
+        raise ValueError(f"{name}: no Hugging Face tensor is known for this parameter")
     expert = f"{prefix}mlp.experts.{int(found[1] or found[4] or 0) + first_expert}."
     if (found[2] or found[3]) == "1":
         return Source(GATED, (expert + "gate_proj.weight", expert + "up_proj.weight"), expert=True)
@@ -76,7 +81,8 @@ def source(name: str, first_layer: int, first_expert: int, tied: bool) -> Source
 
 
 def _sources(model: GPTModel) -> Iterator[tuple[torch.nn.Parameter, Source]]:
-    layers, experts = model.decoder.layers, model.config.num_moe_experts or 0
+    layers: Any = model.decoder.layers
+    experts = model.config.num_moe_experts or 0
     first_layer = layers[0].layer_number - 1 if len(layers) else 0
     first_expert = (
         experts
@@ -92,10 +98,11 @@ def _sources(model: GPTModel) -> Iterator[tuple[torch.nn.Parameter, Source]]:
 
 def _tensor_ranks(of: Source) -> tuple[int, int, dist.ProcessGroup]:
     """Rank, size and group of the tensor parallelism that cuts this parameter."""
-    if of.expert:
-        group = parallel_state.get_expert_tensor_parallel_group()
-    else:
-        group = parallel_state.get_tensor_model_parallel_group()
+    group: Any = (
+        parallel_state.get_expert_tensor_parallel_group()
+        if of.expert
+        else parallel_state.get_tensor_model_parallel_group()
+    )
     return group.rank(), group.size(), group
 
 
@@ -134,14 +141,15 @@ def load(chunks: Sequence[GPTModel], weights: Weights) -> None:
 
 def _interleaved(qkv: list[torch.Tensor], model: GPTModel) -> torch.Tensor:
     """Megatron's order: for each group of heads its queries, its key, its value."""
-    width = model.config.kv_channels
+    width: Any = model.config.kv_channels
     groups = qkv[1].shape[0] // width
     return torch.cat([x.view(groups, -1, x.shape[1]) for x in qkv], dim=1).flatten(0, 1)
 
 
 def _separated(qkv: torch.Tensor, model: GPTModel) -> list[torch.Tensor]:
     """The inverse of `_interleaved`, over all groups."""
-    width, groups = model.config.kv_channels, model.config.num_query_groups
+    config: Any = model.config
+    width, groups = config.kv_channels, config.num_query_groups
     per_group = qkv.view(groups, -1, qkv.shape[1])
     sizes = [per_group.shape[1] - 2 * width, width, width]
     return [x.flatten(0, 1) for x in per_group.split(sizes, dim=1)]

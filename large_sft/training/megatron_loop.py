@@ -79,8 +79,8 @@ class Trainer:
         self.config = self.bare[0].config
         ddp = DistributedDataParallelConfig(grad_reduce_in_fp32=True, use_distributed_optimizer=True)
         wrapped = [Float16Module(self.config, chunk) for chunk in self.bare] if self.config.bf16 else self.bare
-        self.chunks = [DistributedDataParallel(self.config, ddp, chunk) for chunk in wrapped]
-        self.optimizer = get_megatron_optimizer(_optimizer_config(settings), self.chunks)
+        self.chunks: list[Any] = [DistributedDataParallel(self.config, ddp, chunk) for chunk in wrapped]
+        self.optimizer: Any = get_megatron_optimizer(_optimizer_config(settings), self.chunks)
         self.config.finalize_model_grads_func = finalize_model_grads
         self.config.grad_scale_func = self.optimizer.scale_loss
         self.scheduler = _scheduler(self.optimizer, settings, steps=len(job.packs_SK))

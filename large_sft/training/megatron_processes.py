@@ -34,7 +34,7 @@ def start_processes(settings: Placed) -> None:
         context_parallel_size=layout.context,
         expert_model_parallel_size=layout.expert,
         expert_tensor_parallel_size=layout.expert_tensor,
-        distributed_timeout_minutes=settings.timeout / 60,
+        distributed_timeout_minutes=settings.timeout / 60,  # pyright: ignore[reportArgumentType] (of a timedelta)
     )
     random.seed(settings.seed)
     np.random.seed(settings.seed)

@@ -41,7 +41,7 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
     def heard(line: str) -> None:
         nonlocal rank
         if match := CAUSE.match(line):
-            causes.append(match[match.lastindex])
+            causes.append(match[1] or match[2])
         elif match := RANK.match(line):
             rank = match[1]
         elif match := ENDED.match(line):
