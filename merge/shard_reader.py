@@ -8,7 +8,7 @@ from typing import Self
 
 import xxhash
 
-from merge.direct import opened
+from merge.o_direct import open_file
 from merge.safetensors_header import Tensor
 from polaris.stage.errors import UserError
 
@@ -25,7 +25,7 @@ class ShardReader(contextlib.AbstractContextManager):
 
     def __init__(self, path: Path, direct: bool):
         self.path = path
-        self._file = opened(path, os.O_RDONLY, direct)
+        self._file = open_file(path, os.O_RDONLY, direct)
         self._aligned = memoryview(mmap.mmap(-1, ROOM + 2 * UNIT)) if direct else None
         self._state, self._hashed = xxhash.xxh3_128(), 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import xxhash
 
-from merge.direct import opened
+from merge.o_direct import open_file
 from polaris.stage.errors import UserError
 from polaris.stage.stage import DISK_FULL
 
@@ -27,7 +27,7 @@ class ShardWriter:
     def __init__(self, path: Path, direct: bool, sha256: bool):
         self.path, self._filled = path, 0
         self._digests = {"xxh3": xxhash.xxh3_128()} | ({"sha256": hashlib.sha256()} if sha256 else {})
-        self._file = opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, direct)
+        self._file = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, direct)
         self._block = memoryview(mmap.mmap(-1, BLOCK)) if direct else None  # of a page's alignment
 
     def write(self, data: memoryview) -> None:

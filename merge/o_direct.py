@@ -7,7 +7,7 @@ from pathlib import Path
 from polaris.stage.errors import UserError
 
 
-def opened(path: Path, flags: int, direct: bool) -> int:
+def open_file(path: Path, flags: int, direct: bool) -> int:
     """A file descriptor; direct: with O_DIRECT. Raises UserError when the file system does not take that."""
     try:
         return os.open(path, flags | (os.O_DIRECT if direct else 0), 0o644)
