@@ -58,13 +58,13 @@ def ours(run: Path, start: Path, folder: Path, steps: int, expert: int) -> list[
     from large_sft.traces.tokens import read_traces
     from large_sft.training import megatron_loop, megatron_processes
     from large_sft.training.job import TrainingJob
-    from large_sft.training.train_sft import checked
+    from large_sft.training.train_sft import planned_packs
 
     settings = recipe.load([str(ROOT / "configs/laptop.yaml")]).large_sft.sft
     settings = settings.model_copy(update={"layout": settings.layout.model_copy(update={"expert": expert})})
     megatron_processes.start_processes(settings)
     tokens, metrics = run / "sft_data/tokens.parquet", folder / f"ours-{expert}.jsonl"
-    packs_SK = checked(start, read_traces(tokens), settings)
+    packs_SK = planned_packs(start, read_traces(tokens), settings)
     paths = {"start": start, "tokens": tokens, "state": folder, "out": folder / "unused", "metrics": metrics}
     job = TrainingJob(settings=settings, packs_SK=packs_SK, **paths)
     trainer, lines = megatron_loop.Trainer(job), []

@@ -30,6 +30,7 @@ class Copies:
         self.merged = [self.base] * results
 
     def same(self, size: int) -> bool:
+        """Whether the first `size` bytes of base and distilled are equal."""
         return self.base[:size] == self.distilled[:size]
 
     def average(self, size: int) -> None:

@@ -81,7 +81,7 @@ def configuration(base: Checkpoint, distilled: Checkpoint, settings: Merging, al
 def _with_alpha(value: Any, alpha: float) -> Any:
     """The numbers in the place of the texts `alpha` and `1 - alpha`."""
     if isinstance(value, dict):
-        return {key: _with_alpha(one, alpha) for key, one in value.items()}
+        return {key: _with_alpha(item, alpha) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_alpha(one, alpha) for one in value]
+        return [_with_alpha(item, alpha) for item in value]
     return {"alpha": alpha, "1 - alpha": 1 - alpha}.get(value, value) if isinstance(value, str) else value

@@ -39,7 +39,7 @@ def check(
         if settings.tokenizer == "same":
             raise
         say(f"warning: {error}; the tokenizer is taken from the {settings.tokenizer} model, as the recipe says")
-    gate.check_space(estimate.existing(folder), needed_bytes(settings, base, results))
+    gate.check_space(estimate.nearest_folder(folder), needed_bytes(settings, base, results))
     return distilled
 
 
@@ -75,9 +75,9 @@ def write(
 def published_digests(inputs: Iterable[Manifest]) -> dict[Path, str]:
     """Shard of an input -> the xxh3 that its manifest lists."""
     return {
-        one.folder / name: file["xxh3"]
-        for one in inputs
-        for name, file in one.files.items()
+        stage.folder / name: file["xxh3"]
+        for stage in inputs
+        for name, file in stage.files.items()
         if name.endswith(".safetensors")
     }
 

@@ -20,7 +20,7 @@ class ShardReader(contextlib.AbstractContextManager):
     """direct: past the page cache (O_DIRECT), through an aligned buffer of our own.
 
     Takes the file's digest on the way, as long as it is read in its own order.
-    Raises UserError when the file system does not take O_DIRECT.
+    Raises UserError when the file system does not support O_DIRECT.
     """
 
     def __init__(self, path: Path, direct: bool):

@@ -21,7 +21,7 @@ class ShardWriter:
     """Takes the file's bytes in any portions.
 
     direct: past the page cache (O_DIRECT), from an aligned block of our own; the rest at the end goes through it.
-    sha256: this digest besides xxh3. Raises UserError when the disk is full or does not take O_DIRECT.
+    sha256: this digest besides xxh3. Raises UserError when the disk is full or does not support O_DIRECT.
     """
 
     def __init__(self, path: Path, direct: bool, sha256: bool):
@@ -31,6 +31,7 @@ class ShardWriter:
         self._block = memoryview(mmap.mmap(-1, BLOCK)) if direct else None  # of a page's alignment
 
     def write(self, data: memoryview) -> None:
+        """Append the bytes. Raises UserError when the disk is full."""
         for digest in self._digests.values():
             digest.update(data)
         if self._block is None:
@@ -52,6 +53,7 @@ class ShardWriter:
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
     def close(self) -> None:
+        """Release the file; what was not finished may not be on disk."""
         os.close(self._file)
 
     def _put(self, data: memoryview) -> None:

@@ -47,7 +47,7 @@ class Writing:
 
 
 Digests = dict[str, dict[str, str]]  # file -> {"xxh3": ...}
-Seen = dict[Path, str | None]  # shard that was read -> its xxh3; None: not in one piece
+InputDigests = dict[Path, str | None]  # shard that was read -> its xxh3; None: not in one piece
 
 
 def merge(
@@ -69,29 +69,29 @@ def merge(
 
     torch.set_num_threads(1)  # the shards are the parallel part
     stopped = threading.Event()
-    same, digests, seen = 0, {alpha: {} for alpha in outs}, {}
+    same, digests, input_digests = 0, {alpha: {} for alpha in outs}, {}
     with ThreadPoolExecutor(writing.threads) as pool:
         jobs = [pool.submit(_merge_shard, shard, distilled, outs, writing, advanced, stopped) for shard in base.shards]
         try:
             for job in as_completed(jobs):
                 of_shard, written, read = job.result()
                 same += of_shard
-                seen |= {path: digest or seen.get(path) for path, digest in read.items()}
+                input_digests |= {path: digest or input_digests.get(path) for path, digest in read.items()}
                 for alpha, digest in written.items():
                     digests[alpha] |= digest
         except BaseException:
             stopped.set()
             raise
-    check_published(seen, published)
+    check_published(input_digests, published)
     for out in outs.values():
         _write_index(base, out, writing.dtype)
     return same, digests
 
 
-def check_published(seen: Seen, published: Mapping[Path, str]) -> None:
+def check_published(input_digests: InputDigests, published: Mapping[Path, str]) -> None:
     """Raises UserError for a shard whose bytes are not those that its manifest lists."""
-    for path in sorted(seen.keys() & published.keys()):
-        if (seen[path] or manifest.file_digest(path)) != published[path]:
+    for path in sorted(input_digests.keys() & published.keys()):
+        if (input_digests[path] or manifest.file_digest(path)) != published[path]:
             raise UserError(CHANGED.format(path=path))
 
 
@@ -138,7 +138,7 @@ def _merge_shard(
     writing: Writing,
     advanced: Callable[[int], None],
     stopped: threading.Event,
-) -> tuple[int, dict[float, Digests], Seen]:
+) -> tuple[int, dict[float, Digests], InputDigests]:
     """One shard of the base, from its header to its last chunk; gives up between two chunks when `stopped`."""
     same = 0
 
@@ -157,10 +157,10 @@ def _merge_shard(
             writers.append(writer)
         for name, tensor in shard.tensors.items():
             room, other = room_for(tensor.dtype), distilled.shard_of[name]
-            for one in (shard, other):
-                if one.path not in opened:
-                    opened[one.path] = files.enter_context(ShardReader(one.path, writing.direct))
-                    opened[one.path].read(0, memoryview(bytearray(len(one.header))))  # for its digest
+            for source in (shard, other):
+                if source.path not in opened:
+                    opened[source.path] = files.enter_context(ShardReader(source.path, writing.direct))
+                    opened[source.path].read(0, memoryview(bytearray(len(source.header))))  # for its digest
             inputs = (opened[shard.path], tensor.begin), (opened[other.path], other.tensors[name].begin)
             equal = True
             for done in range(0, tensor.end - tensor.begin, CHUNK):
@@ -180,9 +180,9 @@ def _merge_shard(
                     writer.write(part[: size // room.itemsize * room.written_itemsize])
                 advanced(size)
             same += equal
-        seen = {path: reader.digest for path, reader in opened.items()}
+        input_digests = {path: reader.digest for path, reader in opened.items()}
         written = {alpha: {shard.path.name: writer.finish()} for alpha, writer in zip(outs, writers, strict=True)}
-        return same, written, seen
+        return same, written, input_digests
 
 
 def _write_index(base: Checkpoint, out: Path, dtype: str | None) -> None:

@@ -73,10 +73,10 @@ def read_config(config: Mapping[str, Any], where: str) -> Qwen3:
     """
 
     def need(*names: str) -> Any:
-        found = next((config[name] for name in names if config.get(name) is not None), None)
-        if found is None:
+        value = next((config[name] for name in names if config.get(name) is not None), None)
+        if value is None:
             raise UserError(f"{where}: the key {' (or '.join(names)}{')' * (len(names) - 1)} is missing")
-        return found
+        return value
 
     kind = config.get("model_type")
     if kind not in ("qwen3", "qwen3_moe"):

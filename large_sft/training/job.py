@@ -24,6 +24,7 @@ class JsonFile(BaseModel):
         return cls.model_validate_json(path.read_bytes())
 
     def write(self, path: Path) -> None:
+        """Raises OSError where the file cannot be written."""
         path.write_text(self.model_dump_json())
 
 
@@ -87,7 +88,7 @@ class ConversionJob(JsonFile):
         return self.state / "logits.safetensors"
 
 
-class Returned(BaseModel):
+class ReturnedTensor(BaseModel):
     """A tensor after Hugging Face -> Megatron -> Hugging Face. xxh3: of its bytes; start: of the start model's."""
 
     dtype: str
@@ -99,4 +100,4 @@ class Returned(BaseModel):
 class ConversionResult(JsonFile):
     """Every tensor that came back, by its name."""
 
-    tensors: dict[str, Returned]
+    tensors: dict[str, ReturnedTensor]

@@ -7,7 +7,7 @@ import torch
 from megatron.core import parallel_state
 from megatron.core.packed_seq_params import PackedSeqParams
 
-from large_sft.model.context import own_tokens, room
+from large_sft.model.context import own_tokens, padded_length
 from large_sft.traces.packing import Pack
 from large_sft.traces.tokens import Traces
 
@@ -17,13 +17,13 @@ class Batch:
 
     labels: the next token of the same trace; mask: 1 where that token belongs to the response; padding: true where no
     trace is (an empty pack keeps one real position, for the load-balancing loss divides by their number); edges: of the
-    traces with what fills them up to their `room`, in the whole pack
+    traces with what fills them up to their `padded_length`, in the whole pack
     """
 
     def __init__(self, pack: Pack, traces: Traces, capacity: int, device: str):
         rows = [torch.from_numpy(traces.row(row)).long() for row in pack]
         ranks, rank = parallel_state.get_context_parallel_world_size(), parallel_state.get_context_parallel_rank()
-        lengths = [room(len(row), ranks) for row in rows]
+        lengths = [padded_length(len(row), ranks) for row in rows]
         if sum(lengths) < capacity:
             lengths.append(capacity - sum(lengths))
         self.edges = [0, *itertools.accumulate(lengths)]

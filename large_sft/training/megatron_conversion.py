@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from large_sft.model.layout import rooms
+from large_sft.model.layout import padded_lengths
 from large_sft.settings import ConversionCheck
-from large_sft.training.job import ConversionJob, ConversionResult, Returned
+from large_sft.training.job import ConversionJob, ConversionResult, ReturnedTensor
 from large_sft.training.rank import run_process
 
 
@@ -24,13 +24,13 @@ def run(job: ConversionJob) -> None:
     weights = Weights(job.start, "pt")
     chunks = megatron_hf.read_model(weights, job.settings)
     own = {
-        name: Returned(
+        name: ReturnedTensor(
             dtype=weights.dtype(name),
             shape=tuple(tensor.shape),
             xxh3=_digest(tensor),
             start=_digest(weights.slice(name)[:]),
         )
-        for name, tensor in megatron_hf.returned(chunks, weights)
+        for name, tensor in megatron_hf.exported_tensors(chunks, weights)
     }
     result = ConversionResult(tensors=megatron_processes.all_entries(own))
     if dist.get_rank() == 0:
@@ -62,17 +62,17 @@ def _write_logits(chunks: Any, settings: ConversionCheck, job: ConversionJob) ->
     offsets = np.cumsum([0, *map(len, job.prompts)])
     ids = np.concatenate([np.array(prompt, np.int32) for prompt in job.prompts])
     traces = Traces(job.start, ids, offsets, np.ones(len(job.prompts), np.int32))
-    used = sum(rooms([len(prompt) for prompt in job.prompts], settings.layout))
+    used = sum(padded_lengths([len(prompt) for prompt in job.prompts], settings.layout))
     parts = math.lcm(2 * settings.layout.context, settings.layout.context * settings.layout.tensor)
     capacity = -(-used // parts) * parts  # sequence and context parallelism cut it into equal parts
     batch = Batch(tuple(range(len(job.prompts))), traces, capacity, settings.device)
-    # Chunks of layers are visited in turn by as many packs as there are stages: the same one, again and again.
+    # The interleaved schedule wants as many packs as there are stages: the same one each time.
     packs = settings.layout.pipeline if len(chunks) > 1 else 1
 
     def forward(batches: Iterator[Batch], model: Any) -> tuple[Any, Any]:
         return model(**next(batches).inputs()), lambda logits, non_loss_data: logits
 
-    seen = get_forward_backward_func()(
+    outputs = get_forward_backward_func()(
         forward_step_func=forward,
         data_iterator=[iter([batch] * packs) for _ in chunks],
         model=chunks,
@@ -84,8 +84,8 @@ def _write_logits(chunks: Any, settings: ConversionCheck, job: ConversionJob) ->
     )
     if parallel_state.is_pipeline_last_stage():
         group: Any = parallel_state.get_tensor_model_parallel_group()
-        columns = [torch.empty_like(seen[0]) for _ in range(group.size())]
-        dist.all_gather(columns, seen[0].contiguous(), group=group)
+        columns = [torch.empty_like(outputs[0]) for _ in range(group.size())]
+        dist.all_gather(columns, outputs[0].contiguous(), group=group)
         own = torch.cat(columns, dim=-1)[0].float().contiguous()
         whole = _in_order(own, batch.edges)
         if group.rank() == 0 and parallel_state.get_data_parallel_rank(with_context_parallel=True) == 0:

@@ -58,7 +58,7 @@ class Source:
     expert: bool = False
 
 
-def source(name: str, first_layer: int, first_expert: int, tied: bool) -> Source:
+def source_of(name: str, first_layer: int, first_expert: int, tied: bool) -> Source:
     """The source of this process's parameter `name`; layers and experts count from the process's first ones."""
     if name in TOP:
         cut, theirs = TOP[name]
@@ -71,11 +71,11 @@ def source(name: str, first_layer: int, first_expert: int, tied: bool) -> Source
     if rest in LAYER:
         cut, names = LAYER[rest]
         return Source(cut, tuple(f"{prefix}{theirs}.weight" for theirs in names))
-    found = EXPERT.match(rest)
-    if found is None:
+    match = EXPERT.match(rest)
+    if match is None:
         raise ValueError(f"{name}: no Hugging Face tensor is known for this parameter")
-    expert = f"{prefix}mlp.experts.{int(found[1] or found[4] or 0) + first_expert}."
-    if (found[2] or found[3]) == "1":
+    expert = f"{prefix}mlp.experts.{int(match[1] or match[4] or 0) + first_expert}."
+    if (match[2] or match[3]) == "1":
         return Source(GATED, (expert + "gate_proj.weight", expert + "up_proj.weight"), expert=True)
     return Source(COLUMNS, (expert + "down_proj.weight",), expert=True)
 
@@ -92,15 +92,15 @@ def _sources(model: GPTModel) -> Iterator[tuple[torch.nn.Parameter, Source]]:
     for name, parameter in model.named_parameters():
         yield (
             parameter,
-            source(name, first_layer, first_expert, model.share_embeddings_and_output_weights),
+            source_of(name, first_layer, first_expert, model.share_embeddings_and_output_weights),
         )
 
 
-def _tensor_ranks(of: Source) -> tuple[int, int, dist.ProcessGroup]:
+def _tensor_ranks(source: Source) -> tuple[int, int, dist.ProcessGroup]:
     """Rank, size and group of the tensor parallelism that cuts this parameter."""
     group: Any = (
         parallel_state.get_expert_tensor_parallel_group()
-        if of.expert
+        if source.expert
         else parallel_state.get_tensor_model_parallel_group()
     )
     return group.rank(), group.size(), group
@@ -119,21 +119,21 @@ def read_model(weights: Weights, settings: Placed, loss_chunk: int | None = None
 @torch.no_grad()
 def load(chunks: Sequence[GPTModel], weights: Weights) -> None:
     """Copy this process's slices of the Hugging Face weights into its chunks of the model."""
-    for model, (parameter, of) in ((chunk, pair) for chunk in chunks for pair in _sources(chunk)):
-        rank, size, _ = _tensor_ranks(of)
-        slices = [weights.slice(name) for name in of.names]
-        if of.cut == WHOLE:
+    for model, (parameter, source) in ((chunk, pair) for chunk in chunks for pair in _sources(chunk)):
+        rank, size, _ = _tensor_ranks(source)
+        slices = [weights.slice(name) for name in source.names]
+        if source.cut == WHOLE:
             tensor = slices[0][:]
-        elif of.cut == COLUMNS:
+        elif source.cut == COLUMNS:
             width = parameter.shape[1]
             tensor = slices[0][:, rank * width : (rank + 1) * width]
         else:
             rows = [part.get_shape()[0] // size for part in slices]
             parts = [part[rank * n : (rank + 1) * n] for part, n in zip(slices, rows, strict=True)]
-            tensor = _interleaved(parts, model) if of.cut == QKV else torch.cat(parts)
+            tensor = _interleaved(parts, model) if source.cut == QKV else torch.cat(parts)
         if tensor.shape != parameter.shape:
             raise UserError(
-                f"{weights.folder}: {of.names[0]} gives {tuple(tensor.shape)} on this process, "
+                f"{weights.folder}: {source.names[0]} gives {tuple(tensor.shape)} on this process, "
                 f"the model wants {tuple(parameter.shape)}"
             )
         parameter.copy_(tensor)
@@ -155,42 +155,42 @@ def _separated(qkv: torch.Tensor, model: GPTModel) -> list[torch.Tensor]:
     return [x.flatten(0, 1) for x in per_group.split(sizes, dim=1)]
 
 
-def _joined(parts: list[torch.Tensor], of: Source, model: GPTModel) -> list[torch.Tensor]:
+def _joined(parts: list[torch.Tensor], source: Source, model: GPTModel) -> list[torch.Tensor]:
     """The Hugging Face tensors made of the tensor-parallel parts."""
-    if of.cut == WHOLE:
+    if source.cut == WHOLE:
         return parts[:1]
-    if of.cut == COLUMNS:
+    if source.cut == COLUMNS:
         return [_whole(parts, dim=1)]
-    if of.cut == GATED:
+    if source.cut == GATED:
         return [_whole(halves) for halves in zip(*(part.chunk(2) for part in parts), strict=True)]
-    return _separated(_whole(parts), model) if of.cut == QKV else [_whole(parts)]
+    return _separated(_whole(parts), model) if source.cut == QKV else [_whole(parts)]
 
 
 def _whole(parts: Sequence[torch.Tensor], dim: int = 0) -> torch.Tensor:
-    """The parts as one; a single one as it is, for `returned` makes the only copy."""
+    """The parts as one; a single one as it is, for `exported_tensors` makes the only copy."""
     return torch.cat(list(parts), dim=dim) if len(parts) > 1 else parts[0]
 
 
 def _owned(model: GPTModel) -> Iterator[tuple[str, torch.Tensor]]:
     """Every Hugging Face tensor that this process has to write. All processes walk through together."""
-    for parameter, of in _sources(model):
-        rank, size, group = _tensor_ranks(of)
+    for parameter, source in _sources(model):
+        rank, size, group = _tensor_ranks(source)
         parts = [parameter.detach()]
-        if size > 1 and of.cut != WHOLE:
+        if size > 1 and source.cut != WHOLE:
             parts = [torch.empty_like(parameter) for _ in range(size)]
             dist.all_gather(parts, parameter.detach().contiguous(), group=group)
         replica = (
             parallel_state.get_expert_data_parallel_rank()
-            if of.expert
+            if source.expert
             else parallel_state.get_data_parallel_rank(with_context_parallel=True)
         )
-        copy = of.names == ("model.embed_tokens.weight",) and not model.pre_process
+        copy = source.names == ("model.embed_tokens.weight",) and not model.pre_process
         if replica == 0 and rank == 0 and not copy:
-            yield from zip(of.names, _joined(parts, of, model), strict=True)
+            yield from zip(source.names, _joined(parts, source, model), strict=True)
 
 
 @torch.no_grad()
-def returned(chunks: Sequence[GPTModel], base: Weights) -> Iterator[tuple[str, torch.Tensor]]:
+def exported_tensors(chunks: Sequence[GPTModel], base: Weights) -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors that this process has to write, one by one, in host memory and the base's types."""
     for model, (owned, tensor) in ((chunk, pair) for chunk in chunks for pair in _owned(chunk)):
         names = [owned]
@@ -226,7 +226,7 @@ def export(chunks: Sequence[GPTModel], out: Path, base: Weights, shard_bytes: fl
             shard.clear()
             size, parts = 0, parts + 1
 
-    for name, tensor in returned(chunks, base):
+    for name, tensor in exported_tensors(chunks, base):
         if size + tensor.nbytes > shard_bytes:
             flush()
         shard[name], size = tensor, size + tensor.nbytes

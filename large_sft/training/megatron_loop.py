@@ -35,9 +35,7 @@ from polaris.stage.manifest import digest_of, replace_file
 
 
 def run(job: TrainingJob) -> None:
-    """Train to the last step, resuming where a checkpoint is, and write the model; or save and return where asked
-    to.
-    """
+    """Train to the last step, from a checkpoint if there is one, and write the model; or save and stop on request."""
     settings = job.settings
     start_processes(settings)
     trainer = Trainer(job)
@@ -46,7 +44,7 @@ def run(job: TrainingJob) -> None:
     bound_waits(COLLECTIVE)
     for step in range(reached + 1, len(job.packs_SK) + 1):
         trainer.step(step)
-        saver.look()
+        saver.poll()
         if trainer.must_stop or step % settings.save_every == 0:
             bound_waits(timedelta(seconds=settings.timeout))
             saver.save(step)
@@ -65,8 +63,8 @@ def run(job: TrainingJob) -> None:
 class Trainer:
     """Model, optimizer and data of one process.
 
-    bare, chunks: the pipeline stage's chunks of layers, as built and as trained; must_stop: somebody has asked the
-    training to end after this step, and every process knows it
+    bare, chunks: the pipeline stage's chunks of layers, as built and as trained; must_stop: the training ends after
+    this step on request, the same on every process
     """
 
     def __init__(self, job: TrainingJob):

@@ -29,7 +29,7 @@ from polaris.stage.progress import Progress
 from polaris.stage.stage import Stage, run_verb
 
 
-def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
+def planned_packs(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
     """The packs of every step, after everything that can be wrong before an engine starts. Raises UserError."""
     model = architecture(start)
     check(Weights(start, "numpy"), model)
@@ -41,7 +41,7 @@ def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
     if settings.min_learning_rate > settings.learning_rate:
         raise UserError("min_learning_rate: it is above learning_rate")
     return plan(
-        layout.rooms(traces.lengths_R.tolist(), settings.layout),
+        layout.padded_lengths(traces.lengths_R.tolist(), settings.layout),
         settings.seq_length,
         layout.packs_per_batch(settings),
         settings.epochs,
@@ -68,7 +68,7 @@ ENDING = 30.0  # seconds for the processes to end, on a busy machine
 
 
 @dataclasses.dataclass
-class Clock:
+class TimeLimit:
     """Whether there is time for another step and a checkpoint, by the longest so far; all in seconds.
 
     end: since the epoch. Until a checkpoint has been timed, it counts as a tenth of the limit.
@@ -93,17 +93,17 @@ class Clock:
 
 
 @contextlib.contextmanager
-def asked_to_stop(request: Path) -> Iterator[None]:
+def stop_on_signal(request: Path) -> Iterator[None]:
     """Within the block SIGTERM and SIGUSR1 (Slurm's warning) become the file `request`: a step ends, and is saved.
 
     A second one ends this process, and with it the training.
     """
 
-    def ask(number: int, frame: Any) -> None:
+    def request_stop(number: int, frame: Any) -> None:
         request.write_text(signal.Signals(number).name)
         signal.signal(number, signal.SIG_DFL)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    before = {number: signal.signal(number, request_stop) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield
     finally:
@@ -111,25 +111,25 @@ def asked_to_stop(request: Path) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def trained(stage: Stage, job: TrainingJob) -> TrainingResult:
-    """Run the job under torchrun, show its steps, and ask it to stop before the time limit. Raises UserError."""
+def run_training(stage: Stage, job: TrainingJob) -> TrainingResult:
+    """Run the job under torchrun, show its steps, and stop it before the time limit. Raises UserError."""
     for old in (job.stop_request, job.result):
         old.unlink(missing_ok=True)
     job.write(path := stage.state / "job.json")
     limit = job.settings.timeout
-    progress, clock = Progress(stage.name, len(job.packs_SK)), Clock(limit, deadline(limit))
+    progress, time_limit = Progress(stage.name, len(job.packs_SK)), TimeLimit(limit, deadline(limit))
 
     def follow(line: str) -> None:
         if not line.startswith(('{"step"', '{"saved"')):
             return
         values = json.loads(line)
-        clock.read(values)
+        time_limit.read(values)
         if "step" in values:
             progress.update(values["step"], f"loss {values['loss']:.4f}")
-            if clock.is_short(time.time()) and not job.stop_request.exists():
+            if time_limit.is_short(time.time()) and not job.stop_request.exists():
                 job.stop_request.write_text("time limit")
 
-    with asked_to_stop(job.stop_request):
+    with stop_on_signal(job.stop_request):
         launch(megatron_train.__name__, path, job.settings, stage.log / "torchrun.log", follow)
     return TrainingResult.read(job.result)
 
@@ -142,7 +142,7 @@ def main() -> None:
         check_gate(stage)
         start, tokens = stage.inputs["start"].model, stage.inputs["data"].file("tokens.parquet")
         traces = read_traces(tokens)
-        packs_SK = checked(start, traces, settings)
+        packs_SK = planned_packs(start, traces, settings)
         count = sum(len(pack) for packs in packs_SK for pack in packs)
         fill = filled(packs_SK, traces.lengths_R.tolist(), settings.seq_length)
         stage.say(f"{count} traces in {len(packs_SK)} steps, packs filled to {fill:.1%}")
@@ -155,7 +155,7 @@ def main() -> None:
             out=stage.partial / "model",
             metrics=stage.log / "metrics.jsonl",
         )
-        result = trained(stage, job)
+        result = run_training(stage, job)
         if result.stopped:
             raise UserError(
                 f"{result.stopped}: stopped after step {result.reached} of {len(packs_SK)}, which is saved; "

@@ -16,7 +16,7 @@ from large_sft.model.weights import Weights
 from large_sft.settings import Sft
 from large_sft.traces.tokens import read_traces
 from large_sft.training.job import TrainingJob
-from large_sft.training.train_sft import checked
+from large_sft.training.train_sft import planned_packs
 from polaris.stage import child
 from polaris.stage.records import TOKENS, write_rows
 from polaris.stage.tables import table
@@ -151,7 +151,7 @@ def checks(inputs: Path, out: Path, layout: dict, *models: Path, data: str = "da
     out.mkdir(exist_ok=True)
     section = Sft.model_validate({**SETTINGS, **settings, "layout": layout})
     start, tokens = inputs / "base" / "model", inputs / data / "tokens.parquet"
-    packs_SK = checked(start, read_traces(tokens), section)
+    packs_SK = planned_packs(start, read_traces(tokens), section)
     paths = {"start": start, "tokens": tokens, "state": out, "out": out / "model", "metrics": out / "metrics.jsonl"}
     TrainingJob(settings=section, packs_SK=packs_SK, **paths).write(job := out / "job.json")
     # With Slurm's warning blocked, as in a stage: threads that are there already would not block it.

@@ -260,7 +260,7 @@ def test_a_training_stopped_in_every_way_goes_on_to_the_same_weights(inputs):
         started_by_it = psutil.Process(process.pid).children(recursive=True)
         ranks(process)[1].kill()
         told = process.communicate(timeout=60)[1]
-        assert "error: rank 1 was ended by SIGKILL" in told
+        assert "error: rank 1 was killed by SIGKILL" in told
     assert not psutil.wait_procs(started_by_it, timeout=20)[1]
 
     since = time.time()

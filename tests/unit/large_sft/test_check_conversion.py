@@ -8,8 +8,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from large_sft.model.weights import Weights
-from large_sft.training.check_conversion import check_returned, reference_of
-from large_sft.training.job import Returned
+from large_sft.training.check_conversion import check_returned, read_reference
+from large_sft.training.job import ReturnedTensor
 from large_sft.training.score_prompts import prompt_tokens
 from large_sft.training.train_sft import check_gate
 from polaris.stage.errors import UserError
@@ -22,7 +22,7 @@ GOOD = {
 
 def check(folder, tensors):
     save_file({"a": np.zeros((2, 3), np.float32), "b": np.zeros(4, np.float32)}, folder / "model.safetensors")
-    check_returned({name: Returned(**values) for name, values in tensors.items()}, Weights(folder, "numpy"))
+    check_returned({name: ReturnedTensor(**values) for name, values in tensors.items()}, Weights(folder, "numpy"))
 
 
 def test_an_unchanged_model_passes(tmp_path):
@@ -78,12 +78,12 @@ def test_the_reference_is_of_this_model_and_these_prompts(tmp_path, start, token
     )
     if message:
         with pytest.raises(UserError, match=message):
-            reference_of(stage, [[1, 2]])
+            read_reference(stage, [[1, 2]])
     else:
-        assert reference_of(stage, [[1, 2]]) == [{"tokens": [1, 2], "log_probs": [-1.0]}]
+        assert read_reference(stage, [[1, 2]]) == [{"tokens": [1, 2], "log_probs": [-1.0]}]
     gate.vllm = None
     with pytest.raises(UserError, match="give it with gate.vllm, and only then"):
-        reference_of(stage, [[1, 2]])
+        read_reference(stage, [[1, 2]])
 
 
 @pytest.mark.parametrize(("prompt", "message"), [("a", "is one token"), ("a long one", "max_model_len .4. must be")])

@@ -299,7 +299,7 @@ def test_weights_are_not_made_again_from_other_inputs(tmp_path, monkeypatch, pai
 def test_only_merged_weights_are_removed(tmp_path, monkeypatch, pair):
     before = tree(tmp_path)
     keep(monkeypatch, "present", pair[0])
-    with pytest.raises(UserError, match="no merge made this"):
+    with pytest.raises(UserError, match="only weights of a merge can be removed"):
         keep(monkeypatch, "removed", pair[0])
     assert tree(tmp_path) == before
 
