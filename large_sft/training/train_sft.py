@@ -56,7 +56,7 @@ def check_gate(stage: Stage) -> None:
     if (gate := stage.inputs.get("conversion")) is None:
         return
     now = stage.settings.model_dump(mode="json")
-    other = [name for name in ("layout", "transformer_impl", "dispatcher") if gate.settings[name] != now[name]]
+    other = [name for name in ("layout", "transformer_impl", "dispatcher") if gate.settings.get(name) != now[name]]
     if other or gate.inputs["start"]["content"] != stage.inputs["start"].content:
         what = other[0] if other else "start model"
         raise UserError(

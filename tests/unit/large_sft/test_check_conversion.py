@@ -50,12 +50,14 @@ def test_what_is_not_the_model_is_named(tmp_path, tensors, message):
         ({"layout": {"expert": 1}}, "x", "another layout"),
         ({"transformer_impl": "local"}, "x", "another transformer_impl"),
         ({"dispatcher": "flex"}, "x", "another dispatcher"),
+        ({"transformer_impl": None}, "x", "another transformer_impl"),  # passed before the key had this name
         ({}, "y", "another start model"),
     ],
 )
 def test_the_training_wants_its_own_gate(gates, start, message):
     own = {"layout": {"expert": 2}, "transformer_impl": "transformer_engine", "dispatcher": "alltoall"}
-    gate = SimpleNamespace(path="g/data.json", settings={**own, **gates}, inputs={"start": {"content": start}})
+    passed = {name: value for name, value in {**own, **gates}.items() if value is not None}
+    gate = SimpleNamespace(path="g/data.json", settings=passed, inputs={"start": {"content": start}})
     mine = SimpleNamespace(model_dump=lambda mode: own)
     stage = SimpleNamespace(settings=mine, inputs={"start": SimpleNamespace(content="x"), "conversion": gate})
     if message:
