@@ -25,3 +25,8 @@ def publish(folder: Path, name: str = "checkpoint.json") -> Path:
     about = {"stage": folder.name, "module": "test", "files": files, "code": "", "seconds": 0.0, **empty}
     manifest.write(manifest.Manifest(path=path, **about))
     return path
+
+
+def tree(folder: Path) -> list[str]:
+    """Every path in the folder."""
+    return sorted(str(path) for path in folder.rglob("*"))

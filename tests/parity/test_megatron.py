@@ -231,6 +231,18 @@ def saving(state: Path, since: float) -> bool:
     return False
 
 
+def until_saving(process: subprocess.Popen, state: Path, since: float) -> None:
+    """Wait until the training writes a checkpoint, and with it the helpers of megatron-core are there."""
+    while not saving(state, since):
+        assert process.poll() is None, "it ended before its next save"
+        time.sleep(0.001)
+
+
+def stopped_after(printed: str, signal_name: str, planned: int) -> int:
+    """The step of the sentence with which the stage ends."""
+    return int(re.search(rf"{signal_name}: stopped after step (\d+) of {planned}, which is saved", printed)[1])
+
+
 def test_a_training_stopped_in_every_way_goes_on_to_the_same_weights(inputs):
     """Asked to stop; a rank killed; all killed while they save. Each time the same command goes on."""
     whole, broken = inputs / "whole", inputs / "broken"
@@ -239,35 +251,30 @@ def test_a_training_stopped_in_every_way_goes_on_to_the_same_weights(inputs):
 
     with started(inputs, "broken", lines=1) as process:
         process.send_signal(signal.SIGTERM)
-        told = process.communicate(timeout=120)[1]
-    reached = int(re.search(rf"SIGTERM: stopped after step (\d+) of {planned}, which is saved", told)[1])
+        printed = process.communicate(timeout=120)[1]
+    reached = stopped_after(printed, "SIGTERM", planned)
     (state,) = (path.parent.parent for path in broken.glob(f"state/*/step-{reached:06d}/complete.json"))
 
     since = time.time()
     with started(inputs, "broken", lines=reached + 1) as process:
-        while not saving(state, since):  # now there are helpers that write
-            time.sleep(0.001)
-        for one in psutil.Process(process.pid).children(recursive=True):  # as Slurm warns a job's processes
-            one.send_signal(signal.SIGUSR1)
-        told = process.communicate(timeout=120)[1]
-    reached = int(re.search(rf"SIGUSR1: stopped after step (\d+) of {planned}, which is saved", told)[1])
+        until_saving(process, state, since)
+        for child in psutil.Process(process.pid).children(recursive=True):  # as Slurm warns a job's processes
+            child.send_signal(signal.SIGUSR1)
+        printed = process.communicate(timeout=120)[1]
+    reached = stopped_after(printed, "SIGUSR1", planned)
 
     since = time.time()
     with started(inputs, "broken", lines=reached + 1) as process:
-        while not saving(state, since):  # its helpers must not hold the dead rank's output open
-            assert process.poll() is None, "it ended before a rank could be killed"
-            time.sleep(0.001)
+        until_saving(process, state, since)  # the helpers must not hold the dead rank's output open
         started_by_it = psutil.Process(process.pid).children(recursive=True)
         ranks(process)[1].kill()
-        told = process.communicate(timeout=60)[1]
-        assert "error: rank 1 was killed by SIGKILL" in told
+        printed = process.communicate(timeout=60)[1]
+        assert "error: rank 1 was killed by SIGKILL" in printed
     assert not psutil.wait_procs(started_by_it, timeout=20)[1]
 
     since = time.time()
     with started(inputs, "broken", lines=reached) as process:
-        while not saving(state, since):
-            assert process.poll() is None, "it ended before it could be killed while saving"
-            time.sleep(0.001)
+        until_saving(process, state, since)
         started_by_it = psutil.Process(process.pid).children(recursive=True)
     assert not psutil.wait_procs(started_by_it, timeout=20)[1]
     assert list(state.glob("step-*.partial"))

@@ -10,9 +10,7 @@ from merge import gate
 from merge.checkpoint import read_checkpoint
 from merge.safetensors_header import header_length, parse_header, parse_index
 from polaris.stage.errors import UserError
-from tests.helpers.merge_checkpoints import TOKENIZER, near, save, weights, write_json
-
-BASE = weights(1)
+from tests.helpers.merge_checkpoints import BASE, TOKENIZER, near, save, write_json
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ from merge.checkpoint import read_checkpoint
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from tests.helpers import stages
-from tests.helpers.merge_checkpoints import MERGING, load, near, save, weights
+from tests.helpers.merge_checkpoints import BASE, MERGING, load, near, save, weights
 
-BASE = weights(1)
 SETTINGS = {"alpha": 0.3} | MERGING
 WRITING = stream.Writing(dtype=None, threads=2, direct=False, sha256=False)
 
