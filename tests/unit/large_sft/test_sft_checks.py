@@ -8,15 +8,18 @@ import sys
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from safetensors.numpy import save_file
 
 from large_sft.model.qwen3 import read_config
 from large_sft.settings import Sft
 from large_sft.traces.tokens import read_traces
+from large_sft.training.job import TrainingJob
 from large_sft.training.torchrun import CAUSE
 from large_sft.training.torchrun_node import node_environment
 from large_sft.training.train_sft import TimeLimit, planned_packs
 from polaris.stage.errors import UserError
+from polaris.stage.manifest import digest_of
 from polaris.stage.nodes import interface, this_node
 from polaris.stage.records import TOKENS, write_rows
 
@@ -102,6 +105,20 @@ def test_a_wrong_trace_is_named(tmp_path, row, message):
     wrong = {"problem_id": "x", "input_ids": [1, 2, 3, 4], "prompt_tokens": 2, **row}
     with pytest.raises(UserError, match=message):
         planned_packs(model(tmp_path / "m"), traces(tmp_path, [*ROWS, wrong]), Sft(**SETTINGS))
+
+
+def test_a_rank_reads_the_job_that_the_stage_has_written(tmp_path):
+    """Its packs, too, of which a checkpoint keeps the digest."""
+    settings, trace_set = Sft(**SETTINGS), traces(tmp_path, ROWS)
+    packs_SK = planned_packs(model(tmp_path / "m"), trace_set, settings)
+    paths = {name: tmp_path / name for name in ("start", "tokens", "state", "out", "metrics")}
+    job = TrainingJob(settings=settings, packs_SK=packs_SK, **paths)
+    job.write(path := tmp_path / "job.json")
+    assert TrainingJob.read(path) == job
+    assert digest_of(TrainingJob.read(path).packs_SK) == digest_of(packs_SK)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"processes": 2}))
+    with pytest.raises(ValidationError, match="processes"):
+        TrainingJob.read(path)
 
 
 def test_no_trace_at_all(tmp_path):
