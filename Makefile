@@ -28,6 +28,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # --nolock: a killed run goes on with the same command; that no two processes work on one stage, the stages see to.
 run: $(VENV)/installed
+	@for file in $(CONFIG); do test -f "$$file" || { echo "error: $$file: there is no such recipe file" >&2; exit 1; }; done
 	snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile $(CONFIG)
 	polaris show --configfile $(CONFIG)
 

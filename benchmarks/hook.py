@@ -22,8 +22,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from small_rl.reward.core import ConsensusSets
-from small_rl.reward.rescue import Kept, Sink
-from small_rl.reward.rl_step import Memory, Response, Rollout, accuracies, finished
+from small_rl.reward.rescue import BufferedResponse, RescueBuffer
+from small_rl.reward.rl_step import Response, Rollout, TrainingState, accuracies, finished
 from small_rl.reward.step_metrics import Trajectory
 from small_rl.rl_settings import Core, Substitution
 from small_rl.training import verl_devices
@@ -36,7 +36,7 @@ class Settings:
     """What rl_step.finished reads of a stage's section."""
 
     core = Core(
-        cap=0.5, min_support=1, drop_answer=True, key="string", scope="response",
+        cap=0.5, min_support=1, results="intermediate", key="string", scope="response",
         update="online", denominator="current", guard="none", consensus="rl_data",
     )  # fmt: skip
     substitution = Substitution(min_informative=0.334)
@@ -54,8 +54,8 @@ def made(source: random.Random) -> list[list[Rollout]]:
 def rollout(source: random.Random, problem: str, correct: bool) -> Rollout:
     tokens = source.choices(range(VOCABULARY), k=TOKENS)
     log_probs = [-source.random() for _ in tokens]
-    steps = tuple(f"x_{{{source.randrange(80)}}} = \\frac{{{source.randrange(9)}}}{{7}}" for _ in range(STEPS))
-    trajectory = Trajectory(problem, problem, correct, "exact" if correct else "different", steps, TOKENS, False)
+    results = tuple(f"x_{{{source.randrange(80)}}} = \\frac{{{source.randrange(9)}}}{{7}}" for _ in range(STEPS))
+    trajectory = Trajectory(problem, problem, correct, "exact" if correct else "different", results, TOKENS, False)
     return Rollout(trajectory, source.choices(range(VOCABULARY), k=PROMPT), Response(tokens, log_probs, 7))
 
 
@@ -94,17 +94,16 @@ def measure(step: float) -> None:
     transfer_queue.init(config.transfer_queue)
     source = random.Random(0)
     groups = made(source)
-    memory = Memory(ConsensusSets(1), {}, Sink())
+    state = TrainingState(ConsensusSets(1), {}, RescueBuffer())
     for group in groups:
-        memory.sink.keep(group[0].trajectory.problem, Kept(6, 6, tuple(group[0].response.tokens_T)))
+        response = BufferedResponse(6, 6, tuple(group[0].response.tokens_T))
+        state.rescue_buffer.put(group[0].trajectory.problem, response)
     print(
         f"{GROUPS} x {GROUP} responses of {TOKENS} tokens, {torch.get_num_threads()} threads; beside a step of "
         f"{step:g} s"
     )
     timed("accuracies of the log", step, lambda: accuracies(groups))
-    groups, _ = timed(
-        "rewards, sets, rescue, substitution", step, lambda: finished(groups, 7, Settings, memory, source)
-    )
+    groups, _ = timed("rewards, sets, rescue, substitution", step, lambda: finished(groups, 7, Settings, state, source))
     uids = [f"{group:08d}" for group in range(GROUPS)]
     timed("rows into TransferQueue", step, lambda: verl_batch.put(7, uids, groups, None))
     batch = rows_of(transfer_queue)
@@ -116,7 +115,8 @@ def measure(step: float) -> None:
     )
     transfer_queue.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
     timed("rescued rows' log-probabilities, mismatch again", step, lambda: verl_batch.forget_other_policies(batch))
-    timed("consensus sets and sink as rows of a checkpoint", step, lambda: (memory.sets.rows(), memory.sink.rows()))
+    rows = lambda: (state.sets.rows(), state.rescue_buffer.rows())
+    timed("sets and buffer as rows of a checkpoint", step, rows)
     told("all", *TOTAL, step)
     transfer_queue.close()
     ray.shutdown()

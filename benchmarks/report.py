@@ -34,7 +34,7 @@ BENCHMARKS = ["aime25", "aime26", "hmmt25", "olympiad", "beyond_aime"]
 SETTINGS = ReportPage(
     confidence=0.95, resamples=10_000, seed=0, pass_k=[8], length_groups=[16384, 32768], worst_k=20, ladder=LADDER,
     generalists=["base_large", "distilled"], alphas=ALPHAS, select_on=["beyond_aime"], selected=None,
-    published=None, published_values=None, self_distillation=None, planned=None,
+    published=None, published_values=None, self_distillation=None, planned=None, also={}, dates={},
 )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def main() -> None:
     found["hardest"] = report.hardest(SETTINGS, numbers)
     lap("responses")
     found |= {"checkpoints": list(trained.values())}
-    found |= {name: [] for name in ("own_alphas", "published", "curves", "difficulty", "data", "lineage")}
+    found |= {name: [] for name in ("own_alphas", "published", "curves", "difficulty", "data", "lineage", "planned")}
     found["timings"] = [{"stage": "none", "seconds": 0.0, "max_rss": None, "bytes": 0}]
     html, text = page(found), markdown(found)
     lap("page")

@@ -7,8 +7,10 @@ after `make envs`, the same command brings the environments to their lists.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from envs.machine import Machine, Wants, check, this_machine
+from polaris.stage import terminal
 from polaris.stage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,24 +59,24 @@ class Tools(NamedTuple):
     free: float
 
 
-def told(command: list[str], pattern: str) -> int | None:
-    """The number that a program prints, or None where it is not there or says nothing of the kind."""
+def printed_number(command: list[str], pattern: str) -> int | None:
+    """The number that a program prints; None where there is no such program or no number in its output."""
     try:
         text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    found = re.search(pattern, text)
-    return int(found[1]) if found else None
+    match = re.search(pattern, text)
+    return int(match[1]) if match else None
 
 
 def tools_here(folder: Path) -> Tools:
-    """This machine's; folder: where the environments will lie."""
+    """Tools of this machine. folder: where the environments will lie"""
     nvcc = str(Path(os.environ["CUDA_HOME"], "bin/nvcc")) if "CUDA_HOME" in os.environ else "nvcc"
     while not folder.exists():
         folder = folder.parent
     return Tools(
-        driver=told(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], r"^(\d+)\."),
-        nvcc=told([nvcc, "--version"], r"release (\d+)\."),
+        driver=printed_number(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], r"^(\d+)\."),
+        nvcc=printed_number([nvcc, "--version"], r"release (\d+)\."),
         compiler=shutil.which("gcc") is not None and shutil.which("g++") is not None,
         headers=Path(sysconfig.get_path("include"), "Python.h").is_file(),
         free=shutil.disk_usage(folder).free,
@@ -81,7 +84,10 @@ def tools_here(folder: Path) -> Tools:
 
 
 def check_gpu(machine: Machine, tools: Tools, engines: list[str], driver: int | None) -> None:
-    """Raises UserError with the first thing in the way. driver: the GPU nodes' where this machine is none of them."""
+    """Raises UserError with the first thing in the way.
+
+    driver: major version on the GPU nodes, where this machine is none of them; None: this machine's
+    """
     check(machine, GPU)
     chosen = {name: ENGINES[name] for name in engines}
     compiling, building = [[name for name in chosen if getattr(chosen[name], key)] for key in ("compiles", "built")]
@@ -94,14 +100,16 @@ def check_gpu(machine: Machine, tools: Tools, engines: list[str], driver: int | 
             "nvidia-smi finds no NVIDIA driver here; on a machine without GPUs say what the GPU nodes have: "
             f"DRIVER={DRIVER}"
         )
-    if compiling and driver < DRIVER:
+    if compiling and driver is not None and driver < DRIVER:
         raise UserError(
             f"the wheels are built with CUDA {CUDA}, which wants an NVIDIA driver of {DRIVER} or newer, not {driver}"
         )
     if building and tools.nvcc != CUDA:
-        found = f"nvcc of CUDA {tools.nvcc}" if tools.nvcc else "no nvcc (PATH or CUDA_HOME)"
+        compiler = f"nvcc of CUDA {tools.nvcc}" if tools.nvcc else "no nvcc (PATH or CUDA_HOME)"
         names = ", ".join(package for name in building for package in chosen[name].built)
-        raise UserError(f"{names}: published as sources, built here by nvcc of CUDA {CUDA}; this machine has {found}")
+        raise UserError(
+            f"{names}: published as sources, built here by nvcc of CUDA {CUDA}; this machine has {compiler}"
+        )
     need = sum(engine.gigabytes for engine in chosen.values())
     if tools.free < need * 1e9:
         raise UserError(
@@ -117,8 +125,8 @@ def lines_of(engine: str) -> tuple[list[str], list[str]]:
 
 
 def build_environment(environment: Path) -> dict[str, str]:
-    """Of a build with nvcc: sources, no prebuilt file from elsewhere; headers that the toolkit lacks from torch's
-    wheels.
+    """Environment variables of a build with nvcc: from sources alone; headers that the toolkit lacks are those of
+    torch's wheels.
     """
     packages = environment / "lib/python3.12/site-packages/nvidia"
     headers = [packages / name / "include" for name in ("cudnn", "nccl", "cu13")]
@@ -137,8 +145,9 @@ def build_environment(environment: Path) -> dict[str, str]:
 
 
 def install(engine: str, folder: Path, uv: Path) -> None:
-    """Bring folder/<engine> to its list, and this clone into it. Raises UserError when a step fails; uv has said
-    why.
+    """Bring folder/<engine> to its list, and install this clone into it. uv: the program
+
+    Raises UserError when a step fails; uv has printed why.
     """
     environment = folder / engine
     wheels, built = lines_of(engine)
@@ -162,14 +171,14 @@ def install(engine: str, folder: Path, uv: Path) -> None:
         print(f"{engine}: {' '.join(word for word in step[1:] if not word.startswith('--'))}", flush=True)
         if subprocess.run(step, env=build_environment(environment), check=False).returncode:
             raise UserError(
-                f"{engine}: `{' '.join(step)}` failed; what it said stands above, and the same command goes on"
+                f"{engine}: `{' '.join(step)}` failed with the message above; mend that and give the same command"
             )
 
 
 def write_interpreters(folder: Path, path: Path) -> None:
-    """The recipe's `interpreters`, as an overlay, of the engines that are installed in the folder."""
-    there = [name for name in ENGINES if name != "driver" and (folder / name / "bin/python").exists()]
-    rows = "".join(f"  {name}: {folder / name / 'bin/python'}\n" for name in there)
+    """Write the recipe's `interpreters`, an overlay at `path`, for the engines that are installed in the folder."""
+    paths = {name: folder / name / "bin/python" for name in ENGINES if name != "driver"}
+    rows = "".join(f"  {name}: {json.dumps(shlex.quote(str(p)))}\n" for name, p in paths.items() if p.exists())
     path.write_text(f"# Written by `make install-gpu`; the last file of --configfile.\ninterpreters:\n{rows}")
 
 
@@ -189,15 +198,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--uv", type=Path, help="the program that installs; without it everything is only checked")
     args = parser.parse_args(argv)
     folder, engines = args.into.resolve(), args.engines or [*ENGINES]
-    try:
-        check_gpu(this_machine(), tools_here(folder), engines, args.driver)
-        if args.uv:
-            for engine in engines:
-                install(engine, folder, args.uv.resolve())
-            write_interpreters(folder, args.interpreters)
-    except UserError as error:
-        sys.exit(str(error))
+    check_gpu(this_machine(), tools_here(folder), engines, args.driver)
+    if args.uv:
+        for engine in engines:
+            install(engine, folder, args.uv.resolve())
+        write_interpreters(folder, args.interpreters)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    terminal.run(lambda: main(sys.argv[1:]))

@@ -40,8 +40,8 @@ PATIENCE = 5.0  # seconds for a package index to answer
 def this_machine() -> Machine:
     """This machine and the Python of this process."""
     library, version = platform.libc_ver()
-    found = re.match(r"(\d+)\.(\d+)", version) if library == "glibc" else None
-    glibc = (int(found[1]), int(found[2])) if found else None
+    match = re.match(r"(\d+)\.(\d+)", version) if library == "glibc" else None
+    glibc = (int(match[1]), int(match[2])) if match else None
     return Machine(platform.system(), platform.machine(), (sys.version_info[0], sys.version_info[1]), glibc)
 
 
@@ -64,9 +64,9 @@ def check(machine: Machine, wants: Wants) -> None:
             f"name another, make {wants.variable}=/path/to/python{dotted(wants.pythons[-1])}"
         )
     if machine.glibc is None or machine.glibc < wants.glibc:
-        found = f"glibc {dotted(machine.glibc)}" if machine.glibc else "another C library"
+        library = f"glibc {dotted(machine.glibc)}" if machine.glibc else "another C library"
         raise UserError(
-            f"the engines have wheels for glibc {dotted(wants.glibc)} or newer; this machine has {found}: "
+            f"the engines have wheels for glibc {dotted(wants.glibc)} or newer; this machine has {library}: "
             "use a newer system or a container (docs/install.md)"
         )
 

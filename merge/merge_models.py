@@ -21,6 +21,7 @@ from merge.settings import MergeOne, Merging
 from polaris.stage.errors import UserError
 from polaris.stage.settings import validated
 from polaris.stage.stage import Stage, run_verb
+from polaris.stage.terminal import say
 
 MODULE = "merge.merge_models"
 
@@ -37,7 +38,7 @@ def main() -> None:
     if flags.dry_run:
         merging.check(*checked)
         written = merging.needed_bytes(settings, base, len(stages))
-        print(estimate.describe(base, distilled, written, folder))
+        say(estimate.describe(base, distilled, written, folder))
         return
     with contextlib.ExitStack() as entered:
         for stage in stages:

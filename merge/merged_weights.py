@@ -20,9 +20,11 @@ from merge.checkpoint import read_checkpoint
 from merge.settings import MergeOne
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
+from polaris.stage.lock import take_lock
 from polaris.stage.manifest import WEIGHTS_RECORD, Manifest
 from polaris.stage.settings import validated
-from polaris.stage.stage import run_verb, take_lock
+from polaris.stage.stage import run_verb
+from polaris.stage.terminal import say
 
 MERGE = "merge.merge_models"
 
@@ -37,7 +39,7 @@ def main() -> None:
         if args.state == "removed":
             raise UserError(f"{merged.path}: only weights of a merge can be removed, as a merge can be repeated")
         return
-    weights = merged_weights(merged)
+    weights = [name for name in merged.files if name.startswith("model/") and name.endswith(".safetensors")]
     with take_lock(merged.folder):
         if args.state == "removed":
             _record(merged, weights)  # first, so that a file that is missing is always known to be
@@ -48,20 +50,6 @@ def main() -> None:
             if any(not (merged.folder / name).is_file() for name in weights):
                 _restore(merged, weights)
             _record(merged, [])
-
-
-def merged_weights(merged: Manifest) -> list[str]:
-    """The weights that the manifest lists, `model/NAME.safetensors` each. Raises UserError for a place elsewhere."""
-    weights = [name for name in merged.files if name.startswith("model/") and name.endswith(".safetensors")]
-    if elsewhere := [name for name in weights if name.count("/") > 1]:
-        raise UserError(
-            f"{merged.path}: its file {elsewhere[0]} is not in model/; rm {merged.path} and rerun its stage"
-        )
-    if (merged.folder / "model").is_symlink():
-        raise UserError(
-            f"{merged.folder / 'model'}: this is a link, and what it leads to is not touched; remove the link"
-        )
-    return weights
 
 
 def _restore(merged: Manifest, weights: list[str]) -> None:
@@ -102,7 +90,7 @@ def _record(merged: Manifest, removed: list[str]) -> None:
 
 
 def _say(merged: Manifest, text: str) -> None:
-    print(f"{merged.stage}: {text}", file=sys.stderr, flush=True)
+    say(f"{merged.stage}: {text}", sys.stderr)
 
 
 if __name__ == "__main__":

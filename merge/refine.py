@@ -8,7 +8,6 @@ upwards on the problems that chose it.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ import yaml
 from merge.alpha import spelled
 from merge.grid import finer_alphas
 from polaris.stage.errors import UserError
+from polaris.stage.json_files import read_object
 from polaris.stage.manifest import replace_file
 from polaris.stage.stage import run_verb
+from polaris.stage.terminal import say
 
 
 def main() -> None:
@@ -41,12 +42,12 @@ def main() -> None:
 
 def read_results(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of the alpha curve, and the benchmarks on which alpha is selected. Raises UserError."""
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file; the report writes it (snakemake)")
+    results = read_object(path)
     try:
-        results = json.loads(path.read_text())
         rows, select_on = results["alphas"], results["choice"]["select_on"]
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file; the report writes it (snakemake)") from None
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise UserError(
             f"{path}: this is not the results.json of a report, with `alphas` and `choice`; give --results that file"
         ) from None
@@ -82,7 +83,7 @@ def overlay(results: Path, benchmarks: list[str], scores: dict[float, float], be
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    say(text, sys.stderr)
 
 
 if __name__ == "__main__":

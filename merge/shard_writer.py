@@ -12,7 +12,7 @@ import xxhash
 
 from merge.o_direct import open_file
 from polaris.stage.errors import UserError
-from polaris.stage.stage import DISK_FULL
+from polaris.stage.terminal import DISK_FULL
 
 BLOCK = 1 << 20  # bytes of one write with O_DIRECT: a multiple of every file system's unit
 

@@ -1,18 +1,42 @@
 """The recipe and the words that the cards share."""
 
-from snakemake.exceptions import WorkflowError
+import re
+from pathlib import Path
 
-from polaris.recipe import recipe
+from snakemake.exceptions import WorkflowError
+from snakemake.io import _IOFile
+
+from polaris.recipe import printed, recipe
+from polaris.recipe.settings import NAME
+from polaris.recipe.snakemake_inputs import check_problem_files, redate
+from polaris.stage import terminal
 from polaris.stage.code import digest
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interpreter
 
 try:
-    RECIPE = recipe.load(workflow.configfiles, config)
+    # Not `config`, Snakemake's own merging of all files, but the values of --config alone.
+    LOADED = recipe.loaded(workflow.configfiles, workflow.config_settings.config)
+    check_problem_files(LOADED.recipe)
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    raise WorkflowError(terminal.printable(str(error))) from None
 
+terminal.collect_errors(Path(".snakemake"))
+
+
+onerror:
+    terminal.say_errors_last()  # what failed and what to do, below Snakemake's echo of the command
+
+
+RECIPE = LOADED.recipe
 RUN = f"runs/{RECIPE.run}"
+redate(Path(RUN))
+
+
+onstart:
+    printed.keep(LOADED, workflow.configfiles)
+
+
 
 # The Python of each engine; verbs without an engine run under Snakemake's own.
 PY = {tool: interpreter(python, RECIPE.environment) for tool, python in RECIPE.interpreters.model_dump().items()}
@@ -30,13 +54,20 @@ def data_of(folder: str) -> str:
 
 
 def settings(section, **leaving_out) -> str:
-    """A section as the text of --settings."""
+    """A section as the text of --settings. Pass it from a function: in a plain text Snakemake looks for {wildcards}."""
     return section.model_dump_json(**leaving_out)
 
 
-def code(module: str) -> str:
-    """Digest of the code that a verb runs; `advisory` where a code change must not restart ten days of work."""
-    return digest(module) if RECIPE.invalidate_on_code else "advisory"
+def code(module: str, target: str) -> str:
+    """What a verb is told of its code: the digest, so that another code makes `target` again.
+
+    With `invalidate_on_code: false` no edit may restart ten days of work: what the finished target was made with, by
+    Snakemake's record of its params, or `advisory`. `polaris status` says what drifted.
+    """
+    if RECIPE.invalidate_on_code:
+        return digest(module)
+    recorded = workflow.persistence.params(_IOFile(target, rule=None)) or []
+    return next((text.strip("'") for text in recorded if re.fullmatch("'[0-9a-f]{16}'", text)), "advisory")
 
 
 def option(name: str, path) -> str:
@@ -46,12 +77,12 @@ def option(name: str, path) -> str:
 
 def one_of(names) -> str:
     """Constraint of a wildcard: these names and no other."""
-    return f"(?:{'|'.join(names)})"
+    return f"(?:{'|'.join(map(re.escape, names))})"
 
 
 wildcard_constraints:
-    set="[A-Za-z0-9_-]+",
-    benchmark="[A-Za-z0-9_-]+",
+    set=NAME.pattern,
+    benchmark=NAME.pattern,
     model="[A-Za-z0-9_=.@-]+",
     alpha=r"0\.\d+",
     stage=one_of(RECIPE.small_rl.rl),

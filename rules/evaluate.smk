@@ -12,7 +12,7 @@ rule responses:
         data_of("responses/{model}"),
     params:
         settings=lambda w: settings(RECIPE.evaluations[w.model][1]),
-        code=code("polaris.generation.generate"),
+        code=lambda w: code("polaris.generation.generate", data_of(f"responses/{w.model}")),
     threads: 1
     benchmark:
         f"{RUN}/responses/{{model}}/benchmark.tsv"
@@ -29,8 +29,8 @@ rule scores:
     output:
         data_of("scores/{model}"),
     params:
-        settings=settings(RECIPE.evaluate.grading),
-        code=code("polaris.grading.grade"),
+        settings=lambda w: settings(RECIPE.evaluate.grading),
+        code=lambda w: code("polaris.grading.grade", data_of(f"scores/{w.model}")),
     threads: 1
     benchmark:
         f"{RUN}/scores/{{model}}/benchmark.tsv"

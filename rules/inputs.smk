@@ -1,9 +1,12 @@
 """What comes from outside. On a laptop it is made here, on a cluster fetched at pinned revisions: the same targets."""
 
+import shlex
+
 from polaris.models.settings import TinyModel
 from polaris.problems.settings import FileProblems, MadeProblems
 
 PREFLIGHT = f"{RUN}/preflight.txt"
+CONFIGS = shlex.join(map(str, workflow.configfiles))  # a path may hold blanks, quotes, $ and ;
 
 
 def model_verb(source) -> str:
@@ -25,8 +28,8 @@ rule preflight:
         PREFLIGHT,
     threads: 1
     shell:
-        "{PY[polaris]} -m polaris.commands.cli preflight --run {RUN} --configfile {workflow.configfiles} | tee {output}.partial "
-        "&& mv {output}.partial {output}"
+        "{PY[polaris]} -m polaris.commands.cli preflight --run {RUN} --configfile {CONFIGS} "
+        "| tee {output}.partial && mv {output}.partial {output}"
 
 
 MODELS = {
@@ -47,7 +50,7 @@ rule models:
     params:
         verb=lambda w: model_verb(MODELS[w.name]),
         settings=lambda w: settings(MODELS[w.name]),
-        code=lambda w: code(model_verb(MODELS[w.name])),
+        code=lambda w: code(model_verb(MODELS[w.name]), checkpoint_of(w.name)),
     threads: 2
     benchmark:
         f"{RUN}/{{name}}/benchmark.tsv"
@@ -65,7 +68,7 @@ rule problems:
     params:
         verb=lambda w: problems_verb(RECIPE.inputs.problems[w.set]),
         settings=lambda w: settings(RECIPE.inputs.problems[w.set]),
-        code=lambda w: code(problems_verb(RECIPE.inputs.problems[w.set])),
+        code=lambda w: code(problems_verb(RECIPE.inputs.problems[w.set]), data_of(f"problems/{w.set}")),
     threads: 1
     benchmark:
         f"{RUN}/problems/{{set}}/benchmark.tsv"
@@ -83,7 +86,7 @@ rule benchmarks:
     params:
         verb=lambda w: problems_verb(RECIPE.inputs.benchmarks[w.benchmark]),
         settings=lambda w: settings(RECIPE.inputs.benchmarks[w.benchmark]),
-        code=lambda w: code(problems_verb(RECIPE.inputs.benchmarks[w.benchmark])),
+        code=lambda w: code(problems_verb(RECIPE.inputs.benchmarks[w.benchmark]), data_of(f"benchmarks/{w.benchmark}")),
     threads: 1
     benchmark:
         f"{RUN}/benchmarks/{{benchmark}}/benchmark.tsv"
@@ -100,7 +103,7 @@ rule clean:
         data_of("clean/{set}"),
     params:
         settings=lambda w: settings(RECIPE.clean[w.set]),
-        code=code("polaris.problems.clean_problems"),
+        code=lambda w: code("polaris.problems.clean_problems", data_of(f"clean/{w.set}")),
     threads: 1
     benchmark:
         f"{RUN}/clean/{{set}}/benchmark.tsv"

@@ -13,7 +13,7 @@ if LARGE.gate.reference:
             data_of("conversion_reference"),
         params:
             settings=lambda w: settings(LARGE.gate.reference),
-            code=code("large_sft.training.score_prompts"),
+            code=lambda w: code("large_sft.training.score_prompts", data_of("conversion_reference")),
         threads: 1
         benchmark:
             f"{RUN}/conversion_reference/benchmark.tsv"
@@ -30,9 +30,9 @@ rule conversion:
     output:
         data_of("conversion"),
     params:
-        settings=lambda w: settings(LARGE.conversion),  # a prompt may hold {braces}
-        code=code("large_sft.training.check_conversion"),
-        reference=option("reference", LARGE.gate.reference and data_of("conversion_reference")),
+        settings=lambda w: settings(LARGE.conversion),
+        code=lambda w: code("large_sft.training.check_conversion", data_of("conversion")),
+        reference=lambda w: option("reference", LARGE.gate.reference and data_of("conversion_reference")),
     threads: 2
     benchmark:
         f"{RUN}/conversion/benchmark.tsv"
@@ -49,8 +49,8 @@ rule traces:
     output:
         data_of("traces{arm}"),
     params:
-        settings=settings(LARGE.traces),
-        code=code("polaris.generation.generate"),
+        settings=lambda w: settings(LARGE.traces),
+        code=lambda w: code("polaris.generation.generate", data_of(f"traces{w.arm}")),
     threads: 1
     benchmark:
         f"{RUN}/traces{{arm}}/benchmark.tsv"
@@ -69,8 +69,8 @@ rule sft_data:
     output:
         data_of("sft_data{arm}"),
     params:
-        settings=settings(LARGE.sft_data),
-        code=code("large_sft.traces.build_sft_data"),
+        settings=lambda w: settings(LARGE.sft_data),
+        code=lambda w: code("large_sft.traces.build_sft_data", data_of(f"sft_data{w.arm}")),
     threads: 1
     benchmark:
         f"{RUN}/sft_data{{arm}}/benchmark.tsv"
@@ -89,8 +89,8 @@ rule distilled:
     output:
         checkpoint_of("distilled{arm}"),
     params:
-        settings=settings(LARGE.sft),
-        code=code("large_sft.training.train_sft"),
+        settings=lambda w: settings(LARGE.sft),
+        code=lambda w: code("large_sft.training.train_sft", checkpoint_of(f"distilled{w.arm}")),
     threads: 2
     benchmark:
         f"{RUN}/distilled{{arm}}/benchmark.tsv"

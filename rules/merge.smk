@@ -21,7 +21,7 @@ rule merged:
         checkpoint_of("merged{arm}/alpha={alpha}"),
     params:
         settings=lambda w: merge_settings(w.alpha),
-        code=code("merge.merge_models"),
+        code=lambda w: code("merge.merge_models", checkpoint_of(f"merged{w.arm}/alpha={w.alpha}")),
     threads: lambda w: RECIPE.merge.threads
     benchmark:
         f"{RUN}/merged{{arm}}/alpha={{alpha}}/benchmark.tsv"
@@ -30,7 +30,7 @@ rule merged:
         "--base {input.base} --distilled {input.distilled} --out {output}"
 
 
-# keep: selected. Nothing that was computed from removed weights is stale; whoever needs them again makes them again.
+# keep: selected. Nothing that was computed from removed weights is stale; later consumers merge again.
 REMOVING = RECIPE.merge is not None and RECIPE.merge.keep == "selected"
 MERGED = [folder for folder in RECIPE.checkpoints.values() if "/" in folder] if REMOVING else []
 PRESENT = "{PY[merge]} -m merge.merged_weights present --checkpoint {input.model} && " if REMOVING else ""

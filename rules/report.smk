@@ -6,7 +6,7 @@ from polaris.planning.plan import kept
 from polaris.recipe.published import published
 from polaris.recipe.recipe import SELF
 from polaris.evaluation.settings import SelfDistillation
-from polaris.report.settings import Again, ReportPage
+from polaris.report.settings import ReportPage
 
 FILTERED = [
     folder
@@ -23,10 +23,13 @@ STAGES = {
     "data": [data_of(name) for name in (*CLEAN, *FORMAT_DATA, "rl_data", *FILTERED, *SFT_DATA)],
 }
 OWN = SelfDistillation(distilled=f"distilled{SELF}", alphas=RECIPE.alphas_of(SELF)) if SELF in RECIPE.arms else None
-ALSO = {
-    f"{model}@{entry}": Again(of=model, told=asked.told(RECIPE.evaluate.generate))
+EXTRA = {
+    f"{model}@{entry}": asked.changes(RECIPE.evaluate.generate)
     for entry, asked in RECIPE.evaluate.extra_evaluations.items()
     for model in asked.models
+}
+DATES = {
+    name: date for name, source in RECIPE.inputs.benchmarks.items() if (date := getattr(source, "published", None))
 }
 PAGE = ReportPage(
     **RECIPE.report.model_dump(),
@@ -35,8 +38,8 @@ PAGE = ReportPage(
     alphas=RECIPE.alphas,
     select_on=RECIPE.select_on,
     selected=RECIPE.selected,
-    also=ALSO,
-    dates={name: when for name, source in RECIPE.inputs.benchmarks.items() if (when := getattr(source, "published", None))},
+    extra_evaluations=EXTRA,
+    dates=DATES,
     self_distillation=OWN,
     published_values=published(RECIPE.report.published),
     planned=kept(Path(RUN)),
@@ -50,8 +53,8 @@ rule report:
     output:
         data_of("report"),
     params:
-        settings=settings(PAGE),
-        code=code("polaris.report.report"),
+        settings=lambda w: settings(PAGE),
+        code=lambda w: code("polaris.report.report", data_of("report")),
     threads: 1
     benchmark:
         f"{RUN}/report/benchmark.tsv"

@@ -30,7 +30,7 @@ rule teacher_responses:
         taught=one_of(folder for folder, name in TAUGHT.items() if name in TEACHER_K),
     params:
         settings=lambda w: one_set(SMALL.teacher, TAUGHT[w.taught], TAUGHT[w.taught]),
-        code=code("polaris.generation.generate"),
+        code=lambda w: code("polaris.generation.generate", data_of(w.taught)),
     threads: 1
     benchmark:
         f"{RUN}/{{taught}}/benchmark.tsv"
@@ -49,9 +49,9 @@ if SMALL.format_sft:
         output:
             data_of("format_data"),
         params:
-            settings=settings(SMALL.format_data),
-            code=code("small_rl.data.build_format_data"),
-            responses=option("responses", WORKED),
+            settings=lambda w: settings(SMALL.format_data),
+            code=lambda w: code("small_rl.data.build_format_data", data_of("format_data")),
+            responses=lambda w: option("responses", WORKED),
         threads: 1
         benchmark:
             f"{RUN}/format_data/benchmark.tsv"
@@ -67,8 +67,8 @@ if SMALL.format_sft:
         output:
             checkpoint_of("format_sft"),
         params:
-            settings=settings(SMALL.format_sft),
-            code=code("small_rl.training.train_format"),
+            settings=lambda w: settings(SMALL.format_sft),
+            code=lambda w: code("small_rl.training.train_format", checkpoint_of("format_sft")),
         threads: 2
         benchmark:
             f"{RUN}/format_sft/benchmark.tsv"
@@ -85,8 +85,8 @@ rule difficulty:
     output:
         data_of("difficulty"),
     params:
-        settings=settings(SMALL.difficulty),
-        code=code("polaris.generation.generate"),
+        settings=lambda w: settings(SMALL.difficulty),
+        code=lambda w: code("polaris.generation.generate", data_of("difficulty")),
     threads: 1
     benchmark:
         f"{RUN}/difficulty/benchmark.tsv"
@@ -104,9 +104,9 @@ rule rl_data:
     output:
         data_of("rl_data"),
     params:
-        settings=settings(SMALL.rl_data),
-        code=code("small_rl.data.build_rl_data"),
-        teacher=option("teacher", TEACHER),
+        settings=lambda w: settings(SMALL.rl_data),
+        code=lambda w: code("small_rl.data.build_rl_data", data_of("rl_data")),
+        teacher=lambda w: option("teacher", TEACHER),
     threads: 1
     benchmark:
         f"{RUN}/rl_data/benchmark.tsv"
@@ -126,8 +126,8 @@ rule teacher_sets:
         sets=one_of(SMALL.teacher_sets),
     params:
         settings=lambda w: settings(TeacherSets(placebo=TEACHER_SETS[w.sets], grading=SMALL.rl_data.grading)),
-        code=code("small_rl.data.build_teacher_sets"),
-        teacher=option("teacher", ANSWERS),
+        code=lambda w: code("small_rl.data.build_teacher_sets", data_of(f"consensus/{w.sets}")),
+        teacher=lambda w: option("teacher", ANSWERS),
     threads: 1
     benchmark:
         f"{RUN}/consensus/{{sets}}/benchmark.tsv"
@@ -138,6 +138,13 @@ rule teacher_sets:
 
 if SMALL.teacher_answers:
 
+    LEARNED = FormatData(
+        instruction=SMALL.difficulty.instruction,
+        keep="correct",
+        underlined_only=False,
+        grading=SMALL.rl_data.grading,
+    )
+
     rule teacher_answers:
         "The teacher's right answers to the RL problems, to learn from themselves: of the same come its consensus sets."
         input:
@@ -146,13 +153,9 @@ if SMALL.teacher_answers:
         output:
             data_of("teacher_answers"),
         params:
-            settings=settings(
-                FormatData(
-                    instruction=SMALL.difficulty.instruction, keep="correct", underlined_only=False, grading=SMALL.rl_data.grading
-                )
-            ),
-            code=code("small_rl.data.build_format_data"),
-            responses=option("responses", ANSWERS),
+            settings=lambda w: settings(LEARNED),
+            code=lambda w: code("small_rl.data.build_format_data", data_of("teacher_answers")),
+            responses=lambda w: option("responses", ANSWERS),
         threads: 1
         benchmark:
             f"{RUN}/teacher_answers/benchmark.tsv"
@@ -171,8 +174,8 @@ if SMALL.teacher_sft:
         output:
             checkpoint_of("teacher_sft"),
         params:
-            settings=settings(SMALL.teacher_sft),
-            code=code("small_rl.training.train_format"),
+            settings=lambda w: settings(SMALL.teacher_sft),
+            code=lambda w: code("small_rl.training.train_format", checkpoint_of("teacher_sft")),
         threads: 2
         benchmark:
             f"{RUN}/teacher_sft/benchmark.tsv"
@@ -203,7 +206,7 @@ rule drop_easy:
         stage=one_of(name for name, stage in SMALL.rl.items() if stage.drop_easy),
     params:
         settings=lambda w: settings(SMALL.rl[w.stage].drop_easy, exclude={"log"}),
-        code=code("small_rl.data.drop_easy_data"),
+        code=lambda w: code("small_rl.data.drop_easy_data", data_of(f"{w.stage}_drop_easy")),
     threads: 1
     benchmark:
         f"{RUN}/{{stage}}_drop_easy/benchmark.tsv"
@@ -226,7 +229,7 @@ rule rl_rollouts:
         stage=one_of(OVERLAP),
     params:
         settings=lambda w: one_set(OVERLAP[w.stage].generate, "rl_data", before_overlap(w.stage)),
-        code=code("polaris.generation.generate"),
+        code=lambda w: code("polaris.generation.generate", data_of(f"{w.stage}_rollouts")),
     threads: 1
     benchmark:
         f"{RUN}/{{stage}}_rollouts/benchmark.tsv"
@@ -246,7 +249,7 @@ rule overlap_filter:
         stage=one_of(OVERLAP),
     params:
         settings=lambda w: settings(OVERLAP[w.stage], exclude={"generate"}),
-        code=code("small_rl.data.filter_overlap"),
+        code=lambda w: code("small_rl.data.filter_overlap", data_of(f"{w.stage}_data")),
     threads: 1
     benchmark:
         f"{RUN}/{{stage}}_data/benchmark.tsv"
@@ -286,7 +289,7 @@ rule rl:
         checkpoint_of("{stage}"),
     params:
         settings=lambda w: settings(SMALL.rl[w.stage], exclude={"start", "drop_easy", "overlap"}),
-        code=code("small_rl.training.train_rl"),
+        code=lambda w: code("small_rl.training.train_rl", checkpoint_of(w.stage)),
         consensus=lambda w: option("consensus", rl_files(w.stage).get("consensus")),
         teacher=lambda w: option("teacher", rl_files(w.stage).get("teacher")),
         temperature=lambda w: option("temperature", rl_files(w.stage).get("temperature")),

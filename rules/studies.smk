@@ -21,7 +21,7 @@ rule responses_at_temperature:
         temperature=r"\d\.\d\d",
     params:
         settings=lambda w: settings(SEARCHES[w.search].at(float(w.temperature))),
-        code=code("polaris.generation.generate"),
+        code=lambda w: code("polaris.generation.generate", data_of(f"temperature/{w.search}/T={w.temperature}")),
     threads: 1
     benchmark:
         f"{RUN}/temperature/{{search}}/T={{temperature}}/benchmark.tsv"
@@ -33,7 +33,9 @@ rule responses_at_temperature:
 def last_search(name: str) -> dict[str, str]:
     """What the reset of a search starts from: the search before, and the model that was trained at its temperature."""
     search = SEARCHES[name]
-    return {"last": data_of(f"temperature/{search.after}"), "trained": checkpoint_of(search.model)} if search.after else {}
+    if search.after is None:
+        return {}
+    return {"last": data_of(f"temperature/{search.after}"), "trained": checkpoint_of(search.model)}
 
 
 rule temperature_search:
@@ -46,7 +48,7 @@ rule temperature_search:
         data_of("temperature/{search}"),
     params:
         settings=lambda w: settings(SEARCHES[w.search].choice),
-        code=code("small_rl.studies.search_temperature"),
+        code=lambda w: code("small_rl.studies.search_temperature", data_of(f"temperature/{w.search}")),
         reset=lambda w: " ".join(option(*one) for one in last_search(w.search).items()),
     threads: 1
     benchmark:
@@ -66,8 +68,8 @@ if ROLLOUTS:
         output:
             data_of("probe_rollouts"),
         params:
-            settings=settings(ROLLOUTS.generate),
-            code=code("polaris.generation.generate"),
+            settings=lambda w: settings(ROLLOUTS.generate),
+            code=lambda w: code("polaris.generation.generate", data_of("probe_rollouts")),
         threads: 1
         benchmark:
             f"{RUN}/probe_rollouts/benchmark.tsv"
@@ -86,8 +88,8 @@ if SMALL.probe:
         output:
             data_of("probe"),
         params:
-            settings=settings(SMALL.probe.choice),
-            code=code("small_rl.studies.probe"),
+            settings=lambda w: settings(SMALL.probe.choice),
+            code=lambda w: code("small_rl.studies.probe", data_of("probe")),
         threads: 1
         benchmark:
             f"{RUN}/probe/benchmark.tsv"

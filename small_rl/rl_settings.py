@@ -16,10 +16,15 @@ class Core(Section):
     """The process reward of a wrong trajectory: min(cap, |P & s| / |s|) (V2 blog, 1. Process reward shaping)."""
 
     cap: Fraction
-    min_support: Annotated[Count, Field(description="correct responses that must share a step")]
-    drop_answer: Annotated[bool, Field(description="leave out steps equal to the final answer")]
-    key: Annotated[Literal["string", "structure"], Field(description="when two steps are one: same text, same formula")]
-    scope: Annotated[Literal["response", "answer"], Field(description="where steps are read; answer: after </think>")]
+    min_support: Annotated[Count, Field(description="correct responses that must share a result")]
+    results: Annotated[
+        Literal["intermediate", "all"],
+        Field(description="underlined results that count; intermediate: none that states the final answer"),
+    ]
+    key: Annotated[
+        Literal["string", "structure"], Field(description="when two results are one: same text, same formula")
+    ]
+    scope: Annotated[Literal["response", "answer"], Field(description="where results are read; answer: after </think>")]
     update: Annotated[Literal["online", "frozen"], Field(description="online: the sets learn from correct responses")]
     denominator: Annotated[Literal["current", "start"], Field(description="start: |s| as the training found it")]
     guard: Annotated[Literal["none", "precision"], Field(description="precision: divide by at least |P|")]

@@ -1,5 +1,6 @@
 """The recipe's section of the specialist: format SFT, RL data, RL stages in order."""
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -24,7 +25,7 @@ class RlData(Section):
 
 
 class OverlapFilter(Section):
-    """Keep the problems whose wrong answers share steps with right ones (small_rl.data.filter_overlap)."""
+    """Keep the problems whose wrong answers share results with right ones (small_rl.data.filter_overlap)."""
 
     grading: Grading
     keep: Annotated[
@@ -48,7 +49,7 @@ class OverlapFilter(Section):
 
 
 class Overlap(OverlapFilter):
-    """The filter and the rollouts that it looks at, by the model that the RL stage starts from."""
+    """The filter and its rollouts, by the model that the RL stage starts from."""
 
     generate: Generate
 
@@ -61,7 +62,7 @@ class DropEasy(Section):
 
 
 class DropEasyOf(DropEasy):
-    """The rule, and the earlier RL stage whose data it takes and whose accuracy log it reads."""
+    """The rule, and the earlier RL stage whose data and accuracy log it reads."""
 
     log: str
 
@@ -79,7 +80,9 @@ class RlStage(RlTraining):
 class SmallRl(Section):
     """From the small base model to the specialist."""
 
-    teacher: Annotated[Generate | None, Field(description="asks inputs.teacher for answers; null: the sets' solutions")]
+    teacher: Annotated[
+        Generate | None, Field(description="answers of inputs.teacher; null: the problem sets' solutions")
+    ]
     format_data: Annotated[FormatData | None, Field(description="null, with format_sft: RL starts from base_small")]
     format_sft: FormatSft | None
     difficulty: Annotated[Generate, Field(description="rollouts of the model named by difficulty_model")]
@@ -98,7 +101,7 @@ class SmallRl(Section):
 
     @property
     def starts(self) -> list[str]:
-        """Models that are there before RL."""
+        """Models that exist before RL."""
         return ["base_small", "format_sft"] if self.format_sft else ["base_small"]
 
     @model_validator(mode="after")
@@ -115,7 +118,7 @@ class SmallRl(Section):
     def _stages_in_order(self) -> "SmallRl":
         earlier: list[str] = []
         for name, stage in self.rl.items():
-            _check_name(name)
+            _check_name(name, self.rl)
             possible = [*self.starts, *earlier]
             if stage.start not in possible:
                 known = "is a later stage" if stage.start in self.rl else "does not exist"
@@ -125,7 +128,7 @@ class SmallRl(Section):
                 if stage.temperature.search not in searches:
                     raise ValueError(
                         f"rl.{name}.temperature.search: {stage.temperature.search} is no search of temperature_search "
-                        f"with a model that is there before this stage; possible: {' '.join(searches) or 'none'}"
+                        f"with a model that exists before this stage; possible: {' '.join(searches) or 'none'}"
                     )
             sources = ["rl_data", *TEACHER_SETS, *(n for n in earlier if self.rl[n].core)]
             if stage.core and stage.core.consensus not in sources:
@@ -166,13 +169,13 @@ class SmallRl(Section):
 
     @property
     def teacher_sets(self) -> list[str]:
-        """Those of TEACHER_SETS that a stage starts from."""
-        asked = {stage.core.consensus for stage in self.rl.values() if stage.core}
-        return [name for name in TEACHER_SETS if name in asked]
+        """Names of TEACHER_SETS that a stage starts from."""
+        used = {stage.core.consensus for stage in self.rl.values() if stage.core}
+        return [name for name in TEACHER_SETS if name in used]
 
     @property
     def teacher_answers(self) -> bool:
-        """Whether a stage learns from the teacher's answers themselves."""
+        """Whether a stage trains on the teacher's answers themselves."""
         return self.teacher_sft is not None or any(stage.rescue == "teacher" for stage in self.rl.values())
 
     @property
@@ -182,17 +185,21 @@ class SmallRl(Section):
         return [*(search.problems for search in self.temperature_search.values()), *probed]
 
 
-RESERVED = {
-    "base_small", "base_large", "teacher_model", "format_data", "format_sft", "difficulty", "rl_data", "traces",
-    "sft_data", "conversion",
-    "distilled", "merged", "report", "responses", "scores", "problems", "clean", "benchmarks", "teacher", "teacher_rl",
-    "teacher_answers", "teacher_sft", "consensus", "teacher_placebo", "teacher_sets", "teacher_placebo_sets",
-    "temperature", "probe", "probe_rollouts",
-    "traces_self", "sft_data_self", "distilled_self", "merged_self",
+# Folders of a run that an RL stage must not take: those of all other rules, and of the generalist's arms with their
+# suffix (compared by tests/unit/small_rl/test_settings.py). The folders of a stage's own data end in BESIDE.
+FOLDERS = {
+    "base_small", "base_large", "teacher_model", "problems", "benchmarks", "clean", "format_data", "format_sft",
+    "difficulty", "rl_data", "teacher", "teacher_rl", "teacher_answers", "teacher_sft", "consensus", "temperature",
+    "probe", "probe_rollouts", "conversion", "conversion_reference", "traces", "sft_data", "distilled", "merged",
+    "traces_self", "sft_data_self", "distilled_self", "merged_self", "responses", "scores", "report",
 }  # fmt: skip
+BESIDE = ("_drop_easy", "_rollouts", "_data")
 
 
-def _check_name(name: str) -> None:
-    """RL stages are folders: letters, digits, underscores, and no name of another stage."""
-    if not name.isidentifier() or name in RESERVED:
-        raise ValueError(f"rl.{name}: choose another name for this stage (an identifier, none of the other stages')")
+def _check_name(name: str, stages: Collection[str]) -> None:
+    """Raises ValueError unless the name of an RL stage is an identifier and a folder of its own."""
+    taken = FOLDERS | set(TEACHER_SETS) | {f"{stage}{suffix}" for stage in stages for suffix in BESIDE}
+    if not name.isidentifier() or name in taken or any(f"{name}{suffix}" in FOLDERS for suffix in BESIDE):
+        raise ValueError(
+            f"rl.{name}: choose another name for this stage: an identifier that is no folder of another stage"
+        )

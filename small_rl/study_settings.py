@@ -22,9 +22,9 @@ class TeacherSets(Section):
 
 
 class Reset(Section):
-    """How far apart the temperatures of a reset should be, by what the stage before lost of its entropy."""
+    """Step of a reset's grid, by the entropy that the stage before lost."""
 
-    slight_fall: Annotated[Fraction, Field(description="share of the entropy; up to it the fine step is wanted")]
+    slight_fall: Annotated[Fraction, Field(description="share of the entropy; up to it the fine step suffices")]
     fine_step: Temperature
     wide_step: Temperature
 
@@ -45,7 +45,7 @@ class TemperatureChoice(Resampling):
 
 
 class TemperatureSearch(TemperatureChoice):
-    """The choice and the responses that it looks at, of one model to one problem set."""
+    """The choice and its responses: of one model to one problem set."""
 
     model: Annotated[str, Field(description="base_small, format_sft or an RL stage; for a reset the stage just ended")]
     problems: Annotated[str, Field(description="a set of inputs.problems")]
@@ -70,7 +70,7 @@ class TemperatureSearch(TemperatureChoice):
         return self
 
     def at(self, temperature: float) -> Generate:
-        """What polaris.generation.generate is told for one temperature of the grid."""
+        """The settings of polaris.generation.generate for one temperature of the grid."""
         sampling = Sampling(
             temperature=temperature, top_p=self.top_p, top_k=self.top_k, max_tokens=self.max_tokens,
             seed=self.sampling_seed
@@ -79,7 +79,7 @@ class TemperatureSearch(TemperatureChoice):
 
     @property
     def choice(self) -> TemperatureChoice:
-        """What the verb is told."""
+        """The settings of the stage itself."""
         return TemperatureChoice(**{name: getattr(self, name) for name in TemperatureChoice.model_fields})
 
 
@@ -94,7 +94,7 @@ class Judge(Section):
     timeout: Annotated[float, Field(gt=0, description="seconds for one attempt")]
     retries: Annotated[int, Field(ge=0, le=10, description="further attempts of one question")]
     workers: Annotated[Count, Field(description="questions at once")]
-    total_timeout: Annotated[float, Field(gt=0, description="seconds in all; what is left then is not asked")]
+    total_timeout: Annotated[float, Field(gt=0, description="seconds in all; pairs left then have no score")]
 
 
 class ProbeChoice(Resampling):
@@ -105,7 +105,7 @@ class ProbeChoice(Resampling):
 
 
 class ProbeRollouts(Section):
-    """Rollouts of the probe's own."""
+    """Rollouts for the probe alone."""
 
     model: Annotated[str, Field(description="base_small, format_sft or an RL stage")]
     problems: Annotated[str, Field(description="a set of inputs.problems")]
@@ -113,11 +113,11 @@ class ProbeRollouts(Section):
 
 
 class Probe(ProbeChoice):
-    """The probe and the rollouts that it looks at."""
+    """The probe and its rollouts."""
 
     rollouts: Annotated[ProbeRollouts | None, Field(description="null: those of small_rl.data.difficulty")]
 
     @property
     def choice(self) -> ProbeChoice:
-        """What the verb is told."""
+        """The settings of the stage itself."""
         return ProbeChoice(**{name: getattr(self, name) for name in ProbeChoice.model_fields})

@@ -7,7 +7,6 @@ themes.
 
 import dataclasses
 import math
-import re
 from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
@@ -172,7 +171,7 @@ def column_chart(
 def side_by_side(figures: Sequence[tuple[str, str]], title: str) -> str:
     """(heading, picture) in one row as one SVG file that needs no page: it brings its own colours and paper."""
     gap, top = 40, 56
-    heights = [float(re.search(r'viewBox="0 0 \d+ ([\d.]+)"', svg)[1]) for _, svg in figures]
+    heights = [float(svg.partition(f'viewBox="0 0 {WIDTH} ')[2].partition('"')[0]) for _, svg in figures]
     width, height = gap + len(figures) * (WIDTH + gap), top + max(heights) + 24
     parts = [f'<rect width="{width}" height="{height:g}" rx="8" fill="var(--paper)"/>']
     for place, (heading, svg) in enumerate(figures):

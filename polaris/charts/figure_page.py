@@ -1,6 +1,4 @@
-"""A small self-contained HTML page: a heading, pictures with captions, one table. For what has no place in the
-report.
-"""
+"""A small self-contained HTML page beside the report: a heading, pictures with captions, one table."""
 
 from collections.abc import Sequence
 from xml.sax.saxutils import escape

@@ -3,18 +3,28 @@
 import argparse
 import sys
 
-from polaris.stage.errors import UserError
+from polaris.stage import terminal
 
 
 def show(argv: list[str]) -> None:
     """The tables of a finished run, and where its page lies."""
     from polaris.commands import show as tables
     from polaris.recipe import recipe
+    from polaris.recipe.command_line import recipe_parser
 
-    parser = argparse.ArgumentParser(prog="polaris show")
-    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
-    args = parser.parse_args(argv)
+    args = recipe_parser("show").parse_args(argv)
     tables.main(["--run", f"runs/{recipe.load(args.configfile).run}"])
+
+
+def recipe(argv: list[str]) -> None:
+    """Every value of a recipe, with the file and line that it comes from."""
+    from polaris.recipe import printed
+    from polaris.recipe.recipe import loaded
+
+    parser = argparse.ArgumentParser(prog="polaris recipe")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a recipe, and overlays in their order")
+    files = parser.parse_args(argv).files
+    print(printed.text(loaded(files), files), end="")
 
 
 def pin(argv: list[str]) -> None:
@@ -25,28 +35,28 @@ def pin(argv: list[str]) -> None:
 
 
 def status(argv: list[str]) -> None:
-    """How far every stage is, and what the next run will make again."""
+    """How far every stage is, and which stages the next run will make again."""
     from polaris.commands import status as states
     from polaris.recipe import recipe
+    from polaris.recipe.command_line import recipe_parser
 
-    parser = argparse.ArgumentParser(prog="polaris status")
-    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    parser = recipe_parser("status")
     parser.add_argument("--digests", action="store_true", help="read every file: is it what its stage wrote?")
     args = parser.parse_args(argv)
     states.show(args.configfile, recipe.load(args.configfile).run, args.digests)
 
 
 def compare(argv: list[str]) -> None:
-    """Two models on the same questions: paired difference, p, what could have been seen; over replicates with
-    --runs.
+    """Two models on the same questions: paired difference, p-value, minimum detectable effect; with --runs over
+    replicates.
     """
     from polaris.evaluation import compare as comparison
     from polaris.recipe import recipe
+    from polaris.recipe.command_line import recipe_parser
 
-    parser = argparse.ArgumentParser(prog="polaris compare")
+    parser = recipe_parser("compare")
     parser.add_argument("model", help="a name in the run, or a folder like runs/other/scores/core")
     parser.add_argument("other", help="what it is compared with")
-    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
     parser.add_argument("--runs", nargs="+", help="replicates of one recipe, by the names of their runs")
     args = parser.parse_args(argv)
     comparison.main(args.model, args.other, args.runs or [recipe.load(args.configfile).run])
@@ -56,16 +66,16 @@ def regrade(argv: list[str]) -> None:
     """Stored generations graded again: which verdicts flipped. Exit status 1 where any verdict or reason did."""
     from typing import get_args
 
-    from polaris.commands import regrade as again
+    from polaris.commands import regrade as regrading
     from polaris.grading.answers import Grader
     from polaris.recipe import recipe
+    from polaris.recipe.command_line import recipe_parser
 
-    parser = argparse.ArgumentParser(prog="polaris regrade")
+    parser = recipe_parser("regrade")
     parser.add_argument("model", help="a name in the run, or a folder like runs/other/scores/core")
     parser.add_argument("--grader", choices=get_args(Grader), help="instead of the one that the scores were made with")
-    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
     args = parser.parse_args(argv)
-    if not again.main(args.model, recipe.load(args.configfile).run, args.grader):
+    if not regrading.main(args.model, recipe.load(args.configfile).run, args.grader):
         sys.exit(1)
 
 
@@ -98,15 +108,8 @@ def publish(argv: list[str]) -> None:
 
 
 COMMANDS = {
-    "show": show,
-    "pin": pin,
-    "status": status,
-    "compare": compare,
-    "regrade": regrade,
-    "plan": plan,
-    "preflight": preflight,
-    "publish": publish,
-    "study": study,
+    command.__name__: command
+    for command in (show, recipe, pin, status, compare, regrade, plan, preflight, publish, study)
 }
 
 
@@ -116,10 +119,7 @@ def main() -> None:
     described = "; ".join(f"{name}: {command.__doc__}" for name, command in COMMANDS.items())
     parser.add_argument("command", choices=COMMANDS, help=described)
     args = parser.parse_args(sys.argv[1:2])
-    try:
-        COMMANDS[args.command](sys.argv[2:])
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    terminal.run(lambda: COMMANDS[args.command](sys.argv[2:]))
 
 
 if __name__ == "__main__":

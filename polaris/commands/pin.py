@@ -6,6 +6,7 @@ Only the word `unpinned` is replaced: comments, order and every other byte stay.
 import argparse
 import dataclasses
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import yaml
 
 from polaris.problems.hub import Kind
 from polaris.problems.settings import UNPINNED
+from polaris.recipe.layers import extended
 from polaris.stage.errors import UserError
+from polaris.stage.terminal import say
 
 DATASET_KEYS = {"split"}  # a section with one of these keys is a data set, else it is a model
 
@@ -30,7 +33,7 @@ class Unpinned:
 
 def unpinned(text: str) -> list[Unpinned]:
     """Every unpinned hub id of a YAML text, in order. Raises yaml.YAMLError when it is no YAML."""
-    found = []
+    items = []
 
     def visit(node: yaml.Node | None) -> None:
         if isinstance(node, yaml.SequenceNode):
@@ -39,27 +42,38 @@ def unpinned(text: str) -> list[Unpinned]:
         elif isinstance(node, yaml.MappingNode):
             entries = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
             hub, revision = entries.get("hub"), entries.get("revision")
-            if isinstance(hub, yaml.ScalarNode) and getattr(revision, "value", None) == UNPINNED:
+            if (
+                isinstance(hub, yaml.ScalarNode)
+                and isinstance(revision, yaml.ScalarNode)
+                and revision.value == UNPINNED
+            ):
                 kind: Kind = "dataset" if DATASET_KEYS & entries.keys() else "model"
                 quoted = bool(revision.style)
                 place = revision.start_mark.index + quoted, revision.end_mark.index - quoted
-                found.append(Unpinned(hub.value, kind, *place))
+                items.append(Unpinned(hub.value, kind, *place))
             for _, value in node.value:
                 visit(value)
 
     visit(yaml.compose(text, Loader=yaml.SafeLoader))
-    return sorted(set(found), key=lambda item: item.start)
+    return sorted(set(items), key=lambda item: item.start)
 
 
 def current_commit(repo_id: str, kind: Kind) -> str:
-    """The commit of the hub's main branch now: 40 hex digits. Raises UserError without a network or such an id."""
+    """The present commit of the main branch of a repository on the hub: 40 hex digits.
+
+    Raises UserError without a network, and for an id that the hub does not know.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage] # httpx's, whichever it is
+    )
 
     api = HfApi()
     try:
-        return (api.model_info if kind == "model" else api.dataset_info)(repo_id, timeout=20).sha
+        info = api.model_info(repo_id, timeout=20) if kind == "model" else api.dataset_info(repo_id, timeout=20)
     except (HfHubHTTPError, HFValidationError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"hub: {kind} {repo_id}: the hub has no answer for it ({reason}); nothing was pinned") from None
@@ -68,10 +82,16 @@ def current_commit(repo_id: str, kind: Kind) -> str:
             f"the hub ({api.endpoint}) cannot be reached from here ({type(error).__name__}), so nothing was pinned; "
             "run this where there is a network"
         ) from None
+    if info.sha is None:
+        raise UserError(f"hub: {kind} {repo_id}: the hub ({api.endpoint}) names no commit for it; nothing was pinned")
+    return info.sha
 
 
 def pin(path: Path) -> list[tuple[Unpinned, str]]:
-    """Rewrite one recipe file; what was pinned, to which commit. On any error the file stays as it was."""
+    """Rewrite one recipe file. Returns what was pinned, each with its commit. On any error the file stays as it was.
+
+    Raises UserError for a file that is missing or no YAML, and as `current_commit`.
+    """
     try:
         # Bytes, not text: line ends must survive.
         text = path.read_bytes().decode("utf-8")
@@ -80,19 +100,30 @@ def pin(path: Path) -> list[tuple[Unpinned, str]]:
         raise UserError(f"{path}: there is no such file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: this is not YAML ({' '.join(str(error).split())})") from None
-    commits = {(item.hub, item.kind): "" for item in wanted}
-    for hub, kind in commits:
-        commits[hub, kind] = current_commit(hub, kind)
+    commits: dict[tuple[str, Kind], str] = {}
+    for item in wanted:
+        if (item.hub, item.kind) not in commits:
+            commits[item.hub, item.kind] = current_commit(item.hub, item.kind)
     pinned = [(item, commits[item.hub, item.kind]) for item in wanted]
     for item, commit in reversed(pinned):
         quotes = "'" if commit.isdigit() and text[item.start - 1] not in "'\"" else ""
         text = text[: item.start] + quotes + commit + quotes + text[item.end :]
     if pinned:
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(text.encode("utf-8"))
-        partial.chmod(path.stat().st_mode & 0o777)
-        partial.rename(path)
+        replace(path.resolve(), text.encode("utf-8"))
     return pinned
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Give a person's file other bytes: all of them or none, and nothing else in its folder changes."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", delete=False) as partial:
+        try:
+            partial.write(data)
+            os.fchmod(partial.fileno(), path.stat().st_mode & 0o777)
+            partial.flush()
+            os.replace(partial.name, path)
+        except BaseException:
+            os.unlink(partial.name)
+            raise
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -102,6 +133,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for path in parser.parse_args(argv).config:
         pinned = pin(path)
         for item, commit in pinned:
-            print(f"{path}: {item.kind} {item.hub} is now pinned to {commit}")
+            say(f"{path}: {item.kind} {item.hub} is now pinned to {commit}")
         if not pinned:
-            print(f"{path}: nothing is unpinned")
+            say(f"{path}: nothing is unpinned")
+        for below in extended(path):
+            if left := len(unpinned(below.read_text(encoding="utf-8"))):
+                say(f"{path} extends {below}, where {left} are unpinned: polaris pin {below}")

@@ -3,61 +3,91 @@
 Nothing but the model's published files goes into it: no optimizer, no logs, no paths of this machine.
 """
 
-import argparse
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from polaris.evaluation.lineage import input_paths
 from polaris.models.settings import HubModel
 from polaris.recipe import recipe
+from polaris.recipe.command_line import recipe_parser
 from polaris.recipe.recipe import Recipe
 from polaris.report.model_card import model_card
-from polaris.stage import manifest
+from polaris.stage import files, manifest
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest, file_digest
+from polaris.stage.terminal import say
 
 
 def checked(model: str, run: Path, folders: Mapping[str, str]) -> tuple[dict, Manifest]:
-    """results.json and the model's manifest; folders: of every evaluated model, inside the run.
+    """results.json and the model's manifest; folders: model -> its folder inside the run, of every evaluated model.
 
-    Raises UserError for another model, and where the two are of different trainings.
+    Raises UserError for a model that was not evaluated, and where the report is of other weights.
     """
     if model not in folders:
         raise UserError(f"{model}: this run evaluates {', '.join(folders)}")
-    report = manifest.read(run / "report" / "data.json")
-    found = json.loads(report.file("results.json").read_text())
-    made = manifest.read(run / folders[model] / "checkpoint.json")
-    told = [row["content"] for row in found["lineage"] if row["stage"] == folders[model]]
-    if told != [made.content]:
-        raise UserError(f"{made.path}: the report is of other weights; run snakemake, which makes the report again")
-    return found, made
+    report = json.loads(manifest.read(run / "report" / "data.json").file("results.json").read_text())
+    checkpoint = manifest.read(run / folders[model] / "checkpoint.json")
+    if reported_content(report, folders[model]) != checkpoint.content:
+        raise UserError(f"{checkpoint.path}: the report is of other weights; run snakemake to update the report")
+    return report, checkpoint
 
 
-def header(of: Recipe, model: str, licence: str) -> dict[str, object]:
-    """The values that the hub reads of a card."""
-    source = of.inputs.base_small if model in of.specialists else of.inputs.base_large
+def reported_content(report: dict, stage: str) -> str | None:
+    """The content digest of a stage that results.json was made from."""
+    return next((row["content"] for row in report["lineage"] if row["stage"] == stage), None)
+
+
+def generation_settings(report: dict, model: str, run: Path) -> dict:
+    """How the scored responses were generated: settings of their stage, polaris.generation.settings.Generate.
+
+    The recipe may have changed since. Raises UserError where the responses are gone, or are not those of the report.
+    """
+    scores = manifest.read(run / "scores" / model / "data.json")
+    if reported_content(report, f"scores/{model}") != scores.content:
+        raise UserError(f"{scores.path}: the report is of other scores; run snakemake to update the report")
+    (path,) = input_paths(scores, ["responses"])
+    responses = manifest.read(path)
+    if responses.content != scores.inputs["responses"]["content"]:
+        raise UserError(f"{path}: other responses than those that were scored; run snakemake to grade them")
+    return responses.settings
+
+
+def header(settings: Recipe, model: str, license_id: str) -> dict[str, object]:
+    """The metadata that the hub reads from a card. license_id: as the hub spells it"""
+    source = settings.inputs.base_small if model in settings.specialists else settings.inputs.base_large
     base = {"base_model": source.hub} if isinstance(source, HubModel) else {}
-    return {"license": licence, **base, "library_name": "transformers", "pipeline_tag": "text-generation"}
+    return {"license": license_id, **base, "library_name": "transformers", "pipeline_tag": "text-generation"}
 
 
-def write(made: Manifest, card: str, out: Path) -> None:
-    """The model's files, each as its digest says, and the card. Raises UserError for a folder that is there already."""
-    if out.exists():
-        raise UserError(f"{out}: it is there already; name another folder, or remove it")
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(made.model, partial)
-    for path in sorted(partial.rglob("*")):
-        name = f"model/{path.relative_to(partial)}"
-        if path.is_file() and (name not in made.files or file_digest(path) != made.files[name]["xxh3"]):
-            raise UserError(f"{made.folder / name}: it is not what its stage published; make the stage again")
-    (partial / "README.md").write_text(card)
-    partial.rename(out)
+def write(checkpoint: Manifest, card: str, out: Path) -> None:
+    """Copy the model's files, each checked against its digest, and write the card.
+
+    Raises UserError where `out` exists, and for a file that is not what its stage published.
+    """
+    if files.kind_of(out) is not None:
+        raise UserError(f"{out}: already exists; name another folder, or remove it")
+    partial = Path(tempfile.mkdtemp(prefix=f"{out.name}.", suffix=".partial", dir=out.parent))
+    try:
+        for path, kind in files.files_below(checkpoint.model):
+            name, copy = str(path.relative_to(checkpoint.folder)), partial / path.relative_to(checkpoint.model)
+            if kind == "file" and name in checkpoint.files:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+            if not copy.exists() or file_digest(copy) != checkpoint.files[name]["xxh3"]:
+                raise UserError(f"{path}: not the file that its stage published; rerun the stage")
+        (partial / "README.md").write_text(card, encoding="utf-8")
+        partial.chmod(0o755)  # mkdtemp's are for their owner alone
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
 
 
 def push(folder: Path, repository: str) -> str:
-    """Upload to a private repository of the hub; its address. Not part of any test: it needs a network and a token."""
+    """Upload to a private repository of the hub; its URL. No test runs this: it needs a network and a token."""
     from huggingface_hub import HfApi
 
     api = HfApi()
@@ -68,21 +98,22 @@ def push(folder: Path, repository: str) -> str:
 
 def main(argv: Sequence[str]) -> None:
     """Command line of `polaris publish`. Raises UserError."""
-    parser = argparse.ArgumentParser(prog="polaris publish", description=__doc__)
+    parser = recipe_parser("publish", __doc__)
     parser.add_argument("model", help="a name in the run: core_filtered, distilled, alpha=0.50")
-    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
     parser.add_argument("--to", required=True, type=Path, help="folder to be made")
-    parser.add_argument("--licence", required=True, help="of the weights, as the hub spells it: apache-2.0")
+    parser.add_argument("--license", required=True, help="of the weights, as the hub spells it: apache-2.0")
     parser.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to this repository (private)")
     args = parser.parse_args(argv)
-    asked = recipe.load(args.configfile)
-    found, made = checked(args.model, Path("runs") / asked.run, asked.checkpoints)
-    how = asked.evaluate.generate
-    head = header(asked, args.model, args.licence)
-    card = model_card(found, args.model, args.to.name, head, how.sampling.model_dump(exclude={"seed"}), how.instruction)
-    write(made, card, args.to)
-    print(
+    settings = recipe.load(args.configfile)
+    run = Path("runs") / settings.run
+    report, checkpoint = checked(args.model, run, settings.checkpoints)
+    generation = generation_settings(report, args.model, run)
+    sampling = {name: value for name, value in generation["sampling"].items() if name != "seed"}
+    head = header(settings, args.model, args.license)
+    card = model_card(report, args.model, args.to.name, head, sampling, generation["instruction"])
+    write(checkpoint, card, args.to)
+    say(
         f"{args.to}: {sum(path.stat().st_size for path in args.to.rglob('*')) / 1e6:,.1f} MB, with its card in "
         "README.md"
     )
-    print(push(args.to, args.push) if args.push else "nothing was uploaded; --push OWNER/NAME does")
+    say(push(args.to, args.push) if args.push else "nothing was uploaded; --push OWNER/NAME does")

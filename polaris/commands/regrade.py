@@ -1,7 +1,6 @@
-"""`polaris regrade MODEL`: stored generations graded again by the present code, and which verdicts flipped.
+"""`polaris regrade MODEL`: stored responses graded again by the present code, and which verdicts flipped.
 
-Nothing is written. A stage whose code changed is graded again by Snakemake anyway; this says beforehand what that
-changes.
+Nothing is written. Snakemake grades again whatever changed code has graded; this command shows the effect beforehand.
 """
 
 import collections
@@ -18,16 +17,16 @@ from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import GRADED, RESPONSES, read_rows
 from polaris.stage.settings import validated
-from polaris.stage.tables import table
+from polaris.stage.terminal import say, table
 
 Rows = Sequence[dict[str, Any]]
 SHOWN = 200  # flips that are listed
 
 
 def main(name: str, run: str, grader: Grader | None) -> bool:
-    """Print what grading again changes; whether every verdict and reason is as stored.
+    """Print what grading again changes. Returns whether every verdict and reason is as stored.
 
-    grader: instead of the one that the scores were made with. Raises UserError where generations or problems are gone.
+    name: of the model; grader: in place of the scores' own. Raises UserError where responses or problems are missing.
     """
     scores = manifest.read(scores_of(name, run))
     grading = validated(Grading, scores.settings, f"{scores.path}: settings")
@@ -36,22 +35,22 @@ def main(name: str, run: str, grader: Grader | None) -> bool:
     (responses,) = (manifest.read(path) for path in lineage.input_paths(scores, ["responses"]))
     problems = [manifest.read(path) for path in lineage.input_paths(scores, ["problems"])]
     stored = read_rows(scores.file("graded.parquet"), GRADED)
-    again = grade_sets(read_rows(responses.file("responses.parquet"), RESPONSES), problems, grading)
-    if [_key(row) for row in stored] != [_key(row) for row in again]:
+    regraded = grade_sets(read_rows(responses.file("responses.parquet"), RESPONSES), problems, grading)
+    if [_key(row) for row in stored] != [_key(row) for row in regraded]:
         raise UserError(
-            f"{scores.path}: its verdicts are not those of {responses.path}; they were generated anew since"
+            f"{scores.path}: its verdicts are not of {responses.path}, which was generated again since; run snakemake"
         )
-    print("\n".join(lines(stored, again)))
-    return stored == again
+    say("\n".join(lines(stored, regraded)))
+    return stored == regraded
 
 
 def _key(row: dict[str, Any]) -> tuple[str, str, int]:
     return row["set"], row["problem_id"], row["sample"]
 
 
-def lines(stored: Rows, again: Rows) -> list[str]:
-    """What changed, as text; both are rows of records.GRADED for the same responses in the same order."""
-    both = list(zip(stored, again, strict=True))
+def lines(stored: Rows, regraded: Rows) -> list[str]:
+    """The changes as lines of text; both arguments are rows of records.GRADED of the same responses in one order."""
+    both = list(zip(stored, regraded, strict=True))
     flipped = [(old, new) for old, new in both if old["correct"] != new["correct"]]
     reasons = sum(old["reason"] != new["reason"] for old, new in both) - len(flipped)
     if not flipped and not reasons:
@@ -59,7 +58,7 @@ def lines(stored: Rows, again: Rows) -> list[str]:
     to = collections.Counter("right" if new["correct"] else "wrong" for _, new in flipped)
     turned = f"{to['right']} to right and {to['wrong']} to wrong"
     text = [f"{len(flipped)} of {len(both)} verdicts flipped, {turned}; {reasons} others have another reason"]
-    before, after = (summary(list(rows))["accuracy"] for rows in (stored, again))
+    before, after = (summary(list(rows))["accuracy"] for rows in (stored, regraded))
     text += [f"{name}: {percent(before[name])} -> {percent(after[name])} % right" for name in before]
     rows = [["set", "problem", "sample", "was", "is now", "answer"]]
     for old, new in flipped[:SHOWN]:

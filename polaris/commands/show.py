@@ -10,64 +10,63 @@ from polaris.evaluation import results
 from polaris.report.page import twins
 from polaris.report.page_charts import columns
 from polaris.stage import manifest
-from polaris.stage.tables import NONE, table
+from polaris.stage.terminal import NONE, say, table
 
 
 def main(argv: Sequence[str]) -> None:
     """`--run runs/laptop`: print both tables and where the page lies. Raises UserError where there is no report."""
     parser = argparse.ArgumentParser(prog="polaris show")
     parser.add_argument("--run", required=True, type=Path, help="folder of the run: runs/<run>")
-    report = manifest.read(parser.parse_args(argv).run / "report" / "data.json")
-    found = json.loads(report.file("results.json").read_text())
-    print("\n".join(lines(found)))
-    print(f"\npage  {report.file('index.html')}")
+    stage = manifest.read(parser.parse_args(argv).run / "report" / "data.json")
+    say("\n".join(lines(json.loads(stage.file("results.json").read_text()))))
+    say(f"\npage  {stage.file('index.html')}")
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(report: dict[str, Any]) -> list[str]:
     """Both tables as lines of text, a block per benchmark, so that they fit into a terminal."""
-    settings = found["settings"]
+    settings = report["settings"]
     generalists = settings["generalists"]
     merged = [model for _, model in results.by_alpha(settings["alphas"]) if model not in generalists]
-    start = {row["name"]: row["start"] for row in found["models"]}
+    start = {row["name"]: row["start"] for row in report["models"]}
     confidence = settings["confidence"]
     level = f"{100 * confidence:g} %"
 
     text = [f"Specialist: avg@k in % with {level} interval, paired difference to the start in points"]
     against = {name: [start[name]] for name in settings["ladder"]}
-    text += _blocks(found, against, ["difference"], start)
-    arms = [(row["a"], row["b"]) for row in found["pairs"] if start[row["a"]] and start[row["a"]] == start[row["b"]]]
+    text += _blocks(report, against, ["difference"], start)
+    arms = [(row["a"], row["b"]) for row in report["pairs"] if start[row["a"]] and start[row["a"]] == start[row["b"]]]
     if arms:
         text += ["", "Arms with the same start"]
     for a, b in dict.fromkeys(arms):
-        by_benchmark = {row["benchmark"]: row for row in found["pairs"] if (row["a"], row["b"]) == (a, b)}
-        changes = [f"{name} {_change(by_benchmark[key], confidence).rstrip()}" for key, name in columns(found)]
+        by_benchmark = {row["benchmark"]: row for row in report["pairs"] if (row["a"], row["b"]) == (a, b)}
+        changes = [f"{name} {_change(by_benchmark[key], confidence).rstrip()}" for key, name in columns(report)]
         text.append(f"{a} against {b}: {', '.join(changes)}")
     if generalists:
         text += ["", f"Generalist: avg@k in % with {level} interval, paired differences to both ends in points"]
-        text += _blocks(found, {name: generalists for name in generalists + merged}, [f"to {b}" for b in generalists])
+        text += _blocks(report, {name: generalists for name in generalists + merged}, [f"to {b}" for b in generalists])
     if control := twins(settings):
         text += ["", "Generalist against the one that learned from its own traces, at the same alpha"]
-        text += _blocks(found, {other: [model] for model, other in control}, ["to own traces"])
-    if also := settings.get("also"):
-        text += ["", "The same models, asked otherwise"]
-        text += _blocks(found, {name: [again["of"]] for name, again in also.items()}, ["to the model"])
-        text += ["", *(f"{name}: {again['told']}" for name, again in also.items())]
+        text += _blocks(report, {other: [model] for model, other in control}, ["to own traces"])
+    if extra := settings.get("extra_evaluations"):
+        text += ["", "Extra evaluations of the same models"]
+        text += _blocks(report, {name: [results.evaluated_model(name)] for name in extra}, ["to the model"])
+        text += ["", *(f"{name}: {changes}" for name, changes in extra.items())]
     return [*text, "", "* higher or lower after correction; without it no difference was shown. One training each."]
 
 
 def _blocks(
-    found: dict[str, Any],
+    report: dict[str, Any],
     against: dict[str, list[str | None]],
     head: Sequence[str],
     start: dict[str, str | None] | None = None,
 ) -> list[str]:
     """A table per benchmark. against: model -> what it is compared with; start: adds that column."""
-    score = {(row["name"], row["benchmark"]): row for row in found["models"]}
-    pair = {(row["a"], row["b"], row["benchmark"]): row for row in found["pairs"]}
-    text, confidence = [], found["settings"]["confidence"]
-    for benchmark, name in columns(found):
-        one = score[next(iter(against)), benchmark]
-        size = f"{one['n']} questions x {one['k']}" if one["k"] else "over the benchmarks"
+    score = {(row["name"], row["benchmark"]): row for row in report["models"]}
+    pair = {(row["a"], row["b"], row["benchmark"]): row for row in report["pairs"]}
+    text, confidence = [], report["settings"]["confidence"]
+    for benchmark, name in columns(report):
+        first = score[next(iter(against)), benchmark]
+        size = f"{first['n']} questions x {first['k']}" if first["k"] else "over the benchmarks"
         rows = [["model", *(["start"] if start else []), "score", *head]]
         for model, others in against.items():
             cells = [model, *([start[model] or NONE] if start else []), _score(score[model, benchmark])]

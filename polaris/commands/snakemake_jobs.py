@@ -51,12 +51,12 @@ def parsed(line: str) -> Job:
     words = shlex.split(line.removeprefix(COMMAND).rpartition(" && ")[2])
     place = next(i for i, word in enumerate(words) if word == "-m" and words[i + 1].split(".")[0] in PACKAGES)
     flags: dict[str, list[str]] = {}
+    values: list[str] = []
     for word in words[place + 2 :]:
         if word.startswith("--"):
-            name = word.removeprefix("--").replace("-", "_")
-            flags[name] = []
+            values = flags[word.removeprefix("--").replace("-", "_")] = []
         else:
-            flags[name].append(word)
+            values.append(word)
     settings, code, out = (flags.pop(name)[0] for name in ("settings", "code", "out"))
     inputs = {name: [Path(value) for value in values] for name, values in flags.items() if values}
     return Job(shlex.join(words[:place]), words[place + 1], json.loads(settings), code, inputs, Path(out))

@@ -1,7 +1,7 @@
-"""`polaris status`: every stage of a recipe, how far it is, and what the next run will make again.
+"""`polaris status`: every stage of a recipe, how far it is, and which stages the next run will make again.
 
-The rules say what is wanted, the manifests what was made; Snakemake's own records are asked for one thing only, whether
-its next run agrees. They stay behind where a run's folder is moved, and then it takes everything for finished.
+The rules say what the recipe wants, the manifests what exists. Snakemake is asked for one thing only: what its next run
+would do. Its records stay behind where a run's folder is moved, and then it takes every stage for finished.
 """
 
 from collections import Counter
@@ -13,15 +13,18 @@ from pathlib import Path
 from polaris.commands.snakemake_jobs import Job, all_jobs, next_jobs
 from polaris.commands.stage_state import State, state_of
 from polaris.stage.progress import duration
-from polaris.stage.tables import NONE, table
+from polaris.stage.terminal import NONE, say, table
 from polaris.stage.versions import versions_of
 
 WIDTH = 80  # characters of a reason
 
 
-def states(jobs: Sequence[Job], upcoming: set[Path], digests: bool = False) -> list[State]:
-    """The state of every job, each after those that it needs. upcoming: targets that the next run makes."""
-    found: dict[Path, State] = {}
+def states_of(jobs: Sequence[Job], upcoming: set[Path], digests: bool = False) -> list[State]:
+    """The state of every job, in an order in which each follows the jobs that it needs.
+
+    upcoming: targets that the next run makes; digests: read every file. Raises UserError for an interpreter that fails.
+    """
+    states: dict[Path, State] = {}
     waiting = {job.out: job for job in jobs}
     tools = {python: versions_of(python) for python in {job.python for job in jobs}}
 
@@ -30,42 +33,42 @@ def states(jobs: Sequence[Job], upcoming: set[Path], digests: bool = False) -> l
         for path in (path for paths in job.inputs.values() for path in paths):
             if path in waiting:
                 visit(path)
-        one = state_of(job, found, tools[job.python], digests)
-        found[out] = replace(one, state="cleared") if one.state == "missing" and out not in upcoming else one
+        state = state_of(job, states, tools[job.python], digests)
+        states[out] = replace(state, state="cleared") if state.state == "missing" and out not in upcoming else state
 
     while waiting:
         visit(next(iter(waiting)))
-    return list(found.values())
+    return list(states.values())
 
 
-def lines(found: Sequence[State], upcoming: set[Path], run: Path) -> list[str]:
-    """The table, then what will run, what will not although it should, and what only drifted."""
+def lines(states: Sequence[State], upcoming: set[Path], run: Path) -> list[str]:
+    """The table; then how many jobs would run, which stale ones would not, and which stages drifted. run: its folder"""
     name = lambda state: str(state.job.out.parent.relative_to(run))
     rows = [["stage", "state", "progress", "time", "size", "why"]]
-    for one in found:
-        why = "; ".join(one.why)
+    for state in states:
+        why = "; ".join(state.why)
         why = why if len(why) <= WIDTH else why[: WIDTH - 3] + "..."
-        time = NONE if one.seconds is None else duration(one.seconds)
-        rows.append([name(one), one.state, one.progress or NONE, time, _size(one.size), why])
-    counts = Counter(one.state for one in found)
+        time = NONE if state.seconds is None else duration(state.seconds)
+        rows.append([name(state), state.state, state.progress or NONE, time, _size(state.size), why])
+    counts = Counter(state.state for state in states)
     text = [*table(rows), "", ", ".join(f"{count} {state}" for state, count in counts.most_common())]
     if upcoming:
-        text.append(f"snakemake would now run {len(upcoming)} of {len(found)} jobs")
+        text.append(f"snakemake would now run {len(upcoming)} of {len(states)} jobs")
     else:
         text.append("snakemake has nothing to do")
-    if unseen := [one for one in found if one.state == "stale" and one.job.out not in upcoming]:
-        text += ["stale, but snakemake has no record here of how they were made; make them again with", _forced(unseen)]
-    if drifted := [one for one in found if one.state == "drifted"]:
-        text += ["drifted stages are left as they are; make them again with", _forced(drifted)]
-    wanted = {one.job.out.resolve() for one in found}
-    made = [path for kind in ("checkpoint", "data") for path in sorted(run.rglob(f"{kind}.json"))]
-    if spare := [path.parent for path in made if path.resolve() not in wanted]:
+    if unseen := [state for state in states if state.state == "stale" and state.job.out not in upcoming]:
+        text += ["stale, but snakemake has no record here of how they were made; rebuild them with", _forced(unseen)]
+    if drifted := [state for state in states if state.state == "drifted"]:
+        text += ["drifted stages are left as they are; rebuild them with", _forced(drifted)]
+    wanted = {state.job.out.resolve() for state in states}
+    manifests = [path for kind in ("checkpoint", "data") for path in sorted(run.rglob(f"{kind}.json"))]
+    if spare := [path.parent for path in manifests if path.resolve() not in wanted]:
         text.append("not part of the recipe: " + " ".join(map(str, spare)))
     return text
 
 
-def _forced(found: Sequence[State]) -> str:
-    return "  snakemake ... -R " + " ".join(str(one.job.out) for one in found)
+def _forced(states: Sequence[State]) -> str:
+    return "  snakemake ... -R " + " ".join(str(state.job.out) for state in states)
 
 
 def _size(count: float) -> str:
@@ -82,6 +85,6 @@ def show(configs: Sequence[str], run: str, digests: bool) -> None:
     for a recipe that cannot run.
     """
     with ThreadPoolExecutor() as pool:
-        asked, jobs = pool.submit(next_jobs, configs), all_jobs(configs)
-        upcoming = asked.result()
-    print("\n".join(lines(states(jobs, upcoming, digests), upcoming, Path("runs") / run)))
+        pending, jobs = pool.submit(next_jobs, configs), all_jobs(configs)
+        upcoming = pending.result()
+    say("\n".join(lines(states_of(jobs, upcoming, digests), upcoming, Path("runs") / run)))

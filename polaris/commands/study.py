@@ -1,8 +1,8 @@
-"""`polaris study`: what the replicates of a recipe found, as one small record each, and the page over all of them.
+"""`polaris study`: one small record per replicate of a recipe, and the page over all of them.
 
-A replicate N is the run `study_N` of the laptop recipe with `replicate: N`, or `sparse_N` of that of sparse rewards.
-Its record has enough for a reader to recompute every number of the page without the run; what the run has not finished
-is named as missing.
+Replicate N is the run `study_N` of the laptop recipe with `replicate: N`, or `sparse_N` of the recipe of sparse
+rewards. From its record a reader can recompute every number of the page without the run. What the run has not finished
+is listed as missing.
 """
 
 import argparse
@@ -20,61 +20,68 @@ from polaris.evaluation.verdicts import Verdicts
 from polaris.recipe import recipe
 from polaris.recipe.recipe import SELF, Recipe
 from polaris.report import study_page
-from polaris.report.study_designs import DESIGNS, LAPTOP, OWN, SPARSE, SPECIALIST, Design
+from polaris.report.study_designs import DESIGNS, LAPTOP, SELF_SWEEP, SPARSE, SPECIALIST_SWEEP, Design
 from polaris.stage import manifest
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
+from polaris.stage.json_files import read_object
 from polaris.stage.manifest import Manifest, digest_of, replace_file
 from polaris.stage.records import GRADED, RESPONSES, read_rows
-from small_rl.reward.steps import step_form, underlined
+from polaris.stage.terminal import say
+from small_rl.reward.results import result_form, underlined
 
 CONFIGS = {LAPTOP: ["laptop.yaml", "laptop_study.yaml"], SPARSE: ["laptop_sparse.yaml"]}
 FOLDER = ROOT / "configs"
 PER_STEP = ("entropy", "accuracy", "response_steps")  # of log/metrics.jsonl
 
 
-def record(of: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
-    """What one replicate found; docs/evaluation.md tells its keys. Raises UserError where nothing was scored yet."""
+def record(recipe: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
+    """The record of one replicate; docs/evaluation.md has its keys. Raises UserError where no model was scored yet.
+
+    files: of the recipe, as the record names them; run: its folder
+    """
     scores = {
-        name: manifest.read(path) for name in of.checkpoints if (path := run / "scores" / name / "data.json").exists()
+        name: manifest.read(path)
+        for name in recipe.checkpoints
+        if (path := run / "scores" / name / "data.json").exists()
     }
     if not scores:
         raise UserError(f"{run}/scores: no model of this run was scored yet")
-    verdicts = {name: read_verdicts(one) for name, one in scores.items()}
-    trained = [manifest.read(run / of.checkpoints[name] / "checkpoint.json") for name in scores]
+    verdicts = {name: read_verdicts(scored) for name, scored in scores.items()}
+    trained = [manifest.read(run / recipe.checkpoints[name] / "checkpoint.json") for name in scores]
     stages = lineage.with_ancestors([*trained, *scores.values()])
     seconds = {row["stage"]: row["seconds"] for row in lineage.timing_rows(stages, run.resolve())}
-    by_label = {lineage.label(one, run.resolve()): one for one in stages}
+    by_label = {lineage.label(stage, run.resolve()): stage for stage in stages}
     return {
-        "replicate": of.replicate,
-        "run": of.run,
+        "replicate": recipe.replicate,
+        "run": recipe.run,
         "recipe": list(files),
         "commit": commit(),
         "seconds": round(sum(seconds.values())),
         "tools": stages[-1].tools,
-        "missing": [name for name in of.checkpoints if name not in scores],
+        "missing": [name for name in recipe.checkpoints if name not in scores],
         "benchmarks": {
             name: {
-                "problems": len(one.problems),
-                "k": one.samples,
-                "ids": digest_of(one.problems),
-                "selects": name in of.select_on,
+                "problems": len(table.problems),
+                "k": table.samples,
+                "ids": digest_of(table.problems),
+                "selects": name in recipe.select_on,
             }
-            for name, one in next(iter(verdicts.values())).items()
+            for name, table in next(iter(verdicts.values())).items()
         },
-        "alphas": {SPECIALIST: of.alphas_of(""), OWN: of.alphas_of(SELF)},
-        "models": {name: model_record(one) for name, one in verdicts.items()},
-        "rl": {name: rl_record(by_label[name]) for name in of.small_rl.rl if name in by_label},
+        "alphas": {SPECIALIST_SWEEP: recipe.alphas_of(""), SELF_SWEEP: recipe.alphas_of(SELF)},
+        "models": {name: model_record(tables) for name, tables in verdicts.items()},
+        "rl": {name: rl_record(by_label[name]) for name in recipe.small_rl.rl if name in by_label},
         "underlined": {
             name: underlined_record(manifest.read(run / "responses" / name / "data.json"), scores[name])
-            for name in of.small_rl.rl
+            for name in recipe.small_rl.rl
             if name in scores
         },
         "stages": {
-            label: {"content": one.content, "settings": digest_of(one.settings), "code": one.code}
+            label: {"content": stage.content, "settings": digest_of(stage.settings), "code": stage.code}
             | {"seconds": seconds[label]}
-            | {key: one.metrics[key] for key in ("kept",) if key in one.metrics}
-            for label, one in by_label.items()
+            | {key: stage.metrics[key] for key in ("kept",) if key in stage.metrics}
+            for label, stage in by_label.items()
         },
     }
 
@@ -82,30 +89,30 @@ def record(of: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
 def model_record(verdicts: Mapping[str, Verdicts]) -> dict[str, Any]:
     """avg@k, and how many samples of each problem are right, in the order of the problems' sorted ids."""
     return {
-        "accuracy": {name: round(float(one.correct_PG.mean()), 6) for name, one in verdicts.items()},
-        "correct": {name: one.correct_PG.sum(axis=1).tolist() for name, one in verdicts.items()},
+        "accuracy": {name: round(float(table.correct_PG.mean()), 6) for name, table in verdicts.items()},
+        "correct": {name: table.correct_PG.sum(axis=1).tolist() for name, table in verdicts.items()},
     }
 
 
-def rl_record(made: Manifest) -> dict[str, Any]:
+def rl_record(stage: Manifest) -> dict[str, Any]:
     """Curves of an RL stage's own rollouts, a number per step."""
-    lines = [json.loads(line) for line in made.file("log/metrics.jsonl").read_text().splitlines()]
-    return {"steps": made.steps["reached"]} | {key: [line[key] for line in lines] for key in PER_STEP}
+    lines = [json.loads(line) for line in stage.file("log/metrics.jsonl").read_text().splitlines()]
+    return {"steps": stage.steps["reached"]} | {key: [line[key] for line in lines] for key in PER_STEP}
 
 
-def underlined_record(made: Manifest, scores: Manifest) -> dict[str, Any]:
-    """Underlined results of a model's stored responses, right and wrong ones apart: benchmark -> numbers per response.
+def underlined_record(responses: Manifest, scores: Manifest) -> dict[str, Any]:
+    """Underlined results of a model's stored responses: benchmark -> right or wrong -> means per response.
 
-    spans: all of them; distinct: different results among them
+    spans: number of underlined results; distinct: of different ones
     """
-    rows = read_rows(made.file("responses.parquet"), RESPONSES)
+    rows = read_rows(responses.file("responses.parquet"), RESPONSES)
     verdicts = read_rows(scores.file("graded.parquet"), GRADED)
-    found: dict[str, dict[str, list[tuple[int, int]]]] = {}
+    spans_by_set: dict[str, dict[str, list[tuple[int, int]]]] = {}
     for row, verdict in zip(rows, verdicts, strict=True):
         spans = underlined(row["response"])
-        kinds = found.setdefault(row["set"], {"right": [], "wrong": []})
-        kinds["right" if verdict["correct"] else "wrong"].append((len(spans), len({*map(step_form, spans)} - {""})))
-    return {name: {kind: _mean_spans(pairs) for kind, pairs in kinds.items()} for name, kinds in found.items()}
+        kinds = spans_by_set.setdefault(row["set"], {"right": [], "wrong": []})
+        kinds["right" if verdict["correct"] else "wrong"].append((len(spans), len({*map(result_form, spans)} - {""})))
+    return {name: {kind: _mean_spans(pairs) for kind, pairs in kinds.items()} for name, kinds in spans_by_set.items()}
 
 
 def _mean_spans(pairs: Sequence[tuple[int, int]]) -> dict[str, float]:
@@ -116,15 +123,17 @@ def _mean_spans(pairs: Sequence[tuple[int, int]]) -> dict[str, float]:
 
 
 def commit() -> str | None:
-    """The tree that this command runs from, marked where files differ from it; None without git."""
-    asked = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    told = subprocess.run(asked, check=False, capture_output=True, text=True)
-    return told.stdout.strip() or None
+    """The commit of this folder, 12 hex digits, marked where files differ from it; None without git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip() or None
+    except FileNotFoundError:
+        return None
 
 
-def text_of(found: Mapping[str, Any]) -> str:
+def text_of(record: Mapping[str, Any]) -> str:
     """JSON with a line per list of numbers."""
-    text = json.dumps(found, indent=1, ensure_ascii=False)
+    text = json.dumps(record, indent=1, ensure_ascii=False)
     return (
         re.sub(
             r"\[[\s\d.,e+-]*\]",
@@ -135,47 +144,50 @@ def text_of(found: Mapping[str, Any]) -> str:
     )
 
 
-def read_records(folder: Path, of: Design, replicates: Iterable[int]) -> list[dict[str, Any]]:
-    """The records of a study that are there. Raises UserError where two were not asked the same questions."""
-    paths = [path for n in replicates if (path := folder / f"{of.records}_{n}.json").exists()]
-    records = [json.loads(path.read_text()) for path in paths]
-    for path, one in zip(paths, records, strict=True):
-        if one["benchmarks"] != records[0]["benchmarks"]:
+def read_records(folder: Path, design: Design, replicates: Iterable[int]) -> list[dict[str, Any]]:
+    """The records of a study that exist. Raises UserError where two have different benchmarks."""
+    paths = [path for n in replicates if (path := folder / f"{design.records}_{n}.json").exists()]
+    records = [read_object(path) for path in paths]
+    for path, record in zip(paths, records, strict=True):
+        if record["benchmarks"] != records[0]["benchmarks"]:
             raise UserError(f"{path}: its benchmarks differ from those of {paths[0]}: they are no replicates")
     return records
 
 
-def write(of: Design, replicates: Sequence[int], to: Path) -> str | None:
-    """Write a study's records from the runs that there are, then its pages over all records. What to say; None without
-    any.
+def write(design: Design, replicates: Sequence[int], to: Path) -> str | None:
+    """Write a study's records from the runs that exist, then its pages over all records.
+
+    Returns a line that says so; None where there is no record.
     """
-    files = [f"configs/{name}" for name in CONFIGS[of]]
+    files = [f"configs/{name}" for name in CONFIGS[design]]
     for number in replicates:
-        made = recipe.load([FOLDER / name for name in CONFIGS[of]], {"run": f"{of.run}_{number}", "replicate": number})
-        run = Path("runs") / made.run
+        settings = recipe.load(
+            [FOLDER / name for name in CONFIGS[design]], {"run": f"{design.run}_{number}", "replicate": number}
+        )
+        run = Path("runs") / settings.run
         if any(run.glob("scores/*/data.json")):
-            replace_file(to / f"{of.records}_{number}.json", text_of(record(made, files, run)))
-    records = read_records(to, of, replicates)
+            replace_file(to / f"{design.records}_{number}.json", text_of(record(settings, files, run)))
+    records = read_records(to, design, replicates)
     if not records:
         return None
     absent = [number for number in replicates if number not in {one["replicate"] for one in records}]
-    replace_file(to / of.markdown, study_page.markdown(of, records, absent))
-    replace_file(to / of.page, study_page.page(of, records, absent))
-    if any(name in records[0]["models"] for name in of.ladder):
+    replace_file(to / design.markdown, study_page.markdown(design, records, absent))
+    replace_file(to / design.page, study_page.page(design, records, absent))
+    if any(name in records[0]["models"] for name in design.ladder):
         images = to.parent / "images"
         images.mkdir(exist_ok=True)
-        replace_file(images / f"{of.records}.svg", study_page.picture(of, records))
-    return f"{to}/{of.markdown} and {of.page}: {len(records)} replicates, {len(absent)} missing"
+        replace_file(images / f"{design.records}.svg", study_page.picture(design, records))
+    return f"{to}/{design.markdown} and {design.page}: {len(records)} replicates, {len(absent)} missing"
 
 
 def main(argv: Sequence[str]) -> None:
-    """Write what the replicates of each study have found. Raises UserError without any."""
+    """Command line of `polaris study`. Raises UserError where no replicate has a record."""
     parser = argparse.ArgumentParser(prog="polaris study")
     parser.add_argument("replicates", nargs="+", type=int, help="0 1 2: the runs study_0 sparse_0 study_1 ...")
     parser.add_argument("--to", type=Path, default=Path("docs/study"), help="folder of the records and the pages")
     args = parser.parse_args(argv)
     args.to.mkdir(parents=True, exist_ok=True)
-    said = [line for of in DESIGNS if (line := write(of, args.replicates, args.to))]
-    if not said:
+    lines = [written for design in DESIGNS if (written := write(design, args.replicates, args.to))]
+    if not lines:
         raise UserError(f"{args.to}: no replicate has a record, and none of the runs a scored model; run `make study`")
-    print("\n".join(said))
+    say("\n".join(lines))

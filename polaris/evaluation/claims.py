@@ -1,4 +1,4 @@
-"""Claims about a method, each beside the one control that can carry it: the same training without the method.
+"""Claims about a method and their controls: the same training without the method.
 
 A control is found by its settings, never by its name. Once what the claim is about is taken out of both, the two stages
 have equal settings, steps and seed among them, the same problems, and the same start, or starts that are each other's
@@ -23,8 +23,8 @@ IDLE = {"validate", "timeout", "save_every"}
 
 
 @dataclasses.dataclass(frozen=True)
-class RlStage:
-    """An RL stage as the manifests tell it.
+class TrainedStage:
+    """An RL stage as its manifests describe it.
 
     start: the model that it began from; settings: of the training; problems: digest of its problems, before an overlap
     filter; overlap: settings of the filter and of its rollouts, None without one
@@ -39,17 +39,18 @@ class RlStage:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """a: the model that is spoken of; b: its control, None where none was run; told: how b differs, or what is
-    missing.
+    """What a comparison could show.
+
+    a: the model of the claim; b: its control, None where none was run; explanation: how b differs, or what is missing
     """
 
     about: str
     a: str
     b: str | None
-    told: str
+    explanation: str
 
 
-def _uses(stage: RlStage, method: str) -> bool:
+def _uses(stage: TrainedStage, method: str) -> bool:
     if method == PROCESS_REWARD:
         return stage.settings["reward"] == "core"
     if method == RESCUE:
@@ -57,7 +58,7 @@ def _uses(stage: RlStage, method: str) -> bool:
     return stage.overlap is not None and stage.overlap["keep"] != "lower_half"
 
 
-def _lacks(stage: RlStage, method: str) -> bool:
+def _lacks(stage: TrainedStage, method: str) -> bool:
     """It could be a control: what stands in the method's place."""
     if method == PROCESS_REWARD:
         return stage.settings["reward"] == "outcome"
@@ -68,7 +69,7 @@ def _lacks(stage: RlStage, method: str) -> bool:
     return stage.overlap is not None and stage.overlap["keep"] == "lower_half"
 
 
-def _rest(stage: RlStage, method: str) -> dict[str, Any]:
+def _rest(stage: TrainedStage, method: str) -> dict[str, Any]:
     """The stage without the method and its start."""
     out = {PROCESS_REWARD: {"reward", "core"}, FILTER: {"overlap"}, HALF: set(), RESCUE: {"rescue"}}[method]
     overlap = stage.overlap
@@ -78,7 +79,7 @@ def _rest(stage: RlStage, method: str) -> dict[str, Any]:
     return {key: value for key, value in rest.items() if key not in out | IDLE}
 
 
-def control(stage: RlStage, method: str, stages: Mapping[str, RlStage]) -> RlStage | None:
+def control(stage: TrainedStage, method: str, stages: Mapping[str, TrainedStage]) -> TrainedStage | None:
     """The same training without the method; from the same start, if there is such a one, else from the start's
     control.
     """
@@ -95,23 +96,24 @@ def control(stage: RlStage, method: str, stages: Mapping[str, RlStage]) -> RlSta
     return None
 
 
-def rl_claims(stages: Sequence[RlStage]) -> list[Claim]:
+def rl_claims(stages: Sequence[TrainedStage]) -> list[Claim]:
     """What each RL stage could be said to show: that training helps, and what each of its methods adds."""
     by_name = {stage.name: stage for stage in stages}
     claims = [
-        Claim(TRAINING, one.name, one.start, f"its start, {one.settings['steps']} steps before") for one in stages
+        Claim(TRAINING, stage.name, stage.start, f"its start, {stage.settings['steps']} steps before")
+        for stage in stages
     ]
     for method, without in WITHOUT.items():
-        for one in (one for one in stages if _uses(one, method)):
-            steps = f"{one.settings['steps']} steps"
-            found = control(one, method, by_name)
-            if found is None:
-                told = f"no control was run ({steps} from {one.start} {without})"
-            elif found.start == one.start:
-                told = f"{steps} from {one.start}, too, {without}"
+        for stage in (stage for stage in stages if _uses(stage, method)):
+            steps = f"{stage.settings['steps']} steps"
+            other = control(stage, method, by_name)
+            if other is None:
+                explanation = f"no control was run ({steps} from {stage.start} {without})"
+            elif other.start == stage.start:
+                explanation = f"{steps} from {stage.start}, too, {without}"
             else:
-                told = f"{steps}, too, {without}, from {found.start}, whose training was, too"
-            claims.append(Claim(method, one.name, found and found.name, told))
+                explanation = f"{steps}, too, {without}, from {other.start}, whose training was, too"
+            claims.append(Claim(method, stage.name, other and other.name, explanation))
     return claims
 
 
@@ -127,23 +129,26 @@ def merge_claims(
         return []
     if chosen is None or on_reported:
         why = "its alpha was chosen on reported questions" if on_reported else "no alpha was chosen"
-        told = f"{why}; questions kept apart for it are missing (merge.select_on)"
-        return [Claim(MERGE, chosen or "merged", None, told), Claim(TRANSFER, chosen or "merged", None, told)]
+        explanation = f"{why}; questions kept apart for it are missing (merge.select_on)"
+        return [
+            Claim(MERGE, chosen or "merged", None, explanation),
+            Claim(TRANSFER, chosen or "merged", None, explanation),
+        ]
     if chosen in ends:
         claims = [Claim(MERGE, chosen, None, "the alpha that was chosen is an end of the sweep: this is no merge")]
     else:
         claims = [Claim(MERGE, chosen, end, "one of its two parts") for end in ends]
     if own_chosen is None:
-        told = "no control was run (the same distillation of its own traces: large_sft.self_distillation)"
+        explanation = "no control was run (the same distillation of its own traces: large_sft.self_distillation)"
     elif own_chosen == chosen:
-        told, own_chosen = (
+        explanation, own_chosen = (
             f"the choice of alpha took {chosen} in both arms: nothing of either distillation is left",
             None,
         )
     else:
         kind = "" if own_chosen in own_ends else "merge of the "
-        told = f"the {kind}same distillation of its own traces, at the alpha chosen for it"
-    return [*claims, Claim(TRANSFER, chosen, own_chosen, told)]
+        explanation = f"the {kind}same distillation of its own traces, at the alpha chosen for it"
+    return [*claims, Claim(TRANSFER, chosen, own_chosen, explanation)]
 
 
 def conclusion(claim: Claim, verdict: Mapping[str, str]) -> str:
@@ -153,7 +158,7 @@ def conclusion(claim: Claim, verdict: Mapping[str, str]) -> str:
     words: dict[str, list[str]] = {"higher": [], "lower": []}
     for benchmark, word in verdict.items():
         words.setdefault(word, []).append(benchmark)
-    said = {word: where for word, where in words.items() if where}
-    if len(said) == 1:
-        return next(iter(said))
-    return "; ".join(f"{word} on {' and '.join(where)}" for word, where in said.items())
+    benchmarks = {word: where for word, where in words.items() if where}
+    if len(benchmarks) == 1:
+        return next(iter(benchmarks))
+    return "; ".join(f"{word} on {' and '.join(where)}" for word, where in benchmarks.items())

@@ -13,7 +13,7 @@ from polaris.evaluation.scores import read_verdicts
 from polaris.evaluation.verdicts import AVERAGE, Verdicts
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from polaris.stage.tables import table
+from polaris.stage.terminal import say, table
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 20_000, 0
 
@@ -27,21 +27,21 @@ def scores_of(name: str, run: str) -> Path:
         path = place if place.suffix == ".json" else place / "data.json"
         if path.exists():
             return path
-    raise UserError(f"{name}: there are no scores of a model called so in runs/{run}/scores, and no such folder")
+    raise UserError(f"{name}: no such model in runs/{run}/scores, and no such folder")
 
 
 def lines(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> list[str]:
     """The comparison as lines of text. Raises UserError for benchmarks or problems that only one of them has."""
     verdicts.check_tables(tables, [a, b])
     numbers = Numbers(tables, CONFIDENCE, RESAMPLES, SEED)
-    rows = [["benchmark", "questions", a, b, "difference", "p", "80 % power from"]]
+    rows = [["benchmark", "questions", a, b, "difference", "p", "min. detectable effect"]]
     for name in [*numbers.benchmarks, AVERAGE] if len(numbers.benchmarks) > 1 else numbers.benchmarks:
         smallest = significance.detectable(numbers.differences(a, b, name), CONFIDENCE, POWER)
-        one = tables[a].get(name)
+        verdicts_a = tables[a].get(name)
         rows.append(
             [
-                "their mean" if one is None else name,
-                "" if one is None else f"{len(one.problems)} x {one.samples}",
+                "their mean" if verdicts_a is None else name,
+                "" if verdicts_a is None else f"{len(verdicts_a.problems)} x {verdicts_a.samples}",
                 *_numbers(numbers, a, b, name),
                 results.p_word(numbers.p_value(a, b, name)),
                 f"±{results.percent(smallest)}" if smallest else "–",
@@ -50,11 +50,9 @@ def lines(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> list[
     return [
         f"{a} against {b}: avg@k in % with {100 * CONFIDENCE:g} % interval, paired by question",
         *table(rows),
-        (
-            "p: paired permutation test, for this comparison alone. Power: the smallest true difference that so many "
-            "questions"
-        ),
-        "and samples show in 4 of 5 evaluations. One training each: other seeds are not in any of these numbers.",
+        "p: paired permutation test, for this comparison alone. Minimum detectable effect: the smallest true",
+        "difference that so many questions and samples show in 4 of 5 evaluations. One training each: other seeds",
+        "are in none of these numbers.",
     ]
 
 
@@ -70,32 +68,29 @@ def _numbers(numbers: Numbers, a: str, b: str, benchmark: str) -> list[str]:
 def pooled_lines(a: str, b: str, tables_N: Mapping[str, verdicts.Tables]) -> list[str]:
     """The comparison over replicates (run -> tables of both models) as lines of text.
 
-    Raises UserError where a run's models, or two runs, were not asked the same questions.
+    Raises UserError where a run's models, or two runs, answered other questions.
     """
     for tables in tables_N.values():
         verdicts.check_tables(tables, [a, b])
     verdicts.check_tables({run: tables[a] for run, tables in tables_N.items()}, list(tables_N))
     first = next(iter(tables_N.values()))[a]
-    found = {name: _pooled(a, b, name, list(tables_N.values())) for name in first}
-    if len(found) > 1:
-        found[AVERAGE] = replicates.over_benchmarks(list(found.values()))
+    by_benchmark = {name: _pooled(a, b, name, list(tables_N.values())) for name in first}
+    if len(by_benchmark) > 1:
+        by_benchmark[AVERAGE] = replicates.over_benchmarks(list(by_benchmark.values()))
     rows = [["benchmark", "questions", *tables_N, "mean: these trainings", "other trainings"]]
-    for name, one in found.items():
-        asked = f"{len(first[name].problems)} x {first[name].samples}" if name in first else ""
-        mean, spans = results.points(one.mean.value), (one.mean.interval(CONFIDENCE), one.over_trainings(CONFIDENCE))
+    for name, pooled in by_benchmark.items():
+        questions = f"{len(first[name].problems)} x {first[name].samples}" if name in first else ""
+        spans = pooled.mean.interval(CONFIDENCE), replicates.trainings_interval(pooled.each_N, CONFIDENCE)
         these, others = (results.span(span, results.points) for span in spans)
+        mean = results.points(pooled.mean.value)
         label = name if name in first else "their mean"
-        rows.append([label, asked, *map(results.points, one.each_N), f"{mean} {these}", others])
+        rows.append([label, questions, *map(results.points, pooled.each_N), f"{mean} {these}", others])
     level, count = f"{100 * CONFIDENCE:g} %", len(tables_N)
     return [
         f"{a} against {b} in {count} runs: difference of avg@k in points, paired by question, {level} intervals",
         *table(rows),
         "These trainings: what other questions and samples would have given them (bootstrap over questions).",
-        (
-            f"Other trainings: Student's t interval of the {count} differences, on these questions; wide, since so few "
-            "trainings"
-        ),
-        "tell little of a further one.",
+        f"Other trainings: Student's t interval of the {count} differences, on these questions.",
     ]
 
 
@@ -113,10 +108,10 @@ def _read(a: str, b: str, run: str, labels: Sequence[str]) -> dict[str, dict[str
 
 def main(a: str, b: str, runs: Sequence[str]) -> None:
     """Print the comparison of two models. runs: where names are looked for; several are replicates"""
-    labels = [a, b] if a != b else [f"{a} (1)", f"{b} (2)"]
+    labels = (a, b) if a != b else (f"{a} (1)", f"{b} (2)")
     if len(runs) == 1:
-        print("\n".join(lines(*labels, _read(a, b, runs[0], labels))))
+        say("\n".join(lines(labels[0], labels[1], _read(a, b, runs[0], labels))))
         return
     if len(set(runs)) < len(runs) or a == b or "/" in a + b:
         raise UserError("--runs: name different runs, and two different models that each of them has")
-    print("\n".join(pooled_lines(a, b, {run: _read(a, b, run, labels) for run in runs})))
+    say("\n".join(pooled_lines(a, b, {run: _read(a, b, run, labels) for run in runs})))

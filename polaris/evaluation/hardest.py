@@ -1,4 +1,4 @@
-"""The problems that a model solves least often, without the illusion that everybody else is better on them.
+"""The problems that a model solves least often, chosen and scored on different samples.
 
 The worst of many noisy scores are low partly by chance, so that the same model, asked again, does better on them
 (regression to the mean). Hence a model's samples are halved: one half chooses the problems, the other is its score

@@ -1,4 +1,4 @@
-"""What the manifests of a run tell: which stage came from which, what it was made with, its curves, time and counts."""
+"""What the manifests of a run record: inputs, settings, code and tools of each stage, its curves, time and counts."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from polaris.evaluation.claims import RlStage
+from polaris.evaluation.claims import TrainedStage
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
@@ -26,20 +26,20 @@ def with_ancestors(manifests: Iterable[Manifest]) -> list[Manifest]:
     """
     found: dict[Path, Manifest] = {}
 
-    def visit(one: Manifest) -> None:
-        for path in input_paths(one):
+    def visit(stage: Manifest) -> None:
+        for path in input_paths(stage):
             if path.resolve() not in found and (parent := _read_if_there(path)):
                 visit(parent)
-        found.setdefault(one.path.resolve(), one)
+        found.setdefault(stage.path.resolve(), stage)
 
-    for one in manifests:
-        visit(one)
+    for stage in manifests:
+        visit(stage)
     return list(found.values())
 
 
-def input_paths(one: Manifest, names: Sequence[str] | None = None) -> list[Path]:
+def input_paths(stage: Manifest, names: Sequence[str] | None = None) -> list[Path]:
     """Paths of a stage's inputs; `names`: only of these flags."""
-    chosen = one.inputs if names is None else {name: one.inputs[name] for name in names if name in one.inputs}
+    chosen = stage.inputs if names is None else {name: stage.inputs[name] for name in names if name in stage.inputs}
     return [path for value in chosen.values() for path in _split(value["path"])]
 
 
@@ -55,10 +55,10 @@ def _read_if_there(path: Path) -> Manifest | None:
         return None
 
 
-def label(one: Manifest, run: Path) -> str:
+def label(stage: Manifest, run: Path) -> str:
     """A stage's folder within the run: `core`, `scores/core`, `merged/alpha=0.30`."""
-    folder = one.folder.resolve()
-    return str(folder.relative_to(run)) if folder.is_relative_to(run) else str(one.folder)
+    folder = stage.folder.resolve()
+    return str(folder.relative_to(run)) if folder.is_relative_to(run) else str(stage.folder)
 
 
 def model_name(stage: str) -> str:
@@ -75,47 +75,49 @@ def checkpoint_rows(checkpoints: Sequence[Manifest], run: Path) -> list[dict[str
     stage: its folder within the run
     weights_changed: the weight files differ from those of every model that it was made from; null without such a one.
     """
-    known = {one.path.resolve(): one for one in checkpoints}
+    known = {checkpoint.path.resolve(): checkpoint for checkpoint in checkpoints}
     rows = []
-    for one in checkpoints:
-        start = input_paths(one, ["start"])
-        parents = [known[p.resolve()] for p in input_paths(one, ["start", "base", "distilled"]) if p.resolve() in known]
+    for checkpoint in checkpoints:
+        start = input_paths(checkpoint, ["start"])
+        parents = [
+            known[p.resolve()] for p in input_paths(checkpoint, ["start", "base", "distilled"]) if p.resolve() in known
+        ]
         rows.append(
             {
-                "name": model_name(label(one, run)),
-                "stage": label(one, run),
+                "name": model_name(label(checkpoint, run)),
+                "stage": label(checkpoint, run),
                 "start": start[0].parent.name if start else None,
-                "steps": one.steps.get("reached"),
-                "weights_changed": all(_weights(one) != _weights(p) for p in parents) if parents else None,
-                "metrics": one.metrics,
+                "steps": checkpoint.steps.get("reached"),
+                "weights_changed": all(_weights(checkpoint) != _weights(p) for p in parents) if parents else None,
+                "metrics": checkpoint.metrics,
             }
         )
     return rows
 
 
-def _weights(one: Manifest) -> set[str]:
-    return {file["xxh3"] for name, file in one.files.items() if name.endswith(".safetensors")}
+def _weights(checkpoint: Manifest) -> set[str]:
+    return {file["xxh3"] for name, file in checkpoint.files.items() if name.endswith(".safetensors")}
 
 
-def rl_stages(checkpoints: Sequence[Manifest]) -> list[RlStage]:
+def rl_stages(checkpoints: Sequence[Manifest]) -> list[TrainedStage]:
     """The RL stages among the checkpoints, with what their manifests and those of their data say."""
-    return [_rl_stage(one) for one in checkpoints if _verb(one) == "train_rl"]
+    return [_rl_stage(checkpoint) for checkpoint in checkpoints if _verb(checkpoint) == "train_rl"]
 
 
-def _verb(one: Manifest) -> str:
+def _verb(stage: Manifest) -> str:
     """Without its package: a module that is named in full counts as used (polaris/stage/code.py)."""
-    return one.module.rpartition(".")[2]
+    return stage.module.rpartition(".")[2]
 
 
-def _rl_stage(one: Manifest) -> RlStage:
-    (start,), (path,) = (input_paths(one, [name]) for name in ("start", "data"))
-    problems, overlap, data = one.inputs["data"]["content"], None, _read_if_there(path)
+def _rl_stage(checkpoint: Manifest) -> TrainedStage:
+    (start,), (path,) = (input_paths(checkpoint, [name]) for name in ("start", "data"))
+    problems, overlap, data = checkpoint.inputs["data"]["content"], None, _read_if_there(path)
     if data and _verb(data) == "filter_overlap":
         (path,) = input_paths(data, ["responses"])
         rollouts = _read_if_there(path)
         problems = data.inputs["problems"]["content"]
         overlap = {**data.settings, "rollouts": rollouts and rollouts.settings}
-    return RlStage(one.stage, start.parent.name, one.settings, problems, overlap)
+    return TrainedStage(checkpoint.stage, start.parent.name, checkpoint.settings, problems, overlap)
 
 
 def curve_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:
@@ -125,29 +127,31 @@ def curve_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:
     What is no finite number is left out. Raises UserError for a line that is no JSON.
     """
     rows = []
-    for one in checkpoints:
+    for checkpoint in checkpoints:
         for log, metrics in CURVES.items():
-            by_step = _by_step(one.file(log)) if log in one.files else {}
+            by_step = _by_step(checkpoint.file(log)) if log in checkpoint.files else {}
             for metric in metrics:
                 points = [(step, entry[metric]) for step, entry in by_step.items() if _finite(entry.get(metric))]
                 if points:
                     steps, values = zip(*points, strict=True)
-                    row = {"stage": one.stage, "metric": metric, "steps": steps, "values": values}
-                    asked = one.settings["validate"] if metric == "avg" else {}
-                    rows.append(row | {name: asked[name] for name in ("benchmark", "k") if asked})
+                    row = {"stage": checkpoint.stage, "metric": metric, "steps": steps, "values": values}
+                    validation = checkpoint.settings["validate"] if metric == "avg" else {}
+                    rows.append(row | {name: validation[name] for name in ("benchmark", "k") if validation})
     return rows
 
 
 def _by_step(log: Path) -> dict[int, dict[str, Any]]:
     """A log's lines by their steps, which rise; a step that was done again after a crash counts as it was last done."""
-    found: dict[int, dict[str, Any]] = {}
+    by_step: dict[int, dict[str, Any]] = {}
     for number, line in enumerate(log.read_text().splitlines(), 1):
         try:
             entry = json.loads(line)
-            found[int(entry["step"])] = entry
+            by_step[int(entry["step"])] = entry
         except (ValueError, KeyError, TypeError):
-            raise UserError(f"{log}: line {number} is no metrics of a step") from None
-    return dict(sorted(found.items()))
+            raise UserError(
+                f"{log}: line {number}: not the metrics of a step (JSON with a `step`); rerun the stage"
+            ) from None
+    return dict(sorted(by_step.items()))
 
 
 def _finite(value: Any) -> bool:
@@ -161,13 +165,13 @@ def difficulty_rows(data: Sequence[Manifest]) -> list[dict[str, Any]]:
     From each stage with a difficulty.parquet (`correct` of `k` per problem); kept are those of its problems.parquet.
     """
     rows = []
-    for one in (one for one in data if "difficulty.parquet" in one.files):
-        path, kept = one.file("difficulty.parquet"), read_problems(one.file("problems.parquet"))
+    for stage in (stage for stage in data if "difficulty.parquet" in stage.files):
+        path, kept = stage.file("difficulty.parquet"), read_problems(stage.file("problems.parquet"))
         table = pq.read_table(path, columns=["problem_id", "correct", "k"]).to_pylist()
         k = max(row["k"] for row in table)
         rows.append(
             {
-                "stage": one.stage,
+                "stage": stage.stage,
                 "k": k,
                 "all": _counted([row["correct"] for row in table], k),
                 "kept": _counted([row["correct"] for row in table if row["problem_id"] in kept], k),
@@ -188,15 +192,15 @@ def timing_rows(manifests: Sequence[Manifest], run: Path) -> list[dict[str, Any]
     Time and memory from Snakemake's benchmark.tsv beside the manifest; without it, the stage's own clock and no memory.
     """
     rows = []
-    for one in manifests:
-        measured = _benchmark(one.folder / "benchmark.tsv")
+    for stage in manifests:
+        measured = _benchmark(stage.folder / "benchmark.tsv")
         seconds = _number(measured.get("s"))
         rows.append(
             {
-                "stage": label(one, run),
-                "seconds": one.seconds if seconds is None else seconds,
+                "stage": label(stage, run),
+                "seconds": stage.seconds if seconds is None else seconds,
                 "max_rss": _number(measured.get("max_rss")),
-                "bytes": sum(file["size"] for file in one.files.values()),
+                "bytes": sum(file["size"] for file in stage.files.values()),
             }
         )
     return rows
@@ -220,16 +224,16 @@ def _number(text: str | None) -> float | None:
 
 def lineage_rows(manifests: Sequence[Manifest], run: Path) -> list[dict[str, Any]]:
     """`lineage` of results.json: what each stage was made with and from, as digests."""
-    labels = {one.path.resolve(): label(one, run) for one in manifests}
+    labels = {stage.path.resolve(): label(stage, run) for stage in manifests}
     return [
         {
-            "stage": label(one, run),
-            "module": one.module,
-            "settings": manifest.digest_of(one.settings),
-            "code": one.code,
-            "content": one.content,
-            "inputs": [labels.get(path.resolve(), str(path)) for path in input_paths(one)],
-            "tools": one.tools,
+            "stage": label(stage, run),
+            "module": stage.module,
+            "settings": manifest.digest_of(stage.settings),
+            "code": stage.code,
+            "content": stage.content,
+            "inputs": [labels.get(path.resolve(), str(path)) for path in input_paths(stage)],
+            "tools": stage.tools,
         }
-        for one in manifests
+        for stage in manifests
     ]

@@ -3,12 +3,9 @@ questions.
 
 Legend: _N replicate, _P problem, _R bootstrap draw.
 
-Two uncertainties, which no interval here mixes. Other questions and samples would have changed the numbers of these
-very
-trainings: a bootstrap over questions, each drawn with its differences in all replicates. Other trainings would have
-    changed
-them, too: Student's interval of the replicates' differences, on these questions. With three replicates it is wide (t is
-4.3 instead of 2.0), because three numbers say little about how far a fourth may lie.
+Two uncertainties, each with its own interval. Over questions and samples, for these trainings: a bootstrap over
+questions, each drawn with its differences in all replicates. Over trainings, on these questions: Student's t interval
+of the replicates' differences. With three replicates it is wide (t is 4.3 instead of 2.0).
 """
 
 import dataclasses
@@ -53,8 +50,8 @@ def pooled(difference_NP: NDArray[np.float64], resamples: int, rng: np.random.Ge
 
 def over_benchmarks(pooled_B: Sequence[Pooled]) -> Pooled:
     """The unweighted mean over benchmarks (_B) of the same replicates."""
-    each_BN = np.array([one.each_N for one in pooled_B])
-    return Pooled(tuple(each_BN.mean(axis=0).tolist()), statistics.mean([one.mean for one in pooled_B]))
+    each_BN = np.array([pooled.each_N for pooled in pooled_B])
+    return Pooled(tuple(each_BN.mean(axis=0).tolist()), statistics.mean([pooled.mean for pooled in pooled_B]))
 
 
 def trainings_interval(value_N: Sequence[float], confidence: float) -> tuple[float, float]:

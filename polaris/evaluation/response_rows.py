@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris.evaluation import hardest, lengths, significance, statistics
-from polaris.evaluation.passes import majority, pass_at
+from polaris.evaluation.pass_at_k import majority, pass_at_k
 from polaris.evaluation.results import ENDINGS, Numbers
 from polaris.evaluation.verdicts import Verdicts
 from polaris.stage.errors import UserError
@@ -49,24 +49,24 @@ def response_rows(numbers: Numbers, pass_k: Sequence[int], bounds: Sequence[int]
             columns |= {(model, "measure", key): column for key, column in measures(verdicts, pass_k).items()}
             columns |= {(model, "group", key): column for key, column in by_length(verdicts, bounds).items()}
             columns |= {(model, "budget", key): column for key, column in by_budget(verdicts, longest).items()}
-        found = _summaries(numbers, columns, benchmark)
+        summaries = _summaries(numbers, columns, benchmark)
         for (model, kind, key), (_, weight_P) in columns.items():
             row = {"name": model, "benchmark": benchmark, kind: key}
             if kind == "group":
                 row["share"] = round(float(weight_P.sum()) / tables[model].correct_PG.size, 6)
-                rows["lengths"].append(row | found.get((model, kind, key), {"value": None, "interval": None}))
-            elif (model, kind, key) in found:
+                rows["lengths"].append(row | summaries.get((model, kind, key), {"value": None, "interval": None}))
+            elif (model, kind, key) in summaries:
                 defined = {"n": int((weight_P > 0).sum())} if kind == "measure" else {}
-                rows[f"{kind}s"].append(row | defined | found[model, kind, key])
+                rows[f"{kind}s"].append(row | defined | summaries[model, kind, key])
     return rows
 
 
 def measures(verdicts: Verdicts, pass_k: Sequence[int]) -> dict[str, Column]:
     """How responses end and their other scores, per problem."""
-    found = {name: getattr(verdicts, table).mean(axis=1) for name, table in ENDINGS.items()}
-    found |= {f"pass@{k}": pass_at(verdicts.correct_PG, k) for k in pass_k}
-    found[f"majority@{verdicts.samples}"] = majority(verdicts.vote_PG, verdicts.correct_PG)
-    columns = {name: (value_P, np.ones_like(value_P)) for name, value_P in found.items()}
+    value_by_name = {name: getattr(verdicts, table).mean(axis=1) for name, table in ENDINGS.items()}
+    value_by_name |= {f"pass@{k}": pass_at_k(verdicts.correct_PG, k) for k in pass_k}
+    value_by_name[f"majority@{verdicts.samples}"] = majority(verdicts.vote_PG, verdicts.correct_PG)
+    columns = {name: (value_P, np.ones_like(value_P)) for name, value_P in value_by_name.items()}
     distinct_P = verdicts.distinct_P
     return columns | {"distinct 4-grams": (np.nan_to_num(distinct_P), (~np.isnan(distinct_P)).astype(np.float64))}
 
@@ -137,8 +137,8 @@ def _summaries(numbers: Numbers, columns: Mapping[Any, Column], benchmark: str) 
     """{value, interval} of each column that has a weight, over the same draws of the benchmark's questions."""
     kept = {key: column for key, column in columns.items() if column[1].any()}
     value_PX, weight_PX = (np.stack(part, axis=1) for part in zip(*kept.values(), strict=True))
-    found = statistics.weighted_means(value_PX, weight_PX, numbers.resamples, numbers.rng("responses", benchmark))
+    means = statistics.weighted_means(value_PX, weight_PX, numbers.resamples, numbers.rng("responses", benchmark))
     return {
         key: {"value": round(mean.value, 6), "interval": numbers.interval(mean)}
-        for key, mean in zip(kept, found, strict=True)
+        for key, mean in zip(kept, means, strict=True)
     }

@@ -1,4 +1,4 @@
-"""The numbers of the report: from verdicts to scores, paired differences and the alpha curve, and their words."""
+"""Verdicts -> scores, paired differences and the alpha curve, and how these are written."""
 
 import dataclasses
 import functools
@@ -15,12 +15,12 @@ from polaris.evaluation.settings import Published, SelfDistillation
 from polaris.evaluation.statistics import Estimate
 from polaris.evaluation.verdicts import AVERAGE, Tables, Verdicts
 
-POWER = 0.8  # with which `detectable` differences are seen
+POWER = 0.8  # of the minimum detectable effect
 # Shares of responses that stand beside every score, and the table each is the mean of.
-ENDINGS = {"truncated": "cut_PG", "no_answer": "silent_PG", "undecided": "undecided_PG", "tokens": "tokens_PG"}
-# Which comparisons are looked at together, so that p-values are corrected for all of them.
-LADDER, GENERALISTS, SWEEP, OWN, CLAIMS = "ladder", "generalists", "sweep", "self-distillation", "claims"
-AGAIN = "asked otherwise"
+ENDINGS = {"truncated": "truncated_PG", "no_answer": "no_answer_PG", "ungraded": "ungraded_PG", "tokens": "tokens_PG"}
+# Families of comparisons: p-values are corrected for all comparisons of one family.
+LADDER, GENERALISTS, SWEEP, CLAIMS = "ladder", "generalists", "sweep", "claims"
+SELF_DISTILLATION, EXTRA = "self-distillation", "extra evaluations"
 
 
 class Numbers:
@@ -50,13 +50,14 @@ class Numbers:
         """avg@k of a minus that of b, paired by question."""
         if benchmark == AVERAGE:
             return statistics.mean([self.difference(a, b, name) for name in self.headline])
-        both = [self.tables[name][benchmark].correct_PG for name in (a, b)]
-        return statistics.difference(*both, self.resamples, self.rng(a, b, benchmark))
+        a_PG, b_PG = (self.tables[name][benchmark].correct_PG for name in (a, b))
+        return statistics.difference(a_PG, b_PG, self.resamples, self.rng(a, b, benchmark))
 
     def differences(self, a: str, b: str, benchmark: str) -> list[NDArray[np.float64]]:
         """The paired differences of each question, of one benchmark or of each in the average."""
         names = self.headline if benchmark == AVERAGE else [benchmark]
-        return [significance.differences(*(self.tables[m][name].correct_PG for m in (a, b))) for name in names]
+        tables = [(self.tables[a][name], self.tables[b][name]) for name in names]
+        return [significance.differences(table_a.correct_PG, table_b.correct_PG) for table_a, table_b in tables]
 
     def p_value(self, a: str, b: str, benchmark: str) -> float:
         """Of the paired permutation test, alone; for the average every benchmark counts the same."""
@@ -125,12 +126,12 @@ def _mean(over: Iterable[Verdicts], table: str) -> float:
 def compared(
     ladder: Sequence[str], generalists: Sequence[str], alphas: Mapping[str, str], start: Mapping[str, str | None]
 ) -> list[tuple[str, str, str]]:
-    """Which pairs are compared, as (family, a, b): a against b, a family being what is looked at together.
+    """The compared pairs, as (family, a, b): a against b; p-values are corrected within a family.
 
     Each ladder model against the one it started from, and against earlier ones with the same start; each generalist
     against those before it; each merged model against both generalists.
     """
-    pairs = [(LADDER, name, start[name]) for name in ladder if start.get(name) in ladder]
+    pairs = [(LADDER, name, before) for name in ladder if (before := start.get(name)) is not None and before in ladder]
     for position, name in enumerate(ladder):
         same = [other for other in ladder[:position] if start.get(name) and start[name] == start.get(other)]
         pairs += [(LADDER, name, other) for other in same]
@@ -138,6 +139,12 @@ def compared(
         pairs += [(GENERALISTS, name, other) for other in generalists[:position]]
     merged = [model for _, model in by_alpha(alphas) if model not in generalists]
     return pairs + [(SWEEP, name, other) for name in merged for other in generalists]
+
+
+def evaluated_model(name: str) -> str:
+    """The model of an extra evaluation <model>@<entry>: grpo@no_yarn -> grpo. A model's own name stays as it is."""
+    model, _, _ = name.rpartition("@")
+    return model or name
 
 
 def own_compared(
@@ -148,40 +155,41 @@ def own_compared(
         return []
     base, distilled = generalists
     merged = {alpha: model for alpha, model in by_alpha(own.alphas) if model not in (base, own.distilled)}
-    pairs = [(OWN, own.distilled, base), (OWN, distilled, own.distilled)]
-    pairs += [(OWN, name, other) for name in merged.values() for other in (base, own.distilled)]
-    return pairs + [(OWN, alphas[alpha], name) for alpha, name in merged.items()]
+    pairs = [(SELF_DISTILLATION, own.distilled, base), (SELF_DISTILLATION, distilled, own.distilled)]
+    pairs += [(SELF_DISTILLATION, name, other) for name in merged.values() for other in (base, own.distilled)]
+    return pairs + [(SELF_DISTILLATION, alphas[alpha], name) for alpha, name in merged.items()]
 
 
 def pair_rows(numbers: Numbers, pairs: Sequence[tuple[str, str, str]]) -> list[dict[str, Any]]:
     """`pairs` of results.json: `difference` is avg of a minus avg of b.
 
     p: of this comparison alone; p_holm: corrected for all comparisons of the family on this benchmark
-    detectable: the smallest true difference that is seen with probability POWER; 0 where all questions differ equally
+    detectable: minimum detectable effect, the smallest true difference that is shown with probability POWER; 0 where
+        all questions differ equally
     """
     rows = []
     for benchmark in [*numbers.benchmarks, AVERAGE]:
         p = {pair: numbers.p_value(*pair[1:], benchmark) for pair in pairs}
         for family in dict.fromkeys(family for family, _, _ in pairs):
-            mine = [pair for pair in pairs if pair[0] == family]
-            for (_, a, b), holm in zip(mine, significance.holm([p[pair] for pair in mine]), strict=True):
+            members = [pair for pair in pairs if pair[0] == family]
+            for (_, a, b), holm in zip(members, significance.holm([p[pair] for pair in members]), strict=True):
                 estimate = numbers.difference(a, b, benchmark)
-                seen = significance.detectable(numbers.differences(a, b, benchmark), numbers.confidence, POWER)
+                detectable = significance.detectable(numbers.differences(a, b, benchmark), numbers.confidence, POWER)
                 rows.append(
                     {"family": family, "a": a, "b": b, "benchmark": benchmark}
                     | {"difference": round(estimate.value, 6), "interval": numbers.interval(estimate)}
-                    | {"p": p[family, a, b], "p_holm": holm, "detectable": round(seen, 6)}
+                    | {"p": p[family, a, b], "p_holm": holm, "detectable": round(detectable, 6)}
                 )
     return rows
 
 
 def claim_rows(numbers: Numbers, claims: Sequence[Claim]) -> list[dict[str, Any]]:
     """`claims` of results.json: each with its comparison by benchmark, as in `pairs`; p_holm is over all claims."""
-    pairs = dict.fromkeys((CLAIMS, one.a, one.b) for one in claims if one.b)
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    pairs = dict.fromkeys((CLAIMS, claim.a, claim.b) for claim in claims if claim.b)
+    differences: dict[tuple[str, str | None], dict[str, Any]] = {}
     for row in pair_rows(numbers, list(pairs)):
-        found.setdefault((row["a"], row["b"]), {})[row["benchmark"]] = row
-    return [dataclasses.asdict(one) | {"differences": found.get((one.a, one.b), {})} for one in claims]
+        differences.setdefault((row["a"], row["b"]), {})[row["benchmark"]] = row
+    return [dataclasses.asdict(claim) | {"differences": differences.get((claim.a, claim.b), {})} for claim in claims]
 
 
 def by_alpha(alphas: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -210,7 +218,7 @@ def choice(
     """
     best = None
     if select_on and alphas:
-        mean = lambda name: float(np.mean([numbers.score(alphas[name], one).value for one in select_on]))
+        mean = lambda name: float(np.mean([numbers.score(alphas[name], benchmark).value for benchmark in select_on]))
         best = max((name for name, _ in by_alpha(alphas)), key=mean)
     chosen = selected or best
     return {
@@ -222,7 +230,7 @@ def choice(
     }
 
 
-# --- words ------------------------------------------------------------------------------------------------------
+# --- how numbers are written ---
 def percent(value: float) -> str:
     """0.5891 -> 58.9"""
     return f"{100 * value:.1f}"
@@ -241,11 +249,13 @@ def span(interval: Sequence[float], word=percent) -> str:
 
 def p_word(p: float) -> str:
     """0.0123 -> 0.012, 0.00004 -> < 0.001"""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def verdict(row: Mapping[str, Any], confidence: float) -> str:
-    """What a paired comparison allows to say: higher, lower, or that no difference was shown.
+    """The verdict of a paired comparison: higher, lower, or no difference shown.
 
     A difference is shown where the interval excludes 0 and the corrected p-value is small enough.
     row: of `pairs`

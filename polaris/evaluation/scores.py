@@ -8,18 +8,21 @@ from polaris.stage.records import DIVERSITY, GRADED, read_rows, read_table
 
 
 def read_verdicts(scores: Manifest) -> dict[str, Verdicts]:
-    """Benchmark -> verdicts, from one model's graded.parquet, in the order of the file."""
+    """Benchmark -> verdicts, from one model's graded.parquet, in the order of the file.
+
+    Raises UserError where it has no rows.
+    """
     path = scores.file("graded.parquet")
     table = read_table(path, GRADED)
     if not len(table):
-        raise UserError(f"{path}: there is no verdict in it")
+        raise UserError(f"{path}: no verdicts; grade the responses again")
     column = {name: table[name].to_numpy() for name in table.column_names}
     distinct: dict[str, dict[str, float | None]] = {}
     if "diversity.parquet" in scores.files:  # scores from before there was such a table are good without it
         for row in read_rows(scores.file("diversity.parquet"), DIVERSITY):
             distinct.setdefault(row["set"], {})[row["problem_id"]] = row["distinct"]
-    found = {}
+    by_benchmark = {}
     for name in dict.fromkeys(column["set"]):
-        mine = {key: values[column["set"] == name] for key, values in column.items()}
-        found[name] = verdicts.tabulate(f"{path}: benchmark {name}", mine, distinct.get(name, {}))
-    return found
+        rows = {key: values[column["set"] == name] for key, values in column.items()}
+        by_benchmark[name] = verdicts.tabulate(f"{path}: benchmark {name}", rows, distinct.get(name, {}))
+    return by_benchmark

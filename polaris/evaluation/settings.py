@@ -1,4 +1,4 @@
-"""Which models are asked what, how uncertain the numbers are, and what they stand beside."""
+"""Settings of evaluations and their statistics, and published values."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -10,8 +10,8 @@ from polaris.grading.settings import Grading
 from polaris.stage.settings import Section, Seed
 
 
-class FurtherEvaluation(Generate):
-    """Some checkpoints asked once more in another way; what an entry does not name is as in `evaluate.generate`."""
+class ExtraEvaluation(Generate):
+    """Some checkpoints evaluated once more; what an entry does not name is as in `evaluate.generate`."""
 
     models: Annotated[list[str], Field(min_length=1, description="evaluated models")]
 
@@ -19,16 +19,16 @@ class FurtherEvaluation(Generate):
     def generate(self) -> Generate:
         return Generate(**self.model_dump(exclude={"models"}))
 
-    def told(self, usual: Generate) -> str:
-        """What it changes of `usual`, in words; empty where that is nothing."""
-        return "; ".join(_changes(self.generate.model_dump(mode="json"), usual.model_dump(mode="json")))
+    def changes(self, usual: Generate) -> str:
+        """Settings that differ from `usual`, in words: "sampling.seed 2 instead of 1"; empty where none does."""
+        return "; ".join(_changed(self.generate.model_dump(mode="json"), usual.model_dump(mode="json")))
 
 
-def _changes(new: dict[str, Any], old: dict[str, Any], within: str = "") -> Iterator[str]:
+def _changed(new: dict[str, Any], old: dict[str, Any], within: str = "") -> Iterator[str]:
     for key, value in new.items():
         before = old.get(key)
         if isinstance(value, dict) and isinstance(before, dict):
-            yield from _changes(value, before, f"{within}{key}.")
+            yield from _changed(value, before, f"{within}{key}.")
         elif value != before:
             yield f"{within}{key} {_word(value)} instead of {_word(before)}"
 
@@ -45,14 +45,14 @@ class Evaluate(Section):
     generate: Annotated[Generate, Field(description="k: benchmark -> samples per problem")]
     large_engine: Annotated[Engine | None, Field(description="of generalists and merges; null: as of generate")]
     extra_evaluations: Annotated[
-        dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], FurtherEvaluation],
+        dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], ExtraEvaluation],
         Field(description="entry -> models that are evaluated once more, as <model>@<entry>"),
     ]
     grading: Grading
 
 
 class Resampling(Section):
-    """How uncertain a number is."""
+    """How intervals and p-values are computed."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     resamples: Annotated[int, Field(ge=200, description="bootstrap draws of questions, and permutations of a test")]
@@ -60,7 +60,7 @@ class Resampling(Section):
 
 
 class Published(Section):
-    """What a source prints of a recipe, in percent; nothing is computed from it."""
+    """Values that a source prints for a recipe, in percent; only shown, never used in a computation."""
 
     source: str
     average_of: Annotated[

@@ -1,4 +1,4 @@
-"""Is a difference more than chance, and how small a one could have been seen?
+"""Significance of a paired difference, and the minimum detectable effect.
 
 Legend: _P problem, _G response of a problem's group, _R permutation, _D size of a difference, _B benchmark.
 """
@@ -21,7 +21,7 @@ def differences(a_PG: NDArray[np.bool_], b_PG: NDArray[np.bool_]) -> NDArray[np.
 
 
 def permutation_p(difference_P: NDArray[np.float64], permutations: int, rng: np.random.Generator) -> float:
-    """Two-sided p-value of the paired permutation test: under no difference the sign of each question's is a coin.
+    """Two-sided p-value of the paired permutation test: without a difference the sign of each question's is random.
 
     difference_P: as of `differences`, or those of several benchmarks, each divided by its number of questions. Fisher's
     test with random signs; the observed signs count as one draw, so that the p-value is never 0 and the test is exact

@@ -4,7 +4,7 @@ Legend: _P problem, _G response of a problem's group.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ from polaris.stage.errors import UserError
 
 # Stands for the unweighted mean over the headline benchmarks wherever a benchmark is named.
 AVERAGE = "average"
-SILENT = (NO_ANSWER, NO_THINK)
-UNDECIDED = (*sorted(FAILURES), UNPARSEABLE_GOLD)
+WITHOUT_ANSWER = (NO_ANSWER, NO_THINK)
+UNGRADED = (*sorted(FAILURES), UNPARSEABLE_GOLD)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Verdicts:
     """One model's verdicts on one benchmark.
 
     problems: ids, sorted; the tables are [problems, samples] in that order
-    correct_PG: bool; tokens_PG: length of the response; cut_PG: bool, it reached max_tokens
-    silent_PG: bool, it ended by itself without an answer; undecided_PG: bool, the grader could not say
+    correct_PG: bool; tokens_PG: length of the response; truncated_PG: bool, it reached max_tokens
+    no_answer_PG: bool, it ended by itself without an answer; ungraded_PG: bool, the grader could not say
     vote_PG: number of the answer's normal form, -1 without an answer
     distinct_P: distinct 4-grams / 4-grams of the problem's responses (polaris/grading/diversity.py), nan where
         undefined
@@ -34,9 +34,9 @@ class Verdicts:
     problems: tuple[str, ...]
     correct_PG: NDArray[np.bool_]
     tokens_PG: NDArray[np.int64]
-    cut_PG: NDArray[np.bool_]
-    silent_PG: NDArray[np.bool_]
-    undecided_PG: NDArray[np.bool_]
+    truncated_PG: NDArray[np.bool_]
+    no_answer_PG: NDArray[np.bool_]
+    ungraded_PG: NDArray[np.bool_]
     vote_PG: NDArray[np.int64]
     distinct_P: NDArray[np.float64]
 
@@ -52,7 +52,7 @@ def tabulate(where: str, column: Mapping[str, NDArray[Any]], distinct: Mapping[s
     """Verdicts of one benchmark from the columns of records.GRADED in any order, one entry per response.
 
     distinct: problem -> share of distinct 4-grams, None (or no entry) where undefined
-    Raises UserError when a sample is missing or there twice: an average over what happens to be there is no avg@k.
+    Raises UserError when a sample is missing or repeated, and for a single problem.
     """
     problems, row = np.unique(column["problem_id"].astype(str), return_inverse=True)
     found_P = np.bincount(row)
@@ -62,7 +62,9 @@ def tabulate(where: str, column: Mapping[str, NDArray[Any]], distinct: Mapping[s
             f"{where}: problem {problems[index]} has {found_P[index]} samples, others have {samples}; grade it again"
         )
     if len(problems) < 2:
-        raise UserError(f"{where}: it has {len(problems)} problem; two are needed to tell how certain a score is")
+        raise UserError(
+            f"{where}: only {len(problems)} problem; an interval needs two; add problems or drop the benchmark"
+        )
     order = np.lexsort((column["sample"], row))
 
     def table(values: NDArray[Any]) -> NDArray[Any]:
@@ -75,33 +77,35 @@ def tabulate(where: str, column: Mapping[str, NDArray[Any]], distinct: Mapping[s
         problems=tuple(problems.tolist()),
         correct_PG=table(column["correct"].astype(np.bool_)),
         tokens_PG=table(column["tokens"].astype(np.int64)),
-        cut_PG=table(column["finish_reason"].astype(str) == "length"),
-        silent_PG=table(np.isin(reason, SILENT)),
-        undecided_PG=table(np.isin(reason, UNDECIDED)),
+        truncated_PG=table(column["finish_reason"].astype(str) == "length"),
+        no_answer_PG=table(np.isin(reason, WITHOUT_ANSWER)),
+        ungraded_PG=table(np.isin(reason, UNGRADED)),
         vote_PG=table(votes(column["answer"])),
         distinct_P=np.array([np.nan if share is None else share for share in shares], dtype=np.float64),
     )
 
 
-def votes(answers: Sequence[str | None]) -> NDArray[np.int64]:
+def votes(answers: Iterable[str | None]) -> NDArray[np.int64]:
     """A number per normal form of the answers, -1 for none."""
     number: dict[str, int] = {}
-    vote_of: dict[str | None, int] = {None: -1}  # a normal form takes far longer than a look
+    vote_of: dict[str | None, int] = {None: -1}  # computing a normal form takes far longer than a look-up
     for answer in answers:
-        if answer not in vote_of:
+        if answer is not None and answer not in vote_of:
             vote_of[answer] = number.setdefault(normal_form(answer), len(number))
     return np.array([vote_of[answer] for answer in answers], dtype=np.int64)
 
 
 def check_tables(tables: Tables, wanted: Sequence[str]) -> None:
-    """Every wanted model, and no other, was asked the same questions. Raises UserError."""
+    """Raises UserError unless the tables are those of the wanted models, all on the same questions."""
     if missing := [name for name in wanted if name not in tables]:
-        raise UserError(f"--scores: there are none of {', '.join(missing)}, which the report's settings name")
+        raise UserError(f"--scores: no scores of {', '.join(missing)}, named in the report's settings")
     if extra := [name for name in tables if name not in wanted]:
-        raise UserError(f"--scores: {', '.join(extra)} is named by neither ladder, generalists nor alphas")
+        raise UserError(
+            f"--scores: {', '.join(extra)} is in none of ladder, generalists and alphas of the report's settings"
+        )
     first = wanted[0]
     if AVERAGE in tables[first]:
-        raise UserError(f"a benchmark must not be called {AVERAGE}: that is the mean over the benchmarks")
+        raise UserError(f"benchmark {AVERAGE}: rename it; this name is the mean over the benchmarks")
     for name in wanted[1:]:
         if odd := sorted(set(tables[first]) ^ set(tables[name])):
             lacking = name if odd[0] in tables[first] else first

@@ -15,6 +15,7 @@ from polaris.generation import vllm_engine
 from polaris.generation.harmony import Harmony, thought_then_said
 from polaris.stage.errors import UserError
 from polaris.stage.records import read_rows, write_rows
+from polaris.stage.terminal import say
 
 SHARD_RESPONSES = 512
 SHARD_SECONDS = 20.0  # what a kill may cost, besides the responses in flight
@@ -43,10 +44,10 @@ class Decoder:
 
     def text(self, answer: vllm_engine.Completion) -> str:
         # A response that ended by itself ends with the token that said so, special or not.
-        said = answer.token_ids[:-1] if answer.finish_reason == "stop" else answer.token_ids
-        if messages := list(self._harmony.messages(said)):
+        tokens = answer.token_ids[:-1] if answer.finish_reason == "stop" else answer.token_ids
+        if messages := list(self._harmony.messages(tokens)):
             return thought_then_said([(self._decoded(channel), self._decoded(text)) for channel, text in messages])
-        return self._decoded(said)
+        return self._decoded(tokens)
 
     def _decoded(self, tokens: list[int]) -> str:
         shown = [token for token in tokens if token not in self._dropped]
@@ -68,8 +69,8 @@ class Shards:
         self._read: set[Path] = set()
         self._new: list[dict[str, Any]] = []
         self._written = time.monotonic()
-        mine = [int(path.stem.rpartition("-")[2]) for path in folder.glob(f"shard-{writer}-*.parquet")]
-        self._number = max(mine, default=-1) + 1  # of the next shard
+        numbers = [int(path.stem.rpartition("-")[2]) for path in folder.glob(f"shard-{writer}-*.parquet")]
+        self._number = max(numbers, default=-1) + 1  # of the next shard
         if others:
             self.look()
 
@@ -80,7 +81,7 @@ class Shards:
                 rows = read_rows(path, SHARD)
             except UserError as error:
                 aside = path.rename(path.with_name(f"unreadable-{path.name}"))
-                print(f"{error}; it is {aside.name} now, and its responses are generated again", file=sys.stderr)
+                say(f"{error}; it is {aside.name} now, and its responses are generated again", sys.stderr)
                 continue
             for row in rows:
                 self._count(row)

@@ -13,7 +13,7 @@ job has several nodes, all of them generate (polaris/generation/replicas.py).
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -47,14 +47,14 @@ def check_dtype(model: Path, dtype: str) -> None:
 def problem_sets(manifests: list[Manifest], k: dict[str, int]) -> dict[str, dict[str, dict[str, Any]]]:
     """Problems by set and id, in the order of the manifests. Raises UserError unless the sets are those of `k`."""
     sets: dict[str, dict[str, dict[str, Any]]] = {}
-    for given in manifests:
-        if given.stage in sets:
-            raise UserError(f"--problems: two sets are named {given.stage} ({given.path}); names are their folders'")
-        sets[given.stage] = read_problems(given.file("problems.parquet"))
+    for manifest in manifests:
+        if manifest.stage in sets:
+            raise UserError(f"--problems: two sets are named {manifest.stage} ({manifest.path}); rename one folder")
+        sets[manifest.stage] = read_problems(manifest.file("problems.parquet"))
     if missing := [name for name in k if name not in sets]:
         raise UserError(f"k: there is no problem set {missing[0]} (--problems gave {', '.join(sets) or 'none'})")
     if extra := [name for name in sets if name not in k]:
-        raise UserError(f"k: this key does not say how many responses problem set {extra[0]} gets per problem")
+        raise UserError(f"k: no number of responses for problem set {extra[0]}; add it")
     return sets
 
 
@@ -97,6 +97,22 @@ def requests(wanted: list[dict[str, Any]], prompts: list[list[int]], done: set[i
             yield vllm_engine.Request(key, prompts[entry["prompt"]], entry["seed"])
 
 
+class Meter:
+    """Progress on the terminal and tokens per second, from the moment at which the engine has started."""
+
+    def __init__(self, stage: Stage, shards: Shards, wanted: int, terminal: TextIO | None = None):
+        self._shards, self._tokens, self._started = shards, shards.tokens, time.monotonic()
+        self._progress = Progress(stage.name, wanted, unit="response", out=terminal)
+        self._progress.update(len(shards.rows))
+
+    def speed(self) -> float:
+        """Tokens per second."""
+        return (self._shards.tokens - self._tokens) / (time.monotonic() - self._started)
+
+    def update(self) -> None:
+        self._progress.update(len(self._shards.rows), f"{self.speed():.0f} tokens/s")
+
+
 def generate(
     stage: Stage, model: Path, wanted: list[dict[str, Any]], prompts: list[list[int]], tokenizer: Any
 ) -> tuple[dict[int, dict[str, Any]], float | None]:
@@ -106,33 +122,21 @@ def generate(
         return shards.rows, None
     if shards.rows:
         stage.say(f"{len(shards.rows)} of {len(wanted)} responses were already generated; going on")
-    settings, started, before = stage.settings, time.monotonic(), shards.tokens
-
-    def speed() -> float:
-        return (shards.tokens - before) / (time.monotonic() - started)
-
-    def begin(terminal: TextIO | None = None) -> Callable[[], None]:
-        """From now on: the clock of the speed, and what tells the progress."""
-        nonlocal started
-        started = time.monotonic()
-        progress = Progress(stage.name, len(wanted), unit="response", out=terminal)
-        progress.update(len(shards.rows))
-        return lambda: progress.update(len(shards.rows), f"{speed():.0f} tokens/s")
-
+    settings, log, nodes = stage.settings, stage.log / "vllm.log", nodes_of_job()
     todo = requests(wanted, prompts, set(shards.rows))
-    log, nodes = stage.log / "vllm.log", nodes_of_job()
     if max(nodes * settings.engine.replicas, settings.engine.nodes) > 1:
-        report = begin()
-        side_by_side(list(todo), model, settings.engine, settings.sampling, shards, log, report, nodes)
-        report()
+        meter = Meter(stage, shards, len(wanted))
+        side_by_side(list(todo), model, settings.engine, settings.sampling, shards, log, meter.update, nodes)
+        meter.update()
     else:
         with vllm_engine.VllmEngine(model, settings.engine, settings.sampling, log) as engine:
-            answer(todo, engine, shards, tokenizer, begin(engine.terminal))
-    return shards.rows, round(speed(), 1)
+            meter = Meter(stage, shards, len(wanted), engine.terminal)
+            answer(todo, engine, shards, tokenizer, meter.update)
+    return shards.rows, round(meter.speed(), 1)
 
 
 def metrics(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Per set: number of responses, mean tokens, share cut at max_tokens."""
+    """Per set: number of responses, mean tokens, share truncated at max_tokens."""
     sums: dict[str, list[int]] = {}
     for row in rows:
         total = sums.setdefault(row["set"], [0, 0, 0])
@@ -140,8 +144,8 @@ def metrics(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         total[1] += row["tokens"]
         total[2] += row["finish_reason"] == "length"
     return {
-        name: {"responses": n, "mean_tokens": round(tokens / n, 1), "truncated": round(cut / n, 4)}
-        for name, (n, tokens, cut) in sums.items()
+        name: {"responses": n, "mean_tokens": round(tokens / n, 1), "truncated": round(truncated / n, 4)}
+        for name, (n, tokens, truncated) in sums.items()
     }
 
 
@@ -152,9 +156,8 @@ def main() -> None:
         vllm_engine.work_offline()
         settings = stage.settings
         sets = problem_sets(stage.inputs["problems"], settings.k)
-        given, longest = stage.inputs["model"].model, settings.engine.max_model_len
-        model = with_context(given, None, settings.engine.yarn, stage.state / "model")
-        check_context(model, longest, "ask for less, or stretch it with engine.yarn")
+        model = with_context(stage.inputs["model"].model, None, settings.engine.yarn, stage.state / "model")
+        check_context(model, settings.engine.max_model_len, "ask for less, or stretch it with engine.yarn")
         check_dtype(model, settings.engine.dtype)
         tokenizer = load_tokenizer(model)
         prompts = render_prompts(tokenizer, sets, settings)

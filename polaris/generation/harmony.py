@@ -20,7 +20,9 @@ class Harmony:
 
     def __init__(self, tokenizer: Any):
         known = tokenizer.get_vocab()
-        self._markers = {known[one]: one for one in MARKERS} if all(one in known for one in MARKERS) else {}
+        self._markers = (
+            {known[marker]: marker for marker in MARKERS} if all(marker in known for marker in MARKERS) else {}
+        )
 
     def messages(self, tokens: Sequence[int]) -> Iterator[tuple[list[int], list[int]]]:
         """(channel, content) of each message, as token ids without markers; the last one may be cut anywhere.
@@ -50,8 +52,8 @@ class Harmony:
 def thought_then_said(messages: Sequence[tuple[str, str]]) -> str:
     """The response of (channel, text) pairs; a thought that no answer follows leaves its block open."""
     # A header names the recipient of a call behind its channel: `commentary to=functions.x`.
-    said = "\n\n".join(text for channel, text in messages if channel.split()[:1] == [FINAL])
-    thought = "\n\n".join(text for channel, text in messages if channel.split()[:1] != [FINAL])
-    if not thought:
-        return said
-    return f"<think>\n{thought}\n</think>\n\n{said}" if said else f"<think>\n{thought}"
+    answer = "\n\n".join(text for channel, text in messages if channel.split()[:1] == [FINAL])
+    thoughts = "\n\n".join(text for channel, text in messages if channel.split()[:1] != [FINAL])
+    if not thoughts:
+        return answer
+    return f"<think>\n{thoughts}\n</think>\n\n{answer}" if answer else f"<think>\n{thoughts}"

@@ -3,9 +3,9 @@ response.
 
 Or one engine on every `engine.nodes` nodes (polaris/generation/vllm_nodes.py).
 
-All add shards to one folder, which every node sees. A response's seed is its own, so that it does not depend on who
-generates it, nor
-on the number of nodes: that is the profile's alone, and an interrupted generation goes on with another one.
+All add shards to one folder, which every node sees. Each response has its own seed, so that it depends neither on the
+engine nor on the number of nodes: only the profile sets that number, and an interrupted generation may continue on
+another one.
 
 `side_by_side` starts them and follows their shards. `python -m polaris.generation.replicas JOB` is the part of one node
 of several, started by srun; `python -m polaris.generation.replicas JOB NUMBER RANK` is one engine, or what of it is on
@@ -92,8 +92,8 @@ def engines_of(engine: Engine, nodes: int) -> int:
 
 def run_engines(job: Path, node: int, look: Callable[[], None] = lambda: None) -> None:
     """The engines of the job's node number `node`, which is this one. Raises UserError as soon as one fails."""
-    asked = json.loads(job.read_text())
-    engine, log = Engine(**asked["engine"]), Path(asked["log"])
+    job_settings = json.loads(job.read_text())
+    engine, log = Engine(**job_settings["engine"]), Path(job_settings["log"])
     first, rank = node * engine.replicas // engine.nodes, node % engine.nodes
     numbers = range(first, first + engine.replicas)
     commands = [
@@ -110,8 +110,8 @@ def run_nodes(job: Path, nodes: int, log: Path, look: Callable[[], None]) -> Non
     try:
         child.run_together([command], [log], [{}], look, LOOK)
     except UserError as error:
-        said = FAILED.search(log.read_bytes()[before:].decode(errors="replace"))
-        raise UserError(said[1].rstrip() if said else str(error)) from None
+        failure = FAILED.search(log.read_bytes()[before:].decode(errors="replace"))
+        raise UserError(failure[1].rstrip() if failure else str(error)) from None
 
 
 def await_shards(shards: Shards, keys: set[int]) -> None:
@@ -165,16 +165,17 @@ def share(todo: Path, number: int, engines: int) -> Iterator[vllm_engine.Request
 
 def run_engine(job: Path, number: int, rank: int) -> None:
     """One engine: its share of the requests into shards of its own. On its other nodes: workers for it."""
-    asked = json.loads(job.read_text())
-    model, engine, sampling = Path(asked["model"]), Engine(**asked["engine"]), Sampling(**asked["sampling"])
-    log = own_log(Path(asked["log"]), number, rank)
-    meeting = Meeting(job.parent, asked["launch"], number) if engine.nodes > 1 else None
+    job_settings = json.loads(job.read_text())
+    model, engine = Path(job_settings["model"]), Engine(**job_settings["engine"])
+    sampling = Sampling(**job_settings["sampling"])
+    log = own_log(Path(job_settings["log"]), number, rank)
+    meeting = Meeting(job.parent, job_settings["launch"], number) if engine.nodes > 1 else None
     more = meeting.place(engine.nodes, rank).arguments() if meeting else {}
-    if rank:
+    if meeting and rank:
         with Workers(model, engine, sampling, log, more) as workers:
             workers.serve(meeting)
         return
-    requests, tokenizer = share(job.with_name(TODO), number, asked["engines"]), load_tokenizer(model)
+    requests, tokenizer = share(job.with_name(TODO), number, job_settings["engines"]), load_tokenizer(model)
     shards = Shards(job.parent, writer=number, others=False)
     with vllm_engine.VllmEngine(model, engine, sampling, log, more) as running:
         answer(requests, running, shards, tokenizer)

@@ -1,4 +1,4 @@
-"""The seed of one response: a hash of what it answers, so that nothing beside it chooses it."""
+"""The seed of one response: a hash of its own key, so that it depends on no other response."""
 
 import hashlib
 import json

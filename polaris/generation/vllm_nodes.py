@@ -32,8 +32,13 @@ class Place:
 
     def arguments(self) -> dict[str, Any]:
         """Of vLLM's EngineArgs."""
-        given = {"nnodes": self.nodes, "node_rank": self.rank, "master_addr": self.address, "master_port": self.port}
-        return given | {"distributed_executor_backend": "mp"}
+        arguments = {
+            "nnodes": self.nodes,
+            "node_rank": self.rank,
+            "master_addr": self.address,
+            "master_port": self.port,
+        }
+        return arguments | {"distributed_executor_backend": "mp"}
 
 
 class Meeting:

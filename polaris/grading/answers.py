@@ -1,73 +1,68 @@
-"""The final answer of a response, and when two answers are the same as far as text and plain numbers can tell.
+"""The final answer of a response, gold answers in every layout, the reasons of verdicts, and a normal form of texts.
 
-Pure and linear in the text's length: no expression of a model is evaluated here. What these rules leave open goes to
-math-verify in a killable process (polaris/grading/grading_pool.py).
+Pure and linear in the text's length. Whether an answer is right is decided in compare.py.
 """
 
+import json
 import math
 import re
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Literal
 
-from polaris.grading.units import conflict
+from polaris.grading.boxes import boxed_answer
 
 Format = Literal["think", "none"]
 Grader = Literal["math_verify", "deepscaler"]
 
 # Why a verdict is what it is. The first two are the correct ones; the last three say nothing about the answer.
 EXACT = "exact"  # the same text in normal form, or the same plain number
-EQUIVALENT = "equivalent"  # math-verify proved it equal to a gold answer
+EQUIVALENT = "equivalent"  # another spelling of a gold answer's value
 DIFFERENT = "different"  # there is an answer, and it equals no gold answer
 NO_THINK = "no_think"  # format think: there is no </think>
 NO_ANSWER = "no_answer"  # no complete, non-empty box after the last </think>
 TRUNCATED = "truncated"  # cut at max_tokens before there was an answer
 TIMEOUT = "timeout"  # not decided within the deadline
 CRASHED = "crashed"  # the grader died of it, twice
-UNPARSEABLE_GOLD = "unparseable_gold"  # no gold answer can be read as an expression, and none is the same text
+UNPARSEABLE_GOLD = "unparseable_gold"  # no rule reads any gold answer, and none is the same text
 REASONS = (EXACT, EQUIVALENT, DIFFERENT, NO_THINK, NO_ANSWER, TRUNCATED, TIMEOUT, CRASHED, UNPARSEABLE_GOLD)
 CORRECT = frozenset({EXACT, EQUIVALENT})
 FAILURES = frozenset({TIMEOUT, CRASHED})
 
 END_OF_THOUGHT = "</think>"
-STRUCTURE = "sympy:"  # begins the key of a text that was read as an expression (GradingPool.keys)
-MAX_ANSWER = 1000  # characters; a longer answer is compared as text only
+# What data sets write where a problem has no answer that can be graded.
+NO_GOLDS = frozenset({
+    "proof", "Proof", "None", "nan", "NaN", "null", "notfound", "not found", "N/A", "n/a", "See solution",
+    "see solution",
+})  # fmt: skip
 MAX_NUMBER = 400  # characters of a plain number, and bound of a power of ten
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
-_ANY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 
 
-def last_box(text: str) -> str | None:
-    r"""Content of the last complete `\boxed{...}` or `\fbox{...}` of a text, the outermost one where they are nested.
+def golds_from(value: Any) -> list[str]:
+    """Accepted answers out of any layout of a data set: text, number, or (nested) list or array of them.
 
-    `\{`, `\}` and `\\` do not count as braces. An opening without its closing brace is passed over; a complete box
-    inside it counts. Linear in the length of the text.
+    142.0 becomes "142"; text is stripped and taken out of its box; empty text, None, NaN and what stands for them
+    (NO_GOLDS) give nothing; a list that was written as JSON gives its texts. Order is kept, repetitions are not.
     """
-    first = _ANY_BOX.search(text)
-    if first is None:
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, list | tuple | set | frozenset):
+        return list(dict.fromkeys(gold for item in value for gold in golds_from(item)))
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return []
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = boxed_answer(str(value), bare=True)
+    if text[:1] == "[" and '"' in text and (listed := _json_list(text)) is not None:
+        return golds_from(listed)
+    return [text] if text and text not in NO_GOLDS else []
+
+
+def _json_list(text: str) -> list[str] | None:
+    """The texts of a list that a data set wrote as JSON, and None for other texts: ["5"]."""
+    try:
+        listed = json.loads(text)
+    except (ValueError, RecursionError):
         return None
-    box, open_braces = None, []
-    for token in _BOX.finditer(text, first.start()):
-        mark = token[0]
-        if mark == "}":
-            start = open_braces.pop() if open_braces else None
-            if start is not None:
-                box = (start, token.start())
-        elif mark == "{":
-            open_braces.append(None)
-        elif len(mark) > 2:
-            open_braces.append(token.end())
-    return None if box is None else text[box[0] : box[1]]
-
-
-def unboxed(text: str) -> str:
-    """What stands in the innermost of the boxes around an answer, else the text itself; stripped."""
-    for _ in range(4):
-        inner = last_box(text)
-        if inner is None:
-            break
-        text = inner
-    return text.strip()
+    return listed if isinstance(listed, list) and all(isinstance(each, str) for each in listed) else None
 
 
 def find_answer(response: str, format: Format) -> tuple[str | None, str | None]:
@@ -78,26 +73,8 @@ def find_answer(response: str, format: Format) -> tuple[str | None, str | None]:
     _, end, rest = response.rpartition(END_OF_THOUGHT)
     if not end and format == "think":
         return None, NO_THINK
-    box = last_box(rest)
-    answer = "" if box is None else unboxed(box)
+    answer = boxed_answer(rest)
     return (answer, None) if answer else (None, NO_ANSWER)
-
-
-def golds_from(value: Any) -> list[str]:
-    """Accepted answers out of any layout of a data set: text, number, or (nested) list or array of them.
-
-    142.0 becomes "142"; text is stripped and taken out of its box; empty text, None and NaN give nothing. Order is
-    kept, repetitions are not.
-    """
-    value = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(value, list | tuple | set | frozenset):
-        return list(dict.fromkeys(gold for item in value for gold in golds_from(item)))
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return []
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = unboxed(str(value))
-    return [text] if text else []
 
 
 # --- normal form --------------------------------------------------------------------------------------------------
@@ -136,7 +113,7 @@ _RULES = tuple(
         (r"(?<![0-9]) | (?![0-9])", ""),
         (r"\\frac([0-9])([0-9])(?![0-9])", r"\\frac{\1}{\2}"),
         (r"[.,;:]+$", ""),
-        (r"(?:\^\{?\\circ\}?|\\degree)$", ""),
+        (r"^([+-]?[0-9.,]+)(?:\^\{?\\circ\}?|\\degree)$", r"\1"),
         (r"^\{([^{}]*)\}$", r"\1"),
         (r"^\]([^\[\]()]*,)", r"(\1"),  # ]0,1[ is (0,1)
         (r"(,[^\[\]()]*)\[$", r"\1)"),
@@ -214,45 +191,4 @@ def plain_number(text: str) -> Fraction | None:
     if (match := _POWER.fullmatch(text)) and _DECIMAL.fullmatch(match[1]):
         exponent = int(match[2] or match[3])
         return Fraction(match[1]) * Fraction(10) ** exponent if abs(exponent) <= MAX_NUMBER else None
-    return None
-
-
-_ASSIGNED = re.compile(r"^[A-Za-z](?:_\{?[A-Za-z0-9]\}?)?=(?=[^=]*$)")
-
-
-def _amount(form: str) -> tuple[Fraction, bool] | None:
-    """The number in a normal form, and whether it is a percentage."""
-    bare = form.removesuffix("%").removesuffix("\\")
-    number = plain_number(bare)
-    return None if number is None else (number, bare != form)
-
-
-def _same(a: tuple[Fraction, bool], b: tuple[Fraction, bool]) -> bool:
-    """Equal amounts; 50% is 0.5, and also 50, since the question may have asked for percents."""
-    (x, percent_x), (y, percent_y) = a, b
-    return x == y or (percent_x and not percent_y and x == 100 * y) or (percent_y and not percent_x and y == 100 * x)
-
-
-def compare(answer: str, golds: Sequence[str]) -> str | None:
-    """EXACT or DIFFERENT where text and plain numbers decide it, in microseconds; None where they do not.
-
-    Plain numbers are exact: 0.33 is not 1/3. Words (three letters and more) are compared as words, without case.
-    """
-    if len(answer) > MAX_ANSWER:
-        return EXACT if answer in golds else DIFFERENT
-    form, forms = normal_form(answer), [normal_form(gold) for gold in golds]
-    if form in forms:
-        return EXACT if form else DIFFERENT
-    if golds and all(conflict(answer, gold) for gold in golds):
-        return DIFFERENT
-    if not any("=" in gold for gold in forms):
-        form = _ASSIGNED.sub("", form)  # x=5 is 5; but y=3 is not x=3
-    if amount := _amount(form):
-        amounts = [_amount(gold if "=" in form else _ASSIGNED.sub("", gold)) for gold in forms]
-        if any(other and _same(amount, other) for other in amounts):
-            return EXACT
-        if amounts and None not in amounts:
-            return DIFFERENT
-    if _WORD.fullmatch(form) and all(map(_WORD.fullmatch, forms)):
-        return DIFFERENT
     return None

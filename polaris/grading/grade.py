@@ -19,6 +19,7 @@ from polaris.grading.diversity import distinct_share
 from polaris.grading.grading_pool import GradingPool, Verdict
 from polaris.grading.settings import Grading
 from polaris.stage.errors import UserError
+from polaris.stage.json_files import json_lines
 from polaris.stage.manifest import Manifest
 from polaris.stage.progress import Progress
 from polaris.stage.records import DIVERSITY, GRADED, RESPONSES, read_problems, read_rows, write_rows
@@ -135,19 +136,11 @@ def grade_stage() -> None:
 def _answer_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of the jsonl file, checked. Raises UserError naming the line."""
     rows = []
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise UserError(f"--answers {path}: it cannot be read ({error.strerror})") from None
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}, line {number}: this is not JSON ({error})") from None
-        if not isinstance(row, dict) or "gold" not in row:
-            raise UserError(f"{path}, line {number}: the key `gold` is missing")
+    for number, row in json_lines(path):
+        if "gold" not in row:
+            raise UserError(f"{path}: line {number}: the key `gold` is missing")
         if not isinstance(row.get("response", row.get("answer")), str):
-            raise UserError(f"{path}, line {number}: one of the keys `response` and `answer` must be a text")
+            raise UserError(f"{path}: line {number}: one of the keys `response` and `answer` must be a text")
         rows.append(row)
     return rows
 

@@ -1,4 +1,4 @@
-"""Grading many answers at once: text and plain numbers here, the rest by math-verify in own killable processes.
+"""Grading many answers at once: text and exact arithmetic here, real numbers in own processes that can be killed.
 
 Safe from any thread and inside Ray workers: no alarm, no fork of this process's memory, nothing left behind. The
 processes start when the first answer needs them.
@@ -6,6 +6,7 @@ processes start when the first answer needs them.
 
 import collections
 import dataclasses
+import functools
 import json
 import os
 import queue
@@ -24,21 +25,22 @@ from polaris.grading.answers import (
     CRASHED,
     EXACT,
     FAILURES,
-    MAX_ANSWER,
     NO_ANSWER,
-    STRUCTURE,
     TIMEOUT,
     TRUNCATED,
     UNPARSEABLE_GOLD,
     Format,
     Grader,
-    compare,
     find_answer,
-    unboxed,
+    golds_from,
 )
+from polaris.grading.boxes import boxed_answer
+from polaris.grading.compare import compare
+from polaris.grading.equality.structure import STRUCTURE, key
+from polaris.grading.reading.reader import MAX_ANSWER
 
 ROOT = Path(__file__).resolve().parents[2]
-START = 180.0  # seconds within which a worker must have imported math-verify, on a busy machine
+START = 180.0  # seconds within which a worker must have imported SymPy, on a busy machine
 SLACK = 3.0  # seconds that a worker has beyond the deadline to say that its child was killed
 CACHE = 1 << 16  # replies that are remembered: of (golds, answer) pairs and of forms
 Pair = tuple[tuple[str, ...], str]
@@ -164,7 +166,7 @@ class GradingPool:
 
     def grade_answers(self, pairs: Sequence[tuple[Sequence[str], str]]) -> list[Verdict]:
         """Verdicts on bare answers, boxed or not: pairs of accepted answers and the answer, in this order."""
-        answers = [unboxed(answer) or None for _, answer in pairs]
+        answers = [boxed_answer(answer, bare=True) or None for _, answer in pairs]
         return self._verdicts([golds for golds, _ in pairs], answers, [NO_ANSWER] * len(answers))
 
     def _verdicts(
@@ -173,17 +175,18 @@ class GradingPool:
         """One verdict per response (_R); the same question is asked once."""
         verdicts: list[Verdict | Pair] = []
         questions: dict[Pair, tuple[str, float]] = {}
-        for golds, answer, missing in zip(golds_R, answers_R, missing_R, strict=True):
+        for texts, answer, missing in zip(golds_R, answers_R, missing_R, strict=True):
+            golds = _accepted(tuple(texts))
             if answer is None:
                 verdicts.append(Verdict(False, missing, None, 0.0))
                 continue
             started = time.perf_counter()
             reason = self._at_sight(answer, golds)
             if reason is None:
-                reason = self._remembered((tuple(golds), answer))
+                reason = self._remembered((golds, answer))
             if reason is None:
-                verdicts.append((tuple(golds), answer))
-                questions[tuple(golds), answer] = (TIMEOUT, 0.0)
+                verdicts.append((golds, answer))
+                questions[golds, answer] = (TIMEOUT, 0.0)
             else:
                 verdicts.append(_verdict(reason, answer, time.perf_counter() - started))
         for pair, outcome in zip(questions, self._threads.map(self._decide, questions), strict=True):
@@ -198,23 +201,11 @@ class GradingPool:
         return EXACT if answer in golds else None
 
     def keys(self, forms: Sequence[str]) -> list[str]:
-        """A text for each form that is equal where the parsed expressions are: 1+x and x+1 have one key.
+        """A text for each form that is equal where the formulas are but for their order: 1+x and x+1 have one key.
 
-        forms: texts as of polaris.grading.answers.normal_form. What cannot be read, in its time, is its own key; so
-        is a key.
+        forms: texts as of polaris.grading.answers.normal_form. What no rule reads is its own key; so is a key.
         """
-        distinct = list(dict.fromkeys(forms))
-        key_of = dict(zip(distinct, self._threads.map(self._key, distinct), strict=True))
-        return [key_of[form] for form in forms]
-
-    def _key(self, form: str) -> str:
-        if form.startswith(STRUCTURE):
-            return form
-        if (known := self._remembered(form)) is None:
-            reply, _ = self._ask({"key": form})
-            known = form if reply in FAILURES else reply
-            self._remember(form, known)
-        return known
+        return [form if form.startswith(STRUCTURE) else key(form) for form in forms]
 
     def _decide(self, pair: Pair) -> tuple[str, float]:
         """The reason for a pair of golds and answer, and the seconds that it took."""
@@ -259,6 +250,11 @@ class GradingPool:
                     continue
             break
         return reply, time.perf_counter() - started
+
+
+@functools.lru_cache(maxsize=4096)
+def _accepted(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(golds_from(texts))
 
 
 def _verdict(reason: str, answer: str, seconds: float) -> Verdict:

@@ -1,20 +1,21 @@
 """`polaris plan`: what a recipe asks of a cluster before a GPU is booked, and a refusal where it cannot work."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from polaris.planning.plan_memory import GIB, total
 from polaris.planning.plan_profile import Profile
-from polaris.planning.plan_time import GPUS, Gpu, Range
-from polaris.planning.planned_stages import Planned, Planner
-from polaris.recipe import recipe
+from polaris.planning.plan_time import GPUS, NO_WORK, Gpu, Range, ranged
+from polaris.planning.planned import Planned
+from polaris.planning.planned_stages import Planner
+from polaris.recipe.command_line import recipe_parser
+from polaris.recipe.recipe import Recipe, load
 from polaris.report.settings import Plan, PlannedStage
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
 from polaris.stage.settings import read_section
-from polaris.stage.tables import NONE, table
+from polaris.stage.terminal import NONE, say, table
 
 KEPT = "plan.json"  # in the run's folder
 # Share of a GPU's memory beyond which the memory model's error decides: 14 % measured (docs/performance.md).
@@ -54,11 +55,11 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
     return replace(one, notes=tuple(notes), wrong=tuple(wrong))
 
 
-def limits(of: recipe.Recipe) -> dict[str, float]:
+def limits(recipe: Recipe) -> dict[str, float]:
     """Seconds after which a training verb stops its engine, by stage."""
-    large = {f"distilled{arm}": of.large_sft.sft for arm in of.arms}
-    small = {"format_sft": of.small_rl.format_sft, "teacher_sft": of.small_rl.teacher_sft}
-    stages = {**small, **of.small_rl.rl, **large}
+    large = {f"distilled{arm}": recipe.large_sft.sft for arm in recipe.arms} if recipe.large_sft else {}
+    small = {"format_sft": recipe.small_rl.format_sft, "teacher_sft": recipe.small_rl.teacher_sft}
+    stages = {**small, **recipe.small_rl.rl, **large}
     return {name: stage.timeout for name, stage in stages.items() if stage}
 
 
@@ -67,12 +68,12 @@ def lines(planned: Sequence[Planned], profile: Profile, gpu: Gpu, price: float |
     rows = [
         ["stage", "jobs", "GPUs", "tokens", "FLOP", "hours of one", "measured", "GPU hours", "published", "scratch"]
     ]
-    gpu_hours = [0.0, 0.0]
+    gpu_hours = NO_WORK
     for one in planned:
         booked = _booked(one, profile)
-        gpu_hours = [a + b for a, b in zip(gpu_hours, booked, strict=True)]
+        gpu_hours = ranged(lambda hours, more: hours + more, gpu_hours, booked)
         measured = NONE if one.measured is None else f"{one.measured / 3600:.1f}"
-        hours = _range(tuple(s / 3600 for s in one.seconds))
+        hours = _range(ranged(lambda seconds: seconds / 3600, one.seconds))
         sizes = (_bytes(one.jobs * one.published), _bytes(one.scratch))
         reserved = profile.reserved(one.rule).gpus if one.gpus else 0
         rows.append(
@@ -104,10 +105,10 @@ def lines(planned: Sequence[Planned], profile: Profile, gpu: Gpu, price: float |
     text += [
         "",
         f"disk: {_bytes(kept)} stay, at most {_bytes(kept + largest.scratch)} while {largest.name} runs",
-        f"GPU hours: {_range(tuple(gpu_hours))}",
+        f"GPU hours: {_range(gpu_hours)}",
     ]
     if price is not None:
-        text.append(f"price at {price:g} per GPU hour: {_range(tuple(price * hours for hours in gpu_hours))}")
+        text.append(f"price at {price:g} per GPU hour: {_range(ranged(lambda hours: price * hours, gpu_hours))}")
     return text
 
 
@@ -152,11 +153,16 @@ def keep(planned: Sequence[Planned], profile: Profile, gpu: str, run: Path) -> N
         stages[stage] = PlannedStage(
             jobs=sum(one.jobs for one in mine),
             gpus=profile.reserved(mine[0].rule).gpus if mine[0].gpus else 0,
-            hours=tuple(sum(one.jobs * one.seconds[end] / 3600 for one in mine) for end in (0, 1)),
+            hours=(_hours(mine, 0), _hours(mine, 1)),
             bytes=sum(one.jobs * one.published for one in mine),
         )
     run.mkdir(parents=True, exist_ok=True)
     replace_file(run / KEPT, Plan(gpu=gpu, stages=stages).model_dump_json(indent=1) + "\n")
+
+
+def _hours(stages: Sequence[Planned], end: int) -> float:
+    """Wall time of all jobs. end: 0 the lowest, 1 the highest"""
+    return sum(one.jobs * one.seconds[end] / 3600 for one in stages)
 
 
 def kept(run: Path) -> Plan | None:
@@ -167,8 +173,7 @@ def kept(run: Path) -> Plan | None:
 
 def main(argv: Sequence[str]) -> None:
     """Command line of `polaris plan`. Raises UserError with every reason why the recipe cannot work."""
-    parser = argparse.ArgumentParser(prog="polaris plan", description=__doc__)
-    parser.add_argument("--configfile", nargs="+", default=["configs/polaris_v2.yaml"], help="as given to snakemake")
+    parser = recipe_parser("plan", __doc__, default="configs/polaris_v2.yaml")
     parser.add_argument("--profile", type=Path, default=Path("cluster/config.yaml"), help="what each rule reserves")
     parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="A800 is planned as A100, H800 as H100")
     parser.add_argument("--price", type=float, help="of a GPU hour, in any currency")
@@ -176,12 +181,12 @@ def main(argv: Sequence[str]) -> None:
         "--keep", action="store_true", help=f"write runs/<run>/{KEPT}: the report sets it beside what was measured"
     )
     args = parser.parse_args(argv)
-    asked, gpu, profile = recipe.load(args.configfile), GPUS[args.gpu], Profile(args.profile)
-    run = Path("runs") / asked.run
-    planner = Planner(asked, gpu, run, lambda rule: profile.reserved(rule).nodes)
-    planned = [scheduled(one, profile, limits(asked)) for one in planner.stages()]
-    print("\n".join(lines(planned, profile, gpu, args.price)))
+    recipe, gpu, profile = load(args.configfile), GPUS[args.gpu], Profile(args.profile)
+    run = Path("runs") / recipe.run
+    planner = Planner(recipe, gpu, run, lambda rule: profile.reserved(rule).nodes)
+    planned = [scheduled(one, profile, limits(recipe)) for one in planner.stages()]
+    say("\n".join(lines(planned, profile, gpu, args.price)))
     if wrong := [f"{one.name}: {reason}" for one in planned for reason in one.wrong]:
-        raise UserError("this recipe cannot work so:\n  " + "\n  ".join(wrong))
+        raise UserError("this recipe will not run on this profile:\n  " + "\n  ".join(wrong))
     if args.keep:
         keep(planned, profile, args.gpu, run)

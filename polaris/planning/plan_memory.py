@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from polaris.generation.settings import Engine
 from polaris.planning.plan_model import Shape
+from polaris.stage.errors import UserError
 
 GIB = 1 << 30
 # CUDA context, NCCL buffers, kernels' work space, fragmentation: a guess.
@@ -172,6 +173,13 @@ def cache(shape: Shape, engine: Engine) -> float:
     """Bytes of KV cache per token on one GPU of a vLLM engine."""
     value = 2.0 if engine.kv_cache_dtype == "auto" else 1.0
     return shape.cache(engine.tensor_parallel_size, engine.pipeline_parallel_size, value)
+
+
+def share(engine: Engine) -> float:
+    """Share of a GPU's memory that an engine takes. Raises UserError for an engine on the CPU."""
+    if engine.device == "cpu" or engine.gpu_memory_utilization is None:
+        raise UserError("device: cpu: an engine of this recipe runs on the CPU; there is no GPU to plan for")
+    return engine.gpu_memory_utilization
 
 
 def vllm(shape: Shape, gpus: int, memory: float, share: float) -> Parts:

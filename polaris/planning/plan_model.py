@@ -80,10 +80,16 @@ class Shape:
 # From the config.json of each repository. gpt-oss-20b: its attention biases are left out; 13.8e9 bytes as published
 # (MXFP4).
 KNOWN = {
+    "Qwen/Qwen3-0.6B": Shape(151936, 1024, 28, 16, 8, 128, 3072, 0, 0, True),
+    "Qwen/Qwen3-1.7B": Shape(151936, 2048, 28, 16, 8, 128, 6144, 0, 0, True),
     "Qwen/Qwen3-4B": Shape(151936, 2560, 36, 32, 8, 128, 9728, 0, 0, True),
     "Qwen/Qwen3-4B-Thinking-2507": Shape(151936, 2560, 36, 32, 8, 128, 9728, 0, 0, True),
+    "Qwen/Qwen3-8B": Shape(151936, 4096, 36, 32, 8, 128, 12288, 0, 0, False),
+    "Qwen/Qwen3-14B": Shape(151936, 5120, 40, 40, 8, 128, 17408, 0, 0, False),
+    "Qwen/Qwen3-32B": Shape(151936, 5120, 64, 64, 8, 128, 25600, 0, 0, False),
     "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": Shape(152064, 3584, 28, 28, 4, 128, 18944, 0, 0, False),
     "Qwen/Qwen3-30B-A3B": Shape(151936, 2048, 48, 32, 4, 128, 768, 128, 8, False),
+    "Qwen/Qwen3-30B-A3B-Thinking-2507": Shape(151936, 2048, 48, 32, 4, 128, 768, 128, 8, False),
     "Qwen/Qwen3-235B-A22B-Thinking-2507": Shape(151936, 4096, 94, 64, 4, 128, 1536, 128, 8, False),
     "openai/gpt-oss-20b": Shape(201088, 2880, 24, 64, 8, 64, 2880, 32, 4, False, 13.8e9),
 }

@@ -1,5 +1,6 @@
 """What a Snakemake profile reserves for the jobs of a rule."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,9 +31,13 @@ class Reserved:
 
 
 class Profile:
-    """`cluster/config.yaml`. Raises UserError where there is none, or it is no mapping."""
+    """`cluster/config.yaml`, or its folder; without an executor it is this machine, whose jobs have no time limit.
+
+    Raises UserError where there is none, or it is no mapping.
+    """
 
     def __init__(self, path: Path):
+        path = path / "config.yaml" if path.is_dir() else path
         try:
             values = yaml.safe_load(path.read_text())
         except FileNotFoundError:
@@ -41,7 +46,7 @@ class Profile:
             raise UserError(f"{path}: {' '.join(str(error).split())}") from None
         if not isinstance(values, dict):
             raise UserError(f"{path}: this is no profile: a mapping is expected")
-        self._path = path
+        self._path, self._executor = path, values.get("executor")
         self._default: Mapping[str, Any] = values.get("default-resources") or {}
         self._rules: Mapping[str, Mapping[str, Any]] = values.get("set-resources") or {}
         self._attempts = 1 + int(values.get("retries", 0))
@@ -61,14 +66,15 @@ class Profile:
         nodes = int(number("nodes", 1))
         text = f"{given.get('slurm_extra', '')}"
         match = GPUS_PER_NODE.search(text)
-        gpus = (
-            nodes * int(match[1])
-            if match
-            else int(found[1])
-            if (found := GRES.search(str(given.get("gres", ""))))
-            else 0
-        )
-        asked = int(number("cpus_per_task", 1))  # the plugin falls back on the rule's threads, which are a laptop's
+        if match:
+            gpus = nodes * int(match[1])
+        elif found := GRES.search(str(given.get("gres", ""))):
+            gpus = int(found[1])
+        else:
+            gpus = int(number("gpu", 0))
+        # The plugin falls back on the rule's threads, which are a laptop's.
+        asked = int(number("cpus_per_task", 1 if self._executor else -1))
         cpus = asked if asked >= 0 else None
-        seconds, memory = 60.0 * number("runtime", 240), 1e6 * number("mem_mb", 0)
+        seconds = 60.0 * number("runtime", 240) if self._executor else math.inf
+        memory = 1e6 * number("mem_mb", 0) if self._executor else math.inf
         return Reserved(nodes, gpus, cpus, seconds, memory, self._attempts)

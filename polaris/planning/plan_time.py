@@ -1,12 +1,19 @@
 """How long GPUs take, as a range: what they must compute or read, over published peaks, times stated efficiencies."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from polaris.generation.settings import Engine
-from polaris.planning.plan_memory import GIB, cache, vllm
+from polaris.planning.plan_memory import GIB, cache, share, vllm
 from polaris.planning.plan_model import Shape
 
 Range = tuple[float, float]
+NO_WORK: Range = (0.0, 0.0)
+
+
+def ranged(function: Callable[..., float], *ranges: Range) -> Range:
+    """The function of the lowest values, and of the highest."""
+    return function(*(low for low, _ in ranges)), function(*(high for _, high in ranges))
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,8 @@ GPUS = {
     "H100-80GB": Gpu(79.6 * GIB, 989e12, 3.35e12),
     "H200": Gpu(140.4 * GIB, 989e12, 4.8e12),
     "H20": Gpu(95.6 * GIB, 148e12, 4.0e12),
+    "L40S": Gpu(45.0 * GIB, 362e12, 0.864e12),
+    "RTX-4090": Gpu(24.0 * GIB, 165e12, 1.008e12),
 }
 # Share of the peak in dense FSDP training over long sequences: a guess around common reports of 30 %.
 DENSE_TRAINING: Range = (0.2, 0.4)
@@ -82,7 +91,7 @@ class Decoding:
         own, engine = responses / self.engines, self.engine
         held = cache(self.shape, engine)  # bytes of a token on one GPU
         cached = held * mean / 2
-        room = vllm(self.shape, engine.gpus, self.gpu.memory, engine.gpu_memory_utilization)["KV cache"]
+        room = vllm(self.shape, engine.gpus, self.gpu.memory, share(engine))["KV cache"]
         flying = max(1.0, min(engine.max_num_seqs, own, room / cached))
         alone = longest * self._step(1.0, held * engine.pipeline_parallel_size * longest / 2)
         return max(own * mean / flying * self._step(flying, cached), alone)

@@ -48,15 +48,15 @@ def others(shape: Shape, settings: Sft, gpu: Gpu) -> tuple[str, ...]:
     """A note: the leanest layout that fits on as many GPUs, or on two or four times as many."""
     world = settings.layout.gpus_per_node * settings.layout.nodes
     for gpus in (world, 2 * world, 4 * world):
-        if found := fitting(shape, settings, gpu, gpus):
-            ranks, need = found[0]
+        if fits := fitting(shape, settings, gpu, gpus):
+            ranks, need = fits[0]
             return (f"fits: {ranks} ({need / GIB:.1f} GiB)",)
     return (f"no layout fits on up to {4 * world} of these GPUs",)
 
 
 def fitting(shape: Shape, settings: Sft, gpu: Gpu, gpus: int) -> list[tuple[Ranks, float]]:
     """Layouts of so many GPUs that the trainer accepts and that fit, the leanest first, with their bytes per GPU."""
-    found = []
+    fits = []
     for ranks in plan_memory.layouts(shape, gpus):
         need = total(memory(shape, settings, ranks))
         nodes = max(1, gpus // settings.layout.gpus_per_node)
@@ -64,14 +64,14 @@ def fitting(shape: Shape, settings: Sft, gpu: Gpu, gpus: int) -> list[tuple[Rank
         stages = plan_memory.megatron_stages(shape, ranks)
         ends = (stages[0], stages[-1]) if len(set(stages)) > 1 else (None, None)
         place |= {"virtual_pipeline": 1, "first_layers": ends[0], "last_layers": ends[1]}
-        asked = {**settings.layout.model_dump(), **place, "expert_tensor": 1, "context": 1}
+        values = {**settings.layout.model_dump(), **place, "expert_tensor": 1, "context": 1}
         try:
-            other = settings.model_copy(update={"layout": type(settings.layout).model_validate(asked)})
+            other = settings.model_copy(update={"layout": type(settings.layout).model_validate(values)})
         except ValueError:
             continue
         if refusal(shape, other) is None and need <= gpu.memory:
-            found.append((ranks, need))
-    return sorted(found, key=lambda pair: pair[1])
+            fits.append((ranks, need))
+    return sorted(fits, key=lambda pair: pair[1])
 
 
 def _qwen3(shape: Shape) -> Qwen3:

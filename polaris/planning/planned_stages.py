@@ -2,60 +2,24 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from large_sft.settings import LargeSft, Sft
 from polaris.generation.settings import Engine, Generate
 from polaris.models.settings import HubModel, LocalModel, Model, TinyModel
 from polaris.planning import plan_memory, plan_model, planned_layouts
+from polaris.planning.known import MEAN_LENGTH, Known, count
 from polaris.planning.plan_memory import GIB, Parts, total
 from polaris.planning.plan_model import Shape
-from polaris.planning.plan_time import DENSE_TRAINING, READING, Decoding, Gpu, Range, training_seconds
+from polaris.planning.plan_time import DENSE_TRAINING, READING, Decoding, Gpu, ranged, training_seconds
+from polaris.planning.planned import Planned
 from polaris.recipe.recipe import Recipe
-from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from small_rl.format_settings import FormatSft
 from small_rl.settings import RlStage
 
-# Mean length of a response as a share of max_tokens, where the run has not measured it: a guess.
-MEAN_LENGTH: Range = (0.25, 0.5)
 PROMPT = 300  # tokens; small beside a response
-# About so many rows have the training sets of which a recipe takes all, by their cards.
-ROWS = {
-    "inclusionAI/AReaL-boba-Data": 106_000,
-    "POLARIS-Project/Polaris-Dataset-53K": 53_000,
-}
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One stage. Ranges are (lowest, highest).
-
-    jobs: alike, of this rule; gpus: that work in one; parts: bytes on the fullest GPU; tokens, flops: of all jobs;
-    seconds: of one job; published, scratch: bytes on disk, kept and removed at the end; host: bytes per node; notes:
-    what a person should know; wrong: what cannot work; measured: seconds that a finished one took
-    """
-
-    name: str
-    rule: str
-    gpus: int
-    parts: Parts
-    tokens: Range
-    flops: Range
-    seconds: Range
-    published: float
-    scratch: float
-    host: float
-    notes: tuple[str, ...] = ()
-    wrong: tuple[str, ...] = ()
-    measured: float | None = None
-    jobs: int = 1
-
-    @property
-    def stage(self) -> str:
-        """The first folder of its jobs: responses of `responses (large)`, temperature of `temperature/first`."""
-        return self.name.split()[0].split("/")[0]
 
 
 def _alone(rule: str) -> int:
@@ -70,7 +34,7 @@ class Planner:
     """
 
     def __init__(self, recipe: Recipe, gpu: Gpu, run: Path, nodes: Callable[[str], int] = _alone):
-        self.recipe, self.gpu, self.run, self.nodes = recipe, gpu, run, nodes
+        self.recipe, self.gpu, self.known, self.nodes = recipe, gpu, Known(recipe, run), nodes
         self.small = self._shape("base_small", recipe.inputs.base_small)
         self.large = recipe.inputs.base_large and self._shape("base_large", recipe.inputs.base_large)
 
@@ -80,77 +44,90 @@ class Planner:
         yield self._model("base_small", "models", self.small)
         if self.large:
             yield self._model("base_large", "models", self.large)
-        if recipe.inputs.teacher:
+        if recipe.inputs.teacher and small.teacher:
             teacher = self._shape("teacher_model", recipe.inputs.teacher)
             yield self._model("teacher_model", "models", teacher)
             for name, k in small.teacher.k.items():
-                stage, asked = {"format": "teacher", "rl": "teacher_rl"}[name], {"k": {name: k}}
-                section = small.teacher.model_copy(update=asked)
-                yield self._generate(stage, "teacher_responses", teacher, section, self._problems(name))
+                stage = {"format": "teacher", "rl": "teacher_rl"}[name]
+                section = small.teacher.model_copy(update={"k": {name: k}})
+                yield self._generate(stage, "teacher_responses", teacher, section, self.known.problems(name))
         if small.format_sft:
-            yield self._sft_of("format_sft", "format", small.format_sft)
+            yield self._format_sft("format_sft", "format", small.format_sft)
         if small.teacher_sft:
-            yield self._sft_of("teacher_sft", "rl", small.teacher_sft)
+            yield self._format_sft("teacher_sft", "rl", small.teacher_sft)
         yield from self._searches()
-        yield self._generate("difficulty", "difficulty", self.small, small.difficulty, self._problems("rl"))
+        yield self._generate("difficulty", "difficulty", self.small, small.difficulty, self.known.problems("rl"))
         for name, stage in small.rl.items():
             if stage.overlap:
-                rows = self._rows("rl_data", "problems") or self._problems("rl")
+                rows = self.known.rows("rl_data") or self.known.problems("rl")
                 yield self._generate(f"{name}_rollouts", "rl_rollouts", self.small, stage.overlap.generate, rows)
             yield self._rl(name, stage)
         if small.probe and (rollouts := small.probe.rollouts):
-            problems = self._problems(rollouts.problems)
+            problems = self.known.problems(rollouts.problems)
             yield self._generate("probe_rollouts", "probe_rollouts", self.small, rollouts.generate, problems)
-        if recipe.large_sft:
+        if recipe.large_sft and self.large:
             yield from self._gate(recipe.large_sft)
             for arm, writer in recipe.arms.items():
                 shape, traces = self.large if writer == "base_large" else self.small, f"traces{arm}"
-                yield self._generate(traces, "traces", shape, recipe.large_sft.traces, self._problems("distill"))
+                yield self._generate(traces, "traces", shape, recipe.large_sft.traces, self.known.problems("distill"))
                 yield self._sft(f"distilled{arm}", traces, recipe.large_sft.sft)
                 merged = [folder for folder in recipe.checkpoints.values() if folder.startswith(f"merged{arm}/")]
-                yield replace(self._model(f"merged{arm}", "merged", self.large), jobs=len(merged))
-        problems = sum(self._count(source) for source in recipe.inputs.benchmarks.values()) / len(
-            recipe.inputs.benchmarks
-        )
+                yield self._model(f"merged{arm}", "merged", self.large, len(merged))
+        yield from self._evaluations()
+
+    def _evaluations(self) -> Iterator[Planned]:
+        """Responses to the benchmarks: of the small models, of the large ones, and those of each extra evaluation."""
+        recipe, benchmarks = self.recipe, self.recipe.inputs.benchmarks
+        problems = sum(map(self._benchmark, benchmarks)) / len(benchmarks)
         ways = {"": list(recipe.checkpoints)}
         ways |= {f"@{name}": entry.models for name, entry in recipe.evaluate.extra_evaluations.items()}
         for way, models in ways.items():
             small = [name for name in models if name in recipe.specialists]
             large = [name for name in models if name not in small]
             for shape, mine, label in ((self.small, small, "small"), (self.large, large, "large")):
-                if mine:
-                    _, asked = recipe.evaluations[f"{mine[0]}{way}"]
+                if shape and mine:
+                    _, section = recipe.evaluations[f"{mine[0]}{way}"]
                     name, like = f"responses ({label}{way})", f"responses/{mine[0]}{way}"
-                    yield _jobs(self._generate(name, "responses", shape, asked, problems, like), len(mine))
+                    yield _jobs(self._generate(name, "responses", shape, section, problems, like), len(mine))
 
     def _searches(self) -> Iterator[Planned]:
         """Responses at every temperature of each search."""
         for name, search in self.recipe.small_rl.temperature_search.items():
-            problems, first = self._problems(search.problems), search.grid[0]
+            problems, first = self.known.problems(search.problems), search.grid[0]
             like, rule = f"temperature/{name}/T={first:.2f}", "responses_at_temperature"
             one = self._generate(f"temperature/{name}", rule, self.small, search.at(first), problems, like)
             yield _jobs(one, len(search.grid))
 
     def _gate(self, large: LargeSft) -> Iterator[Planned]:
         """The conversion gate and what it is held against: weights are read, a few prompts are no work."""
-        weights, none = self.large.weights, (0.0, 0.0)
+        assert self.large
+        weights, sft = self.large.weights, large.sft
         reading = weights / READING[1], weights / READING[0]
         if engine := large.gate.vllm:
             _, parts, wrong = self._engine(self.large, engine, 1)
-            one = self._trained("conversion_reference", engine.gpus, parts, none, none, reading, 0.0, 0.0, 0.0)
-            yield replace(one, wrong=one.wrong + wrong)
-        layout, training = large.sft.layout, planned_layouts.of(self.large, large.sft)
-        world = layout.gpus_per_node * layout.nodes
-        parts = {name: training[name] for name in ("weights", "other")}
-        # Read into the layout, and once more for the digests; without vLLM, transformers holds the model on one host.
-        host = 0.0 if engine else weights
-        yield self._trained("conversion", world, parts, none, none, _times(2, reading), 0.0, 0.0, host)
+            name = "conversion_reference"
+            yield self._checked(
+                Planned(name=name, rule=name, gpus=engine.gpus, parts=parts, seconds=reading, wrong=wrong)
+            )
+        training = planned_layouts.of(self.large, sft)
+        yield self._checked(
+            Planned(
+                name="conversion",
+                rule="conversion",
+                gpus=sft.layout.gpus_per_node * sft.layout.nodes,
+                parts={name: training[name] for name in ("weights", "other")},
+                # Read into the layout, and once more for the digests.
+                seconds=ranged(lambda once: 2 * once, reading),
+                # Without vLLM, transformers holds the model on one host.
+                host=0.0 if engine else weights,
+            )
+        )
 
     def _shape(self, stage: str, source: Model) -> Shape:
         """From the table of published models, else from the fetched or local config.json. Raises UserError."""
         if isinstance(source, TinyModel):
             raise UserError(f"inputs.{stage}: a tiny model runs on a CPU; there is no GPU to plan for")
-        folder = source.path if isinstance(source, LocalModel) else self.run / stage / "model"
+        folder = source.path if isinstance(source, LocalModel) else self.known.run / stage / "model"
         config = folder / "config.json"
         if isinstance(source, HubModel) and source.hub in plan_model.KNOWN:
             return plan_model.KNOWN[source.hub]
@@ -159,57 +136,20 @@ class Planner:
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{config}: the shape of this model is not known ({error}); run its stage first") from None
 
-    def _count(self, source: object) -> float:
-        """Problems of a set. Raises UserError when it takes all rows of a set of unknown size."""
-        if (
-            found := getattr(source, "max_rows", None)
-            or getattr(source, "count", None)
-            or ROWS.get(getattr(source, "hub", ""))
-        ):
-            return float(found)
-        raise UserError(f"{source!r}: how many problems this has is not known before its stage has run; give `count`")
-
-    def _problems(self, name: str) -> float:
-        return self._rows(f"problems/{name}", "problems") or self._count(self.recipe.inputs.problems[name])
-
-    def _made(self, stage: str) -> manifest.Manifest | None:
-        try:
-            return next(manifest.read(p) for p in (self.run / stage).glob("*.json") if p.stem in ("data", "checkpoint"))
-        except (StopIteration, UserError):
-            return None
-
-    def _rows(self, stage: str, metric: str) -> float | None:
-        made = self._made(stage)
-        value = made.metrics.get(metric) if made else None
-        return float(value) if isinstance(value, (int, float)) else None
-
-    def _lengths(self, stage: str, longest: int) -> Range:
-        """Mean tokens of a response: measured by the stage, else assumed."""
-        made = self._made(stage)
-        sets = made.metrics.get("sets") if made else None
-        if sets:
-            mean = sum(s["mean_tokens"] * s["responses"] for s in sets.values()) / sum(
-                s["responses"] for s in sets.values()
-            )
-            return mean, mean
-        return MEAN_LENGTH[0] * longest, MEAN_LENGTH[1] * longest
-
-    def _model(self, name: str, rule: str, shape: Shape) -> Planned:
-        none = (0.0, 0.0)
-        return Planned(name, rule, 0, {}, none, none, none, shape.weights, 0.0, 0.0)
+    def _model(self, name: str, rule: str, shape: Shape, jobs: int = 1) -> Planned:
+        return Planned(name=name, rule=rule, jobs=jobs, published=shape.weights)
 
     def _engine(self, shape: Shape, engine: Engine, engines: int) -> tuple[Decoding, Parts, tuple[str, ...]]:
-        parts = plan_memory.vllm(shape, engine.gpus, self.gpu.memory, engine.gpu_memory_utilization)
+        """Its speed, its memory, and why it cannot work. engines: side by side."""
+        parts = plan_memory.vllm(shape, engine.gpus, self.gpu.memory, plan_memory.share(engine))
         need, wrong = plan_memory.cache(shape, engine) * engine.max_model_len, ()
         if parts["KV cache"] < need:
             left, full = parts["KV cache"] / GIB, need / GIB
-            room = f"engine: {left:.1f} GiB of a GPU are left for KV cache"
-            wrong = (
-                (
-                    f"{room}, one response of max_model_len ({engine.max_model_len}) needs {full:.1f}; raise "
-                    "tensor_parallel_size or pipeline_parallel_size"
-                ),
+            reason = (
+                f"engine: {left:.1f} GiB of a GPU are left for KV cache, one response of max_model_len "
+                f"({engine.max_model_len}) needs {full:.1f}; raise tensor_parallel_size or pipeline_parallel_size"
             )
+            wrong = (reason,)
         return Decoding(shape, self.gpu, engine, engines), parts, wrong
 
     def _generate(
@@ -220,101 +160,135 @@ class Planner:
         engines = max(1, nodes * engine.replicas // engine.nodes)
         decoding, parts, wrong = self._engine(shape, engine, engines)
         if nodes % engine.nodes:
-            wrong = (
-                *wrong,
-                f"engine: it takes {engine.nodes} nodes, the profile reserves {nodes}, no multiple of them",
-            )
-        mean = self._lengths(like or name, longest)
-        responses = problems * sum(section.k.values())
-        tokens = _times(responses, mean)
-        flops = tuple(t * shape.forward_flops(m) for t, m in zip(tokens, mean, strict=True))
-        seconds = decoding.seconds(responses, mean, longest)
-        text, made = 4.0 * tokens[1], self._made(like or name)  # bytes
+            reason = f"engine: it takes {engine.nodes} nodes, the profile reserves {nodes}, no multiple of them"
+            wrong = (*wrong, reason)
+        mean, responses = self.known.lengths(like or name, longest), problems * sum(section.k.values())
+        tokens = ranged(lambda length: responses * length, mean)
+        text = 4.0 * tokens[1]  # bytes
         return Planned(
-            name, rule, engine.gpus * engines, parts, tokens, flops, seconds, text, text, 0.0, wrong=wrong,
-            measured=made.seconds if made else None,
-        )  # fmt: skip
+            name=name,
+            rule=rule,
+            gpus=engine.gpus * engines,
+            parts=parts,
+            tokens=tokens,
+            flops=ranged(lambda number, length: number * shape.forward_flops(length), tokens, mean),
+            seconds=decoding.seconds(responses, mean, longest),
+            published=text,
+            scratch=text,
+            wrong=wrong,
+            measured=self.known.seconds(like or name),
+        )
 
-    def _sft_of(self, name: str, problems: str, settings: FormatSft) -> Planned:
-        examples = self._problems(problems)
-        tokens = tuple(share * settings.max_tokens * examples * settings.epochs for share in MEAN_LENGTH)
-        parts = plan_memory.fsdp(self.small, settings.gpus_per_node, settings.micro_batch * settings.max_tokens)
-        flops = tuple(3 * t * self.small.forward_flops(settings.max_tokens / 2) for t in tokens)
-        seconds = training_seconds(flops, settings.gpus_per_node, self.gpu, DENSE_TRAINING)
-        size = self.small.parameters
-        return self._trained(
-            name, settings.gpus_per_node, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, 4.0 * size
+    def _format_sft(self, name: str, problems: str, settings: FormatSft) -> Planned:
+        """Plain SFT of the small model, at most `max_tokens` of an example."""
+        small, gpus = self.small, settings.gpus_per_node
+        most = settings.max_tokens * self.known.problems(problems) * settings.epochs
+        tokens = ranged(lambda share: share * most, MEAN_LENGTH)
+        flops = ranged(lambda number: 3 * number * small.forward_flops(settings.max_tokens / 2), tokens)
+        return self._checked(
+            Planned(
+                name=name,
+                rule=name,
+                gpus=gpus,
+                parts=plan_memory.fsdp(small, gpus, settings.micro_batch * settings.max_tokens),
+                tokens=tokens,
+                flops=flops,
+                seconds=training_seconds(flops, gpus, self.gpu, DENSE_TRAINING),
+                published=2.0 * small.parameters,
+                scratch=2 * 14.0 * small.parameters,
+                host=4.0 * small.parameters,
+            )
         )
 
     def _rl(self, name: str, stage: RlStage) -> Planned:
-        gpus = stage.nodes * stage.gpus_per_node
-        decoding, rollout, wrong = self._engine(self.small, stage.engine, gpus // stage.engine.tensor_parallel_size)
-        parts = plan_memory.fsdp(self.small, gpus, stage.max_tokens_per_gpu) | {"rollouts": plan_memory.ASLEEP}
-        mean = tuple(share * stage.max_response_length for share in MEAN_LENGTH)
+        """Rollouts, old log-probabilities and update of each step, and the evaluations between them."""
+        small, gpus, longest = self.small, stage.nodes * stage.gpus_per_node, stage.max_response_length
+        decoding, rollout, wrong = self._engine(small, stage.engine, gpus // stage.engine.tensor_parallel_size)
         responses = stage.prompts_per_step * stage.group_size
-        tokens = tuple(stage.steps * responses * m for m in mean)
+        mean = ranged(lambda share: share * longest, MEAN_LENGTH)
+        tokens = ranged(lambda length: stage.steps * responses * length, mean)
         # One pass for the old log-probabilities, one forward and backward.
-        flops = tuple(4 * t * self.small.forward_flops(m + PROMPT) for t, m in zip(tokens, mean, strict=True))
-        low, high = decoding.seconds(responses, mean, stage.max_response_length)
+        flops = ranged(lambda number, length: 4 * number * small.forward_flops(length + PROMPT), tokens, mean)
         update = training_seconds(flops, gpus, self.gpu, DENSE_TRAINING)
-        seconds = stage.steps * low + update[0], stage.steps * high + update[1]
+        rollouts = decoding.seconds(responses, mean, longest)
+        seconds = ranged(lambda step, updates: stage.steps * step + updates, rollouts, update)
         if stage.validation:
             evaluations = len({*range(0, stage.steps, stage.validation.every), stage.steps})
-            asked = stage.validation.k * self._count(self.recipe.inputs.benchmarks[stage.validation.benchmark])
-            low, high = decoding.seconds(asked, mean, stage.max_response_length)
-            seconds = seconds[0] + evaluations * low, seconds[1] + evaluations * high
-            tokens = tuple(t + evaluations * asked * m for t, m in zip(tokens, mean, strict=True))
-        size = self.small.parameters
-        # verl keeps two checkpoints, of weights and both moments in fp32 and a Hugging Face copy.
-        planned = self._trained(name, gpus, parts, tokens, flops, seconds, 2.0 * size, 2 * 16.0 * size, 4.0 * size)
-        awake = plan_memory.beside_rollouts(self.small, gpus, self.gpu.memory, stage.engine.gpu_memory_utilization)
+            per_evaluation = stage.validation.k * self._benchmark(stage.validation.benchmark)
+            evaluation = decoding.seconds(per_evaluation, mean, longest)
+            seconds = ranged(lambda training, once: training + evaluations * once, seconds, evaluation)
+            tokens = ranged(lambda trained, length: trained + evaluations * per_evaluation * length, tokens, mean)
+        awake = plan_memory.beside_rollouts(small, gpus, self.gpu.memory, plan_memory.share(stage.engine))
         if total(awake) > self.gpu.memory:
-            sizes = ", ".join(f"{part} {size / GIB:.1f}" for part, size in awake.items())
-            beside = (
-                f"{total(awake) / GIB:.1f} GiB per GPU while the rollout engine is awake, it has "
-                f"{self.gpu.memory / GIB:.1f}"
-            )
-            wrong = (*wrong, f"needs {beside}: {sizes}; lower engine.gpu_memory_utilization")
+            reason = self._too_large(awake, " while the rollout engine is awake")
+            wrong = (*wrong, f"{reason}; lower engine.gpu_memory_utilization")
         note = (
             f"rollouts: {rollout['weights'] / GIB:.0f} GiB weights, {rollout['KV cache'] / GIB:.0f} GiB KV cache; "
             f"with the actor beside them {total(awake) / GIB:.1f} GiB"
         )
-        return replace(planned, rule="rl", notes=(note,), wrong=planned.wrong + wrong)
-
-    def _sft(self, name: str, traces: str, settings: Sft) -> Planned:
-        shape, world = self.large, settings.layout.gpus_per_node * settings.layout.nodes
-        parts = planned_layouts.of(shape, settings)
-        mean = self._lengths(traces, self.recipe.large_sft.traces.sampling.max_tokens)
-        longest = self.recipe.large_sft.sft_data.max_tokens
-        responses = self._problems("distill") * sum(self.recipe.large_sft.traces.k.values())
-        tokens = tuple(settings.epochs * responses * min(m, longest) for m in mean)
-        flops = tuple(3 * t * shape.forward_flops(min(m, longest)) for t, m in zip(tokens, mean, strict=True))
-        efficiency = planned_layouts.efficiency(settings) if shape.experts else DENSE_TRAINING
-        seconds = training_seconds(flops, world, self.gpu, efficiency)
-        size, host = shape.parameters, settings.layout.gpus_per_node * 2 * settings.shard_gb * 1e9
-        # A checkpoint is written beside the last one: bf16 weights, fp32 weights and both moments.
-        planned = self._trained(name, world, parts, tokens, flops, seconds, 2.0 * size, 2 * 14.0 * size, host)
-        share = "expected share of the peak (MFU): {:.0%} to {:.0%}".format(*efficiency)
-        planned = replace(planned, rule="distilled", notes=(share,))
-        if refused := planned_layouts.refusal(shape, settings):
-            planned = replace(planned, wrong=(*planned.wrong, refused))
-        return replace(planned, notes=planned_layouts.others(shape, settings, self.gpu)) if planned.wrong else planned
-
-    def _trained(self, name: str, gpus: int, parts: Parts, tokens: Range, flops: Range, seconds: Range,
-                 published: float, scratch: float, host: float) -> Planned:  # fmt: skip
-        need, made, wrong = total(parts), self._made(name), ()
-        if need > self.gpu.memory:
-            sizes = ", ".join(f"{part} {size / GIB:.1f}" for part, size in parts.items())
-            wrong = (f"needs {need / GIB:.1f} GiB per GPU, it has {self.gpu.memory / GIB:.1f}: {sizes}",)
-        measured = made.seconds if made else None
-        return Planned(
-            name, name, gpus, parts, tokens, flops, seconds, published, scratch, host, wrong=wrong, measured=measured
+        return self._checked(
+            Planned(
+                name=name,
+                rule="rl",
+                gpus=gpus,
+                parts=plan_memory.fsdp(small, gpus, stage.max_tokens_per_gpu) | {"rollouts": plan_memory.ASLEEP},
+                tokens=tokens,
+                flops=flops,
+                seconds=seconds,
+                published=2.0 * small.parameters,
+                # verl keeps two checkpoints, of weights and both moments in fp32 and a Hugging Face copy.
+                scratch=2 * 16.0 * small.parameters,
+                host=4.0 * small.parameters,
+                notes=(note,),
+                wrong=wrong,
+            )
         )
 
+    def _sft(self, name: str, traces: str, settings: Sft) -> Planned:
+        """The generalist's training on all traces, each cut at the longest that is kept."""
+        shape, large, layout = self.large, self.recipe.large_sft, settings.layout
+        assert shape and large
+        world, longest = layout.gpus_per_node * layout.nodes, large.sft_data.max_tokens
+        mean = ranged(lambda length: min(length, longest), self.known.lengths(traces, large.traces.sampling.max_tokens))
+        examples = self.known.problems("distill") * sum(large.traces.k.values())
+        tokens = ranged(lambda length: settings.epochs * examples * length, mean)
+        flops = ranged(lambda number, length: 3 * number * shape.forward_flops(length), tokens, mean)
+        efficiency = planned_layouts.efficiency(settings) if shape.experts else DENSE_TRAINING
+        refused = planned_layouts.refusal(shape, settings)
+        planned = self._checked(
+            Planned(
+                name=name,
+                rule="distilled",
+                gpus=world,
+                parts=planned_layouts.of(shape, settings),
+                tokens=tokens,
+                flops=flops,
+                seconds=training_seconds(flops, world, self.gpu, efficiency),
+                published=2.0 * shape.parameters,
+                # A checkpoint is written beside the last one: bf16 weights, fp32 weights and both moments.
+                scratch=2 * 14.0 * shape.parameters,
+                host=layout.gpus_per_node * 2 * settings.shard_gb * 1e9,
+                notes=("expected share of the peak (MFU): {:.0%} to {:.0%}".format(*efficiency),),
+                wrong=(refused,) if refused else (),
+            )
+        )
+        return replace(planned, notes=planned_layouts.others(shape, settings, self.gpu)) if planned.wrong else planned
 
-def _jobs(one: Planned, count: int) -> Planned:
-    return replace(one, jobs=count, tokens=_times(count, one.tokens), flops=_times(count, one.flops))
+    def _benchmark(self, name: str) -> float:
+        """Problems of a benchmark."""
+        return count(self.recipe.inputs.benchmarks[name], f"inputs.benchmarks.{name}")
+
+    def _checked(self, one: Planned) -> Planned:
+        """With the time that it took, where it has run, and a reason where a GPU has no room for it."""
+        wrong = one.wrong if total(one.parts) <= self.gpu.memory else (self._too_large(one.parts), *one.wrong)
+        return replace(one, wrong=wrong, measured=self.known.seconds(one.name))
+
+    def _too_large(self, parts: Parts, when: str = "") -> str:
+        sizes = ", ".join(f"{part} {size / GIB:.1f}" for part, size in parts.items())
+        return f"needs {total(parts) / GIB:.1f} GiB per GPU{when}, it has {self.gpu.memory / GIB:.1f}: {sizes}"
 
 
-def _times(factor: float, given: Range) -> Range:
-    return factor * given[0], factor * given[1]
+def _jobs(one: Planned, number: int) -> Planned:
+    """So many of it: tokens and work are of all."""
+    both = (ranged(lambda each: number * each, one.tokens), ranged(lambda each: number * each, one.flops))
+    return replace(one, jobs=number, tokens=both[0], flops=both[1])

@@ -4,7 +4,6 @@ The first job of a run, too. It belongs where the stages will run, for the file 
 node.
 """
 
-import argparse
 import fcntl
 import os
 import re
@@ -21,12 +20,12 @@ from polaris.planning import preflight_gpus
 from polaris.planning.plan_time import GPUS, Gpu
 from polaris.planning.planned_stages import Planner
 from polaris.problems.settings import FileProblems, HubProblems
-from polaris.recipe import recipe
-from polaris.recipe.recipe import Recipe
+from polaris.recipe.command_line import recipe_parser
+from polaris.recipe.recipe import Recipe, load
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interpreter
-from polaris.stage.tables import table
+from polaris.stage.terminal import say, table
 from polaris.stage.versions import versions_of
 
 # Key of `interpreters` -> the distributions of which its interpreter needs one.
@@ -43,16 +42,17 @@ class Finding(NamedTuple):
     text: str
 
 
-def inputs(of: Recipe, run: Path) -> Iterator[Finding]:
+def inputs(recipe: Recipe, run: Path) -> Iterator[Finding]:
     """Models and problem sets are pinned, and are here or can be fetched."""
-    for key in of.unpinned():
+    for key in recipe.unpinned():
         yield Finding(
             "wrong", "pinned", f"{key}.revision: unpinned; where there is a network, run `polaris pin <config>`"
         )
-    models = {"base_small": of.inputs.base_small, "base_large": of.inputs.base_large, "teacher": of.inputs.teacher}
+    given = recipe.inputs
+    models = {"base_small": given.base_small, "base_large": given.base_large, "teacher": given.teacher}
     sets = {
-        **{f"problems.{k}": v for k, v in of.inputs.problems.items()},
-        **{f"benchmarks.{k}": v for k, v in of.inputs.benchmarks.items()},
+        **{f"problems.{k}": v for k, v in given.problems.items()},
+        **{f"benchmarks.{k}": v for k, v in given.benchmarks.items()},
     }
     for key, source in {**models, **sets}.items():
         if isinstance(source, LocalModel):
@@ -68,9 +68,9 @@ def inputs(of: Recipe, run: Path) -> Iterator[Finding]:
                 "inputs",
                 f"{key}: {source.file}" + ("" if there else ": there is no such file"),
             )
-        elif isinstance(source, HubModel | HubProblems) and f"inputs.{key}" not in of.unpinned():
-            made = run / key.replace(".", "/").replace("teacher", "teacher_model")
-            if any((made / name).is_file() for name in ("data.json", "checkpoint.json")):
+        elif isinstance(source, HubModel | HubProblems) and f"inputs.{key}" not in recipe.unpinned():
+            folder = run / ("teacher_model" if key == "teacher" else key.replace(".", "/", 1))
+            if any((folder / name).is_file() for name in ("data.json", "checkpoint.json")):
                 yield Finding("ok", "inputs", f"{key}: fetched")
             else:
                 yield reachable(key, source)
@@ -81,7 +81,11 @@ def reachable(key: str, source: HubModel | HubProblems) -> Finding:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import HfApi
     from huggingface_hub.constants import HF_HUB_CACHE
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage] # httpx's, whichever it is
+    )
 
     kind = "models" if isinstance(source, HubModel) else "datasets"
     cached = Path(HF_HUB_CACHE) / f"{kind}--{source.hub.replace('/', '--')}" / "snapshots" / source.revision
@@ -99,13 +103,13 @@ def reachable(key: str, source: HubModel | HubProblems) -> Finding:
     return Finding("ok", "inputs", f"{key}: {source.hub} can be fetched")
 
 
-def templates(of: Recipe, run: Path) -> Iterator[Finding]:
+def templates(recipe: Recipe, run: Path) -> Iterator[Finding]:
     """The small and the large model ask and tokenize alike, where both are here: traces go from one to the other."""
     from polaris.models.prompts import load_tokenizer, messages
 
     prompts = []
-    for name in ("base_small", "base_large") if of.large_sft else ():
-        source = getattr(of.inputs, name)
+    for name in ("base_small", "base_large") if recipe.large_sft else ():
+        source = getattr(recipe.inputs, name)
         folder = source.path if isinstance(source, LocalModel) else run / name / "model"
         if not (folder / "config.json").is_file():
             yield Finding("look", "templates", f"{name} is not here yet; its chat template was not compared")
@@ -115,8 +119,8 @@ def templates(of: Recipe, run: Path) -> Iterator[Finding]:
         except UserError as error:
             yield Finding("wrong", "templates", str(error))
             continue
-        asked = messages("1 + 1 = ?", "")
-        prompts.append(tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=False))
+        question = messages("1 + 1 = ?", "")
+        prompts.append(tokenizer.apply_chat_template(question, add_generation_prompt=True, return_dict=False))
     if len(prompts) == 2:
         same = prompts[0] == prompts[1]
         text = "the prompts of base_small and base_large are " + ("the same tokens" if same else "different tokens")
@@ -167,19 +171,19 @@ def file_system(folder: Path) -> Iterator[Finding]:
 
 def pins() -> dict[str, set[str]]:
     """Distribution -> the versions that were tried: of constraints.txt and of every engine's list in envs/."""
-    found: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
     for path in (ROOT / "constraints.txt", *sorted((ROOT / "envs").glob("*.txt"))):
         for line in path.read_text().splitlines():
             if match := re.match(r"([\w.-]+)==([\w.]+)", line):
-                found.setdefault(match[1].lower(), set()).add(match[2])
-    return found
+                versions.setdefault(match[1].lower(), set()).add(match[2])
+    return versions
 
 
-def engines(of: Recipe) -> Iterator[Finding]:
+def engines(recipe: Recipe) -> Iterator[Finding]:
     """Every interpreter of `interpreters` starts and has its engine, at a version that was tried."""
     tried = pins()
-    for key, python in of.interpreters.model_dump().items():
-        if key in ("megatron", "merge") and not of.large_sft:
+    for key, python in recipe.interpreters.model_dump().items():
+        if key in ("megatron", "merge") and not recipe.large_sft:
             continue
         try:
             versions = versions_of(interpreter(python))
@@ -201,38 +205,38 @@ def engines(of: Recipe) -> Iterator[Finding]:
                 yield Finding("ok", "engines", text)
 
 
-def findings(of: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
+def findings(recipe: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
     """All checks of a recipe in this folder, on this node. With `device: cuda` the table of its tools is printed
     first.
     """
     run.mkdir(parents=True, exist_ok=True)
-    yield from inputs(of, run)
-    yield from templates(of, run)
+    yield from inputs(recipe, run)
+    yield from templates(recipe, run)
     yield from file_system(run)
-    yield from engines(of)
+    yield from engines(recipe)
     stages, need = [], LEAST
-    if not isinstance(of.inputs.base_small, TinyModel):
+    if recipe.device == "cuda" and not isinstance(recipe.inputs.base_small, TinyModel):
         try:
-            stages = list(Planner(of, gpu, run).stages())
+            stages = list(Planner(recipe, gpu, run).stages())
             need = sum(one.jobs * one.published for one in stages) + max(one.scratch for one in stages)
         except UserError as error:
-            yield Finding("wrong", "plan", str(error))
+            yield Finding("look", "plan", f"{error}; until then memory and disk are not compared with the plan")
     yield disk(run, need)
-    if of.device == "cuda":
-        rows, sentences = preflight_gpus.check(of, preflight_gpus.wanted(of, stages))
-        print("\n".join([*rows, ""]))
+    if recipe.device == "cuda":
+        rows, sentences = preflight_gpus.check(recipe, preflight_gpus.wanted(recipe, stages))
+        say("\n".join([*rows, ""]))
         yield from (Finding("wrong", "GPUs", sentence) for sentence in sentences)
 
 
 def main(argv: Sequence[str]) -> None:
     """Command line of `polaris preflight`. Raises UserError when something would stop the run."""
-    parser = argparse.ArgumentParser(prog="polaris preflight", description=__doc__)
-    parser.add_argument("--configfile", nargs="+", default=["configs/laptop.yaml"], help="as given to snakemake")
+    parser = recipe_parser("preflight", __doc__)
     parser.add_argument("--run", type=Path, help="folder of the run; without it the recipe's")
     parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="as for `polaris plan`")
     args = parser.parse_args(argv)
-    asked = recipe.load(args.configfile)
-    found = [Finding("ok", "recipe", "valid"), *findings(asked, args.run or Path("runs") / asked.run, GPUS[args.gpu])]
-    print("\n".join(table([["", "what", "found"], *map(list, found)])))
-    if wrong := sum(one.level == "wrong" for one in found):
-        raise UserError(f"{wrong} of {len(found)} checks would stop the run")
+    recipe = load(args.configfile)
+    run = args.run or Path("runs") / recipe.run
+    checks = [Finding("ok", "recipe", "valid"), *findings(recipe, run, GPUS[args.gpu])]
+    say("\n".join(table([["", "what", "found"], *map(list, checks)])))
+    if wrong := sum(check.level == "wrong" for check in checks):
+        raise UserError(f"{wrong} of {len(checks)} checks would stop the run: what the lines `wrong` name")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from polaris.generation.settings import Generate
 from polaris.planning.plan_memory import GIB, total
-from polaris.planning.planned_stages import Planned
+from polaris.planning.planned import Planned
 from polaris.planning.tool_check import Seen
 from polaris.recipe.recipe import Recipe
 from polaris.stage.nodes import interpreter
-from polaris.stage.tables import NONE, table
+from polaris.stage.terminal import NONE, table
 
 LIMIT = 600  # seconds for the imports of one tool, from a network file system
 # What has to be importable: the engine, and what it needs on GPUs and imports only then.
@@ -34,51 +34,53 @@ class Wanted:
     memory: float
 
 
-def wanted(of: Recipe, stages: list[Planned]) -> dict[str, Wanted]:
+def wanted(recipe: Recipe, stages: list[Planned]) -> dict[str, Wanted]:
     """By tool, those that the recipe uses."""
-    small, large = of.small_rl, of.large_sft
+    small, large = recipe.small_rl, recipe.large_sft
     trainings = [one for one in (small.format_sft, small.teacher_sft, *small.rl.values()) if one]
-    engines = [section.engine for section in generating(of)]
+    engines = [section.engine for section in generating(recipe)]
     engines += [large.gate.vllm] if large and large.gate.vllm else []
     gpus = {"rl": max(one.gpus_per_node for one in trainings), "vllm": max(one.gpus_per_node for one in engines)}
     if large:
         gpus |= {"megatron": large.sft.layout.gpus_per_node, "merge": 0}
     memory = {"rl": _fullest(stages, {"format_sft", "teacher_sft", *small.rl})}
-    memory |= {"megatron": _fullest(stages, {f"distilled{arm}" for arm in of.arms})}
+    memory |= {"megatron": _fullest(stages, {f"distilled{arm}" for arm in recipe.arms})}
     modules = dict(MODULES)
     if large and large.sft.transformer_impl == "transformer_engine":
         modules["megatron"] += ("transformer_engine",)
     return {tool: Wanted(modules[tool], count, memory.get(tool, 0.0)) for tool, count in gpus.items()}
 
 
-def generating(of: Recipe) -> list[Generate]:
-    """Every section that asks a vLLM engine of its own."""
-    small, large = of.small_rl, of.large_sft
-    asked = [small.teacher, small.difficulty, *(one.overlap.generate for one in small.rl.values() if one.overlap)]
-    asked += [one for _, one in of.evaluations.values()]
-    asked += [large.traces] if large else []
-    return [one for one in asked if one]
+def generating(recipe: Recipe) -> list[Generate]:
+    """Every section that starts a vLLM engine of its own."""
+    small, large = recipe.small_rl, recipe.large_sft
+    sections = [small.teacher, small.difficulty, *(one.overlap.generate for one in small.rl.values() if one.overlap)]
+    sections += [search.at(search.grid[0]) for search in small.temperature_search.values()]
+    sections += [small.probe.rollouts.generate] if small.probe and small.probe.rollouts else []
+    sections += [section for _, section in recipe.evaluations.values()]
+    sections += [large.traces] if large else []
+    return [section for section in sections if section]
 
 
 def _fullest(stages: list[Planned], names: set[str]) -> float:
     return max((total(one.parts) for one in stages if one.name in names), default=0.0)
 
 
-def check(of: Recipe, asked: Mapping[str, Wanted]) -> tuple[list[str], list[str]]:
+def check(recipe: Recipe, wanted: Mapping[str, Wanted]) -> tuple[list[str], list[str]]:
     """A table of what was found, a line per tool, and a sentence for each thing that would stop a stage."""
-    pythons = of.interpreters.model_dump()
-    commands = {tool: interpreter(pythons[tool], of.environment) for tool in asked}
+    pythons = recipe.interpreters.model_dump()
+    commands = {tool: interpreter(pythons[tool], recipe.environment) for tool in wanted}
     with ThreadPoolExecutor() as pool:
-        found = dict(zip(asked, pool.map(lambda tool: _look(commands[tool], asked[tool]), asked), strict=True))
+        seen = dict(zip(wanted, pool.map(lambda tool: _look(commands[tool], wanted[tool]), wanted), strict=True))
     rows = [["tool", "python", "glibc", "torch", "CUDA", "driver", "GPUs", "GiB", "capability", "cannot import"]]
-    rows += [_row(tool, seen) for tool, seen in found.items()]
-    sentences = [f"interpreters.{tool}: {text}" for tool, seen in found.items() for text in wrong(seen, asked[tool])]
+    rows += [_row(tool, one) for tool, one in seen.items()]
+    sentences = [f"interpreters.{tool}: {text}" for tool, one in seen.items() for text in wrong(one, wanted[tool])]
     return table(rows), sentences
 
 
-def _look(command: str, asked: Wanted) -> Seen | str:
+def _look(command: str, wanted: Wanted) -> Seen | str:
     """What the interpreter says, or why it says nothing."""
-    words = [*shlex.split(command), "-m", "polaris.planning.tool_check", *asked.modules]
+    words = [*shlex.split(command), "-m", "polaris.planning.tool_check", *wanted.modules]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, check=True)
         return Seen(**json.loads(done.stdout))
@@ -96,23 +98,23 @@ def _row(tool: str, seen: Seen | str) -> list[str]:
     return [tool, *(one or NONE for one in shown), " ".join(seen.missing) or NONE]
 
 
-def wrong(seen: Seen | str, asked: Wanted) -> Iterator[str]:
+def wrong(seen: Seen | str, wanted: Wanted) -> Iterator[str]:
     """What would stop a stage of this tool on a node like this one."""
     if isinstance(seen, str):
         yield seen
         return
     yield from (f"{module} cannot be imported ({why})" for module, why in seen.missing.items())
-    if not asked.gpus:
+    if not wanted.gpus:
         return
     if seen.refusal:
         yield seen.refusal
         return
-    if seen.gpus < asked.gpus:
-        yield f"{seen.gpus} GPUs on this node, its stages ask for {asked.gpus}"
+    if seen.gpus < wanted.gpus:
+        yield f"{seen.gpus} GPUs on this node, its stages ask for {wanted.gpus}"
     if not seen.compiler:
         yield "no C compiler (gcc) on this node: Triton builds its launchers with one while a stage runs"
     if not seen.covered:
         yield f"torch {seen.torch} has no kernels for a GPU of compute capability {seen.capability}"
-    if seen.memory * GIB < asked.memory:
-        need = f"its fullest stage is planned with {asked.memory / GIB:.1f}"
+    if seen.memory * GIB < wanted.memory:
+        need = f"its fullest stage is planned with {wanted.memory / GIB:.1f}"
         yield f"GPUs of {seen.memory:.1f} GiB, {need} (polaris plan)"

@@ -96,14 +96,14 @@ def _covered(major: int, minor: int, architectures: Sequence[str]) -> bool:
     """Whether torch's kernels (sm_80, sm_90a, ...) run on a GPU: those of its own generation do, of its minor number or
     less.
     """
-    found = (re.fullmatch(r"sm_(\d+)(\d)[a-z]?", name) for name in architectures)
-    return any(one and int(one[1]) == major and int(one[2]) <= minor for one in found)
+    kernels = (re.fullmatch(r"sm_(\d+)(\d)[a-z]?", name) for name in architectures)
+    return any(match and int(match[1]) == major and int(match[2]) <= minor for match in kernels)
 
 
 def main() -> None:
     with contextlib.redirect_stdout(sys.stderr):
-        found = look(sys.argv[1:])
-    print(json.dumps(asdict(found)))
+        seen = look(sys.argv[1:])
+    print(json.dumps(asdict(seen)))
     sys.stdout.flush()
     os._exit(0)  # vLLM and Ray take seconds to leave
 

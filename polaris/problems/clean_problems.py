@@ -1,4 +1,4 @@
-"""Verb: a training set without unsuitable problems, duplicates and what the benchmarks hold; every dropped one is told.
+"""Verb: a training set without unsuitable problems, duplicates and benchmark problems; every drop has its reason.
 
 V2 blog, data: problems "unsuitable for automatic evaluation" are dropped. `problems.parquet` are those that stay,
 `dropped.parquet` the others with their reasons, `card.html` the same for people. docs/data.md explains all of it.
@@ -59,8 +59,8 @@ def unreadable_golds(problems: Sequence[Problem], grading: Grading) -> dict[int,
     numbers = [number for number, row in enumerate(problems) if row["answers"]]
     golds = [problems[number]["answers"] for number in numbers]
     with GradingPool(grading.timeout, grading.workers, grading.grader) as pool:
-        read = pool.grade_answers([(these, PROBE) for these in golds])
-        itself = pool.grade_answers([(these, these[0]) for these in golds])
+        read = pool.grade_answers([(answers, PROBE) for answers in golds])
+        itself = pool.grade_answers([(answers, answers[0]) for answers in golds])
     failed = sum(verdict.reason in FAILURES for verdict in read)
     if failed > grading.max_failure_rate * len(numbers):
         raise UserError(
@@ -69,23 +69,24 @@ def unreadable_golds(problems: Sequence[Problem], grading: Grading) -> dict[int,
         )
     bad = {UNPARSEABLE_GOLD, *FAILURES}
     return {
-        number: Dropped(UNPARSEABLE_GOLD, f"{these[0]} ({one.reason})")
-        for number, these, one, same in zip(numbers, golds, read, itself, strict=True)
-        if one.reason in bad or same.reason not in CORRECT
+        number: Dropped(UNPARSEABLE_GOLD, f"{answers[0]} ({verdict.reason})")
+        for number, answers, verdict, same in zip(numbers, golds, read, itself, strict=True)
+        if verdict.reason in bad or same.reason not in CORRECT
     }
 
 
 def duplicates(problems: Sequence[Problem], settings: Clean) -> dict[int, Dropped]:
-    """Problems that were there before, by number: the same text, then nearly the same."""
+    """Problems that repeat an earlier one, by number: the same text, then nearly the same."""
     tokens_P = [tokens(row["problem"]) for row in problems]
     same = same_text(tokens_P)
-    found = {}
-    for number, one in same.items():
-        mine, theirs = problems[number]["answers"], problems[one.of]["answers"]
-        told = "the same text"
+    dropped = {}
+    for number, duplicate in same.items():
+        earlier = problems[duplicate.earlier]
+        mine, theirs = problems[number]["answers"], earlier["answers"]
+        evidence = "the same text"
         if other_answers(mine, theirs):
-            told += f", but the answer {mine[0]} here and {theirs[0]} there"
-        found[number] = Dropped(DUPLICATE, told, problems[one.of]["id"])
+            evidence += f", but the answer {mine[0]} here and {theirs[0]} there"
+        dropped[number] = Dropped(DUPLICATE, evidence, earlier["id"])
     rest = [number for number in range(len(problems)) if number not in same]
     near = near_duplicates(
         [tokens_P[number] for number in rest],
@@ -93,33 +94,33 @@ def duplicates(problems: Sequence[Problem], settings: Clean) -> dict[int, Droppe
         settings.duplicate_ngram,
         settings.duplicate_share,
     )
-    for place, one in near.items():
-        told = f"{one.share:.0%} of the runs of {settings.duplicate_ngram} words are in both"
-        found[rest[place]] = Dropped(NEAR_DUPLICATE, told, problems[rest[one.of]]["id"])
-    return found
+    for place, duplicate in near.items():
+        evidence = f"{duplicate.share:.0%} of the runs of {settings.duplicate_ngram} words are in both"
+        dropped[rest[place]] = Dropped(NEAR_DUPLICATE, evidence, problems[rest[duplicate.earlier]]["id"])
+    return dropped
 
 
 def contaminated(problems: Sequence[Problem], held_out: HeldOut, settings: Clean) -> dict[int, Dropped]:
     """Problems that hold text of a benchmark's problem, by number."""
-    found = leaks([row["problem"] for row in problems], held_out, settings.leak_template)
+    leak_of = leaks([row["problem"] for row in problems], held_out, settings.leak_template)
     return {
         number: Dropped(CONTAMINATED, leak.span, f"{leak.held.benchmark}/{leak.held.id}")
-        for number, leak in found.items()
+        for number, leak in leak_of.items()
     }
 
 
 def to_drop(problems: Sequence[Problem], held_out: HeldOut, settings: Clean) -> dict[str, Dropped]:
     """Problems that do not stay, by id. A problem has one reason: what it is itself, then what else there is."""
-    rules, found = settings.unsuitable, {}
+    rules, dropped = settings.unsuitable, {}
     for row in problems:
-        if why := unsuitable(row["problem"], row["answers"], rules, settings.max_characters):
-            found[row["id"]] = Dropped(*why)
+        if reason := unsuitable(row["problem"], row["answers"], rules, settings.max_characters):
+            dropped[row["id"]] = Dropped(*reason)
     steps = [lambda rows: unreadable_golds(rows, settings.grading)] if UNPARSEABLE_GOLD in rules else []
     steps += [lambda rows: duplicates(rows, settings), lambda rows: contaminated(rows, held_out, settings)]
     for step in steps:
-        left = [row for row in problems if row["id"] not in found]
-        found |= {left[number]["id"]: why for number, why in step(left).items()}
-    return found
+        left = [row for row in problems if row["id"] not in dropped]
+        dropped |= {left[number]["id"]: drop for number, drop in step(left).items()}
+    return dropped
 
 
 def main() -> None:
@@ -127,16 +128,18 @@ def main() -> None:
     with Stage.from_command_line("polaris.problems.clean_problems", Clean, **flags) as stage:
         source = stage.inputs["problems"]
         problems = list(read_problems(source.file("problems.parquet")).values())
-        benchmarks = {one.stage: read_problems(one.file("problems.parquet")) for one in stage.inputs["benchmarks"]}
+        benchmarks = {
+            given.stage: read_problems(given.file("problems.parquet")) for given in stage.inputs["benchmarks"]
+        }
         held = [Held(name, row["id"], row["problem"]) for name, rows in benchmarks.items() for row in rows.values()]
-        found = to_drop(problems, HeldOut(held, stage.settings.leak_ngram), stage.settings)
-        counts = dict(collections.Counter(why.reason for why in found.values()).most_common())
-        kept = [row for row in problems if row["id"] not in found]
+        dropped = to_drop(problems, HeldOut(held, stage.settings.leak_ngram), stage.settings)
+        counts = dict(collections.Counter(drop.reason for drop in dropped.values()).most_common())
+        kept = [row for row in problems if row["id"] not in dropped]
         if not kept:
             raise UserError(f"{stage.name}: no problem of {len(problems)} is left; dropped: {counts}")
         table = [
-            {"id": problem_id, **dataclasses.asdict(why), "evidence": why.evidence[:EVIDENCE]}
-            for problem_id, why in found.items()
+            {"id": problem_id, **dataclasses.asdict(drop), "evidence": drop.evidence[:EVIDENCE]}
+            for problem_id, drop in dropped.items()
         ]
         write_rows(stage.partial / "problems.parquet", kept, PROBLEMS)
         write_rows(stage.partial / "dropped.parquet", table, DROPPED)

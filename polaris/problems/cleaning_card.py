@@ -41,11 +41,13 @@ def cleaning_card(
     reason = {row["id"]: row["reason"] for row in dropped}
     kept = [row for row in problems if row["id"] not in reason]
     counts = collections.Counter(reason.values()).most_common()
-    told = "; ".join(f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in source.items())
+    settings_text = "; ".join(
+        f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in source.items()
+    )
     held = ", ".join(f"{name} ({len(rows)} problems)" for name, rows in benchmarks.items()) or "none"
     lead = [
         f"{len(problems):,} problems were read, {len(dropped):,} dropped, {len(kept):,} kept. Held out: {held}.",
-        f"Source: {told}.",
+        f"Source: {settings_text}.",
     ]
     figures = [_lengths(problems, kept), _kinds(problems, kept)]
     if counts:

@@ -60,22 +60,22 @@ class HeldOut:
 
     def whole_inside(self, text: str) -> int | None:
         """Number of a short problem that stands in this text, token by token."""
-        found = tokens(text)
-        for place in range(len(found)):
-            starts = {*self.lengths.get(tuple(found[place : place + 2]), ()), *self.lengths.get((found[place],), ())}
+        inside = tokens(text)
+        for place in range(len(inside)):
+            starts = {*self.lengths.get(tuple(inside[place : place + 2]), ()), *self.lengths.get((inside[place],), ())}
             for length in starts:
-                number = self.whole.get(" ".join(found[place : place + length]))
+                number = self.whole.get(" ".join(inside[place : place + length]))
                 if number is not None:
                     return number
         return None
 
 
-def _runs(of: Sequence[str], n: int) -> Iterator[tuple[int, str]]:
+def _runs(text: Sequence[str], n: int) -> Iterator[tuple[int, str]]:
     """(place, the n words from there) of the runs that say something."""
-    speaking = [0, *itertools.accumulate(len(word) > 1 and word.isalpha() for word in of)]
-    for place in range(len(of) - n + 1):
+    speaking = [0, *itertools.accumulate(len(word) > 1 and word.isalpha() for word in text)]
+    for place in range(len(text) - n + 1):
         if speaking[place + n] - speaking[place] >= SPEAKING:
-            yield place, " ".join(of[place : place + n])
+            yield place, " ".join(text[place : place + n])
 
 
 def leaks(texts_P: Sequence[str], held_out: HeldOut, template_at: int) -> dict[int, Leak]:
@@ -86,14 +86,14 @@ def leaks(texts_P: Sequence[str], held_out: HeldOut, template_at: int) -> dict[i
     """
     shared_P = {number: runs for number, text in enumerate(texts_P) if (runs := held_out.shared_runs(text))}
     spread = collections.Counter(run for runs in shared_P.values() for run in {run for _, run in runs})
-    found = {}
+    leak_of = {}
     for number, text in enumerate(texts_P):
         leak = _leak(shared_P[number], held_out, spread, template_at) if number in shared_P else None
         if leak is None and held_out.whole and (short := held_out.whole_inside(text)) is not None:
             leak = Leak(held_out.problems[short], " ".join(tokens(held_out.problems[short].text)), 1.0)
         if leak:
-            found[number] = leak
-    return found
+            leak_of[number] = leak
+    return leak_of
 
 
 def _leak(

@@ -1,4 +1,4 @@
-"""Problems that are there twice: the same text, or nearly the same words.
+"""Problems that repeat an earlier one: the same text, or nearly the same words.
 
 Linear in the text's length: every n-gram of a problem votes for the first problem that had it, and only those that got
 a vote are compared. Legend: _P problem, _N n-gram (all n-grams of all problems, one after another).
@@ -9,28 +9,29 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from polaris.grading.answers import EXACT, compare
+from polaris.grading.answers import CORRECT
+from polaris.grading.compare import compare
 
 BASE = 0x9E3779B97F4A7C15  # odd; the golden ratio, of whose powers no small combination is 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Duplicate:
-    """Problem number `of` was there before; share: of their n-grams that both have (1.0 for the same text)."""
+    """earlier: number of the problem with that text; share: of their n-grams that both have (1.0: the same text)."""
 
-    of: int
+    earlier: int
     share: float
 
 
 def same_text(tokens_P: Sequence[Sequence[str]]) -> dict[int, Duplicate]:
     """Later problems with the same tokens as an earlier one, by number."""
     first: dict[str, int] = {}
-    found = {}
+    duplicates = {}
     for number, tokens in enumerate(tokens_P):
         earlier = first.setdefault(" ".join(tokens), number)
         if earlier != number:
-            found[number] = Duplicate(earlier, 1.0)
-    return found
+            duplicates[number] = Duplicate(earlier, 1.0)
+    return duplicates
 
 
 def hashed_ngrams(tokens_P: Sequence[Sequence[str]], n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,23 +61,23 @@ def near_duplicates(
     pairs = np.unique(np.stack([owners_N.astype(np.uint64), hashes_N], axis=1), axis=0)  # n-grams as sets, by owner
     owners_N, hashes_N = pairs[:, 0].astype(np.int64), pairs[:, 1]
     bounds_P = np.searchsorted(owners_N, np.arange(len(tokens_P) + 1))
-    found: dict[int, Duplicate] = {}
+    duplicates: dict[int, Duplicate] = {}
     for number, earlier, votes in _voted(owners_N, hashes_N):
-        mine, theirs = (hashes_N[bounds_P[one] : bounds_P[one + 1]] for one in (number, earlier))
+        mine, theirs = (hashes_N[bounds_P[problem] : bounds_P[problem + 1]] for problem in (number, earlier))
         few, many = sorted((len(mine), len(theirs)))
         # A template may take votes of a true pair to a third problem, but hardly three in four.
         if (
             few < share * many
             or 4 * votes < len(mine)
-            or earlier in found
+            or earlier in duplicates
             or other_answers(golds_P[number], golds_P[earlier])
         ):
             continue
         both = len(np.intersect1d(mine, theirs, assume_unique=True))
         jaccard = both / (few + many - both)
-        if jaccard >= share and (number not in found or jaccard > found[number].share):
-            found[number] = Duplicate(earlier, jaccard)
-    return found
+        if jaccard >= share and (number not in duplicates or jaccard > duplicates[number].share):
+            duplicates[number] = Duplicate(earlier, jaccard)
+    return duplicates
 
 
 def _voted(owners_N: np.ndarray, hashes_N: np.ndarray) -> Iterator[tuple[int, int, int]]:
@@ -90,5 +91,5 @@ def _voted(owners_N: np.ndarray, hashes_N: np.ndarray) -> Iterator[tuple[int, in
 
 
 def other_answers(a: Sequence[str], b: Sequence[str]) -> bool:
-    """Whether both problems have gold answers, and none is the same as far as text and plain numbers tell."""
-    return bool(a and b) and all(compare(gold, b) != EXACT for gold in a)
+    """Whether both problems have gold answers, and none is the same as far as text and exact arithmetic tell."""
+    return bool(a and b) and all(compare(gold, b) not in CORRECT for gold in a)

@@ -23,7 +23,11 @@ def snapshot(hub: str, revision: str, kind: Kind, patterns: Sequence[str], leave
         )
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import huggingface_hub
-    from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HFValidationError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage] (of its HTTP library, which changes between versions)
+        LocalEntryNotFoundError,
+    )
 
     try:
         return Path(

@@ -15,26 +15,26 @@ PATIENCE = 1000  # draws in a row that bring nothing new before the set counts a
 def rows(settings: MadeProblems) -> list[dict[str, Any]]:
     """The set's problems, no two with the same text. Raises UserError when there are not so many."""
     rng = random.Random(settings.seed)
-    found: dict[str, dict[str, Any]] = {}
+    by_text: dict[str, dict[str, Any]] = {}
     idle = 0
-    while len(found) < settings.count:
+    while len(by_text) < settings.count:
         problem = draw(settings.family, settings.depth, settings.pool, rng)
-        idle = idle + 1 if problem.text in found else 0
+        idle = idle + 1 if problem.text in by_text else 0
         if idle > PATIENCE:
             raise UserError(
-                f"count: only about {len(found)} different {settings.family} problems of depth "
+                f"count: only about {len(by_text)} different {settings.family} problems of depth "
                 f"{settings.depth[0]} to {settings.depth[1]} exist in the pool {settings.pool}, not {settings.count}; "
                 "ask for fewer or for deeper ones"
             )
         if not idle:
-            found[problem.text] = {
+            by_text[problem.text] = {
                 "id": f"{settings.family}-{digest(problem.text)}",
                 "problem": problem.text,
                 "answers": [answer(problem)],
                 "source": settings.family,
                 "solution": solve(problem, rng, settings.error_rate, underlined=True),
             }
-    return list(found.values())
+    return list(by_text.values())
 
 
 def main() -> None:

@@ -14,17 +14,24 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
-from polaris.grading.answers import golds_from
+from polaris.problems.gold_answers import gold_answers
+from polaris.stage.data_files import Row
 from polaris.stage.errors import UserError
 
 # every: a row without a gold answer is an error; some: it is read, and cleaning drops it; none: golds are not looked
 # for.
 Gold = Literal["every", "some", "none"]
 
-# Ends of prompts that ask for the answer's form. What is asked is the recipe's `instruction`, not part of the problem.
-SUFFIXES = (
-    re.compile(r"(?<!\s)\s*Let's think step by step and output the final answer within \\boxed\{\}\.?\s*$"),
-    re.compile(r"(?<!\s)\s*Please reason step[ -]by[ -]step,? and put your final answer within \\boxed\{\}\.?\s*$"),
+# Beginnings and ends of prompts that ask for the answer's form: V1's and R1's end, and what DAPO-Math-17k and OpenAI's
+# simple-evals put around a problem. What is asked is the recipe's `instruction`, not part of the problem.
+REQUESTS = (
+    re.compile(r"Let's think step by step and output the final answer within \\boxed\{\}\.?\Z"),
+    re.compile(r"Please reason step[ -]by[ -]step,? and put your final answer within \\boxed\{\}\.?\Z"),
+    re.compile(
+        r"\ASolve the following math problem step by step\. The last line of your response should be of the form "
+        r".{1,50} where .{1,9} is the answer to the problem\."
+    ),
+    re.compile(r"Remember to put your answer on its own line .{1,160}\Z"),
 )
 # AReaL's prompts are whole conversations in R1's chat template: `<｜User｜>\n... <｜Assistant｜><think>\n`.
 R1_TURNS = re.compile(
@@ -36,17 +43,21 @@ CHAT = ("messages",)
 GOLD = ("answers", "answer", "final_answer", "solutions")
 ID = ("id", "unique_id", "query_id", "problem_idx", "index", "idx")
 GSM8K_MARK = "####"
+COLUMNS = frozenset((*TEXT, *CHAT, *GOLD, *ID, "solution", "context", "reward_model", "extra_info"))  # that are read
+SIZE = 4 << 30  # characters of all problems, about; they are held in memory
+OVERHEAD = 500  # what a row takes beside its texts
 
 Parts = tuple[Any, str | None, list[str], str | None]  # id (None: the row's number), text, golds, worked solution
 
 
-def without_suffix(text: str) -> str:
-    """The problem itself, without chat markers and the request that V1's and R1's prompts end in."""
+def without_request(text: str) -> str:
+    """The problem itself, without chat markers and the request for the answer's form around it."""
     if turn := R1_TURNS.match(text):
         text = turn[1]
-    for suffix in SUFFIXES:
-        text = suffix.sub("", text)
-    return text.strip()
+    text = text.strip()
+    for request in REQUESTS:
+        text = request.sub("", text).strip()
+    return text
 
 
 def _text(value: Any) -> str | None:
@@ -54,7 +65,7 @@ def _text(value: Any) -> str | None:
     if isinstance(value, list | tuple):
         said = [turn.get("content") for turn in value if isinstance(turn, dict) and turn.get("role") == "user"]
         value = said[0] if len(said) == 1 else None
-    return without_suffix(value) if isinstance(value, str) else None
+    return without_request(value) if isinstance(value, str) else None
 
 
 def _first(row: dict[str, Any], names: Sequence[str]) -> Any:
@@ -63,22 +74,22 @@ def _first(row: dict[str, Any], names: Sequence[str]) -> Any:
 
 def _v1(row: dict[str, Any]) -> Parts:
     index = (row.get("extra_info") or {}).get("index")
-    return index, _text(row["prompt"]), golds_from((row["reward_model"] or {}).get("ground_truth")), None
+    return index, _text(row["prompt"]), gold_answers((row["reward_model"] or {}).get("ground_truth")), None
 
 
 def _gsm8k(row: dict[str, Any]) -> Parts:
     solution, mark, final = (row["answer"] or "").rpartition(GSM8K_MARK)
-    golds = golds_from(final.strip().replace(",", "")) if mark else []
+    golds = gold_answers(final.strip().replace(",", "")) if mark else []
     return _first(row, ID), _text(row["question"]), golds, solution.strip() or None
 
 
 def _plain(row: dict[str, Any]) -> Parts:
     solution, text = row.get("solution"), _text(_first(row, TEXT))
     if isinstance(solution, list | tuple):  # OlympiadBench: several, each of them whole
-        solution = next((one for one in solution if isinstance(one, str)), None)
+        solution = next((text for text in solution if isinstance(text, str)), None)
     if "final_answer" in row and text and isinstance(row.get("context"), str):
         text = f"{row['context'].strip()}\n{text}".strip()
-    return _first(row, ID), text, golds_from(_first(row, GOLD)), solution if isinstance(solution, str) else None
+    return _first(row, ID), text, gold_answers(_first(row, GOLD)), solution if isinstance(solution, str) else None
 
 
 def _prompt(row: dict[str, Any]) -> Parts:
@@ -103,32 +114,53 @@ def layout(row: dict[str, Any], where: str, gold: Gold) -> Callable[[dict[str, A
     raise UserError(f"{where}: these columns are no known layout of problems: {names}; needed are {needed}")
 
 
-def read_layout(rows: Iterable[dict[str, Any]], source: str, where: str, gold: Gold) -> list[dict[str, Any]]:
-    """Rows of problems.parquet out of a data set's rows, which are counted from 1 in errors.
+def read_layout(
+    rows: Iterable[Row], source: str, where: str, gold: Gold, max_rows: int | None = None
+) -> list[dict[str, Any]]:
+    """Rows of problems.parquet out of a data set's rows, each of which comes with its place for errors.
 
-    source: what the rows are said to come from
-    where: the file or data set, for errors
-    gold: whether every row, some rows or none have gold answers
+    source: what the rows are said to come from; where: the file or data set, for errors
+    gold: whether every row, some rows or none have gold answers; max_rows: read no more than so many, None: all
+    A row with the id, text and gold answers of an earlier one repeats it, and is read once.
     Raises UserError when the layout is unknown, a row has no text, a row lacks its gold answer where every row needs
-    one, an id occurs twice, or nothing is there.
+    one, an id is that of another problem, or nothing is there.
     """
-    found: dict[str, dict[str, Any]] = {}
-    read = None
-    for number, raw in enumerate(rows, start=1):
+    problems: dict[str, dict[str, Any]] = {}
+    read, size = None, 0
+    for number, (place, raw) in enumerate(rows):
         row = {name.lower(): value for name, value in raw.items()}
         read = read or layout(row, where, gold)
         try:
             given, text, golds, solution = read(row)
         except (KeyError, AttributeError, TypeError) as error:
-            raise UserError(f"{where}: row {number} is not laid out as the first one ({error!r})") from None
+            raise UserError(
+                f"{place} is not laid out as the first one ({error!r:.200}); give all the same columns"
+            ) from None
+        except ValueError as error:
+            raise UserError(f"{place}: {error}; write the answer as text, a number or a list of them") from None
         if not text:
-            raise UserError(f"{where}: row {number} has no problem text (of chat messages, one must be the user's)")
+            raise UserError(f"{place} has no problem text (of chat messages, one must be the user's)")
         if gold == "every" and not golds:
-            raise UserError(f"{where}: row {number} has no gold answer (`gold: some` leaves such rows to the cleaning)")
-        name = str(number - 1 if given is None else given)
-        if name in found:
-            raise UserError(f"{where}: row {number} has the id {name} of an earlier row")
-        found[name] = {"id": name, "problem": text, "answers": golds, "source": source, "solution": solution}
-    if not found:
+            raise UserError(
+                f"{place} has no gold answer, or one that says so, such as None; give it one (`gold: some` leaves such "
+                "rows to the cleaning)"
+            )
+        name = _id(number if given is None else given)
+        problem = {"id": name, "problem": text, "answers": golds, "source": source, "solution": solution}
+        if name not in problems:
+            problems[name] = problem
+            size += len(text) + len(solution or "") + OVERHEAD
+        elif any(problems[name][key] != problem[key] for key in ("problem", "answers")):
+            raise UserError(f"{place} has the id {name:.80} of an earlier row with another problem; give it its own")
+        if size > SIZE:
+            raise UserError(f"{place}: more than {SIZE >> 30} GiB of problems; take the first of them (`max_rows`)")
+        if len(problems) == max_rows:
+            break
+    if not problems:
         raise UserError(f"{where}: there is no problem in it")
-    return list(found.values())
+    return list(problems.values())
+
+
+def _id(value: Any) -> str:
+    """An id as text; a whole number is written as one, also where its column has missing values and so is of floats."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -46,9 +46,7 @@ class ReadProblems(Section):
 
 
 class FileProblems(ReadProblems):
-    """Problems from a local parquet, json or jsonl file in one of the known layouts (see
-    polaris/problems/problem_layouts.py).
-    """
+    """Problems from a local .parquet, .jsonl, .json or .csv file in a known layout (problem_layouts.py)."""
 
     file: Path
 
@@ -60,7 +58,10 @@ class HubProblems(ReadProblems):
     revision: Revision
     config: str | None
     split: str
-    files: Annotated[list[str] | None, Field(description="read these only; null: as the repository's README.md says")]
+    files: Annotated[
+        list[str] | None,
+        Field(min_length=1, description="read these, whatever config and split are; null: as README.md says"),
+    ]
 
 
 Problems = Annotated[

@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Literal
 
+from polaris.problems.choices import multiple_choice
+
 Rule = Literal["no_gold", "prose_gold", "unparseable_gold", "proof", "multiple_choice", "multi_part"]
 NO_GOLD, PROSE_GOLD, TOO_LONG = "no_gold", "prose_gold", "too_long"
 PROOF, MULTIPLE_CHOICE, MULTI_PART = "proof", "multiple_choice", "multi_part"
@@ -27,8 +29,6 @@ _PART = re.compile(
 )
 _WORD = re.compile(r"(?<![\\\w])[^\W\d_]{3,}")
 _BLANKS = re.compile(r"\s+")
-_LETTER = re.compile(r"\(?([A-Ea-e])\)?")
-_LISTED = re.compile(r"^\s*([A-E])[.)]\s", re.MULTILINE)
 
 
 def unsuitable(text: str, golds: Sequence[str], rules: Collection[Rule], max_characters: int) -> tuple[str, str] | None:
@@ -43,12 +43,12 @@ def unsuitable(text: str, golds: Sequence[str], rules: Collection[Rule], max_cha
     if len(text) > max_characters:
         return TOO_LONG, f"{len(text)} characters"
     text = _BLANKS.sub(lambda run: "\n" if "\n" in run[0] else " ", text)  # long runs would cost the rules cubic time
-    if PROOF in rules and (found := proof(text)):
-        return PROOF, found
-    if MULTIPLE_CHOICE in rules and (found := multiple_choice(text, golds)):
-        return MULTIPLE_CHOICE, found
-    if MULTI_PART in rules and (found := multi_part(text)):
-        return MULTI_PART, found
+    if PROOF in rules and (evidence := proof(text)):
+        return PROOF, evidence
+    if MULTIPLE_CHOICE in rules and (evidence := multiple_choice(text, golds)):
+        return MULTIPLE_CHOICE, evidence
+    if MULTI_PART in rules and (evidence := multi_part(text)):
+        return MULTI_PART, evidence
     return None
 
 
@@ -56,29 +56,11 @@ def proof(text: str) -> str | None:
     """The demand for a proof, where nothing else is asked ("Find all n. Prove that there are no others" has an
     answer).
     """
-    found = _PROVE.search(text)
-    return found[0].strip(" .,;:\n") if found and not _ASKS.search(text) else None
-
-
-def multiple_choice(text: str, golds: Sequence[str]) -> str | None:
-    """The choices: (A) to (D) in order, or a list of them; or (a) to (c) where the gold answer is such a letter."""
-    letter = any(_LETTER.fullmatch(gold) for gold in golds)
-    for marks in ("ABC" if letter else "ABCD", "abc" if letter else ""):
-        places, place = [], 0
-        for mark in marks:
-            place = text.find(f"({mark})", place)
-            if place < 0:
-                break
-            places.append(place)
-        if marks and len(places) == len(marks):
-            return text[places[0] : places[0] + 80]
-    listed = list(_LISTED.finditer(text))
-    if "".join(mark[1] for mark in listed).startswith("ABC" if letter else "ABCD"):
-        return text[listed[0].start() : listed[0].start() + 80].strip()
-    return None
+    demand = _PROVE.search(text)
+    return demand[0].strip(" .,;:\n") if demand and not _ASKS.search(text) else None
 
 
 def multi_part(text: str) -> str | None:
     """Two questions or more, each with its mark, such as `(a) Find ... (b) Prove ...`; lists of conditions are none."""
-    found = {match[1].lower(): match for match in reversed(list(_PART.finditer(text)))}
-    return " ... ".join(match[0] for match in sorted(found.values(), key=re.Match.start)) if len(found) > 1 else None
+    parts = {match[1].lower(): match for match in reversed(list(_PART.finditer(text)))}
+    return " ... ".join(match[0] for match in sorted(parts.values(), key=re.Match.start)) if len(parts) > 1 else None

@@ -5,7 +5,7 @@ chain   `a=6,b=a*4,c=b*3. Find (c).` Arithmetic modulo 10, a convention that the
 digits  `Start (8352). Apply (sort,reverse).` Operations on a string of four different digits.
         Intermediate results are the strings: `\underline{sort=2358}`.
 
-Whoever slips at a step of a worked solution goes on consistently, so that the answer is usually wrong.
+A worked solution that errs at a step goes on from the wrong result, so that its answer is usually wrong.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ class Equation:
 
 @dataclass(frozen=True)
 class Chain:
-    """Equations, each on earlier variables; asked is the last one. Some may not be needed for it."""
+    """Equations, each on earlier variables; the last variable is asked for. Some may not be needed for it."""
 
     start: int
     equations: tuple[Equation, ...]
@@ -53,11 +53,11 @@ class Chain:
     @property
     def needed(self) -> set[str]:
         """Variables that the answer depends on."""
-        found = {self.equations[-1].name}
+        names = {self.equations[-1].name}
         for equation in reversed(self.equations):
-            if equation.name in found:
-                found |= {equation.left, equation.right}
-        return found
+            if equation.name in names:
+                names |= {equation.left, equation.right}
+        return names
 
     def work(self, rng: random.Random, error_rate: float) -> tuple[list[str], str]:
         """Intermediate results and the answer that follows from them.

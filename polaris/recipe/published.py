@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from polaris.evaluation.settings import Published
-from polaris.recipe.recipe_files import read_file
+from polaris.recipe.recipe_yaml import read_file
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 

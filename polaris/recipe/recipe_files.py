@@ -1,10 +1,9 @@
 """A recipe's files as plain values, before any value is checked: overlays, what is like another thing, other seeds."""
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import yaml
-
+from polaris.recipe.named import merged
 from polaris.stage.errors import UserError
 
 BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so far apart
@@ -12,56 +11,14 @@ WITH_DEVICE = {"engine", "large_engine", "vllm", "format_sft", "teacher_sft", "s
 SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
 
 
-def _refuse_repeated_keys(node: yaml.Node) -> None:
-    """Plain YAML silently keeps the last of two equal keys; a recipe must not."""
-    if isinstance(node, yaml.MappingNode):
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in lines and key.value != "<<":
-                raise UserError(
-                    f"{key.start_mark.name}: line {line}: key {key.value} is in line {lines[key.value]} already"
-                )
-            lines[key.value] = line
-            _refuse_repeated_keys(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_repeated_keys(item)
-
-
-def read_file(path: str | Path) -> dict[str, Any]:
-    """One recipe file as plain values. Raises UserError for bad YAML and repeated keys."""
-    try:
-        with open(path) as file:
-            _refuse_repeated_keys(yaml.compose(file))
-            file.seek(0)
-            values = yaml.safe_load(file)
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such recipe file") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: this is no recipe: a mapping of sections is expected")
-    return values
-
-
-def merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """`high` over `low`, mapping by mapping, as Snakemake merges several --configfile."""
-    both = dict(low)
-    for key, value in high.items():
-        old = both.get(key)
-        both[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return both
-
-
-def like_others(values: dict[str, Any], files: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def like_others(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str, Any]:
     """A copy in which every RL stage with `like: <stage>` has that stage's settings, and over them its own.
 
-    values: of all files, merged; files: each alone, for the error. Raises UserError for another name and for a circle.
+    values: of all files, merged; file_of: the file of a dotted key, for the error. Raises UserError for another name
+    and for a circle.
     """
     section = values.get("small_rl")
-    stages = section.get("rl") if isinstance(section, dict) else None
-    if not isinstance(stages, dict):
+    if not isinstance(section, dict) or not isinstance(stages := section.get("rl"), dict):
         return values
     whole: dict[str, Any] = {}
 
@@ -75,7 +32,7 @@ def like_others(values: dict[str, Any], files: dict[str, dict[str, Any]]) -> dic
             key = f"small_rl.rl.{name}.like"
             wrong = "leads back to this stage" if other in waiting else "is no RL stage"
             known = " ".join(possible) or "none"
-            raise UserError(f"{holder(files, key)}: {key}: {other} {wrong}; possible: {known}")
+            raise UserError(f"{file_of(key)}: {key}: {other} {wrong}; possible: {known}")
         own = {key: value for key, value in stage.items() if key != "like"}
         whole[name] = merged(resolve(other, waiting), own)
         return whole[name]
@@ -86,18 +43,19 @@ def like_others(values: dict[str, Any], files: dict[str, dict[str, Any]]) -> dic
 def with_further(values: dict[str, Any]) -> dict[str, Any]:
     """A copy in which each of `evaluate.extra_evaluations` has the settings of `evaluate.generate` under its own."""
     evaluate = values.get("evaluate")
-    parts = [evaluate.get(key) for key in ("generate", "extra_evaluations")] if isinstance(evaluate, dict) else []
-    if not parts or not all(isinstance(part, dict) for part in parts):
+    if not isinstance(evaluate, dict):
         return values
-    usual, also = parts
-    whole = {name: merged(usual, own) if isinstance(own, dict) else own for name, own in also.items()}
+    usual, extra = evaluate.get("generate"), evaluate.get("extra_evaluations")
+    if not isinstance(usual, dict) or not isinstance(extra, dict):
+        return values
+    whole = {name: merged(usual, own) if isinstance(own, dict) else own for name, own in extra.items()}
     return values | {"evaluate": evaluate | {"extra_evaluations": whole}}
 
 
 def of_replicate(values: dict[str, Any]) -> dict[str, Any]:
     """The values with the seeds of their replicate."""
-    again = values.get("replicate")
-    return _reseeded(values, BETWEEN_REPLICATES * again) if isinstance(again, int) else values
+    replicate = values.get("replicate")
+    return _reseeded(values, BETWEEN_REPLICATES * replicate) if isinstance(replicate, int) else values
 
 
 def _reseeded(values: Any, by: int) -> Any:
@@ -128,17 +86,3 @@ def on_device(values: Any, device: str) -> Any:
         else on_device(value, device)
         for key, value in values.items()
     }
-
-
-def holder(files: dict[str, dict[str, Any]], key: str) -> str:
-    """The last file that has the key, or the longest part of it."""
-    best, depth = next(iter(files), "recipe"), 0
-    for name, content in files.items():
-        found: Any = content
-        for level, part in enumerate(key.split("."), 1):
-            if not isinstance(found, dict) or part not in found:
-                break
-            found = found[part]
-            if level >= depth:
-                best, depth = name, level
-    return best

@@ -1,5 +1,6 @@
 """results.json as Markdown: the tables of the page, for a pull request or a terminal."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,45 +10,62 @@ from polaris.report.page import concluded, measured
 from polaris.report.page_charts import columns, with_selection
 
 NONE = "–"
+# Markup inside a line: escapes, code, cells, emphasis at the edge of a word, the end of a link's text.
+MARKUP = re.compile(r"[\\`|]|\*(?=\S)|(?<=\S)\*|(?<!\w)_|_(?!\w)|~~|\](?=[(\[:])")
+ENTITY, TAG = re.compile(r"&(?=#?\w+;)"), re.compile(r"<(?=[A-Za-z/!?])")
+ONE_TRAINING = "One training each: other seeds are in no interval."
+ENDINGS = "Truncated at the length limit, without an answer, ungraded: percent of the responses."
+PAIRED = "Paired by question. p: permutation test, alone and corrected (Holm) for its family on the benchmark."
+CONTROLS = (
+    "A control has the model's own settings but for the claim's method; the settings in the manifests decide. p is "
+    "corrected for all claims of the table on the benchmark. Each conclusion is about these trainings: one of each."
+)
+DETECTABLE = (
+    "Minimum detectable effect: the smallest true difference, in points, that is shown in "
+    f"{100 * results.POWER:g} % of evaluations. Shown: the interval excludes 0, and the corrected p is small enough."
+)
 
 
-def markdown(found: dict[str, Any]) -> str:
+def markdown(report: dict[str, Any]) -> str:
     """results.json as Markdown."""
-    level = f"{100 * found['settings']['confidence']:g} %"
+    settings = report["settings"]
     parts = [
-        f"# Run {found['run']}",
-        f"avg@k and shares in percent, differences in points, with {level} interval. One training each: other seeds "
-        "are in no " + "interval.",
+        f"# Run {escaped(report['run'])}",
+        f"avg@k and shares in percent, differences in points, with {100 * settings['confidence']:g} % interval. "
+        + ONE_TRAINING,
         "## What was shown, and against which control",
-        *_claims(found),
+        *_claims(report),
         "## Scores",
-        _scores(found),
-        "Cut at the length limit, ended without an answer, undecided by the grader: percent of the responses."
-        + _dates(found["settings"]["dates"]),
+        _scores(report),
+        f"{ENDINGS}{_dates(settings['dates'])}",
         "## Differences",
-        _differences(found),
-        "Paired by question. p: permutation test, alone and corrected (Holm) for its family on the benchmark. Seen "
-        "from: the "
-        + f"smallest true difference that is shown in {100 * results.POWER:g} % of evaluations. Shown: the interval "
-        "excludes 0 " + "and the corrected p is small enough.",
-        *_again(found["settings"]["also"]),
-        *_choice(found["choice"]),
-        *_published(found),
+        _differences(report),
+        f"{PAIRED} {DETECTABLE}",
+        *_extra(settings["extra_evaluations"]),
+        *_choice(report["choice"]),
+        *_published(report),
         "## Responses",
-        _measures(found),
+        _measures(report),
         "## Accuracy by length of the response, in tokens",
-        _lengths(found),
+        _lengths(report),
         "Each model's own responses are grouped: a column does not compare models.",
-        *_hardest(found),
-        *_planned(found),
+        *_hardest(report),
+        *_planned(report),
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def escaped(text: str) -> str:
+    """A name or a text as a part of one line of Markdown that shows it as it is: no markup, no HTML, no line break."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return TAG.sub("&lt;", ENTITY.sub("&amp;", MARKUP.sub(r"\\\g<0>", line)))
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    """A Markdown table; its cells are plain text."""
+    lines = [[escaped(cell) for cell in line] for line in (head, *rows)]
+    lines.insert(1, ["---"] * len(head))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def with_interval(value: float, interval: Sequence[float], word: Any = results.percent) -> str:
@@ -56,29 +74,29 @@ def with_interval(value: float, interval: Sequence[float], word: Any = results.p
 
 
 def _dates(dates: dict[str, str]) -> str:
-    told = ", ".join(f"{name} {when}" for name, when in dates.items())
-    return f" Published: {told}; what was trained later may have seen it." if told else ""
+    published = ", ".join(f"{name} {when}" for name, when in dates.items())
+    return f" Published: {escaped(published)}; what was trained later may have seen it." if published else ""
 
 
-def _scores(found: dict[str, Any]) -> str:
-    shown = dict(with_selection(found))
-    head = ["model", "start", "benchmark", "questions x k", "avg@k", "cut", "no answer", "undecided", "tokens"]
+def _scores(report: dict[str, Any]) -> str:
+    shown = dict(with_selection(report))
+    head = ["model", "start", "benchmark", "questions x k", "avg@k", "truncated", "no answer", "ungraded", "tokens"]
     return table(
         head,
         [
             [row["name"], row["start"] or NONE, shown[row["benchmark"]]]
             + [f"{row['n']} x {row['k']}" if row["k"] else str(row["n"]), with_interval(row["avg"], row["interval"])]
-            + [results.percent(row[key]) for key in ("truncated", "no_answer", "undecided")]
+            + [results.percent(row[key]) for key in ("truncated", "no_answer", "ungraded")]
             + [f"{row['tokens']:,.0f}"]
-            for row in found["models"]
+            for row in report["models"]
             if row["benchmark"] in shown
         ],
     )
 
 
-def _differences(found: dict[str, Any]) -> str:
-    shown, confidence = dict(with_selection(found)), found["settings"]["confidence"]
-    head = ["family", "difference", "benchmark", "points", "p", "p, Holm", "seen from", "verdict"]
+def _differences(report: dict[str, Any]) -> str:
+    shown, confidence = dict(with_selection(report)), report["settings"]["confidence"]
+    head = ["family", "difference", "benchmark", "points", "p", "p, Holm", "minimum detectable effect", "verdict"]
     return table(
         head,
         [
@@ -86,75 +104,69 @@ def _differences(found: dict[str, Any]) -> str:
             + [with_interval(row["difference"], row["interval"], results.points)]
             + [results.p_word(row["p"]), results.p_word(row["p_holm"])]
             + [results.percent(row["detectable"]) if row["detectable"] else NONE, results.verdict(row, confidence)]
-            for row in found["pairs"]
+            for row in report["pairs"]
             if row["benchmark"] in shown
         ],
     )
 
 
-def _claims(found: dict[str, Any]) -> list[str]:
+def _claims(report: dict[str, Any]) -> list[str]:
     head, rows = ["claim", "model", "control", "what the control is", "points", "p, Holm", "conclusion"], []
-    for row in found["claims"]:
-        shown = [(title, row["differences"][name]) for name, title in columns(found)] if row["b"] else []
+    for row in report["claims"]:
+        shown = [(title, row["differences"][name]) for name, title in columns(report)] if row["b"] else []
         changes = [f"{title} {with_interval(d['difference'], d['interval'], results.points)}" for title, d in shown]
         p = [f"{title} {results.p_word(d['p_holm'])}" for title, d in shown]
         cells = [
             row["about"],
             row["a"],
             row["b"] or "none",
-            row["told"],
+            row["explanation"],
             "; ".join(changes) or NONE,
             "; ".join(p) or NONE,
         ]
-        rows.append([*cells, concluded(row, found)])
+        rows.append([*cells, concluded(row, report)])
     if not rows:
         return ["Nothing was trained by reinforcement learning, and nothing merged."]
     return [
         table(head, rows),
-        "A control has the model's own settings but for the claim's method; it is found by the settings in the "
-        "manifests. p is "
-        + "corrected for all claims of the table on the benchmark. Each conclusion is about these trainings: one of "
-        "each.",
+        CONTROLS,
     ]
 
 
 def _choice(choice: dict[str, Any]) -> list[str]:
     if choice["on_reported"]:
-        return [f"**Alpha {choice['selected']} was chosen on a reported set**: its scores here are flattered."]
+        return [f"**Alpha {choice['selected']} was chosen on a reported set**: its scores here are overestimated."]
     if choice["model"] is None:
         return []
-    apart = " and ".join(choice["select_on"])
+    apart = escaped(" and ".join(choice["select_on"]))
     return [f"Alpha {choice['selected'] or choice['best']} was chosen on {apart} (highest there: {choice['best']})."]
 
 
-def _again(also: dict[str, Any]) -> list[str]:
-    if not also:
+def _extra(extra: dict[str, str]) -> list[str]:
+    if not extra:
         return []
-    told = "; ".join(f"{name}: {again['told']}" for name, again in also.items())
-    return [f"*{results.AGAIN}*: the same models, asked otherwise. {told}."]
+    changes = escaped("; ".join(f"{name}: {changed}" for name, changed in extra.items()))
+    return [f"*{results.EXTRA.capitalize()}*: the same models with other settings of the evaluation. {changes}."]
 
 
-def _published(found: dict[str, Any]) -> list[str]:
-    if not found["published"]:
+def _published(report: dict[str, Any]) -> list[str]:
+    if not report["published"]:
         return []
-    shown = dict(with_selection(found))
+    shown = dict(with_selection(report))
     rows = [
         [row["name"], shown[row["benchmark"]], results.percent(row["published"]), results.percent(row["avg"])]
-        for row in found["published"]
+        for row in report["published"]
     ]
-    source = found["settings"]["published_values"]["source"]
+    source = report["settings"]["published_values"]["source"]
     return [
         "## Published values",
         table(["model", "benchmark", "published", "this run"], rows),
-        (
-            f"{source}. Without intervals, and of other data, samples, prompts and engines: no difference to them is a "
-            "finding."
-        ),
+        f"Source: {escaped(source)}. They have no intervals, and other data, samples, prompts and engines: no finding.",
     ]
 
 
-def _planned(found: dict[str, Any]) -> list[str]:
-    if not found["planned"]:
+def _planned(report: dict[str, Any]) -> list[str]:
+    if not report["planned"]:
         return []
     head = [
         "stage",
@@ -162,7 +174,7 @@ def _planned(found: dict[str, Any]) -> list[str]:
         *(f"{what} {when}" for what in ("hours", "GPU hours", "GB") for when in ("planned", "measured")),
     ]
     rows = []
-    for row in found["planned"]:
+    for row in report["planned"]:
         cells = [row["stage"], f"{row['jobs']['measured']} of {row['jobs']['planned']}"]
         for key in ("hours", "gpu_hours"):
             cells += [
@@ -170,11 +182,11 @@ def _planned(found: dict[str, Any]) -> list[str]:
                 _number(row[key]["measured"]),
             ]
         rows.append([*cells, *(_number(row["bytes"][when], 1e9) for when in ("planned", "measured"))])
-    gpu = found["settings"]["planned"]["gpu"]
+    gpu = report["settings"]["planned"]["gpu"]
     return [
         "## Planned and measured",
         table(head, rows),
-        f"Planned for {gpu} GPUs before the run; wall time of all jobs.",
+        f"Planned for {escaped(gpu)} GPUs before the run; wall time of all jobs.",
     ]
 
 
@@ -182,23 +194,23 @@ def _number(value: float | None, unit: float = 1.0) -> str:
     return NONE if value is None else f"{value / unit:.2f}"
 
 
-def _measures(found: dict[str, Any]) -> str:
-    rows = [row for row in found["measures"] if row["benchmark"] in found["headline"]]
+def _measures(report: dict[str, Any]) -> str:
+    rows = [row for row in report["measures"] if row["benchmark"] in report["headline"]]
     kinds = list(dict.fromkeys(row["measure"] for row in rows))
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
-        cells.setdefault((row["name"], row["benchmark"]), {})[row["measure"]] = _measure(row, found)
+        cells.setdefault((row["name"], row["benchmark"]), {})[row["measure"]] = _measure(row, report)
     head = ["model", "benchmark", *(kind.replace("_", " ") for kind in kinds)]
-    return table(head, [[*key, *(mine.get(kind, NONE) for kind in kinds)] for key, mine in cells.items()])
+    return table(head, [[*key, *(measure.get(kind, NONE) for kind in kinds)] for key, measure in cells.items()])
 
 
-def _measure(row: dict[str, Any], found: dict[str, Any]) -> str:
-    (of,) = {one["n"] for one in found["models"] if one["benchmark"] == row["benchmark"]}
-    return " ".join(measured(row)) + (f" of {row['n']} problems" if row["n"] < of else "")
+def _measure(row: dict[str, Any], report: dict[str, Any]) -> str:
+    (problems,) = {score["n"] for score in report["models"] if score["benchmark"] == row["benchmark"]}
+    return " ".join(measured(row)) + (f" of {row['n']} problems" if row["n"] < problems else "")
 
 
-def _lengths(found: dict[str, Any]) -> str:
-    rows = [row for row in found["lengths"] if row["benchmark"] in found["headline"]]
+def _lengths(report: dict[str, Any]) -> str:
+    rows = [row for row in report["lengths"] if row["benchmark"] in report["headline"]]
     return table(
         ["model", "benchmark", "tokens", "share of responses", "accuracy"],
         [
@@ -209,8 +221,8 @@ def _lengths(found: dict[str, Any]) -> str:
     )
 
 
-def _hardest(found: dict[str, Any]) -> list[str]:
-    if not found["hardest"]:
+def _hardest(report: dict[str, Any]) -> list[str]:
+    if not report["hardest"]:
         return []
     rows = [
         [pool["pool"], row["name"], row["samples"], with_interval(row["value"], row["interval"])]
@@ -219,12 +231,12 @@ def _hardest(found: dict[str, Any]) -> list[str]:
             if row["samples"] == ALL
             else [NONE, NONE]
         )
-        for pool in found["hardest"]
+        for pool in report["hardest"]
         for row in pool["rows"]
     ]
-    base = found["hardest"][0]["rows"][0]["name"]
+    base = escaped(report["hardest"][0]["rows"][0]["name"])
     return [
-        f"## The {found['settings']['worst_k']} hardest problems of {base}",
+        f"## The {report['settings']['worst_k']} hardest problems of {base}",
         table(["pool", "model", "samples", "avg@k", "to the base's other samples", "p"], rows),
         "Every second sample of the base chose the problems; its score in those samples is low partly by bad luck "
         "(regression " + "to the mean) and compares with nothing.",

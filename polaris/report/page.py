@@ -1,6 +1,7 @@
-"""results.json as one self-contained HTML page: what the templates report*.html ask for."""
+"""results.json as one self-contained HTML page: the context of the templates report*.html."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ SUBJECTS = {
 TEMPLATES = Path(__file__).parent
 
 
-def page(found: dict[str, Any]) -> str:
+def page(report: dict[str, Any]) -> str:
     """results.json as one self-contained HTML page."""
     import jinja2
 
@@ -34,64 +35,69 @@ def page(found: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    environment.filters |= _filters(report["settings"]["confidence"])
+    environment.globals |= {"average": AVERAGE, "power": results.POWER, "chose": response_rows.CHOSEN}
+    return environment.get_template("report.html").render(report | _lookups(report) | _sections(report))
+
+
+def _filters(confidence: float) -> dict[str, Callable]:
+    """How the templates write numbers."""
+    return {
         "percent": results.percent,
         "points": results.points,
         "span": results.span,
         "point_span": functools.partial(results.span, word=results.points),
         "p_word": results.p_word,
-        "verdict": functools.partial(results.verdict, confidence=found["settings"]["confidence"]),
+        "verdict": functools.partial(results.verdict, confidence=confidence),
         "measured": measured,
         "duration": duration,
         "counts": counts,
     }
-    markup = jinja2.utils.markupsafe.Markup
-    pictures = {
-        name: [(title, markup(svg)) for title, svg in drawn] for name, drawn in first_charts(draw(found)).items()
+
+
+def _sections(report: dict[str, Any]) -> dict[str, Any]:
+    """What the sections of the page show, beside the rows of results.json."""
+    from markupsafe import Markup
+
+    drawn = first_charts(draw(report))
+    return {
+        "pictures": {name: [(title, Markup(svg)) for title, svg in charts] for name, charts in drawn.items()},
+        "columns": columns(report),
+        "wide": with_selection(report),
+        "findings": findings(report),
+        "tables": tables(report),
+        "conclusions": [concluded(row, report) for row in report["claims"]],
+        "total": sum(row["seconds"] for row in report["timings"]),
+        "versions": versions(report),
     }
-    return environment.get_template("report.html").render(
-        found,
-        **_lookups(found),
-        pictures=pictures,
-        columns=columns(found),
-        wide=with_selection(found),
-        findings=findings(found),
-        tables=tables(found),
-        average=AVERAGE,
-        power=results.POWER,
-        chose=response_rows.CHOSEN,
-        conclusions=[concluded(row, found) for row in found["claims"]],
-        total=sum(row["seconds"] for row in found["timings"]),
-        versions=versions(found),
-    )
 
 
-def _lookups(found: dict[str, Any]) -> dict[str, Any]:
+def _lookups(report: dict[str, Any]) -> dict[str, Any]:
     """Rows of results.json by what they are about."""
-    score = {(row["name"], row["benchmark"]): row for row in found["models"]}
-    pair = {(row["a"], row["b"], row["benchmark"]): row for row in found["pairs"]}
-    controlled = {(row["a"], row["b"]): row["differences"].values() for row in found["claims"]}
+    score = {(row["name"], row["benchmark"]): row for row in report["models"]}
+    pair = {(row["a"], row["b"], row["benchmark"]): row for row in report["pairs"]}
+    controlled = {(row["a"], row["b"]): row["differences"].values() for row in report["claims"]}
     return {
         "score": lambda *key: score[key],
         "pair": lambda *key: pair.get(key),
-        "measure": {(row["name"], row["benchmark"], row["measure"]): row for row in found["measures"]},
-        "length": {(row["name"], row["benchmark"], row["group"]): row for row in found["lengths"]},
-        "checkpoint": {row["name"]: row for row in found["checkpoints"]},
-        "printed": {(row["name"], row["benchmark"]): row for row in found["published"]},
-        "above": above(found),
-        "comparisons": [*found["pairs"], *(row for rows in controlled.values() for row in rows)],
+        "measure": {(row["name"], row["benchmark"], row["measure"]): row for row in report["measures"]},
+        "length": {(row["name"], row["benchmark"], row["group"]): row for row in report["lengths"]},
+        "checkpoint": {row["name"]: row for row in report["checkpoints"]},
+        "printed": {(row["name"], row["benchmark"]): row for row in report["published"]},
+        "above": above(report),
+        "comparisons": [*report["pairs"], *(row for rows in controlled.values() for row in rows)],
     }
 
 
-def tables(found: dict[str, Any]) -> dict[str, list[tuple[str, list[tuple[str, str]]]]]:
+def tables(report: dict[str, Any]) -> dict[str, list[tuple[str, list[tuple[str, str]]]]]:
     """Table of scores -> its models in order, each with the comparisons (a, b) that stand below its scores."""
-    settings, compared = found["settings"], {(row["a"], row["b"]) for row in found["pairs"]}
-    ends, start = settings["generalists"], {row["name"]: row["start"] for row in found["checkpoints"]}
+    settings, compared = report["settings"], {(row["a"], row["b"]) for row in report["pairs"]}
+    ends, start = settings["generalists"], {row["name"]: row["start"] for row in report["checkpoints"]}
     wanted = {
         "ladder": [(name, [(name, start[name])]) for name in settings["ladder"]],
         "generalists": [(name, [(name, end) for end in ends]) for name in [*ends, *merged(settings)]],
         "own": [(name, [(name, ends[0]), (other, name)]) for name, other in twins(settings)],
-        "further": [(name, [(name, again["of"])]) for name, again in settings.get("also", {}).items()],
+        "extra": [(name, [(name, results.evaluated_model(name))]) for name in settings["extra_evaluations"]],
     }
     return {
         table: [(name, [pair for pair in pairs if pair in compared]) for name, pairs in rows]
@@ -99,13 +105,13 @@ def tables(found: dict[str, Any]) -> dict[str, list[tuple[str, list[tuple[str, s
     }
 
 
-def findings(found: dict[str, Any]) -> list[tuple[str, dict[str, list[dict[str, Any]]], list[str]]]:
+def findings(report: dict[str, Any]) -> list[tuple[str, dict[str, list[dict[str, Any]]], list[str]]]:
     """(subject, verdict on the last column -> comparisons as in `claims`, models without a control), one per
     sentence.
     """
-    last, confidence = columns(found)[-1][0], found["settings"]["confidence"]
+    last, confidence = columns(report)[-1][0], report["settings"]["confidence"]
     drawn = []
-    for subject, rows in _subjects(found).items():
+    for subject, rows in _subjects(report).items():
         by_verdict: dict[str, list[dict[str, Any]]] = {"higher": [], "lower": [], "no difference shown": []}
         for row in rows:
             if row["b"]:
@@ -114,19 +120,19 @@ def findings(found: dict[str, Any]) -> list[tuple[str, dict[str, list[dict[str, 
     return drawn
 
 
-def _subjects(found: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _subjects(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """What a finding is about -> its comparisons: the claims, and supervised trainings against their starts."""
-    starts = {(row["name"], row["start"]) for row in found["checkpoints"]}
-    claimed = {(row["a"], row["b"]) for row in found["claims"]}
+    starts = {(row["name"], row["start"]) for row in report["checkpoints"]}
+    claimed = {(row["a"], row["b"]) for row in report["claims"]}
     supervised: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in found["pairs"]:
+    for row in report["pairs"]:
         pair = row["a"], row["b"]
         if row["family"] in (results.LADDER, results.GENERALISTS) and pair in starts - claimed:
             supervised.setdefault(pair, {})[row["benchmark"]] = row
     subjects: dict[str, list[dict[str, Any]]] = {}
     for (a, b), differences in supervised.items():
         subjects.setdefault(SUPERVISED, []).append({"a": a, "b": b, "differences": differences})
-    for row in found["claims"]:
+    for row in report["claims"]:
         subjects.setdefault(SUBJECTS[row["about"]], []).append(row)
     return subjects
 
@@ -136,12 +142,12 @@ def merged(settings: dict[str, Any]) -> list[str]:
     return [name for _, name in results.by_alpha(settings["alphas"]) if name not in settings["generalists"]]
 
 
-def above(found: dict[str, Any]) -> dict[str, list[str]]:
+def above(report: dict[str, Any]) -> dict[str, list[str]]:
     """Benchmark -> merged models that are higher than every generalist."""
-    settings = found["settings"]
+    settings = report["settings"]
     higher = {
         (row["a"], row["b"], row["benchmark"])
-        for row in found["pairs"]
+        for row in report["pairs"]
         if results.verdict(row, settings["confidence"]) == "higher"
     }
     return {
@@ -150,15 +156,17 @@ def above(found: dict[str, Any]) -> dict[str, list[str]]:
             for name in merged(settings)
             if all((name, end, benchmark) in higher for end in settings["generalists"])
         ]
-        for benchmark, _ in columns(found)
+        for benchmark, _ in columns(report)
     }
 
 
-def concluded(row: dict[str, Any], found: dict[str, Any]) -> str:
+def concluded(row: dict[str, Any], report: dict[str, Any]) -> str:
     """A row of `claims` in words."""
-    confidence = found["settings"]["confidence"]
-    shown = {title: results.verdict(row["differences"][name], confidence) for name, title in columns(found) if row["b"]}
-    return claims.conclusion(claims.Claim(row["about"], row["a"], row["b"], row["told"]), shown)
+    confidence = report["settings"]["confidence"]
+    shown = {
+        title: results.verdict(row["differences"][name], confidence) for name, title in columns(report) if row["b"]
+    }
+    return claims.conclusion(claims.Claim(row["about"], row["a"], row["b"], row["explanation"]), shown)
 
 
 def twins(settings: dict[str, Any]) -> list[tuple[str, str]]:
@@ -193,10 +201,10 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if isinstance(value, float) else f"{value:,}"
 
 
-def versions(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
+def versions(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """(tool, its versions in this run)."""
-    seen: dict[str, set[str]] = {}
-    for row in found["lineage"]:
+    by_tool: dict[str, set[str]] = {}
+    for row in report["lineage"]:
         for tool, version in row["tools"].items():
-            seen.setdefault(tool, set()).add(version)
-    return [(tool, sorted(those)) for tool, those in sorted(seen.items())]
+            by_tool.setdefault(tool, set()).add(version)
+    return [(tool, sorted(values)) for tool, values in sorted(by_tool.items())]

@@ -13,30 +13,30 @@ from polaris.stage.progress import duration
 SHOWN = 11  # stages with a bar of their own in the picture of the time
 
 
-def columns(found: dict[str, Any]) -> list[tuple[str, str]]:
+def columns(report: dict[str, Any]) -> list[tuple[str, str]]:
     """(benchmark, heading) of what is reported; with one benchmark its average is itself."""
-    names = [(name, name) for name in found["headline"]]
+    names = [(name, name) for name in report["headline"]]
     return names + ([(AVERAGE, "mean")] if len(names) > 1 else [])
 
 
-def with_selection(found: dict[str, Any]) -> list[tuple[str, str]]:
+def with_selection(report: dict[str, Any]) -> list[tuple[str, str]]:
     """`columns`, and after them the sets on which alpha is chosen."""
-    return columns(found) + [(name, name) for name in found["choice"]["select_on"]]
+    return columns(report) + [(name, name) for name in report["choice"]["select_on"]]
 
 
-def draw(found: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
+def draw(report: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
     """Every picture."""
     return {
-        "ladder": ladder_charts(found),
-        "changes": change_charts(found),
-        "alphas": alpha_charts(found),
-        "rewards": reward_charts(found),
-        "validations": validation_charts(found),
-        "losses": loss_charts(found),
-        "difficulty": difficulty_charts(found),
-        "budgets": budget_charts(found),
-        "hardest": hardest_charts(found),
-        "time": [("Wall time by stage", time_chart(found))],
+        "ladder": ladder_charts(report),
+        "changes": change_charts(report),
+        "alphas": alpha_charts(report),
+        "rewards": reward_charts(report),
+        "validations": validation_charts(report),
+        "losses": loss_charts(report),
+        "difficulty": difficulty_charts(report),
+        "budgets": budget_charts(report),
+        "hardest": hardest_charts(report),
+        "time": [("Wall time by stage", time_chart(report))],
     }
 
 
@@ -53,9 +53,9 @@ def first_charts(drawn: dict[str, list[tuple[str, str]]]) -> dict[str, list[tupl
     return drawn | rest | {"first": first}
 
 
-def ladder_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+def ladder_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
     drawn = []
-    for benchmark, heading in columns(found):
+    for benchmark, heading in columns(report):
         rows = [
             Row(
                 row["name"],
@@ -63,27 +63,27 @@ def ladder_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
                 f"{results.percent(row['avg'])} {results.span(row['interval'])}",
                 *row["interval"],
             )
-            for row in found["models"]
-            if row["benchmark"] == benchmark and row["name"] in found["settings"]["ladder"]
+            for row in report["models"]
+            if row["benchmark"] == benchmark and row["name"] in report["settings"]["ladder"]
         ]
         drawn.append((heading, charts.interval_chart(rows, f"avg@k on {heading}, %", axis_percent)))
     return drawn
 
 
-def change_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+def change_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
     """Paired differences within the ladder, grey where none is shown."""
     drawn = []
-    for benchmark, heading in columns(found):
+    for benchmark, heading in columns(report):
         rows = [
             Row(
                 f"{row['a']} − {row['b']}",
                 row["difference"],
                 f"{results.points(row['difference'])} {results.span(row['interval'], results.points)}",
                 *row["interval"],
-                tone={"higher": 0, "lower": 1}.get(results.verdict(row, found["settings"]["confidence"]), 3),
+                tone={"higher": 0, "lower": 1}.get(results.verdict(row, report["settings"]["confidence"]), 3),
             )
-            for row in found["pairs"]
-            if row["benchmark"] == benchmark and row["a"] in found["settings"]["ladder"]
+            for row in report["pairs"]
+            if row["benchmark"] == benchmark and row["a"] in report["settings"]["ladder"]
         ]
         if rows:
             drawn.append(
@@ -92,14 +92,14 @@ def change_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
     return drawn
 
 
-def alpha_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+def alpha_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
     """Scores over alpha, with self-distillation of both arms."""
-    if not found["alphas"]:
+    if not report["alphas"]:
         return []
-    both = {"the specialist's traces": found["alphas"], "its own traces": found["own_alphas"]}
-    arms = both if found["own_alphas"] else {"": found["alphas"]}
+    both = {"the specialist's traces": report["alphas"], "its own traces": report["own_alphas"]}
+    arms = both if report["own_alphas"] else {"": report["alphas"]}
     drawn = []
-    for benchmark, heading in with_selection(found):
+    for benchmark, heading in with_selection(report):
         lines = []
         for tone, (name, arm) in enumerate(arms.items()):
             rows = [row for row in arm if row["benchmark"] == benchmark]
@@ -112,43 +112,44 @@ def alpha_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
     return drawn
 
 
-def budget_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """Accuracy against a token budget: the ladder's ends, the generalists and the chosen merge, further evaluations."""
-    settings, merge = found["settings"], found["choice"]["model"]
+def budget_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Accuracy against a token budget: the ladder's ends, the generalists and the chosen merge, extra evaluations."""
+    settings, merge = report["settings"], report["choice"]["model"]
     ladder = list(dict.fromkeys([settings["ladder"][0], settings["ladder"][-1]]))
     generalists = list(dict.fromkeys([*settings["generalists"], *([merge] if merge else [])]))
     groups = {"specialist": ladder, "generalist": generalists}
-    for name, again in settings.get("also", {}).items():
-        groups.setdefault(again["of"], [again["of"]]).append(name)
+    for name in settings["extra_evaluations"]:
+        model = results.evaluated_model(name)
+        groups.setdefault(model, [model]).append(name)
     drawn = []
-    for benchmark in found["headline"]:
+    for benchmark in report["headline"]:
         for kind, names in groups.items():
             if names:
-                title, lines = f"{benchmark}: {kind}", _curves(found, benchmark, names)
+                title, lines = f"{benchmark}: {kind}", _curves(report, benchmark, names)
                 span = (0.0, max(high for line in lines for high in line.high))
                 svg = charts.line_chart(lines, title, "token budget", axis_percent, y_span=span)
                 drawn.append((title, svg))
     return drawn
 
 
-def _curves(found: dict[str, Any], benchmark: str, names: Sequence[str]) -> list[Line]:
+def _curves(report: dict[str, Any], benchmark: str, names: Sequence[str]) -> list[Line]:
     lines = []
     for tone, name in enumerate(names):
-        rows = [row for row in found["budgets"] if (row["name"], row["benchmark"]) == (name, benchmark)]
+        rows = [row for row in report["budgets"] if (row["name"], row["benchmark"]) == (name, benchmark)]
         low, high = zip(*(row["interval"] for row in rows), strict=True)
         budgets, values = [row["budget"] for row in rows], [row["value"] for row in rows]
         lines.append(Line(name, budgets, values, low, high, tone))
     return lines
 
 
-def hardest_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+def hardest_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
     """Problem by problem: the base's other samples, the distilled model, the chosen merge; or the ladder's last
     model.
     """
-    ladder, generalists = found["settings"]["ladder"], found["settings"]["generalists"]
-    shown = {found["choice"]["model"], *(generalists or (ladder[0], ladder[-1]))}
+    ladder, generalists = report["settings"]["ladder"], report["settings"]["generalists"]
+    shown = {report["choice"]["model"], *(generalists or (ladder[0], ladder[-1]))}
     drawn = []
-    for pool in found["hardest"]:
+    for pool in report["hardest"]:
         rows = [row for row in pool["rows"] if row["samples"] in (OTHERS, ALL) and row["name"] in shown]
         groups = [(row["name"], tone, row["per_problem"]) for tone, row in enumerate(rows)]
         labels = [str(place) for place in range(1, len(pool["problems"]) + 1)]
@@ -157,10 +158,10 @@ def hardest_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
     return drawn
 
 
-def reward_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+def reward_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
     """Accuracy and reward of each RL stage, all on one axis."""
     stages: dict[str, dict[str, Any]] = {}
-    for row in found["curves"]:
+    for row in report["curves"]:
         if row["metric"] in ("accuracy", "reward"):
             stages.setdefault(row["stage"], {})[row["metric"]] = row
     values = [value for curves in stages.values() for row in curves.values() for value in row["values"]]
@@ -174,10 +175,10 @@ def reward_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
     return drawn
 
 
-def validation_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+def validation_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
     """avg@k of each RL stage's actor on a benchmark, while it was trained."""
     drawn = []
-    for row in found["curves"]:
+    for row in report["curves"]:
         if row["metric"] == "avg":
             heading, line = (
                 f"{row['stage']}: avg@{row['k']} on {row['benchmark']}",
@@ -187,32 +188,32 @@ def validation_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
     return drawn
 
 
-def loss_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+def loss_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
     """Loss of each supervised training (an RL loss says nothing by its height)."""
-    rewarded = {row["stage"] for row in found["curves"] if row["metric"] != "loss"}
+    rewarded = {row["stage"] for row in report["curves"] if row["metric"] != "loss"}
     drawn = []
-    for row in found["curves"]:
+    for row in report["curves"]:
         if row["stage"] not in rewarded:
             heading, line = f"{row['stage']}: loss", Line("", row["steps"], row["values"])
             drawn.append((heading, charts.line_chart([line], heading, "step", charts.plain)))
     return drawn
 
 
-def difficulty_charts(found: dict[str, Any]) -> list[tuple[str, str]]:
+def difficulty_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
     drawn = []
-    for one in found["difficulty"]:
-        groups = [("all", 3, one["all"]), ("kept", 0, one["kept"])]
-        title = f"{one['stage']}: problems by right responses of {one['k']}"
+    for row in report["difficulty"]:
+        groups = [("all", 3, row["all"]), ("kept", 0, row["kept"])]
+        title = f"{row['stage']}: problems by right responses of {row['k']}"
         svg = charts.column_chart(
-            [str(n) for n in range(one["k"] + 1)], groups, title, f"right responses of {one['k']}"
+            [str(n) for n in range(row["k"] + 1)], groups, title, f"right responses of {row['k']}"
         )
         drawn.append((title, svg))
     return drawn
 
 
-def time_chart(found: dict[str, Any]) -> str:
+def time_chart(report: dict[str, Any]) -> str:
     """The longest stages, and the others together."""
-    rows = sorted(found["timings"], key=lambda row: -row["seconds"])
+    rows = sorted(report["timings"], key=lambda row: -row["seconds"])
     bars = [Row(row["stage"], row["seconds"], duration(row["seconds"])) for row in rows[:SHOWN]]
     if rest := rows[SHOWN:]:
         seconds = sum(row["seconds"] for row in rest)

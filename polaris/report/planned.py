@@ -1,4 +1,4 @@
-"""What a run was planned to take beside what it took."""
+"""Planned and measured jobs, hours, GPU hours and bytes of each stage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,13 +17,13 @@ def planned_rows(plan: Plan | None, timings: Sequence[Mapping[str, Any]]) -> lis
     """
     rows = []
     for rule, stage in plan.stages.items() if plan else ():
-        made = [row for row in timings if row["stage"].split("/")[0] == rule]
-        hours = sum(row["seconds"] for row in made) / HOUR if made else None
+        finished = [row for row in timings if row["stage"].split("/")[0] == rule]
+        hours = sum(row["seconds"] for row in finished) / HOUR if finished else None
         measured = {
-            "jobs": len(made),
+            "jobs": len(finished),
             "hours": hours,
             "gpu_hours": None if hours is None else hours * stage.gpus,
-            "bytes": sum(row["bytes"] for row in made) if made else None,
+            "bytes": sum(row["bytes"] for row in finished) if finished else None,
         }
         planned = {
             "jobs": stage.jobs,

@@ -7,7 +7,7 @@ also shows. Scores are shares in [0, 1].
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,12 @@ from polaris.stage.stage import Stage, run_verb
 def main() -> None:
     flags = ("scores", "checkpoints", "data")
     with Stage.from_command_line("polaris.report.report", ReportPage, repeated=flags) as stage:
-        found = collect(stage.settings, *(stage.inputs[flag] for flag in flags), stage.folder.parent)
-        (stage.partial / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-        (stage.partial / "index.html").write_text(page(found))
-        (stage.partial / "report.md").write_text(markdown(found))
+        report = collect(stage.settings, *(stage.inputs[flag] for flag in flags), stage.folder.parent)
+        (stage.partial / "results.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+        (stage.partial / "index.html").write_text(page(report))
+        (stage.partial / "report.md").write_text(markdown(report))
         stage.say(f"{stage.folder / 'index.html'}")
-        stage.publish(metrics={"models": len(found["checkpoints"]), "comparisons": len(found["pairs"])})
+        stage.publish(metrics={"models": len(report["checkpoints"]), "comparisons": len(report["pairs"])})
 
 
 def collect(
@@ -42,28 +42,9 @@ def collect(
     run: Path,
 ) -> dict[str, Any]:
     """Everything that results.json holds. Raises UserError for missing models, benchmarks, problems or samples."""
-    own = settings.self_distillation
-    controls = [own.distilled, *own.alphas.values()] if own else []
-    wanted = list(
-        dict.fromkeys([*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls, *settings.also])
-    )
-    tables = {one.stage: read_verdicts(one) for one in scores}
-    verdicts.check_tables(tables, wanted)
-    run = run.resolve()
+    run, own = run.resolve(), settings.self_distillation
     trained = {row["name"]: row for row in lineage.checkpoint_rows(checkpoints, run)}
-    models = {settings.also[name].of if name in settings.also else name for name in wanted}
-    if missing := sorted(models - trained.keys()):
-        raise UserError(f"--checkpoints: there is none of {', '.join(missing)}, which the report's settings name")
-    if apart := [name for name in settings.select_on if name not in tables[wanted[0]]]:
-        raise UserError(f"--scores: there are none on {apart[0]}, on which alpha is selected (merge.select_on)")
-
-    how = (settings.confidence, settings.resamples, settings.seed, settings.select_on)
-    numbers = results.Numbers({name: tables[name] for name in wanted}, *how)
-    response_rows.check_samples(numbers, settings.pass_k)
-    start = {name: row["start"] for name, row in trained.items()}
-    pairs = results.compared(settings.ladder, settings.generalists, settings.alphas, start)
-    pairs += results.own_compared(settings.generalists, settings.alphas, own)
-    pairs += [(results.AGAIN, name, again.of) for name, again in settings.also.items()]
+    numbers = estimates(settings, scores, trained)
     choice = results.choice(numbers, settings.alphas, settings.select_on, settings.selected)
     stages = lineage.with_ancestors([*checkpoints, *data, *scores])
     timings = lineage.timing_rows(stages, run)
@@ -73,7 +54,7 @@ def collect(
         "benchmarks": numbers.benchmarks,
         "headline": numbers.headline,
         "models": results.model_rows(numbers, trained),
-        "pairs": results.pair_rows(numbers, pairs),
+        "pairs": results.pair_rows(numbers, compared(settings, trained)),
         "alphas": results.alpha_rows(numbers, settings.alphas),
         "own_alphas": results.alpha_rows(numbers, own.alphas) if own else [],
         "choice": choice,
@@ -84,17 +65,49 @@ def collect(
         "checkpoints": list(trained.values()),
         "curves": lineage.curve_rows(checkpoints),
         "difficulty": lineage.difficulty_rows(data),
-        "data": [{"stage": lineage.label(one, run), "metrics": one.metrics} for one in data],
+        "data": [{"stage": lineage.label(stage, run), "metrics": stage.metrics} for stage in data],
         "timings": timings,
         "planned": planned_rows(settings.planned, timings),
         "lineage": lineage.lineage_rows(stages, run),
     }
 
 
+def estimates(
+    settings: ReportPage, scores: Sequence[Manifest], trained: Mapping[str, Mapping[str, Any]]
+) -> results.Numbers:
+    """The scores of every model that the settings name; trained: rows of `checkpoints` by model.
+
+    Raises UserError where scores or checkpoints are missing, or more of them are there than the settings name.
+    """
+    own = settings.self_distillation
+    controls = [own.distilled, *own.alphas.values()] if own else []
+    named = [*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls, *settings.extra_evaluations]
+    names = list(dict.fromkeys(named))
+    tables = {manifest.stage: read_verdicts(manifest) for manifest in scores}
+    verdicts.check_tables(tables, names)
+    models = {results.evaluated_model(name) if name in settings.extra_evaluations else name for name in names}
+    if missing := sorted(models - trained.keys()):
+        raise UserError(f"--checkpoints: no checkpoint of {', '.join(missing)}, named in the report's settings")
+    if apart := [name for name in settings.select_on if name not in tables[names[0]]]:
+        raise UserError(f"--scores: no scores on {apart[0]}, on which alpha is selected (merge.select_on)")
+    uncertainty = (settings.confidence, settings.resamples, settings.seed, settings.select_on)
+    numbers = results.Numbers({name: tables[name] for name in names}, *uncertainty)
+    response_rows.check_samples(numbers, settings.pass_k)
+    return numbers
+
+
+def compared(settings: ReportPage, trained: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """(family, a, b) of every paired comparison."""
+    start = {name: row["start"] for name, row in trained.items()}
+    pairs = results.compared(settings.ladder, settings.generalists, settings.alphas, start)
+    pairs += results.own_compared(settings.generalists, settings.alphas, settings.self_distillation)
+    return pairs + [(results.EXTRA, name, results.evaluated_model(name)) for name in settings.extra_evaluations]
+
+
 def claimed(
     settings: ReportPage, numbers: results.Numbers, choice: dict[str, Any], checkpoints: Sequence[Manifest]
 ) -> list[Claim]:
-    """What this run could be said to show, each claim with its control."""
+    """The claims of this run, each with its control."""
     own, base = settings.self_distillation, settings.generalists[:1]
     # The recipe's `selected` is the choice for its own arm.
     own_model = own and results.choice(numbers, own.alphas, settings.select_on, None)["model"]

@@ -1,4 +1,4 @@
-"""The page, and what its rule tells it."""
+"""Settings of the report."""
 
 from typing import Annotated, Self
 
@@ -29,7 +29,7 @@ class Report(Resampling):
 
 
 class PlannedStage(Section):
-    """All jobs of one stage, as `polaris plan` saw them beforehand."""
+    """All jobs of one stage, as `polaris plan` estimated them."""
 
     jobs: Count
     gpus: Annotated[int, Field(ge=0, description="reserved for one job")]
@@ -38,21 +38,14 @@ class PlannedStage(Section):
 
 
 class Plan(Section):
-    """What `polaris plan --keep` wrote before the run."""
+    """The estimates that `polaris plan --keep` wrote before the run."""
 
     gpu: str
     stages: dict[str, PlannedStage]
 
 
-class Again(Section):
-    """A model's further evaluation."""
-
-    of: Annotated[str, Field(description="the model")]
-    told: Annotated[str, Field(description="how it was asked, unlike the others")]
-
-
 class ReportPage(Report):
-    """What the report's rule adds for the verb: which models were evaluated, and how they hang together."""
+    """What the rule adds to the recipe's section: the evaluated models and how they are related."""
 
     ladder: Annotated[
         list[str], Field(min_length=1, description="the small model's checkpoints, in the order of the flow")
@@ -63,7 +56,9 @@ class ReportPage(Report):
         list[str], Field(description="benchmarks on which alpha is chosen; all others are headline sets")
     ]
     selected: Annotated[str | None, Field(description="alpha that the recipe selects, as spelled in paths")]
-    also: Annotated[dict[str, Again], Field(description="<model>@<entry> -> which model, and how it was asked")]
+    extra_evaluations: Annotated[
+        dict[str, str], Field(description="<model>@<entry> -> settings that differ from all other evaluations")
+    ]
     dates: Annotated[dict[str, str], Field(description="benchmark -> when it was published, where that is known")]
     self_distillation: Annotated[SelfDistillation | None, Field(description="the control; null: there is none")]
     published_values: Published | None

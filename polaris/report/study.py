@@ -1,4 +1,4 @@
-"""What may be said after several trainings: each claim beside its control, over the records that the replicates leave.
+"""Findings over several trainings: each claim with its control, from the records of the replicates.
 
 A record is docs/study/*.json as polaris/commands/study.py writes it; the claims are those of a design
 (study_designs.py). A claim without its control, or with a single training, has no conclusion; what is missing is named.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from polaris.evaluation import replicates, statistics
 from polaris.evaluation.replicates import Pooled
 from polaris.evaluation.statistics import Estimate
-from polaris.report.study_designs import OWN, SPECIALIST, Claim
+from polaris.report.study_designs import SELF_SWEEP, SPECIALIST_SWEEP, StudyClaim
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 10_000, 0
 ENDS = 5  # steps at the start and at the end of an RL stage whose entropy is averaged
@@ -33,7 +33,7 @@ def correct_PG(record: Record, model: str, benchmark: str) -> NDArray[np.bool_]:
 
 def headline(record: Record) -> list[str]:
     """Benchmarks that are reported."""
-    return [name for name, one in record["benchmarks"].items() if not one["selects"]]
+    return [name for name, benchmark in record["benchmarks"].items() if not benchmark["selects"]]
 
 
 def chosen(record: Record, sweep: str) -> str | None:
@@ -41,7 +41,8 @@ def chosen(record: Record, sweep: str) -> str | None:
 
     None where a model of the sweep is missing: a choice among fewer is another one.
     """
-    models, apart = record["alphas"].get(sweep, {}), [n for n, one in record["benchmarks"].items() if one["selects"]]
+    models = record["alphas"].get(sweep, {})
+    apart = [name for name, benchmark in record["benchmarks"].items() if benchmark["selects"]]
     if not models or not apart or any(model not in record["models"] for model in models.values()):
         return None
     score = lambda alpha: moments.fmean(record["models"][models[alpha]]["accuracy"][name] for name in apart)
@@ -50,7 +51,7 @@ def chosen(record: Record, sweep: str) -> str | None:
 
 def model_of(record: Record, name: str) -> str | None:
     """The model that a claim names, or None where it is missing."""
-    if name in (SPECIALIST, OWN):
+    if name in (SPECIALIST_SWEEP, SELF_SWEEP):
         return chosen(record, name)
     return name if name in record["models"] else None
 
@@ -59,22 +60,22 @@ def score(record: Record, model: str, benchmarks: Sequence[str]) -> Estimate:
     """The unweighted mean of a model's avg@k over the benchmarks."""
     rng = np.random.default_rng([SEED, zlib.crc32(model.encode())])
     tables = [correct_PG(record, model, name) for name in benchmarks]
-    return statistics.mean([statistics.average(one, RESAMPLES, rng) for one in tables])
+    return statistics.mean([statistics.average(table, RESAMPLES, rng) for table in tables])
 
 
 def differences(
     records_N: Sequence[Record], a_N: Sequence[str], b_N: Sequence[str], benchmarks: Sequence[str]
 ) -> Pooled:
     """a minus b over replicates; of several benchmarks their mean."""
-    found = []
+    by_benchmark = []
     for name in benchmarks:
         pairs = zip(records_N, a_N, b_N, strict=True)
         difference_NP = np.array(
             [correct_PG(r, a, name).mean(axis=1) - correct_PG(r, b, name).mean(axis=1) for r, a, b in pairs]
         )
         rng = np.random.default_rng([SEED, zlib.crc32(f"{a_N}{b_N}{name}".encode())])
-        found.append(replicates.pooled(difference_NP, RESAMPLES, rng))
-    return replicates.over_benchmarks(found)
+        by_benchmark.append(replicates.pooled(difference_NP, RESAMPLES, rng))
+    return replicates.over_benchmarks(by_benchmark)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Finding:
     pooled: None where no replicate has both; models: replicate -> (a, control); missing: replicate -> names
     """
 
-    claim: Claim
+    claim: StudyClaim
     benchmark: str
     pooled: Pooled | None
     models: Mapping[int, tuple[str, str]]
@@ -92,7 +93,7 @@ class Finding:
 
     @property
     def conclusion(self) -> str:
-        """No more than the control and the number of trainings allow."""
+        """higher, lower, no difference shown, or none with its reason: a missing model, a single training."""
         if self.pooled is None:
             return (
                 "none: " + ", ".join(sorted({name for names in self.missing.values() for name in names})) + " not run"
@@ -108,22 +109,25 @@ class Finding:
 
 
 def findings(
-    records: Sequence[Record], claims: Sequence[Claim], benchmarks: Sequence[str], label: str
+    records: Sequence[Record], claims: Sequence[StudyClaim], benchmarks: Sequence[str], label: str
 ) -> list[Finding]:
     """Each claim on the mean of the benchmarks, over the replicates that have both of its models."""
-    found = []
+    rows = []
     for claim in claims:
-        both = {r["replicate"]: [model_of(r, name) for name in (claim.a, claim.control)] for r in records}
-        lacking = {
-            replicate: [name for name, model in zip((claim.a, claim.control), pair, strict=True) if model is None]
-            for replicate, pair in both.items()
-        }
-        there = [r for r in records if not lacking[r["replicate"]]]
-        models = {r["replicate"]: tuple(both[r["replicate"]]) for r in there}
+        there: list[Record] = []
+        models: dict[int, tuple[str, str]] = {}
+        missing: dict[int, Sequence[str]] = {}
+        for record in records:
+            a, control = model_of(record, claim.a), model_of(record, claim.control)
+            if a is None or control is None:
+                missing[record["replicate"]] = [name for name in (claim.a, claim.control) if not model_of(record, name)]
+            else:
+                there.append(record)
+                models[record["replicate"]] = a, control
         a_N, b_N = zip(*models.values(), strict=True) if models else ((), ())
         pooled = differences(there, a_N, b_N, benchmarks) if there else None
-        found.append(Finding(claim, label, pooled, models, {n: names for n, names in lacking.items() if names}))
-    return found
+        rows.append(Finding(claim, label, pooled, models, missing))
+    return rows
 
 
 def entropy_change(record: Record, stage: str) -> tuple[float, float] | None:

@@ -1,16 +1,17 @@
-"""The studies: which claims are looked at, each beside the one control that can carry it."""
+"""The studies: their claims, each with its control."""
 
 import dataclasses
 
 # Two sweeps of alpha: of the model that learned the specialist's traces, and of the one that learned its own.
-SPECIALIST, OWN = "merge", "merge of own traces"
+SPECIALIST_SWEEP, SELF_SWEEP = "merge", "merge of own traces"
 
 
 @dataclasses.dataclass(frozen=True)
-class Claim:
+class StudyClaim:
     """a against its control; `same` says what both share and in what they differ.
 
-    a, control: models, or a sweep (SPECIALIST, OWN): its alpha that is best on the benchmarks kept for this choice
+    a, control: models, or a sweep (SPECIALIST_SWEEP, SELF_SWEEP), whose alpha is the best on the benchmarks kept for
+        this choice
     """
 
     question: str
@@ -36,8 +37,8 @@ class Design:
     markdown: str
     page: str
     family: str
-    specialist: tuple[Claim, ...]
-    generalist: tuple[Claim, ...]
+    specialist: tuple[StudyClaim, ...]
+    generalist: tuple[StudyClaim, ...]
     ladder: tuple[str, ...]
     halves: tuple[str, str]
     underlined: tuple[str, ...]
@@ -52,24 +53,24 @@ LAPTOP = Design(
     page="index.html",
     family="chain",
     specialist=(
-        Claim("Does the format SFT gain?", "format_sft", "base_small", "what it starts from; trained or not"),
-        Claim("Does GRPO gain?", "grpo", "format_sft", "what it starts from; trained or not"),
-        Claim("CORE instead of GRPO?", "core", "grpo", "start, problems, steps and seed; the reward differs"),
-        Claim("The same, a second stage long?", "core_unfiltered", "grpo_grpo",
-              "steps and seeds; the rewards of both stages"),
-        Claim("The filter instead of all problems?", "core_filtered", "core_unfiltered",
-              "start, steps and seed; the problems"),
-        Claim("Its half instead of the other?", "core_filtered", "core_high", "start, steps and seed; the half"),
-        Claim("The guarded reward?", "core_guarded", "core",
-              "start, problems, steps and seed; the reward's denominator"),
+        StudyClaim("Does the format SFT gain?", "format_sft", "base_small", "what it starts from; trained or not"),
+        StudyClaim("Does GRPO gain?", "grpo", "format_sft", "what it starts from; trained or not"),
+        StudyClaim("CORE instead of GRPO?", "core", "grpo", "start, problems, steps and seed; the reward differs"),
+        StudyClaim("The same, a second stage long?", "core_unfiltered", "grpo_grpo",
+                   "steps and seeds; the rewards of both stages"),
+        StudyClaim("The filter instead of all problems?", "core_filtered", "core_unfiltered",
+                   "start, steps and seed; the problems"),
+        StudyClaim("Its half instead of the other?", "core_filtered", "core_high", "start, steps and seed; the half"),
+        StudyClaim("The guarded reward?", "core_guarded", "core",
+                   "start, problems, steps and seed; the reward's denominator"),
     ),
     generalist=(
-        Claim("Is the merge above the base?", SPECIALIST, "base_large", "one of its two parts"),
-        Claim("Is it above the distilled model?", SPECIALIST, "distilled", "the other part"),
-        Claim("Is it more than self-distillation?", SPECIALIST, OWN,
-              "prompts, selection, training, alphas; whose traces"),
-        Claim("The specialist's traces, unmerged?", "distilled", "distilled_self",
-              "prompts, selection, training; whose traces"),
+        StudyClaim("Is the merge above the base?", SPECIALIST_SWEEP, "base_large", "one of its two parts"),
+        StudyClaim("Is it above the distilled model?", SPECIALIST_SWEEP, "distilled", "the other part"),
+        StudyClaim("Is it more than self-distillation?", SPECIALIST_SWEEP, SELF_SWEEP,
+                   "prompts, selection, training, alphas; whose traces"),
+        StudyClaim("The specialist's traces, unmerged?", "distilled", "distilled_self",
+                   "prompts, selection, training; whose traces"),
     ),
     ladder=("base_small", "format_sft", "grpo", "core", "core_filtered"),
     halves=("core_filtered", "core_high"),
@@ -85,19 +86,21 @@ SPARSE = Design(
     page="sparse.html",
     family="digits",
     specialist=(
-        Claim("Does GRPO gain?", "grpo", "format_sft", "what it starts from; trained or not"),
-        Claim("CORE with sets of its own?", "core", "grpo", "start, problems, steps and seed; the reward"),
-        Claim("CORE with a teacher's sets?", "core_teacher", "grpo", "start, problems, steps and seed; the reward"),
-        Claim("... with sets of other problems?", "core_placebo", "grpo",
-              "start, problems, steps and seed; the reward"),
-        Claim("Is it what the sets say?", "core_teacher", "core_placebo", "all but whose sets a problem has"),
-        Claim("Rescue by the teacher's answers?", "rescued", "grpo", "start, problems, steps and seed; the rescue"),
-        Claim("The answers instead of their results?", "rescued", "core_teacher",
-              "start, problems, steps, seed, teacher; what is told"),
-        Claim("Plain training on the answers?", "teacher_sft", "rescued",
-              "start and teacher; the training, its steps and time"),
-        Claim("The filter's half, as difficult as the other?", "core_filtered", "core_high",
-              "start, steps, seed, accuracy; the half"),
+        StudyClaim("Does GRPO gain?", "grpo", "format_sft", "what it starts from; trained or not"),
+        StudyClaim("CORE with sets of its own?", "core", "grpo", "start, problems, steps and seed; the reward"),
+        StudyClaim("CORE with a teacher's sets?", "core_teacher", "grpo",
+                   "start, problems, steps and seed; the reward"),
+        StudyClaim("... with sets of other problems?", "core_placebo", "grpo",
+                   "start, problems, steps and seed; the reward"),
+        StudyClaim("Is it what the sets say?", "core_teacher", "core_placebo", "all but whose sets a problem has"),
+        StudyClaim("Rescue by the teacher's answers?", "rescued", "grpo",
+                   "start, problems, steps and seed; the rescue"),
+        StudyClaim("The answers instead of their results?", "rescued", "core_teacher",
+                   "start, problems, steps, seed, teacher; the form of the hint"),
+        StudyClaim("Plain training on the answers?", "teacher_sft", "rescued",
+                   "start and teacher; the training, its steps and time"),
+        StudyClaim("The filter's half, as difficult as the other?", "core_filtered", "core_high",
+                   "start, steps, seed, accuracy; the half"),
     ),
     generalist=(),
     ladder=(),

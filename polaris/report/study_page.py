@@ -1,6 +1,4 @@
-"""The replicates' findings as Markdown and as one self-contained page: polaris/report/study.py in words and
-pictures.
-"""
+"""The findings of polaris/report/study.py as Markdown and as one self-contained page."""
 
 import textwrap
 from collections.abc import Sequence
@@ -12,7 +10,7 @@ from polaris.evaluation import replicates, results
 from polaris.report import study
 from polaris.report.markdown import table
 from polaris.report.study import CONFIDENCE, ENDS, Finding, Record
-from polaris.report.study_designs import OWN, SPECIALIST, Design
+from polaris.report.study_designs import SELF_SWEEP, SPECIALIST_SWEEP, Design
 from polaris.stage.progress import duration
 
 NONE = "–"
@@ -20,24 +18,26 @@ WIDTH = 100  # of the lines of a Markdown page
 HALVES = ("high overlap", "low overlap")
 
 
-def groups(of: Design, records: Sequence[Record]) -> list[tuple[str, list[Finding]]]:
+def groups(design: Design, records: Sequence[Record]) -> list[tuple[str, list[Finding]]]:
     """(heading, findings) of each table of claims."""
-    both, claims = study.headline(records[0]), of.generalist
-    found = [(f"Specialist, on {of.family}", study.findings(records, of.specialist, [of.family], of.family))]
+    both, claims = study.headline(records[0]), design.generalist
+    tables = [
+        (f"Specialist, on {design.family}", study.findings(records, design.specialist, [design.family], design.family))
+    ]
     if not claims:
-        return found
-    found.append(("Generalist, mean of the benchmarks", study.findings(records, claims, both, "mean")))
-    return found + [(f"Generalist, on {name}", study.findings(records, claims, [name], name)) for name in both]
+        return tables
+    tables.append(("Generalist, mean of the benchmarks", study.findings(records, claims, both, "mean")))
+    return tables + [(f"Generalist, on {name}", study.findings(records, claims, [name], name)) for name in both]
 
 
-def lead(of: Design, records: Sequence[Record], absent: Sequence[int]) -> list[str]:
-    """What the reader must know before any number."""
-    claims = len(of.specialist) + len(of.generalist)
+def lead(design: Design, records: Sequence[Record], absent: Sequence[int]) -> list[str]:
+    """The first paragraphs: what was run, how to read the intervals, what is missing."""
+    claims = len(design.specialist) + len(design.generalist)
     missing = [f"Replicate {number} was not run." for number in absent]
     missing += [f"Replicate {r['replicate']} lacks {', '.join(r['missing'])}." for r in records if r["missing"]]
     what = (
-        f"{of.recipe} from scratch, {len(records)} times, each with its own data, base models and sampling, asked the "
-        "same questions. Tiny models and made-up problems: it says whether the machinery shows an effect here, and "
+        f"{design.recipe} from scratch, {len(records)} times, each with its own data, base models and sampling, asked "
+        "the same questions. Tiny models and made-up problems: it says whether the machinery shows an effect here, and "
         "nothing about the method at 4B or 235B."
     )
     how = (
@@ -55,19 +55,21 @@ def claim_rows(records: Sequence[Record], findings: Sequence[Finding]) -> list[l
     numbers = [record["replicate"] for record in records]
     columns = [f"replicate {number}" for number in numbers]
     rows = [["claim", "comparison", *columns, "these trainings", "other trainings", "conclusion", "shared; differs"]]
-    for one in findings:
-        each = dict(zip(one.models, one.pooled.each_N if one.pooled else (), strict=True))
+    for finding in findings:
+        each = dict(zip(finding.models, finding.pooled.each_N if finding.pooled else (), strict=True))
         cells = [results.points(each[n]) if n in each else "missing" for n in numbers]
-        compared = f"{one.claim.a} − {one.claim.control}"
-        rows.append([one.claim.question, compared, *cells, *_spans(one), one.conclusion, one.claim.same])
+        compared = f"{finding.claim.a} − {finding.claim.control}"
+        rows.append(
+            [finding.claim.question, compared, *cells, *_spans(finding), finding.conclusion, finding.claim.same]
+        )
     return rows
 
 
-def _spans(one: Finding) -> tuple[str, str]:
-    if one.pooled is None:
+def _spans(finding: Finding) -> tuple[str, str]:
+    if finding.pooled is None:
         return NONE, NONE
-    these, others = one.pooled.mean.interval(CONFIDENCE), one.pooled.over_trainings(CONFIDENCE)
-    mean = f"{results.points(one.pooled.mean.value)} {results.span(these, results.points)}"
+    these, others = finding.pooled.mean.interval(CONFIDENCE), finding.pooled.over_trainings(CONFIDENCE)
+    mean = f"{results.points(finding.pooled.mean.value)} {results.span(these, results.points)}"
     return mean, results.span(others, results.points) if others else NONE
 
 
@@ -75,16 +77,16 @@ def alpha_rows(records: Sequence[Record]) -> list[list[str]]:
     """The sweeps, a row per replicate and alpha; * marks the alpha that the selection split chose."""
     rows = [["replicate", "alpha", "specialist's traces", "own traces"]]
     for record in records:
-        best = {study.chosen(record, sweep) for sweep in (SPECIALIST, OWN)}
-        for alpha in record["alphas"][SPECIALIST]:
-            models = [record["alphas"][sweep].get(alpha) for sweep in (SPECIALIST, OWN)]
+        best = {study.chosen(record, sweep) for sweep in (SPECIALIST_SWEEP, SELF_SWEEP)}
+        for alpha in record["alphas"][SPECIALIST_SWEEP]:
+            models = [record["alphas"][sweep].get(alpha) for sweep in (SPECIALIST_SWEEP, SELF_SWEEP)]
             cells = [_score(record, model) + (" *" if model and model in best else "") for model in models]
             rows.append([str(record["replicate"]), alpha, *cells])
     return rows
 
 
 def _score(record: Record, model: str | None) -> str:
-    if model not in record["models"]:
+    if model is None or model not in record["models"]:
         return "missing"
     estimate = study.score(record, model, study.headline(record))
     return f"{results.percent(estimate.value)} {results.span(estimate.interval(CONFIDENCE))}"
@@ -102,20 +104,20 @@ def entropy_rows(records: Sequence[Record]) -> list[list[str]]:
     return rows
 
 
-def underlined_rows(of: Design, records: Sequence[Record]) -> list[list[str]]:
+def underlined_rows(design: Design, records: Sequence[Record]) -> list[list[str]]:
     """Underlined results per response on the specialist's questions."""
     rows = [
         ["model", "replicate", "wrong: all", "wrong: different", "right: all", "right: different", "wrong responses"]
     ]
-    for model in of.underlined:
+    for model in design.underlined:
         for record in records:
-            found = record["underlined"].get(model, {}).get(of.family)
-            if found is None:
+            counts = record["underlined"].get(model, {}).get(design.family)
+            if counts is None:
                 rows.append([model, str(record["replicate"]), "missing", *[NONE] * 4])
                 continue
-            means = [f"{found[kind][key]:.2f}" if found[kind]["responses"] else NONE
+            means = [f"{counts[kind][key]:.2f}" if counts[kind]["responses"] else NONE
                      for kind in ("wrong", "right") for key in ("spans", "distinct")]  # fmt: skip
-            rows.append([model, str(record["replicate"]), *means, f"{found['wrong']['responses']:,}"])
+            rows.append([model, str(record["replicate"]), *means, f"{counts['wrong']['responses']:,}"])
     return rows
 
 
@@ -131,9 +133,9 @@ def score_rows(records: Sequence[Record]) -> list[list[str]]:
     ]  # fmt: skip
 
 
-def halves_change(of: Design, records: Sequence[Record]) -> str:
+def halves_change(design: Design, records: Sequence[Record]) -> str:
     """By how much more the entropy of the half with little overlap falls, over the replicates that have both."""
-    pairs = [[study.entropy_change(record, stage) for stage in of.halves] for record in records]
+    pairs = [[study.entropy_change(record, stage) for stage in design.halves] for record in records]
     falls = [1 - low[1] / low[0] - (1 - high[1] / high[0]) for high, low in pairs if high and low]
     if len(falls) < 2:
         return "Fewer than two replicates have both halves: no conclusion about their entropy."
@@ -146,22 +148,22 @@ def halves_change(of: Design, records: Sequence[Record]) -> str:
     )
 
 
-def markdown(of: Design, records: Sequence[Record], absent: Sequence[int]) -> str:
+def markdown(design: Design, records: Sequence[Record], absent: Sequence[int]) -> str:
     """A study's page as Markdown; absent: replicates without a record."""
-    parts = [f"# {of.title}", "Written by `polaris study` from the records beside it; `make study` runs it all."]
-    parts += [_wrapped(text) for text in lead(of, records, absent)]
-    for heading, findings in groups(of, records):
+    parts = [f"# {design.title}", "Written by `polaris study` from the records beside it; `make study` runs it all."]
+    parts += [_wrapped(text) for text in lead(design, records, absent)]
+    for heading, findings in groups(design, records):
         parts += _section(heading, "Differences of avg@k in points, paired by question.", claim_rows(records, findings))
     sweeps = "Mean of the benchmarks, in percent. 0: distilled; 1: base. *: chosen on the split that is not reported."
-    if of.generalist:
+    if design.generalist:
         parts += _section("Alpha", sweeps, alpha_rows(records))
-    entropy = f"Per token, means of the first and the last {ENDS} steps. {halves_change(of, records)}"
+    entropy = f"Per token, means of the first and the last {ENDS} steps. {halves_change(design, records)}"
     parts += _section("Entropy", entropy, entropy_rows(records))
     spam = (
-        f"Per response, on {of.family}. A reward that is hacked by underlining shows in more, or in repeated, "
+        f"Per response, on {design.family}. A reward that is hacked by underlining shows in more, or in repeated, "
         "results of wrong responses."
     )
-    parts += _section("Underlined results", spam, underlined_rows(of, records))
+    parts += _section("Underlined results", spam, underlined_rows(design, records))
     parts += _section("Scores", "avg@k in percent.", score_rows(records))
     parts += _section("Replicates", "Where the records come from.", run_rows(records))
     return "\n\n".join(parts) + "\n"
@@ -183,45 +185,45 @@ def run_rows(records: Sequence[Record]) -> list[list[str]]:
     ]
 
 
-def page(of: Design, records: Sequence[Record], absent: Sequence[int]) -> str:
+def page(design: Design, records: Sequence[Record], absent: Sequence[int]) -> str:
     """A study's page."""
-    found = groups(of, records)
+    tables = groups(design, records)
     figures = [figure for record in records for figure in _alpha_figure(record)]
-    figures += [_claim_figure(heading, findings) for heading, findings in found[:2] if any(f.pooled for f in findings)]
-    figures += [figure for record in records for figure in _entropy_figure(of, record)]
+    figures += [_claim_figure(heading, findings) for heading, findings in tables[:2] if any(f.pooled for f in findings)]
+    figures += [figure for record in records for figure in _entropy_figure(design, record)]
     head = claim_rows(records, [])[0]
-    rows = [[f"{row[0]} ({one.benchmark})", *row[1:]]
-            for _, findings in found for one,
+    rows = [[f"{row[0]} ({finding.benchmark})", *row[1:]]
+            for _, findings in tables for finding,
             row in zip(findings, claim_rows(records, findings)[1:], strict=True)]  # fmt: skip
     notes = [
-        halves_change(of, records),
+        halves_change(design, records),
         "All tables, and the counts that every number can be recomputed from, lie beside this page.",
     ]
-    return figure_page(of.title, lead(of, records, absent), figures, [head, *rows], notes)
+    return figure_page(design.title, lead(design, records, absent), figures, [head, *rows], notes)
 
 
-def picture(of: Design, records: Sequence[Record]) -> str:
+def picture(design: Design, records: Sequence[Record]) -> str:
     """The ladder and the sweep of alpha of the first replicate, as an SVG file."""
     first = records[0]
     rows = []
-    for name in (name for name in of.ladder if name in first["models"]):
-        one = study.score(first, name, [of.family])
-        span = one.interval(CONFIDENCE)
-        rows.append(Row(name, one.value, f"{results.percent(one.value)} {results.span(span)}", *span))
-    kind = f"avg@{first['benchmarks'][of.family]['k']}"
-    figures = [(f"Specialist: {kind} on {of.family}", charts.interval_chart(rows, of.title, axis_percent))]
+    for name in (name for name in design.ladder if name in first["models"]):
+        estimate = study.score(first, name, [design.family])
+        span = estimate.interval(CONFIDENCE)
+        rows.append(Row(name, estimate.value, f"{results.percent(estimate.value)} {results.span(span)}", *span))
+    kind = f"avg@{first['benchmarks'][design.family]['k']}"
+    figures = [(f"Specialist: {kind} on {design.family}", charts.interval_chart(rows, design.title, axis_percent))]
     figures += [(f"Generalist: mean {kind} over alpha", svg) for _, svg, _ in _alpha_figure(first)]
-    return charts.side_by_side(figures, f"{of.title}: replicate {first['replicate']}")
+    return charts.side_by_side(figures, f"{design.title}: replicate {first['replicate']}")
 
 
 def _alpha_figure(record: Record) -> list[tuple[str, str, str]]:
     lines: list[Line] = []
-    for tone, (sweep, name) in enumerate([(SPECIALIST, "specialist's traces"), (OWN, "own traces")]):
+    for tone, (sweep, name) in enumerate([(SPECIALIST_SWEEP, "specialist's traces"), (SELF_SWEEP, "own traces")]):
         models = {float(a): m for a, m in record["alphas"].get(sweep, {}).items() if m in record["models"]}
         if models:
             scores = {alpha: study.score(record, models[alpha], study.headline(record)) for alpha in sorted(models)}
-            low, high = zip(*(one.interval(CONFIDENCE) for one in scores.values()), strict=True)
-            lines.append(Line(name, list(scores), [one.value for one in scores.values()], low, high, tone))
+            low, high = zip(*(estimate.interval(CONFIDENCE) for estimate in scores.values()), strict=True)
+            lines.append(Line(name, list(scores), [estimate.value for estimate in scores.values()], low, high, tone))
     title = f"Alpha, replicate {record['replicate']}"
     caption = (
         "Mean of the benchmarks, intervals over questions and samples of this training. 0: distilled, 1: base. A "
@@ -235,16 +237,18 @@ def _alpha_figure(record: Record) -> list[tuple[str, str, str]]:
 
 def _claim_figure(heading: str, findings: Sequence[Finding]) -> tuple[str, str, str]:
     rows = []
-    for one in (one for one in findings if one.pooled):
-        low, high = one.pooled.over_trainings(CONFIDENCE) or (None, None)
-        rows.append(Row(f"{one.claim.a} − {one.claim.control}", one.pooled.mean.value, _spans(one)[1], low, high))
+    for finding in findings:
+        if finding.pooled:
+            low, high = finding.pooled.over_trainings(CONFIDENCE) or (None, None)
+            label = f"{finding.claim.a} − {finding.claim.control}"
+            rows.append(Row(label, finding.pooled.mean.value, _spans(finding)[1], low, high))
     caption = "Mean of the replicates' differences in points, with the interval for other trainings."
     return heading, charts.interval_chart(rows, heading, axis_points, zero=True), caption
 
 
-def _entropy_figure(of: Design, record: Record) -> list[tuple[str, str, str]]:
+def _entropy_figure(design: Design, record: Record) -> list[tuple[str, str, str]]:
     curves = {
-        name: record["rl"].get(stage, {}).get("entropy", []) for stage, name in zip(of.halves, HALVES, strict=True)
+        name: record["rl"].get(stage, {}).get("entropy", []) for stage, name in zip(design.halves, HALVES, strict=True)
     }
     lines = [Line(name, list(range(1, len(y) + 1)), y, tone=i) for i, (name, y) in enumerate(curves.items()) if y]
     title = f"Entropy of the halves, replicate {record['replicate']}"

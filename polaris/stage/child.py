@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import io
 import os
+import re
 import select
 import signal
 import subprocess
@@ -20,6 +21,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2): the kernel signals the child when its parent d
 LAST_LINES = 25
 LOOK = 0.5  # seconds between looks at whether a silent child is still there
 PIPE = 1 << 20  # bytes; what a pipe holds at most, unless root says otherwise
+COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 LINE = 300  # characters of a line that are shown: vLLM dumps its whole state into one
 
 
@@ -90,17 +92,17 @@ def run_together(
             statuses = [child.poll() for child in children]
             for command, status, log in zip(commands, statuses, logs, strict=True):
                 if status:
-                    raise UserError(f"{' '.join(command)}: exited with status {status}; {log}:\n{tail(log)}")
+                    raise UserError(f"{' '.join(command)}: exited with status {status}; read {log}:\n{tail(log)}")
             if None not in statuses:
                 return
             look()
             time.sleep(every)
 
 
-def _watch(child: subprocess.Popen, limit: float, grace: float, timed_out: threading.Event) -> None:
-    """Wait for the child's end, at most `limit` seconds, then stop whatever of its group is still there."""
+def _watch(child: subprocess.Popen, timeout: float, grace: float, timed_out: threading.Event) -> None:
+    """Wait for the child's end, at most `timeout` seconds, then stop whatever of its group is still there."""
     try:
-        child.wait(limit)
+        child.wait(timeout)
     except subprocess.TimeoutExpired:
         timed_out.set()
     _stop(child, grace)
@@ -126,10 +128,10 @@ def _lines(output: IO[bytes], watcher: threading.Thread) -> Iterator[str]:
 
 
 def tail(log: Path, lines: int = LAST_LINES) -> str:
-    """The end of a log, for an error message."""
+    """The last lines of a log, without colours, for an error message."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 64 * 1024))
-        last = file.read().decode(errors="replace").splitlines()[-lines:]
+        last = COLOURS.sub("", file.read().decode(errors="replace")).splitlines()[-lines:]
     return "\n".join(line[:LINE] for line in last)
 
 
@@ -137,21 +139,22 @@ def run(
     command: Sequence[str],
     log: Path,
     env: Mapping[str, str],
-    limit: float,
+    timeout: float,
     on_line: Callable[[str], None] = lambda line: None,
     grace: float = 20.0,
 ) -> None:
     """Run `command`, append its output to `log`, hand each line to `on_line`.
 
     env: added to this process's environment
-    limit: seconds of wall-clock time after which the child and its whole process group are stopped. An engine that
+    timeout: seconds of wall-clock time after which the child and its whole process group are stopped. An engine that
         hangs (verl waits for ever for a failed weight transfer) thus becomes an error that a retry can resume from.
     Raises UserError with the end of the log when the child fails or is stopped.
     """
     child = _started(command, env, stdout=subprocess.PIPE)
+    assert child.stdout is not None
     timed_out = threading.Event()
     # A thread watches the end, because a grandchild that outlives the child holds its output open.
-    watcher = threading.Thread(target=_watch, args=(child, limit, grace, timed_out), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(child, timeout, grace, timed_out), daemon=True)
     watcher.start()
     try:
         with log.open("a") as out:
@@ -166,6 +169,6 @@ def run(
         watcher.join()
         child.stdout.close()
     if timed_out.is_set():
-        raise UserError(f"{command[0]}: stopped after its limit of {limit:.0f} s; the log's end ({log}):\n{tail(log)}")
+        raise UserError(f"{command[0]}: stopped after its timeout of {timeout:.0f} s; read {log}:\n{tail(log)}")
     if child.returncode:
-        raise UserError(f"the engine exited with status {child.returncode}; the log's end ({log}):\n{tail(log)}")
+        raise UserError(f"the engine exited with status {child.returncode}; read {log}:\n{tail(log)}")

@@ -72,7 +72,7 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
 @functools.cache
 def digest(*modules: str) -> str:
     """16 hex digits over the syntax trees of the modules' import closure, and the templates beside them (`report.html`
-    of `report.py`).
+    and its parts `report_*.html` of `report.py`).
 
     Comments, docstrings and formatting do not count, so that they never retrain a model. `ast.unparse` rather than
     `ast.dump`, whose form changes between Python versions.
@@ -83,6 +83,6 @@ def digest(*modules: str) -> str:
     state = hashlib.sha256()
     for name, file in sorted(files.items()):
         state.update(f"{name}\0{ast.unparse(_without_docstrings(ast.parse(file.read_text())))}\0".encode())
-        if (template := file.with_suffix(".html")).is_file():
+        for template in sorted([*file.parent.glob(f"{file.stem}.html"), *file.parent.glob(f"{file.stem}_*.html")]):
             state.update(template.read_bytes())
     return state.hexdigest()[:16]

@@ -6,6 +6,8 @@ import re
 import subprocess
 import time
 
+from polaris.stage.nodes import squeue
+
 LEFT = re.compile(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)$")  # squeue's %L: days-hours:minutes:seconds
 # Times the longest step so far, its checkpoint included, that the next step and a last checkpoint may take.
 MARGIN = 2.0
@@ -21,12 +23,10 @@ def seconds_left() -> float:
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         return math.inf
-    question = ["squeue", "--noheader", f"--jobs={job}", "--format=%L"]
     try:
-        answer = subprocess.run(question, check=True, capture_output=True, text=True, timeout=60).stdout
+        return parsed(squeue(job, "L"))
     except (OSError, subprocess.SubprocessError):
         return math.inf
-    return parsed(answer.strip())
 
 
 def parsed(left: str) -> float:

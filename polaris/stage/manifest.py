@@ -1,9 +1,8 @@
-"""A stage's target: one small JSON file, written last, that says what the stage made and from what.
-
-A sibling `weights.json` ({"removed": [files]}) tells which weights were removed on purpose: their results stay good.
+"""A stage's target: one small JSON file, written last, that lists what the stage published and from which inputs.
 
 `checkpoint.json` (weights lie beside it in `model/`, Hugging Face layout) or `data.json` (parquet files beside it).
-Snakemake knows only this file: it is under 1 MB, so its content, not its date, decides what reruns.
+Snakemake knows only this file: it is under 1 MB, so its content, not its date, decides what reruns. A sibling
+`weights.json` ({"removed": [files]}) lists weights that were removed on purpose: what came of them stays valid.
 """
 
 import dataclasses
@@ -11,31 +10,55 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
 import xxhash
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from polaris.stage import files
 from polaris.stage.errors import UserError
 
 CHUNK = 1 << 20  # bytes
-AGAIN = "restore it from a copy, or make it again: rm {path} and rerun"
+RESTORE = "restore it from a copy, or make it again: rm {path} and rerun"
 WEIGHTS_RECORD = "weights.json"
+
+
+def _inside(name: str) -> str:
+    """A relative path that stays in its folder. Raises ValueError."""
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\0" in name:
+        raise ValueError(f"{name!r} names a file outside its folder")
+    return name
+
+
+def _described(entries: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Files with their sizes and digests. Raises ValueError."""
+    for name, entry in entries.items():
+        if [type(entry.get(key)) for key in ("size", "xxh3")] != [int, str]:
+            raise ValueError(f"{_inside(name)!r} has no size, or no digest")
+    return {_inside(name): entry for name, entry in entries.items()}
+
+
+class WeightsRecord(BaseModel):
+    """removed: files of the manifest that are gone on purpose."""
+
+    removed: list[Annotated[str, AfterValidator(_inside)]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
     """What a finished stage published.
 
-    files: path relative to the folder -> {"size": bytes, "xxh3": digest}
-    inputs: name -> {"path": manifest or file, "content": digest}
-    steps: {"planned": n, "reached": n}, empty for a stage without steps
+    files: path relative to the folder, in which it stays -> {"size": bytes, "xxh3": digest}
+    inputs: name -> {"path": manifest or file, "content": digest}; tools: engine -> version
+    steps: {"planned": n, "reached": n}, empty for a stage without steps; seconds: of the last attempt
     """
 
     path: Path
     stage: str
     module: str
-    files: dict[str, dict[str, Any]]
+    files: Annotated[dict[str, dict[str, Any]], AfterValidator(_described)]
     settings: dict[str, Any]
     inputs: dict[str, dict[str, str]]
     code: str
@@ -44,13 +67,15 @@ class Manifest:
     metrics: dict[str, Any]
     seconds: float
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     @property
     def folder(self) -> Path:
         return self.path.parent
 
     @property
     def model(self) -> Path:
-        """The weights, in Hugging Face layout."""
+        """The folder of the weights, in Hugging Face layout. Raises UserError where there are none."""
         if not (self.folder / "model" / "config.json").is_file():
             raise UserError(f"{self.path}: this stage made no model, or model/config.json is gone")
         if self.removed:
@@ -61,48 +86,57 @@ class Manifest:
         return self.folder / "model"
 
     def file(self, name: str) -> Path:
-        """A published file by its relative path."""
+        """The path of a published file. Raises UserError where the manifest does not list it."""
         if name not in self.files:
             raise UserError(f"{self.path}: it has no file {name} (it has {', '.join(sorted(self.files)) or 'none'})")
         return self.folder / name
 
     @property
     def content(self) -> str:
-        """Digest of what consumers read: the files, without their dates and without `log/`."""
+        """Digest of what consumers read, 16 hex digits: the files without `log/`, whatever their dates."""
         counted = {name: file["xxh3"] for name, file in self.files.items() if not name.startswith("log/")}
         return digest_of(counted)
 
     @property
     def removed(self) -> set[str]:
-        """Files that are gone on purpose, as the sibling record says."""
+        """Files that were removed on purpose, by the sibling record. Raises UserError where that is none."""
         record = self.folder / WEIGHTS_RECORD
-        names = json.loads(record.read_text())["removed"] if record.is_file() else []
+        if files.kind_of(record) is None:
+            return set()
+        data = files.read_bytes(record)
+        try:
+            names = WeightsRecord.model_validate_json(data).removed
+        except ValueError as error:
+            raise UserError(f"{record}: this is not a record of removed weights ({_reason(error)})") from None
         return {name for name in names if not (self.folder / name).exists()}
 
     def check_sizes(self) -> None:
-        """Every file is there in its full length (a look at the directory, not at the bytes) or removed on purpose."""
+        """Raises UserError for a file that is missing, but for those removed on purpose, or has another length.
+
+        The bytes are not read.
+        """
         gone = self.removed
         for name, file in self.files.items():
             if name in gone:
                 continue
             path = self.folder / name
             if not path.is_file():
-                raise UserError(f"{self.path}: its file {name} is gone; {AGAIN.format(path=self.path)}")
+                raise UserError(f"{self.path}: its file {name} is gone; {RESTORE.format(path=self.path)}")
             if path.stat().st_size != file["size"]:
                 raise UserError(
                     f"{self.path}: its file {name} has {path.stat().st_size} bytes, not {file['size']}: "
-                    f"it was changed or cut; {AGAIN.format(path=self.path)}"
+                    f"it was changed or cut; {RESTORE.format(path=self.path)}"
                 )
 
     def check_digest(self, name: str, advanced: Callable[[int], None] = lambda size: None) -> None:
-        """The file has the bytes that its stage wrote; reads all of them. Raises UserError.
+        """Raises UserError for a file with other bytes than its stage wrote; reads all of them.
 
-        advanced: called with the bytes read since its last call
+        advanced: called with the number of bytes read since its last call
         """
         if file_digest(self.folder / name, advanced) != self.files[name]["xxh3"]:
             raise UserError(
                 f"{self.path}: its file {name} has other bytes than stage {self.stage} wrote, in the same length: "
-                f"{AGAIN.format(path=self.path)}"
+                f"{RESTORE.format(path=self.path)}"
             )
 
 
@@ -121,15 +155,28 @@ def file_digest(path: Path, advanced: Callable[[int], None] = lambda size: None)
     return state.hexdigest()
 
 
+MANIFEST = TypeAdapter(Manifest)
+
+
 def load(path: str | Path) -> Manifest:
     """The manifest at `path`, without a look at its files. Raises UserError."""
     path = Path(path)
     try:
-        return Manifest(path=path, **json.loads(path.read_text()))
+        data = files.read_bytes(path)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such manifest: its stage has not finished") from None
-    except (json.JSONDecodeError, TypeError) as error:
-        raise UserError(f"{path}: this is not the manifest of a stage ({error})") from None
+    try:
+        return MANIFEST.validate_python(json.loads(data) | {"path": path})
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path}: this is not the manifest of a stage ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    """Why a text is none of ours, in one line; of several reasons the first."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    return ": ".join([*[".".join(map(str, first["loc"]))] * bool(first["loc"]), first["msg"]])
 
 
 def read(path: str | Path) -> Manifest:
@@ -146,9 +193,10 @@ def write(manifest: Manifest) -> None:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a small file so that no reader and no crash ever sees half of it."""
+    """Write a small file, in UTF-8, so that no reader and no crash ever sees half of it."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
+    partial.unlink(missing_ok=True)
+    with os.fdopen(files.opened(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

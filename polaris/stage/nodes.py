@@ -58,15 +58,24 @@ def nodes_of_job() -> int:
 
     Slurm is asked where Snakemake's job step has taken the answer, SLURM_JOB_NUM_NODES, out of the environment.
     """
-    told, job = os.environ.get("SLURM_JOB_NUM_NODES"), os.environ.get("SLURM_JOB_ID")
-    if told is None and job:
-        _check_found("squeue", "how many nodes this job has is told")
-        question = ["squeue", "--noheader", f"--jobs={job}", "--format=%D"]
-        answer = subprocess.run(question, check=False, capture_output=True, text=True)
-        if answer.returncode or not answer.stdout.strip().isdecimal():
-            raise UserError(f"{' '.join(question)}: no number of nodes ({answer.stderr.strip() or answer.stdout!r})")
-        told = answer.stdout
-    return int(told or 1)
+    known, job = os.environ.get("SLURM_JOB_NUM_NODES"), os.environ.get("SLURM_JOB_ID")
+    if known or not job:
+        return int(known or 1)
+    _check_found("squeue", "the number of this job's nodes is given")
+    try:
+        return int(squeue(job, "D"))
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        reason = (getattr(error, "stderr", None) or str(error)).strip()
+        raise UserError(f"squeue: no number of nodes of job {job} ({reason})") from None
+
+
+def squeue(job: str, letter: str) -> str:
+    """One value of a Slurm job, by the letter that squeue's --format has for it.
+
+    Raises OSError or subprocess.SubprocessError where Slurm gives none within a minute.
+    """
+    question = ["squeue", "--noheader", f"--jobs={job}", f"--format=%{letter}"]
+    return subprocess.run(question, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
 def _check_found(command: str, what: str) -> None:

@@ -4,6 +4,8 @@ import sys
 import time
 from typing import TextIO
 
+from polaris.stage.terminal import say
+
 
 def duration(seconds: float) -> str:
     """`0:07`, `12:30`, `3:05:00`, `9 d 4:00:00`."""
@@ -43,4 +45,4 @@ class Progress:
             f"  {duration(seconds / counted * (self.total - done))} left" if counted > 0 and done < self.total else ""
         )
         note = f"  {note}" if note else ""
-        print(f"{self.label}: {self.unit} {done}/{self.total}{rate}{left}{note}", file=self.out, flush=True)
+        say(f"{self.label}: {self.unit} {done}/{self.total}{rate}{left}{note}", self.out)

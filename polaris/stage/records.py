@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polaris.stage.errors import UserError
+from polaris.stage.json_files import open_file
 
 # problems.parquet: one row per problem. `answers`: accepted final answers; any of them counts,
 # and prompts that nobody grades have none.
@@ -99,9 +100,9 @@ ACCURACY = pa.schema(
     ]
 )
 
-# sink.parquet, in an RL stage's checkpoints: the right response of each problem that was kept last, with the step that
+# sink.parquet, in an RL stage's checkpoints: the newest correct response to each problem, with the step that
 # sampled it and the step of the weights that did.
-SINK = pa.schema(
+RESCUE_BUFFER = pa.schema(
     [
         pa.field("problem_id", pa.string(), nullable=False),
         pa.field("step", pa.int32(), nullable=False),
@@ -131,13 +132,15 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) ->
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     """A table with the schema's columns. Raises UserError when it is not such a table, or cut off."""
+    open_file(path).close()
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: this is not a readable parquet file ({error})") from None
-    if missing := set(schema.names) - set(table.column_names):
-        raise UserError(f"{path}: columns missing: {', '.join(sorted(missing))}")
-    return table.select(schema.names)
+        with pq.ParquetFile(path) as file:
+            if missing := set(schema.names) - set(file.schema_arrow.names):
+                raise UserError(f"{path}: columns missing: {', '.join(sorted(missing))}")
+            return file.read(schema.names).select(schema.names)
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: this is not a readable parquet file ({reason:.200})") from None
 
 
 def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ import shlex
 import subprocess
 import sys
 
+from polaris.stage.errors import UserError
+
 TOOLS = (
     "torch",
     "transformers",
@@ -31,10 +33,15 @@ def tool_versions() -> dict[str, str]:
 
 
 def versions_of(python: str) -> dict[str, str]:
-    """Engines installed beside an interpreter, a path or a container's command."""
+    """Engines installed beside an interpreter, a path or a container's command. Raises UserError where it fails."""
     if python == sys.executable:
         return tool_versions()
     script = "import json; from polaris.stage.versions import tool_versions; print(json.dumps(tool_versions()))"
-    return json.loads(
-        subprocess.run([*shlex.split(python), "-c", script], capture_output=True, text=True, check=True).stdout
-    )
+    try:
+        done = subprocess.run([*shlex.split(python), "-c", script], capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [""])[-1]
+            raise UserError(f"{python}: its engines cannot be listed (exit status {done.returncode} {last})")
+        return json.loads(done.stdout)
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(f"{python}: its engines cannot be listed ({error})") from None

@@ -12,38 +12,41 @@ from polaris.charts import charts
 from polaris.charts.figure_page import figure_page
 from polaris.grading.grade import grade_responses, summary
 from polaris.stage.errors import UserError
-from polaris.stage.groups import by_problem
 from polaris.stage.records import CONSENSUS, DIFFICULTY, PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
 from polaris.stage.stage import Stage, run_verb
 from small_rl.data.difficulty import dropped_because, histogram
+from small_rl.data.groups import by_problem
 from small_rl.data.solutions import from_solutions
 from small_rl.reward.core import ConsensusSets
-from small_rl.reward.steps import parse_steps
+from small_rl.reward.results import parse_results
 from small_rl.settings import RlData
 
 
-def consensus_of(graded: list[dict[str, Any]], kept: set[str]) -> ConsensusSets:
-    """Steps of the correct responses to the kept problems, all counts; the training chooses `min_support`."""
+def consensus_sets(graded: list[dict[str, Any]], kept: set[str]) -> ConsensusSets:
+    """Results of the correct responses to the kept problems, all counts; the training applies `min_support`.
+
+    graded: rows of records.GRADED with `response`; kept: problem ids
+    """
     sets = ConsensusSets(min_support=1)
     for row in graded:
         if row["correct"] and row["problem_id"] in kept:
-            sets.add(row["problem_id"], parse_steps(row["response"]))
+            sets.add(row["problem_id"], parse_results(row["response"]))
     return sets
 
 
 def same_k(difficulty: Sequence[dict[str, Any]]) -> int:
-    """Responses per problem, rows of DIFFICULTY. Raises UserError when they differ: 1 of 2 and 4 of 8 are no equals."""
+    """Responses per problem. difficulty: rows of records.DIFFICULTY. Raises UserError when their numbers differ."""
     few, many = (choose(difficulty, key=lambda row: row["k"]) for choose in (min, max))
     if few["k"] != many["k"]:
         raise UserError(
             f"problem {few['problem_id']} has {few['k']} responses, problem {many['problem_id']} has {many['k']}: "
-            "difficulties compare only at the same k; generate anew"
+            "difficulties compare only at the same k; generate the responses again"
         )
     return few["k"]
 
 
 def difficulty_card(name: str, difficulty: Sequence[dict[str, Any]], reasons: Mapping[str, str | None], k: int) -> str:
-    """The page that shows which problems the filter keeps. reasons: problem -> why it is dropped, or None."""
+    """The page that shows which problems the filter keeps. reasons: problem -> reason it is dropped, or None."""
     read = histogram([row["correct"] for row in difficulty], k)
     kept = histogram([row["correct"] for row in difficulty if reasons[row["problem_id"]] is None], k)
     title = f"Problems by right responses of {k}"
@@ -62,11 +65,13 @@ def difficulty_card(name: str, difficulty: Sequence[dict[str, Any]], reasons: Ma
     return figure_page(f"Difficulty: {name}", lead, [(title, drawn, shape)], table, notes)
 
 
-def taught(stage: Stage, problems: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """A teacher's graded answers with their texts: a model's, or the problems' worked solutions. Raises UserError
-    when there is none."""
-    given = stage.inputs.get("teacher")
-    responses = read_rows(given.file("responses.parquet"), RESPONSES) if given else from_solutions(problems)
+def teacher_answers(stage: Stage, problems: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """A teacher's answers, a model's or the problems' worked solutions: rows of records.GRADED with `response`.
+
+    Raises UserError when there is none.
+    """
+    teacher = stage.inputs.get("teacher")
+    responses = read_rows(teacher.file("responses.parquet"), RESPONSES) if teacher else from_solutions(problems)
     if not responses:
         raise UserError(f"{stage.name}: consensus: teacher needs worked solutions in the problems, or small_rl.teacher")
     graded = grade_responses(responses, problems, stage.settings.grading)
@@ -95,8 +100,8 @@ def main() -> None:
         kept = [problem for problem_id, problem in problems.items() if reasons[problem_id] is None]
         if not kept:
             raise UserError(f"{stage.name}: no problem of {len(problems)} is left; dropped: {dict(dropped)}")
-        answers = taught(stage, problems) if settings.consensus == "teacher" else with_text
-        sets = consensus_of(answers, {problem["id"] for problem in kept})
+        answers = teacher_answers(stage, problems) if settings.consensus == "teacher" else with_text
+        sets = consensus_sets(answers, {problem["id"] for problem in kept})
         write_rows(stage.partial / "problems.parquet", kept, PROBLEMS)
         write_rows(stage.partial / "consensus.parquet", sets.rows(), CONSENSUS)
         write_rows(stage.partial / "difficulty.parquet", difficulty, DIFFICULTY)

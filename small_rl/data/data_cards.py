@@ -21,22 +21,23 @@ Group = tuple[str, int, Sequence[int]]  # name, tone and counts, as charts.colum
 
 
 def format_card(
-    name: str, rows_P: Sequence[Mapping[str, Any]], steps_P: Sequence[int], dropped: Mapping[str, int]
+    name: str, rows_P: Sequence[Mapping[str, Any]], result_counts_P: Sequence[int], dropped: Mapping[str, int]
 ) -> str:
-    """The worked answers. rows_P: rows of records.MESSAGES; steps_P: distinct underlined results; dropped: reason ->
-    answers
+    """The page of the worked answers that are kept.
+
+    rows_P: rows of records.MESSAGES; result_counts_P: distinct underlined results of each; dropped: reason -> answers
     """
     lead = [
         (
             f"{len(rows_P):,} worked answers are kept, {sum(dropped.values()):,} dropped; "
-            f"{statistics.fmean(steps_P):.1f} distinct underlined results each in the mean."
+            f"{statistics.fmean(result_counts_P):.1f} distinct underlined results each in the mean."
         )
     ]
-    wide = -(-(max(steps_P) + 1) // COLUMNS)  # results of a column
-    starts = range(0, max(steps_P) + 1, wide)
+    wide = -(-(max(result_counts_P) + 1) // COLUMNS)  # results of a column
+    starts = range(0, max(result_counts_P) + 1, wide)
     labels = [str(start) if wide == 1 else f"{start}-{start + wide - 1}" for start in starts]
-    counts = [sum(start <= n < start + wide for n in steps_P) for start in starts]
-    drawn = charts.column_chart(labels, [("answers", 0, counts)], "Steps", "distinct underlined results")
+    counts = [sum(start <= n < start + wide for n in result_counts_P) for start in starts]
+    drawn = charts.column_chart(labels, [("answers", 0, counts)], "Underlined results", "distinct results of an answer")
     figures = [("Underlined results", drawn, "What the model is taught to write: answers without any teach it not to.")]
     table = [("problem", "question", "answer")]
     table += [

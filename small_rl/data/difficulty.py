@@ -6,9 +6,9 @@ TOO_EASY, UNSOLVED = "too_easy", "unsolved"
 
 
 def dropped_because(correct: int, k: int, drop_above: float, drop_unsolved: bool) -> str | None:
-    """Why a problem with `correct` of `k` right is left out, or None where it stays.
+    """The reason to drop a problem with `correct` of `k` right responses, or None.
 
-    V1 drops 8/8 (drop_above anywhere in [7/8, 1)) and keeps 0/8.
+    drop_above: accuracy in [0, 1]. V1 drops 8/8 (drop_above anywhere in [7/8, 1)) and keeps 0/8.
     """
     if correct / k > drop_above:
         return TOO_EASY
@@ -16,7 +16,7 @@ def dropped_because(correct: int, k: int, drop_above: float, drop_unsolved: bool
 
 
 def histogram(correct_P: Sequence[int], k: int) -> list[int]:
-    """Problems with 0, 1, ..., k responses right: V1's "mirrored J". k + 1 numbers."""
+    """Numbers of problems with 0, 1, ..., k right responses [k + 1]: V1's "mirrored J"."""
     counts = [0] * (k + 1)
     for correct in correct_P:
         counts[correct] += 1

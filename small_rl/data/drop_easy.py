@@ -1,7 +1,7 @@
-"""Drop-easy: problems that an RL stage already solves leave the data of the next one.
+"""Drop-easy: problems that an RL stage already solves are left out of the next one's data.
 
-V1 blog: each sample's accuracy is updated when its rollouts are graded, the offline difficulty being the first value;
-at the end of a stage those above 0.9 are removed. The published script crashes; it means the mean over the stage's
+V1 blog: a sample's accuracy is updated whenever its rollouts are graded, starting from the offline difficulty; at the
+end of a stage those above 0.9 are removed. The published script crashes; it would take the mean over the stage's
 visits.
 Legend: _P problem.
 """
@@ -27,7 +27,7 @@ def logged_accuracy(rows: Iterable[dict[str, Any]], rule: Literal["mean", "last"
 
 
 def easy_because(logged_P: Mapping[str, float], offline_P: Mapping[str, float], above: float) -> dict[str, str | None]:
-    """Per problem of `offline_P` why it is left out (None: it stays).
+    """Per problem of `offline_P` the reason to leave it out (None: it stays). above: accuracy in [0, 1].
 
     A problem that the stage never visited is judged by its offline accuracy.
     """

@@ -31,14 +31,18 @@ def main() -> None:
         table = stage.inputs["difficulty"].file("difficulty.parquet")
         known = {row["problem_id"]: row["correct"] / row["k"] for row in read_rows(table, DIFFICULTY)}
         if missing := problems.keys() - known.keys():
-            raise UserError(f"{table}: problem {min(missing)} is not in it ({len(missing)} such problems)")
+            raise UserError(f"{table}: {len(missing)} of the stage's problems are missing, e.g. {min(missing)}")
         if problems.keys().isdisjoint(logged):
             log = stage.inputs["log"].path
-            raise UserError(f"{log}: this stage was trained on none of these {len(problems)} problems")
+            raise UserError(
+                f"{log}: this stage was trained on none of the {len(problems)} problems; check drop_easy.log"
+            )
         reasons = easy_because(logged, {problem_id: known[problem_id] for problem_id in problems}, settings.above)
         kept = [problem for problem_id, problem in problems.items() if reasons[problem_id] is None]
         if not kept:
-            raise UserError(f"{stage.name}: all {len(problems)} problems are easier than {settings.above}")
+            raise UserError(
+                f"{stage.name}: all {len(problems)} problems are above {settings.above}; raise drop_easy.above"
+            )
         ease = [
             {"problem_id": p, "logged": logged.get(p), "offline": known[p], "kept": reasons[p] is None}
             for p in problems

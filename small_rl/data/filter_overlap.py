@@ -1,4 +1,4 @@
-"""Verb: keep the problems whose wrong answers share steps with right ones (V2 blog, "Filtering")."""
+"""Verb: keep the problems whose wrong answers share results with right ones (V2 blog, "Filtering")."""
 
 import collections
 import statistics
@@ -7,12 +7,12 @@ import pyarrow as pa
 
 from polaris.grading.grade import grade_responses, summary
 from polaris.stage.errors import UserError
-from polaris.stage.groups import by_problem
 from polaris.stage.records import PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
 from polaris.stage.stage import Stage, run_verb
 from small_rl.data.data_cards import overlap_card
+from small_rl.data.groups import by_problem
 from small_rl.data.overlap import mean_overlap, select
-from small_rl.reward.steps import parse_steps
+from small_rl.reward.results import parse_results
 from small_rl.settings import OverlapFilter
 
 # One row per problem, dropped ones too. `overlap`: mean Jaccard overlap of (right, wrong) pairs, null without a pair.
@@ -36,12 +36,12 @@ def main() -> None:
         responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)
         graded = grade_responses(responses, problems, settings.grading)
         rows = [
-            {"problem_id": g["problem_id"], "correct": g["correct"], "steps": frozenset(parse_steps(r["response"]))}
+            {"problem_id": g["problem_id"], "correct": g["correct"], "results": frozenset(parse_results(r["response"]))}
             for g, r in zip(graded, responses, strict=True)
         ]
         groups = by_problem(rows, problems)
         overlaps = {
-            problem_id: mean_overlap([row["correct"] for row in group], [row["steps"] for row in group])
+            problem_id: mean_overlap([row["correct"] for row in group], [row["results"] for row in group])
             for problem_id, group in groups.items()
         }
         right = {problem_id: sum(row["correct"] for row in group) for problem_id, group in groups.items()}

@@ -17,10 +17,10 @@ def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
     return len(a & b) / len(a | b) if a or b else 0.0
 
 
-def mean_overlap(correct_G: Sequence[bool], steps_G: Sequence[frozenset[str]]) -> float | None:
+def mean_overlap(correct_G: Sequence[bool], results_G: Sequence[frozenset[str]]) -> float | None:
     """Mean overlap of the (right, wrong) pairs of a problem; None where all are right or all are wrong."""
-    right = [steps for steps, correct in zip(steps_G, correct_G, strict=True) if correct]
-    wrong = [steps for steps, correct in zip(steps_G, correct_G, strict=True) if not correct]
+    right = [results for results, correct in zip(results_G, correct_G, strict=True) if correct]
+    wrong = [results for results, correct in zip(results_G, correct_G, strict=True) if not correct]
     return statistics.fmean(jaccard(a, b) for a in right for b in wrong) if right and wrong else None
 
 
@@ -32,9 +32,9 @@ def select(
     within: Literal["all", "accuracy"],
     without_pair: Literal["drop", "keep"],
 ) -> tuple[dict[str, str | None], float | None]:
-    """Per problem why it is left out (None: it stays), and the overlap at which they part (None: there is no such one).
+    """Per problem the reason why it is left out (None: it stays), and the overlap that separates them, if there is one.
 
-    right_P: right responses of each problem, of equally many
+    overlap_P: as of `mean_overlap`; right_P: right responses of each problem, all of the same k
     keep: `median` keeps what reaches the median of the problems with a pair, `lower_half` the others of them,
     `threshold` what reaches `threshold`
     within: `accuracy` halves the problems of each number of right responses, so that both halves are equally difficult;
@@ -45,17 +45,17 @@ def select(
     reasons: dict[str, str | None] = dict.fromkeys(overlap_P, without)
     if within == "accuracy":
         return reasons | _halves(measured_P, right_P, keep), None
-    bound = threshold if keep == "threshold" else statistics.median(measured_P.values()) if measured_P else None
-    for problem_id, overlap in measured_P.items():
-        high = overlap >= bound
-        reasons[problem_id] = (
-            (HIGH_OVERLAP if high else None) if keep == "lower_half" else None if high else LOW_OVERLAP
-        )
+    bound = threshold
+    if keep != "threshold":
+        bound = statistics.median(measured_P.values()) if measured_P else None
+    if bound is not None:
+        low, high = (None, HIGH_OVERLAP) if keep == "lower_half" else (LOW_OVERLAP, None)
+        reasons |= {problem_id: high if overlap >= bound else low for problem_id, overlap in measured_P.items()}
     return reasons, bound
 
 
 def _halves(
-    measured_P: Mapping[str, float], right_P: Mapping[str, int], keep: Literal["median", "lower_half"]
+    measured_P: Mapping[str, float], right_P: Mapping[str, int], keep: Literal["median", "lower_half", "threshold"]
 ) -> dict[str, str | None]:
     """`select` for the problems with a pair, level by level; ties go by the problem's id."""
     levels: dict[int, list[str]] = {}

@@ -1,4 +1,4 @@
-"""A teacher's answers where no teacher model is asked: the problems' own worked solutions."""
+"""The problems' own worked solutions, in the place of a teacher model's answers."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""What a trajectory is paid, and what the groups of a step become: pure, without an engine."""
+"""Rewards of a step's trajectories, rescue and substitution of its groups: pure, without an engine."""

@@ -1,8 +1,8 @@
-"""CORE: wrong trajectories earn for steps that right trajectories of the same problem share.
+"""CORE: wrong trajectories earn for results that right trajectories of the same problem share.
 
 V2 blog, "1. Process reward shaping": r = min(cap, |P & s| / |s|) with P the underlined results of a wrong trajectory
 and s the problem's consensus set, made of the results of its correct trajectories. What the blog leaves open is a
-setting, told in docs/reward.md; the literal reading is `denominator: current` and `guard: none`.
+setting (docs/reward.md); the literal reading is `results: all`, `denominator: current` and `guard: none`.
 Legend: _R trajectory of a step's batch.
 """
 
@@ -10,8 +10,9 @@ import collections
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from polaris.grading.answers import END_OF_THOUGHT, normal_form, plain_number
-from small_rl.reward.steps import parse_steps
+from polaris.grading.answers import END_OF_THOUGHT
+from small_rl.reward.intermediate import intermediate
+from small_rl.reward.results import is_result, parse_results
 
 
 class Settings(Protocol):
@@ -19,7 +20,7 @@ class Settings(Protocol):
 
     cap: float
     min_support: int
-    drop_answer: bool
+    results: Literal["intermediate", "all"]
     scope: Literal["response", "answer"]
     update: Literal["online", "frozen"]
     denominator: Literal["current", "start"]
@@ -27,26 +28,26 @@ class Settings(Protocol):
 
 
 class ConsensusSets:
-    """Per problem, how many correct trajectories had each step. It only grows; one owner writes it."""
+    """Per problem, the number of correct trajectories with each result. It only grows; only its owner changes it."""
 
     def __init__(self, min_support: int):
-        """min_support: correct trajectories that must share a step before it belongs to the consensus."""
+        """min_support: correct trajectories that must share a result before it belongs to the consensus."""
         self.min_support = min_support
         self._counts: dict[str, collections.Counter[str]] = {}
 
-    def add(self, problem_id: str, steps: Iterable[str]) -> None:
-        """Count the steps of one correct trajectory, each once."""
-        if steps := set(steps):
-            self._counts.setdefault(problem_id, collections.Counter()).update(steps)
+    def add(self, problem_id: str, results: Iterable[str]) -> None:
+        """Count the results of one correct trajectory, each once."""
+        if results := set(results):
+            self._counts.setdefault(problem_id, collections.Counter()).update(results)
 
-    def of(self, problem_id: str) -> frozenset[str]:
-        """The problem's consensus set s; empty where nothing is known."""
+    def get(self, problem_id: str) -> frozenset[str]:
+        """The problem's consensus set s; empty for an unknown problem."""
         counts = self._counts.get(problem_id, {})
-        return frozenset(step for step, count in counts.items() if count >= self.min_support)
+        return frozenset(result for result, count in counts.items() if count >= self.min_support)
 
     def sizes(self) -> dict[str, int]:
         """|s| by problem, of the problems with a set that is not empty."""
-        sizes = {problem_id: len(self.of(problem_id)) for problem_id in self._counts}
+        sizes = {problem_id: len(self.get(problem_id)) for problem_id in self._counts}
         return {problem_id: size for problem_id, size in sizes.items() if size}
 
     def __len__(self) -> int:
@@ -54,11 +55,11 @@ class ConsensusSets:
         return sum(any(n >= self.min_support for n in counts.values()) for counts in self._counts.values())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Rows of polaris.stage.records.CONSENSUS, sorted, with all counts: `from_rows` gives the same sets again."""
+        """Rows of polaris.stage.records.CONSENSUS, sorted, with all counts; `from_rows` reads them back."""
         return [
-            {"problem_id": problem_id, "step": step, "count": count}
+            {"problem_id": problem_id, "step": result, "count": count}
             for problem_id, counts in sorted(self._counts.items())
-            for step, count in sorted(counts.items())
+            for result, count in sorted(counts.items())
         ]
 
     @classmethod
@@ -69,7 +70,7 @@ class ConsensusSets:
         return sets
 
 
-def process_reward(steps: frozenset[str], consensus: frozenset[str], start_size: int, settings: Settings) -> float:
+def process_reward(results: frozenset[str], consensus: frozenset[str], start_size: int, settings: Settings) -> float:
     """min(cap, |P & s| / n), and 0 while the consensus s is empty.
 
     n is |s|, or with `denominator: start` the size that s had when the training began (if it had any): s only grows,
@@ -80,25 +81,20 @@ def process_reward(steps: frozenset[str], consensus: frozenset[str], start_size:
         return 0.0
     size = start_size if settings.denominator == "start" and start_size else len(consensus)
     if settings.guard == "precision":
-        size = max(size, len(steps))
-    return min(settings.cap, len(steps & consensus) / size)
+        size = max(size, len(results))
+    return min(settings.cap, len(results & consensus) / size)
 
 
-def without_answer(steps: Iterable[str], answer: str | None) -> frozenset[str]:
-    """The steps that are not the final answer itself: else s would give the answer away, and pay for it twice."""
-    if answer is None:
-        return frozenset(steps)
-    form = normal_form(answer)
-    number = plain_number(form)
-    return frozenset(s for s in steps if s != form and (number is None or plain_number(s) != number))
+def scored_results(response: str, answers: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """The underlined results of a trajectory that count, each once, in their order.
 
-
-def scored_steps(response: str, answer: str | None, settings: Settings) -> tuple[str, ...]:
-    """The underlined results of a trajectory that count, each once: of the whole response, or of what follows the
-    last </think> (`scope: answer`); without its own final answer for `drop_answer`."""
-    steps = parse_steps(response.rpartition(END_OF_THOUGHT)[2] if settings.scope == "answer" else response)
-    left = without_answer(steps, answer) if settings.drop_answer else steps
-    return tuple(step for step in steps if step in left)
+    Read from the whole response, or with `scope: answer` from what follows the last </think>. With `results:
+    intermediate` those that state the final answer do not count.
+    answers: the accepted ones, and for a correct trajectory its own spelling. A wrong answer is not among them: where
+        it is an intermediate result of the correct trajectories, it earns as one.
+    """
+    results = parse_results(response.rpartition(END_OF_THOUGHT)[2] if settings.scope == "answer" else response)
+    return intermediate(results, answers) if settings.results == "intermediate" else results
 
 
 def initial_sets(
@@ -107,15 +103,15 @@ def initial_sets(
     settings: Settings,
     keys: Callable[[Sequence[str]], Sequence[str]] | None = None,
 ) -> ConsensusSets:
-    """The sets that a training starts from: rows of records.CONSENSUS, without the gold answers for `drop_answer`.
+    """The sets that a training starts from: the rows that count by `results`.
 
-    The offline table has all steps as texts, whatever the training makes of them.
-    golds: accepted answers by problem id; keys: for `key: structure`, GradingPool.keys; counts of texts with one key
-        add
+    The offline table has all results as texts, whatever the training makes of them.
+    rows: of polaris.stage.records.CONSENSUS; golds: accepted answers by problem id; keys: for `key: structure`,
+        GradingPool.keys; counts of texts with one key add up
     """
-    rows = list(rows)
-    if settings.drop_answer:
-        rows = [r for r in rows if all(without_answer([r["step"]], gold) for gold in golds.get(r["problem_id"], ()))]
+    rows = [row for row in rows if is_result(row["step"])]
+    if settings.results == "intermediate":
+        rows = [row for row in rows if intermediate([row["step"]], golds.get(row["problem_id"], ()))]
     if keys is not None:
         rows = [row | {"step": key} for row, key in zip(rows, keys([row["step"] for row in rows]), strict=True)]
     return ConsensusSets.from_rows(rows, settings.min_support)
@@ -135,24 +131,24 @@ def of_other_problems(rows: Iterable[dict[str, Any]], problem_ids: Sequence[str]
 def core_rewards(
     problem_ids_R: Sequence[str],
     correct_R: Sequence[bool],
-    steps_R: Sequence[Iterable[str]],
+    results_R: Sequence[Iterable[str]],
     sets: ConsensusSets,
     start_sizes: Mapping[str, int],
     settings: Settings,
 ) -> list[float]:
-    """Rewards of one RL step, 1 for a correct trajectory; then `sets` learns the steps of the correct ones.
+    """Rewards of one RL step, 1 for a correct trajectory; then `sets` learns the results of the correct ones.
 
     All wrong trajectories are scored before anything is added, so that the order in the batch does not matter.
-    steps_R: as of `scored_steps`; start_sizes: |s| by problem when the training began
+    results_R: as of `scored_results`; start_sizes: |s| by problem when the training began
     """
-    rows = list(zip(problem_ids_R, correct_R, map(frozenset, steps_R), strict=True))
-    consensus = {problem_id: sets.of(problem_id) for problem_id in set(problem_ids_R)}
+    rows = list(zip(problem_ids_R, correct_R, map(frozenset, results_R), strict=True))
+    consensus = {problem_id: sets.get(problem_id) for problem_id in set(problem_ids_R)}
     rewards = [
-        1.0 if ok else process_reward(steps, consensus[pid], start_sizes.get(pid, 0), settings)
-        for pid, ok, steps in rows
+        1.0 if ok else process_reward(results, consensus[pid], start_sizes.get(pid, 0), settings)
+        for pid, ok, results in rows
     ]
     if settings.update == "online":
-        for problem_id, ok, steps in rows:
+        for problem_id, ok, results in rows:
             if ok:
-                sets.add(problem_id, steps)
+                sets.add(problem_id, results)
     return rewards

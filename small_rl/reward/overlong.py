@@ -1,4 +1,4 @@
-"""What a response loses for its length."""
+"""Length penalty."""
 
 from typing import Protocol
 
@@ -11,7 +11,7 @@ class Settings(Protocol):
 
 
 def length_penalty(tokens: int, limit: int, settings: Settings) -> float:
-    """0 up to limit - buffer tokens, then rising in proportion, `penalty` at the limit: taken off the reward.
+    """The penalty to subtract from the reward: 0 up to limit - buffer tokens, then linear, `penalty` at the limit.
 
     Soft overlong punishment (DAPO, arXiv:2503.14476, equation 13) with buffer > 0; with buffer 0 the hard one: only a
     response that reached the limit pays.

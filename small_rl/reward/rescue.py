@@ -1,8 +1,8 @@
-"""Rollout rescue: a problem that no rollout of a step solved borrows a right rollout of an earlier step.
+"""Rollout rescue: a problem that no rollout of a step solved borrows a correct rollout of an earlier step.
 
-V1 blog, "Rollout rescue": a correct response is kept in a sink, and when a later batch yields 0/8 for its problem, one
-failed rollout is swapped for it. The published code has no trace of it; docs/deviations.md tells what is ours. With a
-teacher the sink is full when the training begins and stays as it is.
+V1 blog, "Rollout rescue": a correct response is buffered, and when a later batch yields 0/8 for its problem, one failed
+rollout is swapped for it. The published code has no trace of it; docs/deviations.md lists what is ours. With a teacher
+the buffer is full when the training begins, and does not change.
 Legend: _P group of a step's batch, _G rollout of a group, _T token.
 """
 
@@ -13,65 +13,68 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A right response of an earlier step; a teacher's: of step 0. weights: step of the weights that sampled it"""
+class BufferedResponse:
+    """A correct response of an earlier step; a teacher's counts as of step 0.
+
+    step: RL step that sampled it; weights: step of the weights that sampled it; tokens_T: the response alone
+    """
 
     step: int
     weights: int
     tokens_T: tuple[int, ...]
 
 
-class Sink:
-    """Per problem the right response that was kept last. One owner writes it."""
+class RescueBuffer:
+    """Per problem the newest correct response. Only its owner changes it."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Kept] = {}
+        self._responses: dict[str, BufferedResponse] = {}
 
-    def keep(self, problem_id: str, kept: Kept) -> None:
-        """In the place of what was there."""
-        self._kept[problem_id] = kept
+    def put(self, problem_id: str, response: BufferedResponse) -> None:
+        """Replaces the problem's earlier response."""
+        self._responses[problem_id] = response
 
-    def of(self, problem_id: str, step: int) -> Kept | None:
-        """What was kept before `step`."""
-        kept = self._kept.get(problem_id)
-        return kept if kept and kept.step < step else None
+    def get(self, problem_id: str, step: int) -> BufferedResponse | None:
+        """The problem's response if a step before `step` sampled it, else None."""
+        response = self._responses.get(problem_id)
+        return response if response and response.step < step else None
 
     def __len__(self) -> int:
         """Problems with a response."""
-        return len(self._kept)
+        return len(self._responses)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Rows of polaris.stage.records.SINK, sorted: `from_rows` gives the same sink again."""
+        """Rows of polaris.stage.records.RESCUE_BUFFER, sorted by problem; `from_rows` reads them back."""
         return [
-            {"problem_id": problem_id, "step": kept.step, "weights": kept.weights, "tokens": list(kept.tokens_T)}
-            for problem_id, kept in sorted(self._kept.items())
+            {"problem_id": problem_id, "step": entry.step, "weights": entry.weights, "tokens": list(entry.tokens_T)}
+            for problem_id, entry in sorted(self._responses.items())
         ]
 
     @classmethod
-    def from_rows(cls, rows: Iterable[dict[str, Any]]) -> "Sink":
-        sink = cls()
+    def from_rows(cls, rows: Iterable[dict[str, Any]]) -> "RescueBuffer":
+        buffer = cls()
         for row in rows:
-            sink.keep(row["problem_id"], Kept(row["step"], row["weights"], tuple(row["tokens"])))
-        return sink
+            buffer.put(row["problem_id"], BufferedResponse(row["step"], row["weights"], tuple(row["tokens"])))
+        return buffer
 
 
 def rescues(
-    problem_ids_P: Sequence[str], correct_PG: Sequence[Sequence[bool]], sink: Sink, step: int, random: Random
-) -> dict[tuple[int, int], Kept]:
-    """Which rollouts are replaced by what: (group, rollout) -> a kept response, one rollout a group at most.
+    problem_ids_P: Sequence[str], correct_PG: Sequence[Sequence[bool]], buffer: RescueBuffer, step: int, random: Random
+) -> dict[tuple[int, int], BufferedResponse]:
+    """The rollouts to replace: (group, rollout) -> buffered response, at most one rollout of a group.
 
-    A group without a right rollout whose problem was solved in an earlier step loses one of its rollouts, each equally
-    likely.
+    A group without a correct rollout whose problem was solved in an earlier step loses one of its rollouts, drawn
+    uniformly.
     """
     swaps = {}
     for group, (problem_id, correct_G) in enumerate(zip(problem_ids_P, correct_PG, strict=True)):
-        kept = sink.of(problem_id, step)
-        if kept and not any(correct_G):
-            swaps[group, random.randrange(len(correct_G))] = kept
+        response = buffer.get(problem_id, step)
+        if response and not any(correct_G):
+            swaps[group, random.randrange(len(correct_G))] = response
     return swaps
 
 
-def worth_keeping(correct_PG: Sequence[Sequence[bool]], random: Random) -> list[int | None]:
-    """Per group the rollout for the sink: one of the right ones, each equally likely; None without any."""
+def rollouts_to_buffer(correct_PG: Sequence[Sequence[bool]], random: Random) -> list[int | None]:
+    """Per group [P] the index of one correct rollout, drawn uniformly; None for a group without any."""
     right_PG = [[i for i, correct in enumerate(correct_G) if correct] for correct_G in correct_PG]
     return [random.choice(right_G) if right_G else None for right_G in right_PG]

@@ -1,8 +1,8 @@
-"""One RL step between grading and training: what is remembered, rewarded, replaced and told.
+"""One RL step between grading and training: rewards, the training state, rescue, substitution, metrics.
 
-The order is the meaning: accuracy by the outcome alone, then CORE's rewards and the growth of its sets, then what
-length costs, then rescue, then substitution. So a rescued or copied rollout is never counted as the model's own
-success, and never feeds the sets.
+The order matters: accuracy by the outcome alone, then CORE's rewards and the growth of its sets, then the length
+penalty, then rescue, then substitution. So a rescued or copied rollout never counts as the model's own success, and
+never feeds the sets.
 Legend: _P group of the step's batch, _G rollout of a group, _T token.
 """
 
@@ -16,7 +16,7 @@ from polaris.grading.answers import FAILURES
 from small_rl.reward import core, overlong
 from small_rl.reward.core import ConsensusSets, core_rewards
 from small_rl.reward.overlong import length_penalty
-from small_rl.reward.rescue import Kept, Sink, rescues, worth_keeping
+from small_rl.reward.rescue import BufferedResponse, RescueBuffer, rescues, rollouts_to_buffer
 from small_rl.reward.step_metrics import Trajectory, step_metrics
 from small_rl.reward.substitution import informative, substitutes
 
@@ -37,9 +37,9 @@ class Settings(Protocol):
 
 @dataclass(frozen=True)
 class Response:
-    """tokens_T, log_probs_T: of the response alone, as sampled; weights: step of the weights that sampled it.
+    """tokens_T: ids of the response alone; log_probs_T: as sampled; weights: step of the weights that sampled it.
 
-    log_probs_T is None for a response of an earlier step: they are those of another policy.
+    log_probs_T is None for a response of an earlier step, as another policy sampled it.
     """
 
     tokens_T: Sequence[int]
@@ -49,7 +49,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Rollout:
-    """A graded response to a prompt (tokens), and its reward once the step has given it."""
+    """A graded response to a prompt (token ids); reward: 0 until `finished` sets it."""
 
     trajectory: Trajectory
     prompt: Sequence[int]
@@ -58,20 +58,20 @@ class Rollout:
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What a training remembers from step to step, and saves with each checkpoint. One owner changes it.
+class TrainingState:
+    """The state beside the weights, saved in each checkpoint; only its owner changes it.
 
-    sets: CORE's consensus sets, None for outcome rewards; start_sizes: their sizes by problem when the training began;
-    sink: None without rescue
+    sets: CORE's consensus sets, None for outcome rewards; start_sizes: |s| by problem when the training began;
+    rescue_buffer: None without rescue
     """
 
     sets: ConsensusSets | None = None
     start_sizes: Mapping[str, int] = field(default_factory=dict)
-    sink: Sink | None = None
+    rescue_buffer: RescueBuffer | None = None
 
 
 def accuracies(groups_P: Sequence[Sequence[Rollout]]) -> dict[str, list]:
-    """`problems`: their ids, and `accuracy`: the share of right rollouts in each one's group, in the batch's order."""
+    """For the accuracy log: `problems` (ids) and `accuracy` (share of correct rollouts) [P], in the batch's order."""
     return {
         "problems": [group[0].trajectory.problem for group in groups_P],
         "accuracy": [fmean(rollout.trajectory.correct for rollout in group) for group in groups_P],
@@ -79,9 +79,9 @@ def accuracies(groups_P: Sequence[Sequence[Rollout]]) -> dict[str, list]:
 
 
 def check_graded(groups_P: Sequence[Sequence[Rollout]], allowed: float, step: int) -> dict[str, float]:
-    """`ungraded`: share of the groups none of whose answers could be graded. They count as wrong, which is not known.
+    """{"ungraded": share of the groups none of whose answers could be graded}; they count as wrong.
 
-    Raises RuntimeError when more of the step's answers than `allowed` could not be graded, naming such problems.
+    allowed: share in [0, 1]. Raises RuntimeError when more of the step's answers could not be graded, naming problems.
     """
     failed_PG = [[rollout.trajectory.reason in FAILURES for rollout in group] for group in groups_P]
     lost = [group[0].trajectory.problem for group, failed_G in zip(groups_P, failed_PG, strict=True) if all(failed_G)]
@@ -96,23 +96,23 @@ def check_graded(groups_P: Sequence[Sequence[Rollout]], allowed: float, step: in
 
 
 def finished(
-    groups_P: Sequence[Sequence[Rollout]], step: int, settings: Settings, memory: Memory, random: Random
+    groups_P: Sequence[Sequence[Rollout]], step: int, settings: Settings, state: TrainingState, random: Random
 ) -> tuple[list[list[Rollout]], dict[str, float]]:
-    """The groups to train on, rewarded, and the step's numbers. Changes `memory`, once per step.
+    """The groups to train on, rewarded, and the step's metrics. Changes `state`: call it once per step.
 
-    A returned group is a group of the batch, at most one of its rollouts swapped; it may stand in several places.
-    Numbers as of small_rl.reward.step_metrics, `length_penalty` (with overlong: its mean over the rollouts), and shares
-    of the step's groups: `rescued` (with rescue), `substituted` (with substitution), and `zero_variance_after` both.
+    A returned group is a group of the batch with at most one rollout swapped; it may stand in several places.
+    Metrics: small_rl.reward.step_metrics, with overlong `length_penalty` (mean over the rollouts), and shares of the
+    step's groups: `rescued` (with rescue), `substituted` (with substitution), `zero_variance_after` (with either).
     """
-    numbers, groups = _rewarded(groups_P, settings, memory)
-    if memory.sink is not None:
-        before, groups = groups, _rescued(groups, step, settings, memory.sink, random)
+    numbers, groups = _rewarded(groups_P, settings, state)
+    if state.rescue_buffer is not None:
+        before, groups = groups, _rescued(groups, step, settings, state.rescue_buffer, random)
         numbers["rescued"] = fmean(old != new for old, new in zip(before, groups, strict=True))
     if settings.substitution is not None:
         source_P = substitutes(_rewards(groups), settings.substitution.min_informative, random)
         groups = [groups[source] for source in source_P]
         numbers["substituted"] = fmean(source != place for place, source in enumerate(source_P))
-    if memory.sink is not None or settings.substitution is not None:
+    if state.rescue_buffer is not None or settings.substitution is not None:
         numbers["zero_variance_after"] = fmean(not informative(rewards_G) for rewards_G in _rewards(groups))
     return groups, numbers
 
@@ -122,27 +122,28 @@ def _rewards(groups_P: Sequence[Sequence[Rollout]]) -> list[list[float]]:
 
 
 def _rewarded(
-    groups_P: Sequence[Sequence[Rollout]], settings: Settings, memory: Memory
+    groups_P: Sequence[Sequence[Rollout]], settings: Settings, state: TrainingState
 ) -> tuple[dict[str, float], list[list[Rollout]]]:
-    """The rollouts with their rewards, and what there is to tell of them. The consensus sets grow here only."""
+    """Metrics, and the groups with their rewards. The consensus sets grow here only."""
     trajectories = [rollout.trajectory for group in groups_P for rollout in group]
     rewards = [float(t.correct) for t in trajectories]
-    about_sets = {}
-    if memory.sets is not None:
-        sizes = [len(memory.sets.of(problem)) for problem in {t.problem for t in trajectories}]
-        columns = zip(*((t.problem, t.correct, t.steps) for t in trajectories), strict=True)
-        rewards = core_rewards(*columns, memory.sets, memory.start_sizes, settings.core)
+    set_metrics = {}
+    if state.sets is not None and settings.core is not None:
+        sizes = [len(state.sets.get(problem)) for problem in {t.problem for t in trajectories}]
+        problems, correct = [t.problem for t in trajectories], [t.correct for t in trajectories]
+        results = [t.results for t in trajectories]
+        rewards = core_rewards(problems, correct, results, state.sets, state.start_sizes, settings.core)
         wrong = [reward for t, reward in zip(trajectories, rewards, strict=True) if not t.correct]
-        about_sets = {
+        set_metrics = {
             "capped": fmean(reward >= settings.core.cap for reward in wrong) if wrong else 0.0,
             "consensus_size": fmean(sizes),
             "consensus_empty": fmean(size == 0 for size in sizes),
         }
     penalties = [_penalty(t.tokens, settings) for t in trajectories]
-    about_length = {} if settings.overlong is None else {"length_penalty": fmean(penalties)}
-    left = iter([reward - penalty for reward, penalty in zip(rewards, penalties, strict=True)])
-    groups = [[replace(rollout, reward=next(left)) for rollout in group] for group in groups_P]
-    return step_metrics(trajectories, rewards, penalties) | about_sets | about_length, groups
+    length_metrics = {} if settings.overlong is None else {"length_penalty": fmean(penalties)}
+    paid = iter([reward - penalty for reward, penalty in zip(rewards, penalties, strict=True)])
+    groups = [[replace(rollout, reward=next(paid)) for rollout in group] for group in groups_P]
+    return step_metrics(trajectories, rewards, penalties) | set_metrics | length_metrics, groups
 
 
 def _penalty(tokens: int, settings: Settings) -> float:
@@ -150,19 +151,19 @@ def _penalty(tokens: int, settings: Settings) -> float:
 
 
 def _rescued(
-    groups_P: list[list[Rollout]], step: int, settings: Settings, sink: Sink, random: Random
+    groups_P: list[list[Rollout]], step: int, settings: Settings, buffer: RescueBuffer, random: Random
 ) -> list[list[Rollout]]:
-    """The groups after rescue; then the sink keeps what they solved themselves, unless it is a teacher's."""
+    """The groups after rescue. Then the buffer takes their own correct rollouts, unless it is a teacher's."""
     problem_P = [group[0].trajectory.problem for group in groups_P]
     correct_PG = [[rollout.trajectory.correct for rollout in group] for group in groups_P]
     rescued = [list(group) for group in groups_P]
-    for (group, place), kept in rescues(problem_P, correct_PG, sink, step, random).items():
-        response = Response(kept.tokens_T, None, kept.weights)
+    for (group, place), buffered in rescues(problem_P, correct_PG, buffer, step, random).items():
+        response = Response(buffered.tokens_T, None, buffered.weights)
         rescued[group][place] = replace(
-            groups_P[group][place], response=response, reward=1.0 - _penalty(len(kept.tokens_T), settings)
+            groups_P[group][place], response=response, reward=1.0 - _penalty(len(buffered.tokens_T), settings)
         )
-    for group, place in enumerate(worth_keeping(correct_PG, random) if settings.rescue == "own" else ()):
+    for group, place in enumerate(rollouts_to_buffer(correct_PG, random) if settings.rescue == "own" else ()):
         if place is not None:
             response = groups_P[group][place].response
-            sink.keep(problem_P[group], Kept(step, response.weights, tuple(response.tokens_T)))
+            buffer.put(problem_P[group], BufferedResponse(step, response.weights, tuple(response.tokens_T)))
     return rescued

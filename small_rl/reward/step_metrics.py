@@ -1,6 +1,4 @@
-"""What is worth telling about one RL step or one evaluation of the actor, from its trajectories. Legend: _R
-trajectory.
-"""
+"""Metrics of one RL step, or of one evaluation of the actor, from its trajectories. Legend: _R trajectory."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,21 +10,23 @@ from polaris.grading.answers import FAILURES, TIMEOUT
 
 @dataclass(frozen=True)
 class Trajectory:
-    """group: rollouts of one prompt in one step; reason: see polaris.grading.answers; steps: underlined results;
-    cut: it reached the longest length.
+    """One graded response.
+
+    group: id shared by the rollouts of one prompt in one step; reason: one of polaris.grading.answers.REASONS; results:
+    underlined results that count; tokens: length; cut: truncated at the longest length
     """
 
     group: str
     problem: str
     correct: bool
     reason: str
-    steps: tuple[str, ...]
+    results: tuple[str, ...]
     tokens: int
     cut: bool
 
 
 def outcome_metrics(trajectories_R: Sequence[Trajectory]) -> dict[str, float]:
-    """Shares of the trajectories, and their mean and largest length; `accuracy` is avg@k where each problem has k."""
+    """Shares of the trajectories, mean and largest length in tokens; `accuracy` is avg@k where each problem has k."""
     return {
         "accuracy": fmean(t.correct for t in trajectories_R),
         "response_tokens": fmean(t.tokens for t in trajectories_R),
@@ -40,19 +40,20 @@ def outcome_metrics(trajectories_R: Sequence[Trajectory]) -> dict[str, float]:
 def step_metrics(
     trajectories_R: Sequence[Trajectory], rewards_R: Sequence[float], penalties_R: Sequence[float]
 ) -> dict[str, float]:
-    """`outcome_metrics`; means over trajectories; `zero_variance`: share of groups whose rewards are all equal (they
-    teach nothing); `process_reward`: mean over the wrong trajectories, 0 without any.
+    """`outcome_metrics` and means over the trajectories.
 
-    rewards_R: before penalties_R, which are taken off them for `reward` and `zero_variance`
+    `zero_variance`: share of groups whose rewards are all equal (no advantage); `process_reward`: mean over the wrong
+    trajectories, 0 without any.
+    rewards_R, penalties_R: `reward` and `zero_variance` are of their difference
     """
-    given_R = [reward - penalty for reward, penalty in zip(rewards_R, penalties_R, strict=True)]
+    paid_R = [reward - penalty for reward, penalty in zip(rewards_R, penalties_R, strict=True)]
     groups = defaultdict(set)
-    for t, given in zip(trajectories_R, given_R, strict=True):
-        groups[t.group].add(given)
+    for t, paid in zip(trajectories_R, paid_R, strict=True):
+        groups[t.group].add(paid)
     wrong = [reward for t, reward in zip(trajectories_R, rewards_R, strict=True) if not t.correct]
     return outcome_metrics(trajectories_R) | {
-        "reward": fmean(given_R),
+        "reward": fmean(paid_R),
         "process_reward": fmean(wrong) if wrong else 0.0,
-        "zero_variance": fmean(len(found) == 1 for found in groups.values()),
-        "response_steps": fmean(len(t.steps) for t in trajectories_R),
+        "zero_variance": fmean(len(values) == 1 for values in groups.values()),
+        "response_steps": fmean(len(t.results) for t in trajectories_R),
     }

@@ -1,4 +1,4 @@
-"""Substitution: groups that teach nothing make room for copies of groups of the same batch that do.
+"""Substitution: groups without advantages are replaced by copies of informative groups of the same batch.
 
 V1's scripts (`dyn_sampling_polaris`). As published it has no effect: the copied answers are graded again, against the
 replaced problem's gold answer. Here a group is copied whole, with its prompt and its rewards, and nothing is graded
@@ -20,10 +20,10 @@ def informative(rewards_G: Sequence[float]) -> bool:
 
 
 def substitutes(rewards_PG: Sequence[Sequence[float]], min_informative: float, random: Random) -> list[int]:
-    """Per group the index of the group that takes its place; its own where it stays.
+    """Per group [P] the index of the group that takes its place; its own index where it stays.
 
-    Each uninformative group becomes a copy of an informative one: of different ones where there are enough, otherwise
-    each is drawn independently. With a smaller share of informative groups than `min_informative` all groups stay.
+    Each uninformative group becomes a copy of an informative one: without repeats where there are enough, otherwise
+    drawn independently. With a smaller share of informative groups than `min_informative` all groups stay.
     """
     good = [i for i, rewards_G in enumerate(rewards_PG) if informative(rewards_G)]
     bad = [i for i, rewards_G in enumerate(rewards_PG) if not informative(rewards_G)]

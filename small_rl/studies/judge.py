@@ -1,7 +1,7 @@
-"""A model's opinion of how alike two lists of intermediate results are: 1 to 10 (V2 blog, the probing study).
+"""A model's score, 1 to 10, of how similar two lists of intermediate results are (V2 blog, the probing study).
 
 Any OpenAI-compatible address (`POST <address>/chat/completions`). Only the results are sent, never a trace. A reply
-that is no integer from 1 to 10 is counted, not guessed at. Redirects are not followed: the key is for this address
+that is not an integer from 1 to 10 is counted as unreadable. Redirects are not followed: the key is for this address
 alone.
 """
 
@@ -50,30 +50,35 @@ def read_score(reply: str) -> Score:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
+    def redirect_request(self, req, fp, code, msg, headers, newurl) -> None:
         return None
 
 
 def scores(pairs: Sequence[Lists], judge: Judge) -> list[Score]:
     """The score of every pair, in order, within `judge.total_timeout` seconds and the last attempt.
 
-    Raises UserError where the address refuses what is asked (a status that no further attempt would change).
+    Raises UserError where the address refuses the request with a status that no further attempt would change.
     """
     if judge.key and not os.environ.get(judge.key):
         raise UserError(f"judge.key: the environment variable {judge.key} is not set")
+    key = os.environ[judge.key].strip() if judge.key else ""
+    if not (key.isascii() and key.isprintable()):
+        raise UserError(
+            f"judge.key: the environment variable {judge.key} holds characters that no header can; set it anew"
+        )
     opener = urllib.request.build_opener(_NoRedirect)
     until = time.monotonic() + judge.total_timeout
     progress = Progress("judge", len(pairs), unit="pair")
-    found = []
+    replies = []
     with ThreadPoolExecutor(judge.workers) as threads:
         try:
             for score in threads.map(lambda pair: _ask(opener, pair, judge, until), pairs):
-                found.append(score)
-                progress.update(len(found))
+                replies.append(score)
+                progress.update(len(replies))
         except UserError:
             threads.shutdown(cancel_futures=True)
             raise
-    return found
+    return replies
 
 
 def _ask(opener: urllib.request.OpenerDirector, pair: Lists, judge: Judge, until: float) -> Score:
@@ -89,20 +94,22 @@ def _ask(opener: urllib.request.OpenerDirector, pair: Lists, judge: Judge, until
             return read_score(_reply(opener, pair, judge))
         except urllib.error.HTTPError as error:
             if error.code < 500 and error.code not in (408, 429):
+                # The reason is the standard's: the server's own words may hold the key.
                 raise UserError(
-                    f"judge.address {judge.address}: it answered {error.code} {error.reason}; is the address (up to "
-                    "/v1), the model's name and the key right?"
+                    f"judge.address {judge.address}: it answered {error.code} "
+                    f"{http.client.responses.get(error.code, '')}; check the address (up to /v1), the model's name and "
+                    "the key"
                 ) from None
         except (OSError, http.client.HTTPException):
             pass
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             return Score(None, UNREADABLE)
     return Score(None, NO_REPLY)
 
 
 def _reply(opener: urllib.request.OpenerDirector, pair: Lists, judge: Judge) -> str:
     """The text of one reply, within twice judge.timeout. Raises OSError, and ValueError for another layout."""
-    a, b = (json.dumps(list(steps), ensure_ascii=False) for steps in pair)
+    a, b = (json.dumps(list(results), ensure_ascii=False) for results in pair)
     body = {
         "model": judge.model,
         "messages": [{"role": "user", "content": QUESTION.format(a=a, b=b)}],

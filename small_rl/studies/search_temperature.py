@@ -1,7 +1,8 @@
-"""Verb: accuracy and diversity over a grid of temperatures, and the temperature that follows (V1 blog, temperature).
+"""Verb: accuracy and diversity over a grid of temperatures, and the choice of one (V1 blog, temperature).
 
-temperature.json: `temperature` is the choice, which an RL stage may sample at; `target_diversity` what later resets aim
-at; `grid` a row per temperature; `measured_on` what all of them have in common. index.html draws the same numbers.
+temperature.json: `temperature` is the choice, which an RL stage may sample at; `target_diversity` the diversity that
+later resets aim at; `grid` a row per temperature; `measured_on` their common conditions. index.html draws the same
+numbers.
 """
 
 import json
@@ -21,62 +22,64 @@ from polaris.generation.settings import Generate
 from polaris.grading.diversity import WORDS, distinct_share
 from polaris.grading.grade import grade_responses
 from polaris.stage.errors import UserError
-from polaris.stage.groups import by_problem
 from polaris.stage.manifest import Manifest
 from polaris.stage.records import RESPONSES, read_problems, read_rows
 from polaris.stage.settings import validated
 from polaris.stage.stage import Stage, run_verb
+from small_rl.data.groups import by_problem
 from small_rl.studies import temperature
 from small_rl.studies.temperature import Point
 from small_rl.study_settings import TemperatureChoice
 
 
-def what_was_asked(responses: Manifest) -> tuple[float, dict[str, Any]]:
-    """The temperature of a responses manifest, and everything that must be the same at all others.
+def read_conditions(responses: Manifest) -> tuple[float, dict[str, Any]]:
+    """The temperature of a responses manifest, and the conditions that all others must share.
 
     Raises UserError where the manifest is not one of polaris.generation.generate, or is of several problem sets.
     """
     if responses.module.rpartition(".")[2] != "generate":  # older runs: polaris.generate
-        raise UserError(f"{responses.path}: it was made by {responses.module}, not by polaris.generation.generate")
-    asked = validated(Generate, responses.settings, f"{responses.path}: settings")
-    if len(asked.k) != 1:
-        raise UserError(f"{responses.path}: it has responses to {len(asked.k)} problem sets; one is compared")
-    name, k = next(iter(asked.k.items()))
-    common = asked.sampling.model_dump(include={"top_p", "top_k", "max_tokens"})
+        raise UserError(f"{responses.path}: {responses.module} wrote it, not polaris.generation.generate")
+    generation = validated(Generate, responses.settings, f"{responses.path}: settings")
+    if len(generation.k) != 1:
+        raise UserError(
+            f"{responses.path}: it has responses to {len(generation.k)} problem sets; a search compares one"
+        )
+    name, k = next(iter(generation.k.items()))
+    common = generation.sampling.model_dump(include={"top_p", "top_k", "max_tokens"})
     common |= {
         "set": name,
         "k": k,
-        "instruction": asked.instruction,
-        **asked.engine.model_dump(include={"yarn"}),
+        "instruction": generation.instruction,
+        **generation.engine.model_dump(include={"yarn"}),
         "problems": responses.inputs["problems"]["content"],
     }
-    return asked.sampling.temperature, common
+    return generation.sampling.temperature, common
 
 
-def check_alike(where: Path, one: dict[str, Any], first: Path, other: dict[str, Any]) -> None:
-    """Raises UserError naming what differs: diversity at other lengths, numbers or problems is another measure."""
-    for key, value in one.items():
-        if value != other.get(key):
+def check_alike(path: Path, conditions: dict[str, Any], first: Path, expected: dict[str, Any]) -> None:
+    """Raises UserError naming a condition of `path` that differs from `first`: their diversities do not compare."""
+    for key, value in conditions.items():
+        if value != expected.get(key):
             raise UserError(
-                f"{where}: its {key} is {value!r}, that of {first} is {other.get(key)!r}; they must be equal"
+                f"{path}: its {key} is {value!r}, but {first} has {expected.get(key)!r}; they must be equal"
             )
 
 
-def by_temperature(given: Sequence[Manifest]) -> tuple[dict[float, Manifest], dict[str, Any]]:
-    """The manifests by rising temperature, and what they have in common. Raises UserError for unequal ones."""
-    found: dict[float, Manifest] = {}
+def by_temperature(manifests: Sequence[Manifest]) -> tuple[dict[float, Manifest], dict[str, Any]]:
+    """The manifests by rising temperature, and their common conditions. Raises UserError for unequal ones."""
+    grid: dict[float, Manifest] = {}
     common: dict[str, Any] = {}
-    for one in given:
-        at, asked = what_was_asked(one)
-        asked |= {"model": one.inputs["model"]["content"]}
-        common = common or asked
-        check_alike(one.path, asked, given[0].path, common)
-        if at in found:
-            raise UserError(f"{one.path}: temperature {at} is that of {found[at].path}, too")
-        found[at] = one
-    if len(found) < 2:
-        raise UserError(f"--responses: {len(found)} temperature is no grid; two are needed at least")
-    return dict(sorted(found.items())), common
+    for responses in manifests:
+        at, conditions = read_conditions(responses)
+        conditions |= {"model": responses.inputs["model"]["content"]}
+        common = common or conditions
+        check_alike(responses.path, conditions, manifests[0].path, common)
+        if at in grid:
+            raise UserError(f"{responses.path}: temperature {at} is that of {grid[at].path}, too")
+        grid[at] = responses
+    if len(grid) < 2:
+        raise UserError(f"--responses: a grid needs two temperatures at least, and this is {len(grid)}")
+    return dict(sorted(grid.items())), common
 
 
 def measure(
@@ -129,13 +132,15 @@ def grid_rows(
 
 def read_last(last: Manifest, common: dict[str, Any]) -> dict[str, Any]:
     """temperature.json of the search before. Raises UserError where it measured something else."""
-    found = json.loads(last.file("temperature.json").read_text())
-    check_alike(last.path, {k: v for k, v in found["measured_on"].items() if k != "model"}, Path("--responses"), common)
-    if found["target_diversity"] is None:
+    search = json.loads(last.file("temperature.json").read_text())
+    check_alike(
+        last.path, {k: v for k, v in search["measured_on"].items() if k != "model"}, Path("--responses"), common
+    )
+    if search["target_diversity"] is None:
         raise UserError(
             f"{last.path}: its diversity is not defined (no response has {WORDS} words); no reset is possible"
         )
-    return found
+    return search
 
 
 def entropies(trained: Manifest) -> list[float]:
@@ -161,30 +166,30 @@ def choose(
             f"no temperature from {before:g} (that of the stage before) up has a diversity and loses at most "
             f"{settings.tolerance:g} of accuracy against the best; measure more of them, or raise `tolerance`"
         )
-    found = {"temperature": chosen.temperature, "rule": "reset", "target_diversity": target, "last": before}
-    if trained is not None:
-        fall, reset = temperature.entropy_fall(entropies(trained)), settings.reset
+    choice = {"temperature": chosen.temperature, "rule": "reset", "target_diversity": target, "last": before}
+    if trained is not None and (reset := settings.reset):
+        fall = temperature.entropy_fall(entropies(trained))
         step = temperature.grid_step(fall, reset.slight_fall, reset.fine_step, reset.wide_step)
         gap = temperature.largest_gap(grid, before)
-        found["entropy"] = {"fall": fall, "wanted_step": step, "largest_gap": gap, "too_coarse": gap > step + 1e-9}
-    return found
+        choice["entropy"] = {"fall": fall, "wanted_step": step, "largest_gap": gap, "too_coarse": gap > step + 1e-9}
+    return choice
 
 
-def page(found: dict[str, Any]) -> str:
+def page(search: dict[str, Any]) -> str:
     """index.html: both curves over temperature, and a row per temperature."""
-    rows, best = found["grid"], max(row["accuracy"] for row in found["grid"])
+    rows, best = search["grid"], max(row["accuracy"] for row in search["grid"])
     at = [row["temperature"] for row in rows]
     marks = [(t, f"{t:g}") for t in at]
 
     def curve(key: str, title: str, text: str) -> tuple[str, str, str]:
         low, high = zip(*(row[f"{key}_interval"] for row in rows), strict=True)
         tones = [Line("", at, [row[key] for row in rows], low, high)]
-        chosen = next(row for row in rows if row["temperature"] == found["temperature"])
+        chosen = next(row for row in rows if row["temperature"] == search["temperature"])
         tones.append(Line("chosen", [chosen["temperature"]], [chosen[key]], tone=1))
         return title, charts.line_chart(tones, title, "temperature", axis_percent, marks, (min(low), max(high))), text
 
-    level = f"{100 * found['confidence']:g} %"
-    accuracy_text = f"avg@{found['measured_on']['k']} with its {level} interval over problems. The best of several "
+    level = f"{100 * search['confidence']:g} %"
+    accuracy_text = f"avg@{search['measured_on']['k']} with its {level} interval over problems. The best of several "
     accuracy_text += "temperatures is flattered by chance: read the paired loss in the table."
     figures = [curve("accuracy", "Accuracy", accuracy_text)]
     if rows[0]["diversity"] is not None:
@@ -193,7 +198,7 @@ def page(found: dict[str, Any]) -> str:
     head = ["temperature", "zone", "accuracy, %", "loss to the best, points", "diversity, %", "cut off, %", "tokens"]
     table = [head] + [
         [
-            f"{row['temperature']:g}{' (chosen)' if row['temperature'] == found['temperature'] else ''}",
+            f"{row['temperature']:g}{' (chosen)' if row['temperature'] == search['temperature'] else ''}",
             row["zone"],
             f"{percent(row['accuracy'])} {span(row['accuracy_interval'])}",
             f"{points(row['to_best'])} {span(row['to_best_interval'], points)}",
@@ -210,30 +215,30 @@ def page(found: dict[str, Any]) -> str:
     }
     lead = [
         (
-            f"Chosen: {found['temperature']:g}, {rule[found['rule']]}. Best accuracy {percent(best)} %, tolerance "
-            f"{percent(found['tolerance'])} points, {found['problems']} problems × {found['measured_on']['k']} "
-            f"responses, at most {found['measured_on']['max_tokens']} tokens each."
+            f"Chosen: {search['temperature']:g}, {rule[search['rule']]}. Best accuracy {percent(best)} %, tolerance "
+            f"{percent(search['tolerance'])} points, {search['problems']} problems × {search['measured_on']['k']} "
+            f"responses, at most {search['measured_on']['max_tokens']} tokens each."
         )
     ]
-    return figure_page("Temperature", lead, figures, table, found["notes"])
+    return figure_page("Temperature", lead, figures, table, search["notes"])
 
 
-def notes(found: dict[str, Any]) -> list[str]:
+def notes(search: dict[str, Any]) -> list[str]:
     """What a reader must know besides the numbers."""
-    said = []
-    if found["temperature"] == found["grid"][-1]["temperature"]:
-        said.append("The choice is the hottest temperature of the grid: a hotter one may do as well. Widen the grid.")
-    if found["problems_without_ngrams"]:
-        said.append(
-            f"{found['problems_without_ngrams']} of {found['problems']} problems have responses of fewer than {WORDS} "
-            "words at some temperature; no diversity counts them."
+    texts = []
+    if search["temperature"] == search["grid"][-1]["temperature"]:
+        texts.append("The choice is the hottest temperature of the grid: a hotter one may do as well. Widen the grid.")
+    if search["problems_without_ngrams"]:
+        texts.append(
+            f"{search['problems_without_ngrams']} of {search['problems']} problems have responses of fewer than "
+            f"{WORDS} words at some temperature; no diversity counts them."
         )
-    if found.get("entropy", {}).get("too_coarse"):
-        said.append(
-            f"Entropy fell by {percent(found['entropy']['fall'])} % in the stage before, which asks for steps of "
-            f"{found['entropy']['wanted_step']:g}; the grid has one of {found['entropy']['largest_gap']:g}."
+    if search.get("entropy", {}).get("too_coarse"):
+        texts.append(
+            f"Entropy fell by {percent(search['entropy']['fall'])} % in the stage before, which asks for steps of "
+            f"{search['entropy']['wanted_step']:g}; the grid has one of {search['entropy']['largest_gap']:g}."
         )
-    return said
+    return texts
 
 
 def main() -> None:
@@ -254,23 +259,23 @@ def main() -> None:
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
         if len(problems) < 2:
             raise UserError(f"{stage.inputs['problems'].path}: an interval over problems needs two problems at least")
-        measured = {at: measure(one, problems, common["k"], settings) for at, one in manifests.items()}
-        rows, without = grid_rows(measured, settings)
+        measured = {at: measure(responses, problems, common["k"], settings) for at, responses in manifests.items()}
+        rows, left_out = grid_rows(measured, settings)
         grid = [Point(row["temperature"], row["accuracy"], row["diversity"]) for row in rows]
-        named = temperature.zones(grid, settings.tolerance, settings.collapse)
-        found = choose(grid, settings, last, stage.inputs.get("trained")) | {
+        zones = temperature.zones(grid, settings.tolerance, settings.collapse)
+        search = choose(grid, settings, last, stage.inputs.get("trained")) | {
             "tolerance": settings.tolerance,
             "confidence": settings.confidence,
             "problems": len(problems),
-            "problems_without_ngrams": without,
-            "grid": [row | {"zone": zone} for row, zone in zip(rows, named, strict=True)],
+            "problems_without_ngrams": left_out,
+            "grid": [row | {"zone": zone} for row, zone in zip(rows, zones, strict=True)],
             "measured_on": common,
         }
-        found["notes"] = notes(found)
-        (stage.partial / "temperature.json").write_text(json.dumps(found, indent=1) + "\n")
-        (stage.partial / "index.html").write_text(page(found))
-        stage.say(" ".join([f"temperature {found['temperature']:g}.", *found["notes"]]))
-        stage.publish(metrics={key: found[key] for key in ("temperature", "rule", "target_diversity")})
+        search["notes"] = notes(search)
+        (stage.partial / "temperature.json").write_text(json.dumps(search, indent=1) + "\n")
+        (stage.partial / "index.html").write_text(page(search))
+        stage.say(" ".join([f"temperature {search['temperature']:g}.", *search["notes"]]))
+        stage.publish(metrics={key: search[key] for key in ("temperature", "rule", "target_diversity")})
 
 
 if __name__ == "__main__":

@@ -37,25 +37,25 @@ def pair_classes(correct_G: Sequence[bool]) -> tuple[NDArray[np.int64], NDArray[
     return i, j, 2 - right_G[i] - right_G[j]
 
 
-def jaccard_GG(steps_G: Sequence[frozenset[str]]) -> NDArray[np.float64]:
+def jaccard_GG(results_G: Sequence[frozenset[str]]) -> NDArray[np.float64]:
     """|a & b| / |a | b| of every two sets, float [G, G]; two empty sets share nothing: 0."""
-    place = {step: index for index, step in enumerate(sorted(frozenset().union(*steps_G)))}
-    member_GS = np.zeros((len(steps_G), len(place)))
-    for row, steps in enumerate(steps_G):
-        member_GS[row, [place[step] for step in steps]] = 1
+    place = {result: index for index, result in enumerate(sorted(frozenset().union(*results_G)))}
+    member_GS = np.zeros((len(results_G), len(place)))
+    for row, results in enumerate(results_G):
+        member_GS[row, [place[result] for result in results]] = 1
     both_GG, size_G = member_GS @ member_GS.T, member_GS.sum(axis=1)
     either_GG = size_G[:, None] + size_G[None, :] - both_GG
     return np.divide(both_GG, either_GG, out=np.zeros_like(both_GG), where=either_GG > 0)
 
 
-def jaccard_sums(steps_G: Sequence[frozenset[str]], correct_G: Sequence[bool]) -> PairSums:
+def jaccard_sums(results_G: Sequence[frozenset[str]], correct_G: Sequence[bool]) -> PairSums:
     """The overlap of all pairs of one problem."""
     i, j, kind = pair_classes(correct_G)
-    empty_G = np.array([not steps for steps in steps_G], dtype=bool)
+    empty_G = np.array([not results for results in results_G], dtype=bool)
     return PairSums(
-        np.bincount(kind, jaccard_GG(steps_G)[i, j], minlength=3),
-        np.bincount(kind, minlength=3),
-        np.bincount(kind[empty_G[i] & empty_G[j]], minlength=3),
+        np.bincount(kind, jaccard_GG(results_G)[i, j], minlength=len(CLASSES)).astype(np.float64),
+        np.bincount(kind, minlength=len(CLASSES)),
+        np.bincount(kind[empty_G[i] & empty_G[j]], minlength=len(CLASSES)),
     )
 
 
@@ -68,17 +68,17 @@ def class_rows(
     `pooled` the mean over all pairs. A difference: of the problems' means, over the problems that have pairs of both
     classes, so that it is not one of other problems. Intervals: bootstrap over problems; null with fewer than two.
     """
-    sum_PC = np.array([one.sum_C for one in sums_P]).reshape(-1, 3)
-    pairs_PC = np.array([one.pairs_C for one in sums_P]).reshape(-1, 3)
-    empty_C = np.sum([one.empty_C for one in sums_P], axis=0, dtype=int)
+    sum_PC = np.array([sums.sum_C for sums in sums_P]).reshape(-1, 3)
+    pairs_PC = np.array([sums.pairs_C for sums in sums_P]).reshape(-1, 3)
+    empty_C = np.sum([sums.empty_C for sums in sums_P], axis=0, dtype=int)
     mean_PC = np.divide(sum_PC, pairs_PC, out=np.full(sum_PC.shape, np.nan), where=pairs_PC > 0)
 
     def estimate(name: str, value_P: NDArray[np.float64], weight_P: NDArray[np.float64]) -> dict[str, Any]:
         if len(value_P) < 2:
             return {name: float(value_P[0]) if len(value_P) else None, f"{name}_interval": None}
-        found: Estimate = weighted_mean(value_P, weight_P, resamples, rng)
-        ends = [round(end, 6) for end in found.interval(confidence)]
-        return {name: round(found.value, 6), f"{name}_interval": ends}
+        mean: Estimate = weighted_mean(value_P, weight_P, resamples, rng)
+        ends = [round(end, 6) for end in mean.interval(confidence)]
+        return {name: round(mean.value, 6), f"{name}_interval": ends}
 
     classes = []
     for c, name in enumerate(CLASSES):

@@ -66,12 +66,12 @@ def reset_choice(points: Sequence[Point], target: float, last: float, tolerance:
     before: training makes a model less varied, never more.
     """
     lowest = max(point.accuracy for point in points) - tolerance - ROUNDING
-    allowed = [
-        point
+    ranked = [
+        (abs(point.diversity - target), point.temperature, point)
         for point in points
         if point.diversity is not None and point.accuracy >= lowest and point.temperature >= last - ROUNDING
     ]
-    return min(allowed, key=lambda point: (abs(point.diversity - target), point.temperature), default=None)
+    return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
 
 
 def entropy_fall(entropy_steps: Sequence[float]) -> float:

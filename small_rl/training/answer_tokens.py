@@ -1,4 +1,4 @@
-"""Given answers as token ids: what a model would have generated if it had answered so."""
+"""Worked answers as token ids, tokenised as if the model had generated them."""
 
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,15 @@ from polaris.stage.errors import UserError
 
 
 def tokenised(rows: list[dict[str, Any]], model: Path, limit: int | None) -> list[dict[str, Any]]:
-    """Rows of TOKENS: the prompt as rollouts see it, then the answer up to its end-of-turn token.
+    """Rows of polaris.stage.records.TOKENS: the prompt as rollouts see it, then the answer up to its end-of-turn token.
 
-    Prompt and answer are tokenised apart, as they are when a model generates. What the generation prompt already says
+    Prompt and answer are tokenised separately, as when a model generates. What the generation prompt already contains
     (`<think>` of Qwen3's thinking models) belongs to the prompt and carries no loss.
-    rows: of MESSAGES. Raises UserError for an answer that does not continue its prompt, or an example of more than
-    `limit` tokens (None: of any length).
+    rows: of records.MESSAGES; limit: tokens of prompt and answer, None for any length
+    Raises UserError for an answer that does not continue its prompt, or an example of more than `limit` tokens.
     """
     tokenizer = load_tokenizer(model)
-    found = []
+    examples = []
     for row in rows:
         messages = row["messages"]
         prompt = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
@@ -32,5 +32,5 @@ def tokenised(rows: list[dict[str, Any]], model: Path, limit: int | None) -> lis
                 f"problem {row['problem_id']}: prompt and answer have {len(head) + len(tail)} tokens, "
                 f"max_tokens is {limit}"
             )
-        found.append({"problem_id": row["problem_id"], "input_ids": head + tail, "prompt_tokens": len(head)})
-    return found
+        examples.append({"problem_id": row["problem_id"], "input_ids": head + tail, "prompt_tokens": len(head)})
+    return examples

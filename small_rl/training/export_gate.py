@@ -1,8 +1,8 @@
 """The exported model is the trained one: its tensors bit for bit, its log-probabilities within the precision.
 
-The log-probabilities before the export are the actor's own, by verl, in the training's precision (verl_batch.py); those
-after it are transformers', from the published files. So nothing that lies between the two can be wrong unnoticed: the
-cast, the names, the configuration.
+The log-probabilities before the export are the actor's, computed by verl in the training's precision (verl_batch.py);
+those after it are computed by transformers from the published files. A fault in between (cast, names, configuration)
+shows as a difference.
 """
 
 import json
@@ -21,7 +21,7 @@ LIMITS = {"fp32": 1e-4, "fp16": 0.02, "bf16": 0.05}
 
 
 def export(checkpoint: Path, start: Path, precision: str, device: str, out: Path) -> float:
-    """verl_checkpoint.export of a stage's last checkpoint, read back and compared; the largest deviation, see below."""
+    """Export a stage's last checkpoint, read it back and compare; returns the deviation of `check_log_probs`."""
     trained = checkpoint / "actor" / "huggingface"
     verl_checkpoint.export(trained, start, precision, out)
     check_tensors(trained, out)
@@ -62,7 +62,7 @@ def check_log_probs(exported: Path, recorded: Path, precision: str, device: str)
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.float32)
     model = model.eval().to(device)
     worst = 0.0
     for number, row in enumerate(json.loads(recorded.read_text())):

@@ -67,7 +67,7 @@ def train(stage: Stage) -> None:
     tokens, checkpoints = stage.state / "tokens.parquet", stage.state / "checkpoints"
     write_rows(tokens, rows, TOKENS)
     if done := verl_checkpoint.last_step(checkpoints):
-        stage.say(f"goes on after step {done}")
+        stage.say(f"resumes after step {done}")
     if done < steps:
         launch(stage, start, tokens, checkpoints, epoch_steps, done)
     reached = verl_checkpoint.last_step(checkpoints)

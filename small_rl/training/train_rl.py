@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from polaris.grading.answers import STRUCTURE
+from polaris.grading.equality.structure import STRUCTURE
 from polaris.grading.grading_pool import GradingPool
 from polaris.grading.settings import Grading
 from polaris.models.model_context import check_context, with_context
@@ -21,19 +21,23 @@ from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
 from polaris.stage.nodes import on_every_node
 from polaris.stage.progress import Progress
-from polaris.stage.records import ACCURACY, CONSENSUS, MESSAGES, SINK, read_problems, read_rows, write_rows
-from polaris.stage.settings import read_section
+from polaris.stage.records import ACCURACY, CONSENSUS, MESSAGES, RESCUE_BUFFER, read_problems, read_rows, write_rows
 from polaris.stage.stage import Stage, run_verb
 from small_rl.reward.core import initial_sets
-from small_rl.reward.rescue import Kept, Sink
+from small_rl.reward.rescue import BufferedResponse, RescueBuffer
 from small_rl.rl_settings import Core, RlTraining, SearchedTemperature
 from small_rl.training import export_gate, verl_checkpoint, verl_config, verl_devices
 from small_rl.training.answer_tokens import tokenised
 from small_rl.training.verl_ray_cluster import ray_cluster
 
+RAY_FOLDERS = Path("/tmp"), "ray-"  # where they lie, and how their names begin
+
 
 def prompts(problems: dict[str, dict[str, Any]], instruction: str) -> list[dict[str, Any]]:
-    """Rows of verl's data set: the chat prompt, the accepted answers as JSON, the problem's id."""
+    """Rows of verl's data set: the chat prompt, the accepted answers as JSON, the problem's id.
+
+    problems: rows of polaris.stage.records.PROBLEMS by id; instruction: appended to each problem's text
+    """
     return [
         {
             "prompt": messages(problem["problem"], instruction),
@@ -46,23 +50,26 @@ def prompts(problems: dict[str, dict[str, Any]], instruction: str) -> list[dict[
 
 
 def check(settings: RlTraining, problems: dict[str, Any], where: Path) -> None:
-    """What can be known to be wrong before any engine starts."""
+    """Raises UserError for what is wrong before any engine starts: too few problems, or too few nodes."""
     if len(problems) < settings.prompts_per_step:
         raise UserError(
-            f"{where}: {len(problems)} problems are fewer than prompts_per_step ({settings.prompts_per_step}); "
-            "one step needs so many different ones"
+            f"{where}: {len(problems)} problems, but one step needs {settings.prompts_per_step} (prompts_per_step); "
+            "add problems or lower it"
         )
-    on_every_node(settings.nodes, [])  # raises where there are not so many
+    on_every_node(settings.nodes, [])  # raises outside a job with these nodes
 
 
 def write_start_sets(core: Core, grading: Grading, problems: dict[str, Any], consensus: Path, out: Path) -> None:
-    """The consensus sets that this stage starts from. Raises UserError for sets of other problems."""
+    """Write the consensus sets that this stage starts from, as rows of records.CONSENSUS.
+
+    consensus: the table of another stage. Raises UserError for sets of other problems, or with other keys.
+    """
     rows = read_rows(consensus, CONSENSUS)
     if problems.keys().isdisjoint(row["problem_id"] for row in rows):
         raise UserError(f"{consensus}: none of the stage's problems has a consensus set here; are these its data's?")
     if core.key == "string" and any(row["step"].startswith(STRUCTURE) for row in rows):
         raise UserError(
-            f"{consensus}: its steps have keys of structure, so that core.key must be `structure` here, too"
+            f"{consensus}: its results are keys of `core.key: structure`; set core.key to `structure` here, too"
         )
     golds = {problem_id: problem["answers"] for problem_id, problem in problems.items()}
     with GradingPool(grading.timeout, grading.workers, grading.grader) as pool:
@@ -70,23 +77,23 @@ def write_start_sets(core: Core, grading: Grading, problems: dict[str, Any], con
     write_rows(out, sets.rows(), CONSENSUS)
 
 
-def write_teacher_sink(answers: Path, problems: dict[str, Any], model: Path, longest: int, out: Path) -> int:
-    """A full sink for `rescue: teacher`: of each problem the first answer with at most `longest` tokens. Their number.
+def write_teacher_buffer(answers: Path, problems: dict[str, Any], model: Path, longest: int, out: Path) -> int:
+    """Write the buffer of `rescue: teacher`: of each problem the first answer with at most `longest` tokens.
 
-    Raises UserError when no problem has one.
+    Returns the number of problems with one. Raises UserError when there is none.
     """
     rows = [row for row in read_rows(answers, MESSAGES) if row["problem_id"] in problems]
-    sink = Sink()
+    buffer = RescueBuffer()
     for row in reversed(tokenised(rows, model, None)):
         if len(tokens_T := row["input_ids"][row["prompt_tokens"] :]) <= longest:
-            sink.keep(row["problem_id"], Kept(step=0, weights=0, tokens_T=tuple(tokens_T)))
-    if not len(sink):
+            buffer.put(row["problem_id"], BufferedResponse(step=0, weights=0, tokens_T=tuple(tokens_T)))
+    if not len(buffer):
         raise UserError(
-            f"{answers}: {len(rows)} answers to the stage's problems, and none has at most "
-            f"max_response_length ({longest}) tokens"
+            f"{answers}: none of {len(rows)} answers to the stage's problems has at most {longest} tokens; raise "
+            "max_response_length, or set `rescue` to own or false"
         )
-    write_rows(out, sink.rows(), SINK)
-    return len(sink)
+    write_rows(out, buffer.rows(), RESCUE_BUFFER)
+    return len(buffer)
 
 
 def check_lengths(rows: list[dict[str, Any]], model: Path, limit: int) -> None:
@@ -106,11 +113,13 @@ def ray_folder(state: Path) -> Iterator[Path]:
 
     state/ray points to it, so that the next start removes it after a kill.
     """
-    link = state / "ray"
+    link, (place, prefix) = state / "ray", RAY_FOLDERS
     if link.is_symlink():
-        shutil.rmtree(link.readlink(), ignore_errors=True)
+        left = link.readlink()
+        if left.parent == place and left.name.startswith(prefix):  # nobody else's folder is removed
+            shutil.rmtree(left, ignore_errors=True)
         link.unlink()
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
     link.symlink_to(folder)
     try:
         yield folder
@@ -120,8 +129,9 @@ def ray_folder(state: Path) -> Iterator[Path]:
 
 
 def at_temperature(settings: RlTraining, search: Manifest | None) -> RlTraining:
-    """The settings with a number as temperature: their own, or what `search` has chosen. Raises UserError without
-    it.
+    """The settings with a number as temperature: their own, or the one that `search` chose.
+
+    search: manifest of a temperature search. Raises UserError where the settings need one and it is None.
     """
     if not isinstance(settings.temperature, SearchedTemperature):
         return settings
@@ -134,7 +144,11 @@ def at_temperature(settings: RlTraining, search: Manifest | None) -> RlTraining:
 
 
 def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: Path, evaluate: bool) -> None:
-    """Run verl until all steps are done; a line of progress for each line of metrics.jsonl."""
+    """Run verl until all steps are done; one line of progress per line of metrics.jsonl.
+
+    ray: folder for Ray's sockets; evaluate: with `validate`, before the first step of this launch
+    Raises UserError without a GPU for device cuda, and as polaris.stage.child.run for a hang or a crash.
+    """
     device = settings.engine.device
     if device == "cuda":
         require_cuda("verl")
@@ -162,7 +176,7 @@ def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: 
 
 
 def evaluation_due(settings: RlTraining, log: Path, done: int) -> bool:
-    """Whether the actor of step `done` should have been evaluated and was not: at the start, or a kill came between."""
+    """Whether the actor of step `done` still lacks its evaluation: at the start, or after a kill before it."""
     if settings.validation is None or (done % settings.validation.every and done < settings.steps):
         return False
     return done not in [json.loads(line)["step"] for line in log.read_text().splitlines()]
@@ -176,62 +190,79 @@ def prompts_file(out: Path, problems: dict[str, dict[str, Any]], settings: RlTra
     return out
 
 
-def train(stage: Stage) -> None:
-    settings = at_temperature(stage.settings, stage.inputs.get("temperature"))
-    stage.say(f"temperature {settings.temperature:g}")
+def prepare(stage: Stage, settings: RlTraining) -> verl_config.RlFiles:
+    """Write what verl reads into the stage's state, and name what it writes. Raises UserError for bad inputs."""
     start = with_context(stage.inputs["start"].model, settings.context, settings.engine.yarn, stage.state / "model")
     check_context(start, settings.engine.max_model_len, "raise `context`")
     data = stage.inputs["data"].file("problems.parquet")
-    given = stage.inputs.get("consensus")
     problems = read_problems(data)
     check(settings, problems, data)
-    if settings.core and given is None:
-        raise UserError("reward: core needs --consensus, the manifest with the consensus sets to start from")
-    sets = stage.state / "start_sets.parquet" if settings.core else None
-    if sets:
-        write_start_sets(settings.core, settings.grading, problems, given.file("consensus.parquet"), sets)
-    sink = None
+    start_sets = rescue_buffer = benchmark = None
+    if settings.core:
+        consensus = required(stage, "consensus", "reward: core")
+        start_sets = stage.state / "start_sets.parquet"
+        write_start_sets(settings.core, settings.grading, problems, consensus.file("consensus.parquet"), start_sets)
     if settings.rescue == "teacher":
-        if "teacher" not in stage.inputs:
-            raise UserError("rescue: teacher needs --teacher, the manifest of the teacher's answers")
-        sink, answers = stage.state / "teacher_sink.parquet", stage.inputs["teacher"].file("messages.parquet")
-        helped = write_teacher_sink(answers, problems, start, settings.max_response_length, sink)
-        stage.say(f"the teacher's answers stand by for {helped} of {len(problems)} problems")
-    data_file = prompts_file(stage.state / "prompts.parquet", problems, settings, start)
-    benchmark = None
+        answers = required(stage, "teacher", "rescue: teacher").file("messages.parquet")
+        rescue_buffer = stage.state / "rescue_buffer.parquet"
+        available = write_teacher_buffer(answers, problems, start, settings.max_response_length, rescue_buffer)
+        stage.say(f"teacher answers available for {available} of {len(problems)} problems")
     if settings.validation:
-        if "benchmark" not in stage.inputs:
-            raise UserError("validate needs --benchmark, the manifest of the problems that it names")
-        asked = read_problems(stage.inputs["benchmark"].file("problems.parquet"))
-        benchmark = prompts_file(stage.state / "benchmark.parquet", asked, settings, start)
-    checkpoints = stage.state / "checkpoints"
-    logs = metrics, accuracy, validation = [
-        stage.log / f"{name}.jsonl" for name in ("metrics", "accuracy", "validation")
-    ]
-    if done := verl_checkpoint.last_step(checkpoints):
-        stage.say(f"goes on after step {done}")
-    for log in logs if settings.validation else logs[:2]:
+        questions = read_problems(required(stage, "benchmark", "validate").file("problems.parquet"))
+        benchmark = prompts_file(stage.state / "benchmark.parquet", questions, settings, start)
+    return verl_config.RlFiles(
+        model=start,
+        data=prompts_file(stage.state / "prompts.parquet", problems, settings, start),
+        checkpoints=stage.state / "checkpoints",
+        metrics=stage.log / "metrics.jsonl",
+        accuracy=stage.log / "accuracy.jsonl",
+        consensus=start_sets,
+        rescue_buffer=rescue_buffer,
+        benchmark=benchmark,
+        validation=stage.log / "validation.jsonl",
+    )
+
+
+def required(stage: Stage, name: str, key: str) -> Manifest:
+    """An optional input that the settings make necessary. Raises UserError where its flag is missing."""
+    if name not in stage.inputs:
+        raise UserError(f"{stage.name}: `{key}` needs --{name}, the path of a manifest")
+    return stage.inputs[name]
+
+
+def run(stage: Stage, settings: RlTraining, files: verl_config.RlFiles) -> int:
+    """Train from the last checkpoint to the planned last step; the step reached. Raises UserError for fewer."""
+    if done := verl_checkpoint.last_step(files.checkpoints):
+        stage.say(f"resumes after step {done}")
+    for log in (files.metrics, files.accuracy, *([files.validation] if settings.validation else [])):
         verl_checkpoint.keep_curve(log, done)
-    evaluate = evaluation_due(settings, validation, done)
+    evaluate = evaluation_due(settings, files.validation, done)
     if done < settings.steps or evaluate:
         with ray_folder(stage.state) as ray:
-            written = (data_file, checkpoints, metrics, accuracy)
-            files = verl_config.RlFiles(start, *written, sets, sink, benchmark, validation)
             launch(stage, settings, files, ray, evaluate)
-    reached = verl_checkpoint.last_step(checkpoints)
+    reached = verl_checkpoint.last_step(files.checkpoints)
     if reached < settings.steps:
         raise UserError(
             f"stopped after step {reached} of {settings.steps}, which is saved: another one might not have ended "
-            "before `limit` or the end of the job; the same command goes on from there"
+            "before `limit` or the end of the job; the same command resumes there"
         )
-    folder = verl_checkpoint.step_folder(checkpoints, reached)
+    return reached
+
+
+def train(stage: Stage) -> None:
+    """The stage: prepare, train, export, publish."""
+    settings = at_temperature(stage.settings, stage.inputs.get("temperature"))
+    stage.say(f"temperature {settings.temperature:g}")
+    files = prepare(stage, settings)
+    reached = run(stage, settings, files)
+    folder = verl_checkpoint.step_folder(files.checkpoints, reached)
     precision, device = settings.precision, settings.engine.device
-    deviation = export_gate.export(folder, start, precision, device, stage.partial / "model")
+    deviation = export_gate.export(folder, files.model, precision, device, stage.partial / "model")
     stage.say(f"exported; its log-probabilities are within {deviation:.1e} of the actor's")
     if settings.core:
         shutil.copyfile(folder / "consensus.parquet", stage.partial / "consensus.parquet")
-    write_rows(stage.partial / "accuracy.parquet", accuracy_rows(accuracy), ACCURACY)
-    last = json.loads(metrics.read_text().splitlines()[-1])
+    write_rows(stage.partial / "accuracy.parquet", accuracy_rows(files.accuracy), ACCURACY)
+    last = json.loads(files.metrics.read_text().splitlines()[-1])
     stage.publish(metrics=last | {"temperature": settings.temperature}, planned=settings.steps, reached=reached)
 
 
@@ -249,17 +280,7 @@ def write_prompts(path: Path, rows: list[dict[str, Any]]) -> None:
     pq.write_table(pa.Table.from_pylist(rows), path)
 
 
-def print_overrides() -> None:
-    """`--print-overrides --settings S`: what verl would be told, with stand-ins for the files."""
-    settings = at_temperature(read_section(RlTraining, sys.argv[sys.argv.index("--settings") + 1]), None)
-    names = ["MODEL", "PROMPTS", "CHECKPOINTS", "METRICS", "ACCURACY", "CONSENSUS", "SINK", "BENCHMARK", "VALIDATION"]
-    print("\n".join(verl_config.rl_overrides(settings, verl_config.RlFiles(*map(Path, names)))))
-
-
 def main() -> None:
-    if "--print-overrides" in sys.argv:
-        print_overrides()
-        return
     inputs, optional = ("start", "data"), ("consensus", "teacher", "temperature", "benchmark")
     with Stage.from_command_line("small_rl.training.train_rl", RlTraining, inputs=inputs, optional=optional) as stage:
         train(stage)

@@ -20,15 +20,16 @@ PARTITION = "train"
 
 
 def put(step: int, uids_P: Sequence[str], groups_P: Sequence[Sequence[Rollout]], masked_from: int | None) -> None:
-    """All rows of a step, and the news that its prompts (by verl's ids) are done.
-
-    masked_from: responses of so many tokens were cut and carry no loss; None: all carry it
+    """Write all rows of a step, and mark its prompts (by verl's ids) as finished.
 
     A row belongs to the prompt in whose place it stands, so that copies of a group are GRPO groups of their own.
+    masked_from: responses of this many tokens were truncated and carry no loss; None: every response carries loss
+    Raises RuntimeError when every response is masked.
     """
     if masked_from is not None and all(len(r.response.tokens_T) >= masked_from for group in groups_P for r in group):
         raise RuntimeError(
-            f"step {step}: every response was cut at {masked_from} tokens and is masked; nothing is left"
+            f"step {step}: every response was truncated at {masked_from} tokens and is masked (truncation: mask); "
+            "raise max_response_length"
         )
     keys, rows, tags = [], [], []
     for uid, group in zip(uids_P, groups_P, strict=True):
@@ -42,11 +43,10 @@ def put(step: int, uids_P: Sequence[str], groups_P: Sequence[Sequence[Rollout]],
 
 
 def forget_other_policies(batch: KVBatchMeta) -> dict[str, float]:
-    """Give rescued rows the current actor's log-probabilities as their sampler's; verl's metrics of their difference.
+    """Give rescued rows the current actor's log-probabilities as their sampler's; verl's metrics of the mismatch.
 
-    Another policy sampled these rows: against it every measure of mismatch, and every correction by it, would be about
-    training and not about the engine. So they count as sampled exactly as the actor would. No metrics without such
-    rows.
+    Another policy sampled these rows: measured against it, the mismatch, and any correction by it, would be about the
+    training and not about the engine. So they count as sampled by the actor. {} for a batch without such rows.
     """
     keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if tag.get("rescued")]
     if not keys:
@@ -60,7 +60,7 @@ def forget_other_policies(batch: KVBatchMeta) -> dict[str, float]:
 
 
 def with_loss(batch: KVBatchMeta, updates: int, ranks: int) -> tuple[KVBatchMeta, int]:
-    """The rows of those of a step's updates in which a row carries loss, and how many updates are left out.
+    """The rows of the updates in which at least one row carries loss, and the number of updates left out.
 
     verl gives each rank an equal run of the rows, and each update an equal run of every rank's (its
     KVBatchMeta.chunk and make_iterator, without shuffling).
@@ -77,30 +77,29 @@ def with_loss(batch: KVBatchMeta, updates: int, ranks: int) -> tuple[KVBatchMeta
 
 
 def log_probs(actor: Any, batch: KVBatchMeta, rows: int) -> list[dict[str, list]]:
-    """The batch's shortest responses, so many or all: tokens of prompt and response, the response's log-probabilities
-    now.
+    """The batch's `rows` shortest responses: token ids of prompt and response, the actor's log-probabilities.
 
-    actor: verl's worker group, asked at temperature 1. `rows` is rounded up to one of each rank.
+    actor: verl's worker group, at temperature 1; rows: rounded up to a multiple of its ranks
     """
     ranks = max(actor._query_dispatch_info("actor")) + 1
     own = {key: tag for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding")}
     keys = sorted(own, key=lambda key: own[key]["seq_len"])[: -(-rows // ranks) * ranks]
-    how = {"calculate_entropy": False, "compute_loss": False, "temperature": 1.0}
-    actor.compute_log_prob(KVBatchMeta(keys, [own[key] for key in keys], PARTITION, extra_info=how))
+    options = {"calculate_entropy": False, "compute_loss": False, "temperature": 1.0}
+    actor.compute_log_prob(KVBatchMeta(keys, [own[key] for key in keys], PARTITION, extra_info=options))
     fields = ["prompts", "responses", "response_mask", "log_probs"]
     data = transfer_queue.kv_batch_get(keys=keys, partition_id=PARTITION, select_fields=fields)
-    said = response_from_nested(data["log_probs"], data["response_mask"])
-    columns = [column.unbind() for column in (data["prompts"], data["responses"], said)]
+    log_probs_R: Any = response_from_nested(data["log_probs"], data["response_mask"])
+    columns: list[Any] = [data["prompts"], data["responses"], log_probs_R]
     return [
         {"prompt": prompt.tolist(), "response": response.tolist(), "log_probs": log_probs_T.tolist()}
-        for prompt, response, log_probs_T in zip(*columns, strict=True)
+        for prompt, response, log_probs_T in zip(*(column.unbind() for column in columns), strict=True)
     ]
 
 
 def row(uid: str, rollout: Rollout, masked_from: int | None) -> dict[str, Any]:
-    """One trajectory as verl's workers read it; the reward stands on the last token.
+    """One trajectory as verl's workers read it, one-dimensional tensors; the reward is on the last token.
 
-    A masked one still counts in its group's mean: what it was worth is known, only nothing is learned from it.
+    A masked one still counts in its group's mean: its reward is known, but it carries no loss.
     """
     response = rollout.response
     prompt, tokens = torch.tensor(rollout.prompt), torch.tensor(response.tokens_T)

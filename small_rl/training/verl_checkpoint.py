@@ -14,7 +14,7 @@ DTYPE = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 def last_step(checkpoints: Path) -> int:
-    """Steps of the newest whole checkpoint, 0 without one. A tracker that a kill left empty is removed."""
+    """Step of the newest complete checkpoint, 0 without one. Removes a tracker that a kill left empty."""
     tracker = checkpoints / TRACKER
     text = tracker.read_text().strip() if tracker.is_file() else ""
     if text.isdigit() and step_folder(checkpoints, int(text)).is_dir():
@@ -28,7 +28,7 @@ def step_folder(checkpoints: Path, step: int) -> Path:
 
 
 def keep_curve(curve: Path, step: int) -> None:
-    """Drop the lines of a log after `step`, one JSON object each: what was not saved is done, and written, again."""
+    """Drop the lines of a log after `step`, one JSON object each: unsaved steps are repeated, and logged then."""
     lines = curve.read_text().splitlines() if curve.is_file() else []
     kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
     curve.write_text("".join(line + "\n" for line in kept))

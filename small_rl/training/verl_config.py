@@ -6,6 +6,7 @@ A leading "+" adds a key that verl reads but does not list in its YAML files.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from small_rl.format_settings import FormatSft
@@ -19,9 +20,9 @@ GIB = 2**30
 class RlFiles:
     """Where an RL stage reads and writes.
 
-    model: Hugging Face folder; data: verl's parquet; checkpoints, metrics, accuracy: written and resumed;
-    consensus: consensus.parquet to start from, for reward: core; sink: of a teacher, for rescue: teacher; benchmark:
-    verl's parquet, for validate; validation: its log, written and resumed as metrics
+    model: Hugging Face folder; data: verl's parquet; checkpoints, metrics, accuracy, validation: written and resumed,
+    the last one with `validate` only; consensus: consensus.parquet to start from, for reward: core; rescue_buffer: the
+    teacher's, for rescue: teacher; benchmark: verl's parquet, for validate
     """
 
     model: Path
@@ -29,10 +30,10 @@ class RlFiles:
     checkpoints: Path
     metrics: Path
     accuracy: Path
+    validation: Path
     consensus: Path | None = None
-    sink: Path | None = None
+    rescue_buffer: Path | None = None
     benchmark: Path | None = None
-    validation: Path | None = None
 
 
 def hydra_overrides(folder: Path) -> list[str]:
@@ -45,16 +46,15 @@ def rl_overrides(
 ) -> list[str]:
     """Overrides of verl's `ppo_trainer` for one RL stage (GRPO: no KL, no entropy term, no critic).
 
-    settings.temperature must be a number by now; evaluate: with validate, before the first step of this launch;
-    deadline: seconds since the epoch before which it stops at a checkpoint
+    settings: its temperature is a number; evaluate: with `validate`, before the first step of this launch; deadline:
+    seconds since the epoch; training stops at a checkpoint before it
     """
     values = _data(settings, files) | _actor(settings, files) | _rollout(settings) | _trainer(settings, files)
     values |= _ours(settings, files) | {"+polaris.deadline": deadline}
     values |= {"trainer.val_before_train": evaluate and settings.validation is not None}
     if settings.engine.device == "cpu":
         values |= ON_CPU
-        # On a CPU `memory` is GiB of KV cache, on a GPU the share of its memory.
-        kv_cache = int(settings.engine.kv_cache_gib * GIB)
+        kv_cache = int((settings.engine.kv_cache_gib or 0) * GIB)  # never 0: the section demands it on a CPU
         values["+actor_rollout_ref.rollout.engine_kwargs.vllm.kv_cache_memory_bytes"] = kv_cache
     else:
         values |= ON_GPU
@@ -160,9 +160,10 @@ def _trainer(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
 
 
 def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
-    """What our trainer and rollouts read; verl does not look at it, and needs no reward workers."""
+    """What our trainer and rollouts read and verl ignores; verl needs no reward workers."""
     values = {"reward.num_workers": 0, "+polaris.metrics": files.metrics, "+polaris.accuracy": files.accuracy}
-    values |= {"+polaris.rescue": settings.rescue, "+polaris.consensus": files.consensus, "+polaris.sink": files.sink}
+    values |= {"+polaris.consensus": files.consensus, "+polaris.rescue_buffer": files.rescue_buffer}
+    values["+polaris.rescue"] = settings.rescue
     values["+polaris.max_response_length"] = settings.max_response_length
     values["+polaris.masked_from"] = settings.max_response_length if settings.truncation == "mask" else None
     values["+polaris.validation"] = files.validation
@@ -172,9 +173,20 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
         ("substitution", settings.substitution),
         ("overlong", settings.truncation if isinstance(settings.truncation, Overlong) else None),
     ):
-        given = section.model_dump(exclude={"consensus"}) if section else {}
-        values |= {f"+polaris.{name}.{key}": value for key, value in given.items()} or {f"+polaris.{name}": None}
+        entries = section.model_dump(exclude={"consensus"}) if section else {}
+        values |= {f"+polaris.{name}.{key}": value for key, value in entries.items()} or {f"+polaris.{name}": None}
     return values
+
+
+def polaris_settings(config: Any) -> Any:
+    """What `_ours` put into verl's configuration (an omegaconf.DictConfig), as plain attributes.
+
+    As attributes of the mapping itself, keys would be hidden by its methods: `core.update` was one.
+    """
+    from omegaconf import OmegaConf
+
+    text = json.dumps(OmegaConf.to_container(config.polaris, resolve=True))
+    return json.loads(text, object_hook=lambda section: SimpleNamespace(**section))
 
 
 def save_interval(epochs: int, epoch_steps: int) -> int:

@@ -10,6 +10,7 @@ import sys
 import types
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import psutil
 import torch
@@ -58,11 +59,20 @@ _DEVICE = _CpuDevice("small_rl_cpu_device")
 class CpuPlatform(PlatformBase):
     """Gloo, no IPC (verl then sends weights through POSIX shared memory), logical Ray "GPU" slots, one per rank."""
 
-    device_name = property(lambda self: "cpu")
-    vendor_name = property(lambda self: "cpu")
-    device_module = property(lambda self: _DEVICE)
     set_device = synchronize = set_allocator_settings = empty_cache = _nothing
     profiler_start = profiler_stop = cudart = _nothing
+
+    @property
+    def device_name(self) -> str:
+        return "cpu"
+
+    @property
+    def vendor_name(self) -> str:
+        return "cpu"
+
+    @property
+    def device_module(self):
+        return _DEVICE
 
     def is_available(self):
         return os.environ.get("VERL_PLATFORM") == "cpu"
@@ -70,7 +80,7 @@ class CpuPlatform(PlatformBase):
     def is_platform_available(self, use_smi_check=False):
         return self.is_available()
 
-    def current_device(self):
+    def current_device(self):  # pyright: ignore[reportIncompatibleMethodOverride]  a name, as torch takes for a CPU
         return "cpu"
 
     def device_count(self):
@@ -92,7 +102,7 @@ class CpuPlatform(PlatformBase):
         return "CUDA_VISIBLE_DEVICES"
 
     @contextmanager
-    def nvtx_range(self, msg):
+    def nvtx_range(self, msg):  # pyright: ignore[reportIncompatibleMethodOverride]  verl annotates its own as None
         yield
 
     def ray_resource_name(self):
@@ -117,7 +127,8 @@ def _use_gloo() -> None:
     def under_ray(timeout_second=None, backend=None):
         return original(timeout_second, backend or "gloo")
 
-    (seconds,) = distributed.initialize_global_process_group.__defaults__  # verl_plugin.py's
+    defaults: Any = distributed.initialize_global_process_group.__defaults__  # verl_plugin.py's
+    (seconds,) = defaults
 
     def under_torchrun(timeout_second=seconds):
         torch.distributed.init_process_group(backend="gloo", timeout=timedelta(seconds=timeout_second))
@@ -162,11 +173,11 @@ def _hide_gpus() -> None:
 
 def _without_megatron() -> None:
     """verl imports every engine that is installed. Megatron costs each process 4 s, and we train with FSDP."""
-    sys.modules.setdefault("megatron", None)
+    sys.modules.setdefault("megatron", None)  # pyright: ignore[reportArgumentType]  None blocks an import
 
 
 def install() -> None:
-    """Make this process fit for a CPU."""
+    """Apply all patches to this process."""
     _hide_gpus()
     _without_megatron()
     _use_gloo()

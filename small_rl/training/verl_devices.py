@@ -1,4 +1,4 @@
-"""What verl is told about the machine: a CPU, or GPUs.
+"""verl's settings for the machine: a CPU, or GPUs.
 
 A leading "+" adds a key that verl reads but does not list in its YAML files.
 """
@@ -50,7 +50,7 @@ SFT_ON_CPU = {
 
 
 def logical_cpus(settings: RlTraining) -> int:
-    """Ray's CPUs of one node without GPUs."""
+    """Ray's logical CPUs of one node without GPUs."""
     return LOGICAL_CPUS_PER_RANK * settings.gpus_per_node + LOGICAL_CPUS
 
 

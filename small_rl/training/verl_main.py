@@ -1,7 +1,7 @@
 """verl's reinforcement learning with our trainer: `python -m small_rl.training.verl_main <overrides of ppo_trainer>`.
 
-As verl.trainer.main_ppo, except that the trainer runs in this process and not in a Ray actor of its own: one process
-less to import everything. Rollouts and rewards are ours (verl_rollouts.py), the rest is verl's.
+Like verl.trainer.main_ppo, but the trainer runs in this process and not in a Ray actor: one process less that imports
+everything. Rollouts and rewards are ours (verl_rollouts.py), the rest is verl's.
 """
 
 import contextlib
@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 import time
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-JOINED = 600  # seconds for all nodes of a job to start Ray and join
+JOIN_TIMEOUT = 600  # seconds for all nodes of a job to start Ray and join
 
 
 def _start_ray(config: DictConfig) -> None:
@@ -24,13 +25,15 @@ def _start_ray(config: DictConfig) -> None:
     os.environ["SMALL_RL_RUN"] = str(os.getpid())  # see verl_plugin.py
     runtime_env = get_ppo_ray_runtime_env(config)
     runtime_env["env_vars"] |= {"TRANSFER_QUEUE_ENABLE": "1", "SMALL_RL_RUN": os.environ["SMALL_RL_RUN"]}
-    arguments = OmegaConf.to_container(config.ray_kwargs.get("ray_init", {}), resolve=True)
-    asked = {key: value for key, value in (arguments.pop("runtime_env", None) or {}).items() if value is not None}
-    ray.init(runtime_env={**runtime_env, **asked}, **arguments)
-    deadline = time.monotonic() + JOINED
-    while (there := sum(node["Alive"] for node in ray.nodes())) < config.trainer.nnodes:
+    arguments: Any = OmegaConf.to_container(config.ray_kwargs.get("ray_init", {}), resolve=True)
+    overrides = {key: value for key, value in (arguments.pop("runtime_env", None) or {}).items() if value is not None}
+    ray.init(runtime_env={**runtime_env, **overrides}, **arguments)
+    deadline = time.monotonic() + JOIN_TIMEOUT
+    while (alive := sum(node["Alive"] for node in ray.nodes())) < config.trainer.nnodes:
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{there} of {config.trainer.nnodes} nodes have joined Ray in {JOINED} s: see ray.log")
+            raise RuntimeError(
+                f"{alive} of {config.trainer.nnodes} nodes have joined Ray in {JOIN_TIMEOUT} s; see ray.log"
+            )
         time.sleep(0.5)
 
 
@@ -44,10 +47,11 @@ def _train(config: DictConfig) -> None:
     OmegaConf.resolve(config)
     transfer_queue.init(config.transfer_queue)
     try:
-        trainer = PolarisTrainer(config)
+        trainer = PolarisTrainer(config)  # pyright: ignore[reportAbstractUsage]  verl's own class lacks the method, too
         trainer.init()
         with contextlib.suppress(OutOfTime):
-            trainer.fit(Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.finish))
+            rollouts: Any = Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.finish)
+            trainer.fit(rollouts)
     finally:
         transfer_queue.close()
 

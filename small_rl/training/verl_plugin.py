@@ -1,14 +1,13 @@
-"""verl's plugin, loaded in every process that imports verl (entry point `verl.plugins`): what verl 0.9.1 has no key
-for.
+"""verl's plugin, loaded in every process that imports verl (entry point `verl.plugins`): what verl 0.9.1 cannot be set.
 
-On a machine that is asked for its CPU (VERL_PLATFORM=cpu) the platform of verl_cpu.py comes with it.
+With VERL_PLATFORM=cpu it loads the platform of verl_cpu.py, too.
 """
 
 import os
 
 # Seconds that a rank waits for the others. NCCL's own 600 are too few where rank 0 writes the weights of a large model
 # meanwhile, and verl's 36000 of the SFT let a dead rank hold all GPUs for ten hours.
-COLLECTIVE = 1800
+COLLECTIVE_TIMEOUT = 1800
 
 
 def _bound_collectives() -> None:
@@ -17,17 +16,17 @@ def _bound_collectives() -> None:
     original = distributed.initialize_global_process_group_ray
 
     def under_ray(timeout_second=None, backend=None):
-        return original(timeout_second or COLLECTIVE, backend)
+        return original(timeout_second or COLLECTIVE_TIMEOUT, backend)
 
     distributed.initialize_global_process_group_ray = under_ray
-    distributed.initialize_global_process_group.__defaults__ = (COLLECTIVE,)
+    distributed.initialize_global_process_group.__defaults__ = (COLLECTIVE_TIMEOUT,)
 
 
 def _tell_runs_apart() -> None:
-    """verl names the socket of the weight transfer, in /tmp, by Ray's job id: the same in every cluster of a stage's
-    own.
+    """Make the sockets of the weight transfer unique: verl names them, in /tmp, by Ray's job id.
 
-    Two stages on one node would send each other their weights; with SMALL_RL_RUN (verl_main.py) they do not.
+    That id is the same in every stage's cluster, so two stages on one node would exchange weights. SMALL_RL_RUN
+    (verl_main.py) is unique to a launch.
     """
     from ray.runtime_context import RuntimeContext
 

@@ -1,15 +1,13 @@
-"""A Ray cluster over the nodes of an RL stage, one or several; it lives as long as the stage's verb.
+"""A Ray cluster over the nodes of an RL stage; it lives as long as the stage's process.
 
 `python -m small_rl.training.verl_ray_cluster HEAD PORT GPUS CPUS FOLDER` runs on every node, started by srun where
-there are
-several: the first runs Ray's head, the others join. No dashboard, no metrics; Ray refuses who does not know the token
-    of this run.
+there are several: the first runs Ray's head, the others join. No dashboard, no metrics; Ray refuses clients without
+this run's token.
 """
 
 import contextlib
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -42,10 +40,10 @@ QUIET = {
 def ray_cluster(
     nodes: int, gpus: int, cpus: int | None, folder: Path, log: Path, env: dict[str, str]
 ) -> Iterator[dict[str, str]]:
-    """`env` with what a driver needs to find the cluster and to be let in.
+    """A running cluster; yields `env` with the variables by which a driver finds it and is admitted.
 
-    gpus: per node, logical ones on a CPU; cpus: logical ones per node, None as many as the machine has;
-    folder: for sockets, of a short path that is free on every node; log: of all nodes
+    gpus: per node, logical ones on a CPU; cpus: logical ones per node, None: as many as the machine has;
+    folder: for sockets, a short path that is free on every node; log: of all nodes
     Raises UserError with the end of the log when Ray does not start.
     """
     head = LOOPBACK if nodes == 1 else this_node()
@@ -67,40 +65,40 @@ def ray_cluster(
         try:
             yield env | {"RAY_ADDRESS": f"{head}:{port}"}
         finally:
-            # The launcher alone: it stops the others in their order, which takes a second. Told all at once, they wait
-            # for each other.
+            # The launcher alone: it stops the others in order, in a second. Signalled together, they deadlock.
             launcher.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 launcher.wait(GRACE)
 
 
 def _wait(launcher: subprocess.Popen, started: Path, log: Path) -> None:
-    """Until the head is complete: a driver that is too early would not wait for it."""
+    """Wait until the head is complete: a driver that comes too early would fail. Raises UserError as `ray_cluster`."""
     deadline = time.monotonic() + PATIENCE
     while not started.exists():
         if launcher.poll() is not None or time.monotonic() > deadline:
-            raise UserError(f"Ray did not start; the log's end ({log}):\n{child.tail(log)}")
+            raise UserError(f"Ray did not start; read {log}:\n{child.tail(log)}")
         time.sleep(0.1)
 
 
 def ray_start(rank: int, head: str, port: str, gpus: str, cpus: str, folder: str) -> list[str]:
-    """Arguments of `ray start` on the job's node number `rank`."""
-    own, place = this_node(), [f"--address={head}:{port}"]
+    """Arguments of `ray start` on the job's node number `rank`. head: IPv4 address of the first node."""
     if rank == 0:
-        own, place = head, ["--head", f"--port={port}", f"--temp-dir={folder}", "--include-dashboard=false"]
-        place.append("--no-monitor")  # of an autoscaler that there is not
+        address = head
+        role = ["--head", f"--port={port}", f"--temp-dir={folder}", "--include-dashboard=false"]
+        role.append("--no-monitor")  # no autoscaler
+    else:
+        address, role = this_node(), [f"--address={head}:{port}"]
     resources = [f"--num-gpus={gpus}"] + ([f"--num-cpus={cpus}"] if cpus != "-" else [])
     # Any free ports: Ray's own range is the same for every cluster of a machine.
     ports = ["--min-worker-port=0", "--max-worker-port=0"]
-    address = f"--node-ip-address={socket.gethostbyname(own)}"
-    return ["start", *place, address, *ports, *resources, "--disable-usage-stats", "--block"]
+    return ["start", *role, f"--node-ip-address={address}", *ports, *resources, "--disable-usage-stats", "--block"]
 
 
 def main() -> None:
     from ray.scripts import scripts
 
     # Ray's head would also serve drivers elsewhere, on port 10001, and has no switch for it.
-    scripts.get_ray_client_dependency_error = lambda: "not wanted"
+    scripts.get_ray_client_dependency_error = lambda: "disabled"  # pyright: ignore[reportPrivateImportUsage]
     if os.environ.get("VERL_PLATFORM") != "cpu":
         require_cuda("verl")
     head, *rest = sys.argv[1:]

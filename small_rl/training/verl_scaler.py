@@ -32,6 +32,9 @@ def read(scaler: torch.amp.GradScaler, folder: Path) -> None:
 class ScaledEngine(FSDPEngineWithLMHead):
     """verl's engine; every rank has the same scale, so the first one writes it."""
 
+    scaler: torch.amp.GradScaler | None  # both set by verl's engine
+    rank: int
+
     def save_checkpoint(self, local_path: str, *args, **kwargs) -> None:
         super().save_checkpoint(local_path, *args, **kwargs)
         if self.scaler is not None and self.rank == 0:

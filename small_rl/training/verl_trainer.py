@@ -1,7 +1,6 @@
-"""verl's synchronous trainer, with what RL remembers from step to step: one writer, saved and resumed with each
-checkpoint.
+"""verl's synchronous trainer with our training state (consensus sets, rescue buffer), saved in each checkpoint.
 
-Decisions are pure functions (rl_step.py); this file only says when verl runs them.
+Decisions are pure functions (rl_step.py); this file says when verl runs them. The trainer alone changes the state.
 """
 
 import json
@@ -9,20 +8,23 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import PPOTrainerSync
 
 from polaris.stage.deadline import is_due
-from polaris.stage.records import CONSENSUS, SINK, read_rows, write_rows
+from polaris.stage.records import CONSENSUS, RESCUE_BUFFER, read_rows, write_rows
 from small_rl.reward.core import ConsensusSets
-from small_rl.reward.rescue import Sink
-from small_rl.reward.rl_step import Memory, Rollout, accuracies, check_graded, finished
+from small_rl.reward.rescue import RescueBuffer
+from small_rl.reward.rl_step import Rollout, TrainingState, accuracies, check_graded, finished
 from small_rl.reward.step_metrics import outcome_metrics
 from small_rl.training import verl_batch
 from small_rl.training.export_gate import LOG_PROBS, ROWS
+from small_rl.training.verl_config import polaris_settings
 
+RESCUE_FILE = "sink.parquet"  # in a checkpoint; the name that a training of an earlier version resumes from
 POLL = 0.05  # seconds between looks at finished rollouts; verl's 2.0 would double a laptop's step
 
 # Our name of a metric -> verl's. `mismatch` is the KL of the rollout's from the actor's distribution.
@@ -36,30 +38,30 @@ CURVES = {
 
 
 class OutOfTime(Exception):
-    """The step at hand is saved, and there is no time for another one."""
+    """The current step is saved, and the deadline leaves no time for another one."""
 
 
 class PolarisTrainer(PPOTrainerSync):
-    """Finishes the groups of a step (asked by verl_rollouts.py), and writes a line of metrics.jsonl after each
-    update.
-    """
+    """Rewards a step's groups (called by verl_rollouts.py), and writes a line of metrics.jsonl after each update."""
+
+    agent_loop_manager: Any  # Rollouts, given to `fit` by verl_main.py
 
     def __init__(self, config: DictConfig):
         super().__init__(config)
-        self.settings = config.polaris
-        self.memory = self._first_memory()
+        self.settings = polaris_settings(config)
+        self.training_state = self._initial_state()
         self.numbers: dict[str, float] = {}
         self.clock = time.monotonic()
         self.longest = 0.0  # seconds of a step of this launch
 
-    def _first_memory(self) -> Memory:
-        """What a training from scratch begins with."""
-        given = read_rows(Path(self.settings.sink), SINK) if self.settings.sink else []
-        sink = Sink.from_rows(given) if self.settings.rescue else None
+    def _initial_state(self) -> TrainingState:
+        """The state at step 0."""
+        rows = read_rows(Path(self.settings.rescue_buffer), RESCUE_BUFFER) if self.settings.rescue_buffer else []
+        buffer = RescueBuffer.from_rows(rows) if self.settings.rescue else None
         if self.settings.core is None:
-            return Memory(sink=sink)
+            return TrainingState(rescue_buffer=buffer)
         sets = self._read_sets(Path(self.settings.consensus))
-        return Memory(sets, sets.sizes(), sink)
+        return TrainingState(sets, sets.sizes(), buffer)
 
     def _build_replay_buffer(self):
         buffer = super()._build_replay_buffer()
@@ -70,25 +72,23 @@ class PolarisTrainer(PPOTrainerSync):
         self.clock = time.monotonic()
 
     def finish(self, groups: list[list[Rollout]]) -> list[list[Rollout]]:
-        """The groups to train on, with their rewards; the accuracy log has what the rollouts achieved by themselves."""
+        """The groups to train on, rewarded; logs the accuracy before rescue and substitution."""
         step = self.global_steps
         graded = check_graded(groups, self.settings.grading.max_failure_rate, step)
         _append(Path(self.settings.accuracy), {"step": step} | accuracies(groups))
         random = Random(f"seed {self.config.actor_rollout_ref.rollout.seed}, step {step}")
-        groups, self.numbers = finished(groups, step, self.settings, self.memory, random)
+        groups, self.numbers = finished(groups, step, self.settings, self.training_state, random)
         self.numbers |= graded
         return groups
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        """As verl: by the current actor, for rescued rows, too; then their first sampler is forgotten."""
+        """Like verl, by the current actor, also for rescued rows; these then count as sampled by it."""
         batch = super()._compute_old_log_prob(batch, metrics)
         metrics.update(verl_batch.forget_other_policies(batch))
         return batch
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        """As verl, without the updates whose rows are all masked: of those, verl would make NaN or a step of
-        momentum.
-        """
+        """Like verl, without the updates whose rows are all masked: verl would compute NaN or a step of momentum."""
         if self.settings.masked_from is not None:
             actor, ranks = (
                 self.config.actor_rollout_ref.actor,
@@ -116,7 +116,7 @@ class PolarisTrainer(PPOTrainerSync):
         return batch
 
     def on_step_end(self) -> None:
-        """As verl, unless another step might not end before the deadline: then save and stop. Raises OutOfTime."""
+        """Like verl, unless another step might pass the deadline: then save and raise OutOfTime."""
         end = self.settings.deadline
         if end and self.global_steps < self.total_training_steps and is_due(end, time.time(), self.longest):
             if self.global_steps % self.config.trainer.save_freq:
@@ -125,19 +125,18 @@ class PolarisTrainer(PPOTrainerSync):
         super().on_step_end()
 
     def _record_log_probs(self, batch: KVBatchMeta) -> None:
-        """What the trained actor says of some of its responses: the exported model must say the same
-        (export_gate.py).
-        """
+        """The trained actor's log-probabilities of some responses, which export_gate.py compares with the export's."""
         self._folder().mkdir(parents=True, exist_ok=True)
         rows = verl_batch.log_probs(self.actor_rollout_wg, batch, ROWS)
         (self._folder() / LOG_PROBS).write_text(json.dumps(rows))
 
     def _validate(self) -> dict[str, float]:
-        """In the place of verl's: the actor answers the benchmark. It is told, and nothing of it is remembered."""
+        """Replaces verl's: evaluate the actor on the benchmark. Logged only; training state is unchanged."""
         started = time.monotonic()
-        rows = [self.val_dataset[index] for index in range(len(self.val_dataset))]
-        found = outcome_metrics(self.agent_loop_manager.validate(self.global_steps, rows))
-        line = {"step": self.global_steps, "avg": found.pop("accuracy")} | found
+        data: Any = self.val_dataset
+        rows = [data[index] for index in range(len(data))]
+        metrics = outcome_metrics(self.agent_loop_manager.validate(self.global_steps, rows))
+        line = {"step": self.global_steps, "avg": metrics.pop("accuracy")} | metrics
         line["seconds"] = time.monotonic() - started
         self.clock += line["seconds"]  # they are no part of a training step
         _append(Path(self.settings.validation), {key: round(value, 6) for key, value in line.items()})
@@ -151,24 +150,26 @@ class PolarisTrainer(PPOTrainerSync):
         return Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
 
     def _save_checkpoint(self) -> None:
-        """Our state first: verl ends with the tracker file that makes the checkpoint count."""
+        """Our state first: verl's tracker file, written last, makes the checkpoint valid."""
         self._folder().mkdir(parents=True, exist_ok=True)
-        if self.memory.sets is not None:
-            write_rows(self._folder() / "consensus.parquet", self.memory.sets.rows(), CONSENSUS)
-        if self.memory.sink is not None:
-            write_rows(self._folder() / "sink.parquet", self.memory.sink.rows(), SINK)
+        if self.training_state.sets is not None:
+            write_rows(self._folder() / "consensus.parquet", self.training_state.sets.rows(), CONSENSUS)
+        if self.training_state.rescue_buffer is not None:
+            write_rows(self._folder() / RESCUE_FILE, self.training_state.rescue_buffer.rows(), RESCUE_BUFFER)
         super()._save_checkpoint()
 
     def _load_checkpoint(self) -> None:
-        """The memory as it was at the restored step (0: from scratch)."""
+        """Restore our state of the resumed step (step 0: from scratch)."""
         super()._load_checkpoint()
         if not self.global_steps:
             return
-        if self.memory.sets is not None:
-            self.memory = replace(self.memory, sets=self._read_sets(self._folder() / "consensus.parquet"))
-        if self.memory.sink is not None:
-            sink = Sink.from_rows(read_rows(self._folder() / "sink.parquet", SINK))
-            self.memory = replace(self.memory, sink=sink)
+        restored = self.training_state
+        if restored.sets is not None:
+            restored = replace(restored, sets=self._read_sets(self._folder() / "consensus.parquet"))
+        if restored.rescue_buffer is not None:
+            rows = read_rows(self._folder() / RESCUE_FILE, RESCUE_BUFFER)
+            restored = replace(restored, rescue_buffer=RescueBuffer.from_rows(rows))
+        self.training_state = restored
 
 
 def _append(path: Path, line: dict) -> None:

@@ -6,12 +6,18 @@ has nothing to load into. vLLM's own `reload_weights` rebuilds the layers. It wa
 wrong for mixtures of experts, which is why the latter are refused.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from verl.workers.rollout.vllm_rollout.bucketed_weight_transfer import BucketedWeightReceiver
 from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
 
 
 class CpuWorkerExtension(vLLMColocateWorkerExtension):
     """Collects all buckets (the transport reuses its buffer, hence the clones) and reloads them at once."""
+
+    model_runner: Any  # both of vLLM's worker, which this class extends
+    reload_weights: Callable[..., None]
 
     def update_weights_from_ipc(self, peft_config=None, base_sync_done=False, use_shm=False):
         if getattr(self.model_runner.model.config, "num_experts", 0):

@@ -1,7 +1,7 @@
 """kill -9 at random moments of a merge: never a final name for half a merge, and a rerun gives the digests of an
 undisturbed merge.
 
-    python tests/chaos/kill_merge.py FOLDER [--kills 20] [--megabytes 400]
+    python tests/chaos/kill_merge.py FOLDER [--kills 20] [--megabytes 400] [--seed 1]
 
 Every fourth moment is any after the start (most of it is Python's own), the others lie after the first file was begun.
 By hand; tests/unit/merge/test_merge_faults.py is the short form. Every second target is rerun after one kill, the
@@ -49,13 +49,13 @@ def succeeded(process: subprocess.Popen) -> bool:
     return code == 0
 
 
-def killed(folder: Path, out: Path, anywhere: bool, seconds: float) -> bool:
-    """Whether the kill came before the merge's end: at most `seconds` after its start, or after its first file."""
+def killed(folder: Path, out: Path, anywhere: bool, wait: float) -> bool:
+    """Whether the kill came before the merge's end: `wait` seconds after its start, or after its first file."""
     process = started(folder, out)
     if not anywhere:
         until_first_file(process, out)
     try:
-        process.wait(random.uniform(0, seconds))
+        process.wait(wait)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
     return not succeeded(process)
@@ -75,7 +75,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--megabytes", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1, help="of the moments, as shares of the merge's time")
     args = parser.parse_args()
+    rng = random.Random(args.seed)
+    print(f"seed {args.seed}", flush=True)
     folder = args.folder.absolute()
     large = weights(1, rows=args.megabytes * 1_000_000 // BYTES_A_ROW)
     save(folder / "base/model", large, shards=4)
@@ -92,7 +95,7 @@ def main() -> None:
     kills = whole_results = 0
     while kills < args.kills:
         anywhere = kills % 4 == 0
-        if not killed(folder, out, anywhere, whole if anywhere else writing):
+        if not killed(folder, out, anywhere, rng.uniform(0, whole if anywhere else writing)):
             shutil.rmtree(out.parent)  # over before its moment came
             continue
         kills += 1

@@ -146,6 +146,7 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, help="folder of a finished run of the test recipe: .../runs/test")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    print(f"seed {args.seed}", flush=True)
     folder = args.folder.absolute()
     broken, log = folder / "broken", folder / "faults.jsonl"
     folder.mkdir(parents=True, exist_ok=True)

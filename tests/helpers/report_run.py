@@ -92,7 +92,7 @@ class Run:
     def scores(self, name: str, benchmarks: dict[str, Marks], cut: Sequence[str] = (), distinct: Any = None) -> None:
         """Verdicts of a model; cut: problems whose responses all reached the length limit.
 
-        Of marks, 1 is right, 0 wrong, - silent, ? undecided; a response's length is 10 tokens and 10 more per sample.
+        Of marks, 1 is right, 0 wrong, - silent, ? ungraded; a response's length is 10 tokens and 10 more per sample.
         distinct: problem -> share of distinct 4-grams, where such a table is to be there
         """
         rows = [
@@ -111,7 +111,7 @@ class Run:
             for sample, mark in enumerate(marks)
             if mark != " "
         ]
-        with self._stage(f"scores/{name}/data.json", {}) as stage:
+        with self._stage(f"scores/{name}/data.json", self.responses(name)) as stage:
             write_rows(stage.partial / "graded.parquet", rows, GRADED)
             if distinct:
                 table = [
@@ -120,6 +120,10 @@ class Run:
                 write_rows(stage.partial / "diversity.parquet", table, DIVERSITY)
             stage.publish()
         self.paths["scores"].append(stage.out)
+
+    def responses(self, name: str) -> dict[str, Path]:
+        """Inputs of a model's scores; a subclass makes the stage that generated what they score."""
+        return {}
 
     def difficulty(self, name: str, correct: Sequence[int], k: int, kept: Sequence[bool]) -> None:
         """An RL data stage: right responses of each problem, and which problems stay."""
@@ -146,7 +150,7 @@ class Run:
                 "published_values": None,
                 "self_distillation": None,
                 "planned": None,
-                "also": {},
+                "extra_evaluations": {},
                 "dates": {},
             }
             | settings

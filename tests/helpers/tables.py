@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from polaris.problems.problem_layouts import COLUMNS, read_layout
 from polaris.stage import manifest
+from polaris.stage.data_files import data_rows
 from polaris.stage.records import PROBLEMS, RESPONSES, write_rows
 from polaris.stage.settings import Section
 from polaris.stage.stage import Stage
@@ -43,6 +45,11 @@ def problems(folder: Path, rows: list[dict[str, Any]]) -> Path:
     """A problem set; a row needs `id`, the rest has defaults."""
     full = [{"problem": f"Find {r['id']}.", "answers": [], "source": "test", "solution": None} | r for r in rows]
     return publish(folder, "problems.parquet", full, PROBLEMS)
+
+
+def read_problem_file(path: Path, name: str) -> list[dict[str, Any]]:
+    """Rows of problems.parquet from a benchmark's file; every row has a gold answer."""
+    return read_layout(data_rows(path, COLUMNS), name, str(path), "every")
 
 
 def responses(folder: Path, rows: list[tuple], problem_set: str = "rl") -> Path:

@@ -23,11 +23,14 @@ ALSO = {("vllm", "verl_")}
 HEAVY = ("torch", "transformers", "vllm", "verl", "ray", "megatron", "mergekit", "datasets")
 # Nouns of the paper, by room: pure, and importable where no engine is installed.
 NOUNS = {
-    "polaris.grading": "answers units diversity",
-    "polaris.problems": "tiny_problems problem_text suitability duplicates contamination",
-    "polaris.evaluation": "significance passes statistics replicates hardest lengths verdicts claims",
+    "polaris.grading": "answers boxes compare diversity",
+    "polaris.grading.reading": "brackets calls cleaning expressions items lists measures notation reader regions signs "
+    "tokens units values",
+    "polaris.grading.equality": "acceptance arithmetic exact realline sameness structure",
+    "polaris.problems": "tiny_problems problem_text suitability choices duplicates contamination",
+    "polaris.evaluation": "significance pass_at_k statistics replicates hardest lengths verdicts claims",
     "polaris.planning": "plan_model plan_memory plan_time",
-    "small_rl.reward": "steps core rescue substitution overlong step_metrics rl_step",
+    "small_rl.reward": "results intermediate core rescue substitution overlong step_metrics rl_step",
     "small_rl.data": "overlap difficulty drop_easy",
     "small_rl.studies": "temperature similarity",
     "large_sft.model": "context",
@@ -87,12 +90,12 @@ def test_an_import_upwards_and_a_circle_break_them(tmp_path):
     for package in code.PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    with (tmp_path / "polaris/stage/groups.py").open("a") as file:
+    with (tmp_path / "polaris/stage/progress.py").open("a") as file:
         file.write("\n\ndef upwards():\n    from polaris.grading import answers\n")
     with (tmp_path / "large_sft/training/rank.py").open("a") as file:
         file.write("\n\ndef circle():\n    from large_sft.training import megatron_train\n")
     done = lint(tmp_path)
-    assert done.returncode == 1 and "polaris.stage.groups -> polaris.grading.answers" in done.stdout, done.stdout
+    assert done.returncode == 1 and "polaris.stage.progress -> polaris.grading.answers" in done.stdout, done.stdout
     assert "No cycles are allowed in large_sft.training" in done.stdout, done.stdout
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from polaris.report import study_page
-from polaris.report.study_designs import LAPTOP
+from polaris.report.study_designs import DESIGNS, LAPTOP, Design
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
@@ -24,6 +24,13 @@ def links(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_links_lead_somewhere(page):
     assert [target for target in links(page) if not (ROOT / page.parent / target).exists()] == []
+
+
+def test_named_tests_exist():
+    """CONTRIBUTING.md's worked example is the one that does not."""
+    for page in (ROOT / path for path in PAGES if path.name not in ("CHANGELOG.md", "CONTRIBUTING.md")):
+        named = re.findall(r"`([\w/]*test_\w+\.py)`", page.read_text())
+        assert [name for name in named if not any((ROOT / top / name).exists() for top in ("", "tests"))] == [], page
 
 
 def test_the_index_has_every_page():
@@ -57,7 +64,32 @@ def test_prose_is_wrapped(page):
     assert [number for number, line in prose((ROOT / page).read_text()) if len(line) > WIDTH] == []
 
 
+def records(design: Design) -> list[dict]:
+    return [json.loads((ROOT / f"docs/study/{design.records}_{number}.json").read_text()) for number in (0, 1, 2)]
+
+
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.records)
+def test_the_studies_are_written_from_their_records(design: Design):
+    assert (ROOT / "docs/study" / design.markdown).read_text() == study_page.markdown(design, records(design), [])
+    assert (ROOT / "docs/study" / design.page).read_text() == study_page.page(design, records(design), [])
+
+
+def test_the_results_of_the_readme_are_those_of_the_studies():
+    """(difference, interval over trainings, commit) of each row."""
+    measured = set()
+    for design in DESIGNS:
+        commits = {record["commit"][:7] for record in records(design)}
+        tables = [
+            study_page.claim_rows(records(design), rows) for _, rows in study_page.groups(design, records(design))
+        ]
+        cells = {(row[-4].split(" [")[0], row[-3]) for table in tables for row in table[1:]}
+        measured |= {(*cell, commit) for cell in cells for commit in commits}
+    shown = re.findall(
+        r"\| ([+−]?[\d.]+) \| (\[.*?\]) \|.*, (\w{7}) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert len(shown) >= 4 and set(shown) <= measured, set(shown) - measured
+
+
 def test_the_picture_is_drawn_from_the_records():
-    records = [json.loads((ROOT / "docs/study/laptop_0.json").read_text())]
-    drawn = study_page.picture(LAPTOP, records)
+    drawn = study_page.picture(LAPTOP, records(LAPTOP)[:1])
     assert drawn == (ROOT / "docs/images/laptop.svg").read_text(), "draw it again: polaris study 0 1 2"

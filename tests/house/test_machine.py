@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from envs.install_gpu import ENGINES, GPU, Tools, check_gpu
 from envs.machine import LAPTOP, Machine, check
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError
+from polaris.stage.nodes import interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
 LINUX = Machine("Linux", "x86_64", (3, 12), (2, 36))
@@ -150,14 +152,16 @@ def test_both_containers_have_the_files_that_the_installation_reads():
     assert {*(name.rstrip("*") for name in packages), "configs", "envs", "Makefile", "pyproject.toml"} <= set(copied)
 
 
-def test_the_overlay_names_each_installed_interpreter(tmp_path):
+@pytest.mark.parametrize("name", ["venvs", "my 'own' venvs #1"])
+def test_the_overlay_names_each_installed_interpreter(tmp_path, name):
+    folder = tmp_path / name
     for engine in ENGINES:
-        (tmp_path / engine / "bin").mkdir(parents=True)
-        (tmp_path / engine / "bin/python").touch()
-    install_gpu.write_interpreters(tmp_path, tmp_path / "interpreters.yaml")
+        (folder / engine / "bin").mkdir(parents=True)
+        (folder / engine / "bin/python").touch()
+    install_gpu.write_interpreters(folder, tmp_path / "interpreters.yaml")
     interpreters = recipe.load(
         [str(ROOT / "configs/polaris_v2.yaml"), str(tmp_path / "interpreters.yaml")]
     ).interpreters
-    assert interpreters.model_dump() == {
-        name: f"{tmp_path}/{name}/bin/python" for name in ("rl", "vllm", "megatron", "merge")
-    }
+    for engine in ("rl", "vllm", "megatron", "merge"):
+        words = shlex.split(interpreter(getattr(interpreters, engine)))
+        assert words == [f"{folder}/{engine}/bin/python"]

@@ -19,7 +19,7 @@ from large_sft.training.job import TrainingJob
 from large_sft.training.train_sft import planned_packs
 from polaris.stage import child
 from polaris.stage.records import TOKENS, write_rows
-from polaris.stage.tables import table
+from polaris.stage.terminal import table
 from tests.helpers.stages import publish
 
 VOCABULARY = 512
@@ -158,7 +158,7 @@ def checks(inputs: Path, out: Path, layout: dict, *models: Path, data: str = "da
     command = [sys.executable, "-m", "large_sft.training.torchrun_node", "--standalone", "--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(layout["gpus_per_node"]), str(Path(__file__).with_name("megatron_checks.py"))]
     environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    child.run([*command, str(job), str(STEPS), *map(str, models)], out / "log", environment, limit=300)
+    child.run([*command, str(job), str(STEPS), *map(str, models)], out / "log", environment, timeout=300)
     return metrics(out)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from small_rl.reward.core import ConsensusSets
-from small_rl.reward.rescue import Kept, Sink
-from small_rl.reward.rl_step import Memory, Response, Rollout, finished
+from small_rl.reward.rescue import BufferedResponse, RescueBuffer
+from small_rl.reward.rl_step import Response, Rollout, TrainingState, finished
 from small_rl.reward.step_metrics import Trajectory
 from small_rl.rl_settings import Core, Substitution
 
@@ -22,7 +22,7 @@ from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
 from small_rl.training.verl_batch import row
 
-LITERAL = {"cap": 0.5, "min_support": 1, "drop_answer": True, "key": "string", "scope": "response"}
+LITERAL = {"cap": 0.5, "min_support": 1, "results": "intermediate", "key": "string", "scope": "response"}
 LITERAL |= {"update": "online", "denominator": "current", "guard": "none", "consensus": "rl_data"}
 CONSENSUS = {"mixed": ["a", "b", "c", "d"], "wrong": ["a", "b", "c", "d"]}
 LENGTHS = (3, 5, 2, 4)
@@ -35,8 +35,8 @@ class Settings:
     rescue = "own"
 
 
-def group(problem: str, correct: str, steps: tuple[str, ...]) -> list[Rollout]:
-    """Rollouts of LENGTHS tokens; correct: 1 or 0 for each, steps: the letters that each underlined."""
+def group(problem: str, correct: str, results: tuple[str, ...]) -> list[Rollout]:
+    """Rollouts of LENGTHS tokens; correct: 1 or 0 for each, results: the letters that each underlined."""
     return [
         Rollout(
             Trajectory(
@@ -45,7 +45,7 @@ def group(problem: str, correct: str, steps: tuple[str, ...]) -> list[Rollout]:
             [1, 2],
             Response([7] * length, [-0.5] * length, 9),
         )
-        for ok, letters, length in zip(correct, steps, LENGTHS, strict=True)
+        for ok, letters, length in zip(correct, results, LENGTHS, strict=True)
     ]
 
 
@@ -53,17 +53,17 @@ def group(problem: str, correct: str, steps: tuple[str, ...]) -> list[Rollout]:
 def batch() -> tuple[list[list[Rollout]], np.ndarray]:
     """The groups as they are trained on, and verl's advantage of every rollout."""
     sets = ConsensusSets(1)
-    for problem, steps in CONSENSUS.items():
-        sets.add(problem, steps)
-    sink = Sink()
-    sink.keep("saved", Kept(3, 3, (5, 5, 5)))
+    for problem, results in CONSENSUS.items():
+        sets.add(problem, results)
+    buffer = RescueBuffer()
+    buffer.put("saved", BufferedResponse(3, 3, (5, 5, 5)))
     groups = [
         group("mixed", "1000", ("", "a", "abcd", "x")),
         group("wrong", "0000", ("a", "ab", "x", "abc")),
         group("saved", "0000", ("", "", "", "")),
         group("solved", "1111", ("", "", "", "")),
     ]
-    trained, _ = finished(groups, 9, Settings, Memory(sets, sets.sizes(), sink), Random(0))
+    trained, _ = finished(groups, 9, Settings, TrainingState(sets, sets.sizes(), buffer), Random(0))
     rows = [row(f"place {place}", one, None) for place, group in enumerate(trained) for one in group]
     padded = lambda name: torch.nn.utils.rnn.pad_sequence([r[name].float() for r in rows], batch_first=True)
     uids = np.array([r["uid"] for r in rows], dtype=object)

@@ -12,7 +12,7 @@ from polaris.stage import child, manifest
 from polaris.stage.errors import UserError
 from tests.helpers.merge_checkpoints import load, merged_stage, save_tokenizer
 from tests.helpers.stages import publish
-from tests.parity.test_vllm_transformers import ENGINE
+from tests.helpers.vllm_process import ENGINE
 
 SHAPE = {
     "vocab_size": 512,
@@ -168,7 +168,7 @@ def test_vllm_reads_both_layouts_alike(tmp_path, monkeypatch):
             folders[kind, backend] = merge(pair, tmp_path / kind / backend, backend, monkeypatch).model
     out = tmp_path / "logprobs.json"
     arguments = [json.dumps(TOKENS.tolist()), str(out), *map(str, folders.values())]
-    child.run([sys.executable, "-c", VLLM_SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, limit=600)
+    child.run([sys.executable, "-c", VLLM_SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, timeout=600)
     found = dict(zip(folders, map(torch.tensor, json.loads(out.read_text())), strict=True))
     for (kind, backend), theirs in found.items():
         expected = logits(folders[kind, "stream"])[:, :-1].log_softmax(-1).gather(2, TOKENS[:, 1:, None])[:, :, 0]

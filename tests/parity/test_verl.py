@@ -11,7 +11,7 @@ import pytest
 from polaris.models.tiny_tokenizer import CHAT_TEMPLATE, build_tokenizer
 from polaris.stage.records import MESSAGES, read_rows, write_rows
 from small_rl.training import train_format, verl_config, verl_devices
-from tests.unit.small_rl.training.test_verl_config import FILES, rl_stage
+from tests.helpers.verl_stages import FILES, rl_stage
 
 pytest.importorskip("verl")
 

@@ -14,6 +14,7 @@ from polaris.models.model_context import with_context
 from polaris.models.settings import TinyModel, Yarn
 from polaris.problems.tiny_problems import draw, solve
 from polaris.stage import child
+from tests.helpers.vllm_process import ENGINE
 
 pytest.importorskip("vllm")
 
@@ -21,14 +22,6 @@ pytest.importorskip("vllm")
 YARN = Yarn(factor=8.0, original=64)
 # Largest difference of a token's log-probability. Both compute in fp32; measured 1e-6.
 TOLERANCE = 1e-4
-ENGINE = {
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "OMP_NUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-}
 # vLLM runs in a process of its own, whose whole group `child.run` stops: pytest is not left with engine processes.
 SCRIPT = """
 import json, sys
@@ -121,7 +114,7 @@ def test_prompt_logprobs_agree(kind: str, yarn: Yarn | None, tmp_path: Path) -> 
     (tmp_path / "ids.json").write_text(json.dumps(ids))
     asked = with_context(tmp_path / "model", None, yarn, tmp_path / "stretched")
     arguments = [str(asked), *(str(tmp_path / name) for name in ("ids.json", "logprobs.json"))]
-    child.run([sys.executable, "-c", SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, limit=400)
+    child.run([sys.executable, "-c", SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, timeout=400)
     theirs = json.loads((tmp_path / "logprobs.json").read_text())
 
     worst = apart(log_probs(asked, ids), theirs)

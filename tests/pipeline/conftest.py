@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -49,8 +48,10 @@ def listening(process: psutil.Process) -> list[tuple[str, str]]:
     return sorted(set(found))
 
 
-def kill_in_the_middle(folder: Path, log: Path, step: int) -> None:
-    """Start the run and SIGKILL it within the step of the RL stage that follows `step`; nothing of it may stay."""
+def kill_in_the_middle(folder: Path, log: Path, step: int, wait: float) -> None:
+    """Start the run and SIGKILL it `wait` seconds into the step of the RL stage that follows `step`; nothing of it may
+    stay.
+    """
     metrics = folder / f"runs/test/{KILLED_STAGE}/log/metrics.jsonl"
     with log.open("w") as out:
         environment = {**os.environ, **SECRETS}
@@ -60,7 +61,7 @@ def kill_in_the_middle(folder: Path, log: Path, step: int) -> None:
             if metrics.exists() and metrics.read_text().count("\n") >= step:
                 break  # the step has its line, so the one before it has its checkpoint
             time.sleep(0.2)
-        time.sleep(random.uniform(0, 2))
+        time.sleep(wait)
         assert run.poll() is None, f"the run ended before the kill:\n{log.read_text()[-6000:]}"
         (folder / "sockets.json").write_text(json.dumps(listening(psutil.Process(run.pid))))
         processes = psutil.Process(run.pid).children(recursive=True)

@@ -1,8 +1,6 @@
-"""Generation through the verb with a real tiny model: killed and continued, beside other requests, wrongly asked."""
+"""Generation through the verb with a real tiny model: killed and continued, beside other requests."""
 
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,79 +10,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from polaris.generation import answering, generate
-from polaris.models import make_model
-from polaris.problems import make_problems
+from polaris.generation import answering
 from polaris.stage import manifest
-from polaris.stage.errors import UserError
-from polaris.stage.records import PROBLEMS, RESPONSES, read_rows, write_rows
+from polaris.stage.records import PROBLEMS, RESPONSES, read_rows
+from tests.helpers.generation_run import COUNTS, MINUTES, SETTINGS, arguments, changed_model, make_inputs
 
 pytest.importorskip("vllm")
-
-MODEL = {
-    "tiny": "qwen3",
-    "hidden": 32,
-    "layers": 2,
-    "heads": 2,
-    "kv_heads": 1,
-    "head_dim": 32,
-    "intermediate_size": 48,
-    "experts": 0,
-    "experts_per_token": 0,
-    "context": 4096,
-    "seed": 3,
-    "pretraining": {
-        "families": {"chain": 1.0},
-        "depth": [1, 2],
-        "steps": 2,
-        "batch": 4,
-        "learning_rate": 0.004,
-        "error_rate": 0.05,
-        "underlined": 0.3,
-        "instruction": "",
-    },
-}
-SETTINGS = {
-    "k": {"chain": 40, "digits": 10},
-    "instruction": " Underline key results.",
-    "sampling": {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "max_tokens": 64, "seed": 11},
-    "engine": {
-        "device": "cpu",
-        "dtype": "float32",
-        "max_model_len": 256,
-        "max_num_seqs": 64,
-        "tensor_parallel_size": 1,
-        "pipeline_parallel_size": 1,
-        "nodes": 1,
-        "kv_cache_dtype": "auto",
-        "replicas": 1,
-        "kv_cache_gib": 0.125,
-        "gpu_memory_utilization": None,
-        "yarn": None,
-    },
-}
-COUNTS = {"chain": 24, "digits": 12}
-MINUTES = 10
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> dict[str, Path]:
-    """A tiny model and two problem sets, through their verbs."""
-    folder = tmp_path_factory.mktemp("inputs")
-    made = {"model": (make_model, MODEL, folder / "model/checkpoint.json")}
-    for family, count in COUNTS.items():
-        settings = {"family": family, "pool": "train", "count": count, "depth": [2, 3], "error_rate": 0.0, "seed": 5}
-        made[family] = (make_problems, settings, folder / family / "data.json")
-    for module, settings, out in made.values():
-        command = [sys.executable, "-m", module.__name__, "--settings", json.dumps(settings), "--out", str(out)]
-        subprocess.run(command, check=True, timeout=MINUTES * 60)
-    return {name: out for name, (_, _, out) in made.items()}
-
-
-def arguments(inputs, settings, out: Path, sets=("chain", "digits")) -> list[str]:
-    problems = [str(inputs[name]) for name in sets]
-    asked = ["--settings", json.dumps(settings), "--model", str(inputs["model"]), "--problems", *problems]
-    return [*asked, "--out", str(out)]
+    return make_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 def start(*args) -> subprocess.Popen:
@@ -221,87 +157,3 @@ def test_one_engine_on_two_nodes_gives_the_same(inputs, uninterrupted, tmp_path,
     assert "world_size=2" in done.file("log/vllm-0.log").read_text()
     assert "rank=1" in done.file("log/vllm-0-node1.log").read_text()
     assert rows_of(done) == [row for row in rows_of(uninterrupted[0]) if row["set"] == "digits"]
-
-
-# --- what is refused before an engine starts -----------------------------------------------------------------------
-def refused(monkeypatch, tmp_path, inputs, settings, sets=("chain", "digits")) -> str:
-    argv = ["polaris.generation.generate", *arguments(inputs, settings, tmp_path / "out/data.json", sets)]
-    monkeypatch.setattr("sys.argv", argv)
-    monkeypatch.setitem(sys.modules, "vllm", None)  # importing vLLM would fail
-    with pytest.raises(UserError) as error:
-        generate.main()
-    return str(error.value)
-
-
-def broken_model(inputs, tmp_path) -> dict[str, Path]:
-    folder = tmp_path / "broken"
-    shutil.copytree(inputs["model"].parent, folder)
-    return inputs | {"model": folder / "checkpoint.json"}
-
-
-def changed_model(inputs, tmp_path, name, change) -> dict[str, Path]:
-    """The model with other values in one of its JSON files: those that `change` gives of the old ones."""
-    given = broken_model(inputs, tmp_path)
-    path = given["model"].parent / "model" / name
-    old = json.loads(path.read_text())
-    path.write_text(json.dumps(old | change(old)))
-    record = json.loads(given["model"].read_text())
-    record["files"][f"model/{name}"] = {"size": path.stat().st_size, "xxh3": manifest.file_digest(path)}
-    given["model"].write_text(json.dumps(record))
-    return given
-
-
-def test_sets_and_k_must_agree(monkeypatch, tmp_path, inputs):
-    assert "there is no problem set digits" in refused(monkeypatch, tmp_path, inputs, SETTINGS, ("chain",))
-    settings = SETTINGS | {"k": {"chain": 1}}
-    assert "problem set digits" in refused(monkeypatch, tmp_path, inputs, settings)
-    assert "two sets are named chain" in refused(monkeypatch, tmp_path, inputs, settings, ("chain", "chain"))
-
-
-def test_a_prompt_that_leaves_no_room_is_named(monkeypatch, tmp_path, inputs):
-    settings = SETTINGS | {"sampling": SETTINGS["sampling"] | {"max_tokens": 250}}
-    first = read_rows(inputs["chain"].parent / "problems.parquet", PROBLEMS)[0]["id"]
-    assert f"problem {first} of chain: its prompt has" in refused(monkeypatch, tmp_path, inputs, settings)
-
-
-def test_more_context_than_the_model_has(monkeypatch, tmp_path, inputs):
-    settings = SETTINGS | {"engine": SETTINGS["engine"] | {"max_model_len": 5000}}
-    assert "engine.max_model_len: 5000 tokens" in refused(monkeypatch, tmp_path, inputs, settings)
-
-
-def test_a_model_without_chat_template(monkeypatch, tmp_path, inputs):
-    broken = broken_model(inputs, tmp_path)
-    folder = broken["model"].parent / "model"
-    (folder / "chat_template.jinja").unlink()
-    record = json.loads(broken["model"].read_text())
-    del record["files"]["model/chat_template.jinja"]
-    broken["model"].write_text(json.dumps(record))
-    assert "no chat template" in refused(monkeypatch, tmp_path, broken, SETTINGS)
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_mxfp4_weights_in_another_precision_than_bfloat16(monkeypatch, tmp_path, inputs, dtype):
-    """As gpt-oss is published."""
-    given = changed_model(
-        inputs, tmp_path, "config.json", lambda old: {"quantization_config": {"quant_method": "mxfp4"}}
-    )
-    said = refused(monkeypatch, tmp_path, given, SETTINGS | {"engine": SETTINGS["engine"] | {"dtype": dtype}})
-    assert f"engine.dtype: {dtype}, but the weights of" in said and "in bfloat16 only" in said
-
-
-def test_a_model_without_config(monkeypatch, tmp_path, inputs):
-    broken = broken_model(inputs, tmp_path)
-    (broken["model"].parent / "model/config.json").unlink()
-    assert "config.json is gone" in refused(monkeypatch, tmp_path, broken, SETTINGS)
-
-
-def test_repeated_ids(monkeypatch, tmp_path, inputs):
-    shutil.copytree(inputs["chain"].parent, tmp_path / "chain")
-    path = tmp_path / "chain/problems.parquet"
-    rows = read_rows(path, PROBLEMS)
-    write_rows(path, [rows[0], *rows], PROBLEMS)
-    record = json.loads((tmp_path / "chain/data.json").read_text())
-    record["files"]["problems.parquet"] = {"size": path.stat().st_size, "xxh3": manifest.file_digest(path)}
-    (tmp_path / "chain/data.json").write_text(json.dumps(record))
-    sets = inputs | {"chain": tmp_path / "chain/data.json"}
-    assert "problem ids occur more than once" in refused(monkeypatch, tmp_path, sets, SETTINGS)

@@ -36,7 +36,7 @@ def test_every_checkpoint_was_trained_and_evaluated(finished, results):
             assert shown["interval"][0] <= shown["avg"] <= shown["interval"][1]
 
 
-def test_yarn_is_a_further_evaluation(finished, results):
+def test_yarn_is_an_extra_evaluation(finished, results):
     """The same questions and seeds, another rope: other responses, beside the model's own and nowhere else."""
     plain, stretched = (
         read_rows(finished / f"responses/{name}/responses.parquet", RESPONSES)
@@ -47,7 +47,7 @@ def test_yarn_is_a_further_evaluation(finished, results):
     same = sum(one["response"] == other["response"] for one, other in zip(plain, stretched, strict=True))
     assert same < len(plain) / 2
     again = [row for row in results["pairs"] if "core_filtered@yarn" in (row["a"], row["b"])]
-    assert {(row["family"], row["b"]) for row in again} == {("asked otherwise", "core_filtered")}
+    assert {(row["family"], row["b"]) for row in again} == {("extra evaluations", "core_filtered")}
 
 
 def test_steps_planned_are_steps_reached(finished):
@@ -69,7 +69,7 @@ def test_the_killed_stage_went_on_where_it_was(finished):
     for step, name in zip(
         json.loads((folder / "kills.json").read_text()), ("killed_1.log", "continued.log"), strict=True
     ):
-        (went_on,) = re.findall(rf"{KILLED_STAGE}: goes on after step (\d+)", (folder / name).read_text())
+        (went_on,) = re.findall(rf"{KILLED_STAGE}: resumes after step (\d+)", (folder / name).read_text())
         assert int(went_on) >= step - 1, f"kill in the step that follows {step}"
 
 
@@ -94,10 +94,12 @@ def test_a_stage_in_half_precision(finished):
 
 
 def test_core_grew_its_consensus_sets(finished):
-    def pairs(path):
-        return {(row["problem_id"], row["step"]) for row in read_rows(path, CONSENSUS)}
+    def counts(path):
+        return {(row["problem_id"], row["step"]): row["count"] for row in read_rows(path, CONSENSUS)}
 
-    assert pairs(finished / "core/consensus.parquet") >= pairs(finished / "rl_data/consensus.parquet")
+    before, after = (counts(finished / name / "consensus.parquet") for name in ("rl_data", "core"))
+    kept = before.keys() & after.keys()
+    assert kept and sum(after[pair] for pair in kept) > sum(before[pair] for pair in kept)
     assert not (finished / "grpo/consensus.parquet").exists()
 
 

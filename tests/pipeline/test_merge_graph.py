@@ -3,9 +3,11 @@ nothing.
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -32,10 +34,10 @@ def run(tmp_path) -> Path:
     return folder
 
 
-def sweep(run: Path, overlay: dict, *targets: str) -> str:
-    """Snakemake with the rules of this card alone: everything else is taken as it lies there."""
+def sweep(run: Path, overlay: dict, *targets: str, **more: bool) -> str:
+    """Snakemake with the rules of this card alone: everything else is taken as it lies there. more: of the recipe."""
     path = run.parents[1] / "mine.yaml"
-    path.write_text(json.dumps({"merge": overlay}))
+    path.write_text(json.dumps({"merge": overlay, **more}))
     wanted = [f"runs/test/merged/{target}" for target in targets]
     done = snakemake(
         run.parents[1], *wanted, "--allowed-rules", "merged", "merged_weights", configs=[*CONFIGS, str(path)]
@@ -88,3 +90,14 @@ def test_removed_weights_rebuild_nothing_until_they_are_selected(run):
     (weights_file,) = (name for name in done.files if name.endswith(".safetensors"))
     assert manifest.file_digest(done.folder / weights_file) == done.files[weights_file]["xxh3"]
     assert dates(run) == before
+
+
+def test_what_is_finished_stays_finished(run):
+    """With an input from a machine whose clock was a day ahead, and where the code does not count any more."""
+    for name in ("base_large", "distilled"):
+        os.utime(run / name / "checkpoint.json", (tomorrow := time.time() + 86400, tomorrow))
+    assert jobs(sweep(run, {"alphas": [0.3]}, "alpha=0.30/checkpoint.json"))["merged"] == 1
+    before = dates(run)
+    assert (run / "merged/alpha=0.30/checkpoint.json").exists() and max(before.values()) < time.time_ns()
+    text = sweep(run, {"alphas": [0.3]}, "alpha=0.30/checkpoint.json", invalidate_on_code=False)
+    assert "Nothing to be done" in text and dates(run) == before

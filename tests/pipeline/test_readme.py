@@ -39,6 +39,6 @@ def test_its_overlay_is_a_recipe(tmp_path):
     overlay = re.search(r"```yaml\n(.*?)```", README, re.DOTALL).group(1)
     (tmp_path / "mine.yaml").write_text(overlay)
     (tmp_path / "mine.jsonl").write_text('{"problem": "1 + 1?", "answer": "2"}\n')
-    done = snakemake(tmp_path, "-n", configs=[str(ROOT / "configs/polaris_v1_4b.yaml"), "mine.yaml"])
+    done = snakemake(tmp_path, "-n", configs=["mine.yaml"])
     assert done.returncode == 0, done.stdout[-4000:]
     assert "runs/mine/benchmarks/mine/data.json" in done.stdout

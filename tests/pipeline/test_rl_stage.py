@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from polaris.stage import child, manifest
-from polaris.stage.records import ACCURACY, CONSENSUS, SINK, read_problems, read_rows
+from polaris.stage.records import ACCURACY, CONSENSUS, RESCUE_BUFFER, read_problems, read_rows
 from small_rl.rl_settings import RlTraining
 from small_rl.training import train_rl, verl_checkpoint, verl_config, verl_devices
 from small_rl.training.verl_ray_cluster import ray_cluster
@@ -60,7 +60,7 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
     sets = folder / "start_sets.parquet"
     train_rl.write_start_sets(settings.core, settings.grading, problems, consensus.file("consensus.parquet"), sets)
     with train_rl.ray_folder(folder) as ray:
-        logs = (folder / "metrics.jsonl", folder / "accuracy.jsonl")
+        logs = [folder / f"{name}.jsonl" for name in ("metrics", "accuracy", "validation")]
         files = verl_config.RlFiles(
             start.model, folder / "prompts.parquet", folder / "checkpoints", *logs, consensus=sets
         )
@@ -130,9 +130,9 @@ def test_the_log_is_published_as_a_table(killed, uninterrupted):
     assert means == pytest.approx([line["accuracy"] for line in uninterrupted.metrics], abs=1e-6)
 
 
-def test_the_sink_has_what_was_solved(uninterrupted):
+def test_the_buffer_has_what_was_solved(uninterrupted):
     solved = {p for log in uninterrupted.accuracy for p, a in zip(log["problems"], log["accuracy"], strict=True) if a}
-    assert {row["problem_id"] for row in uninterrupted.last("sink.parquet", SINK)} == solved
+    assert {row["problem_id"] for row in uninterrupted.last("sink.parquet", RESCUE_BUFFER)} == solved
 
 
 def test_evaluations_are_told_once_each_and_drawn(finished, killed):

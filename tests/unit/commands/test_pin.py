@@ -108,6 +108,19 @@ def test_without_a_network_nothing_changes(tmp_path, endpoint, env, message):
     assert path.read_text() == RECIPE and list(tmp_path.iterdir()) == [path]
 
 
+def test_files_beside_it_and_the_link_that_leads_to_it_stay(tmp_path, endpoint):
+    path, link = tmp_path / "x.yaml", tmp_path / "link.yaml"
+    path.write_text(RECIPE)
+    path.chmod(0o640)
+    link.symlink_to(path)
+    for name in ("x.yaml.partial", "link.yaml.partial"):
+        (tmp_path / name).write_text("mine")
+    assert pin(link, endpoint).returncode == 0
+    assert link.is_symlink() and "a" * 40 in path.read_text() and path.stat().st_mode & 0o777 == 0o640
+    assert {one.name for one in tmp_path.iterdir()} == {"x.yaml", "link.yaml", "x.yaml.partial", "link.yaml.partial"}
+    assert (tmp_path / "x.yaml.partial").read_text() == (tmp_path / "link.yaml.partial").read_text() == "mine"
+
+
 def test_an_unknown_id_is_named_and_nothing_changes(tmp_path, endpoint):
     path = tmp_path / "x.yaml"
     text = RECIPE.replace("hub: org/data", "hub: org/nothing")
@@ -122,3 +135,13 @@ def test_every_hub_id_of_the_cluster_recipe_is_found():
     found = unpinned(text)
     assert all(text[item.start : item.end] == "unpinned" for item in found)
     assert len(found) == text.count("revision: unpinned")
+
+
+def test_what_an_extended_recipe_leaves_unpinned_is_said(tmp_path, endpoint):
+    (tmp_path / "low.yaml").write_text(RECIPE)
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: low.yaml\nrun: mine\n")
+    done = pin(path, endpoint)
+    below = tmp_path / "low.yaml"
+    assert done.returncode == 0 and below.read_text() == RECIPE
+    assert f"{path} extends {below}, where {len(unpinned(RECIPE))} are unpinned: polaris pin {below}" in done.stdout

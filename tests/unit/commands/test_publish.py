@@ -3,6 +3,8 @@ stale.
 """
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,21 +12,31 @@ import yaml
 from polaris.commands import publish
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
-from tests.unit.report.test_report import make, whole_run
+from tests.helpers.report_run import Run
+from tests.helpers.reports import make, whole_run
 
 LAPTOP = str(ROOT / "configs/laptop.yaml")
+ASKED = {"instruction": " Think first.\n", "sampling": {"temperature": 0.75, "max_tokens": 9, "seed": 3}}
+
+
+class Generated(Run):
+    """Scores of responses whose stage says how the model was asked."""
+
+    def responses(self, name: str) -> dict[str, Path]:
+        self.table(f"responses/{name}", name, **ASKED)
+        return {"responses": self.folder / f"responses/{name}/data.json"}
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = whole_run(tmp_path / "runs/laptop")
+    run = whole_run(tmp_path / "runs/laptop", Generated)
     make(run)
     return run
 
 
 def command(model: str, *more: str) -> list[str]:
-    return [model, "--configfile", LAPTOP, "--to", "out/released", "--licence", "apache-2.0", *more]
+    return [model, "--configfile", LAPTOP, "--to", "out/released", "--license", "apache-2.0", *more]
 
 
 def test_a_folder_with_its_card(run, tmp_path, capsys):
@@ -38,10 +50,12 @@ def test_a_folder_with_its_card(run, tmp_path, capsys):
     }  # fmt: skip
     assert "base_small → format_sft (12 steps) → core (30 steps)" in text
     assert "| chain | 2 x 4 | 37.5 [" in text and "| to format_sft |" in text and "One training" in text
-    assert "| temperature | `1.0` |" in text and "Underline key results" in text
+    # As the responses were generated, whatever the recipe says by now (configs/laptop.yaml: temperature 1.0).
+    assert "| temperature | 0.75 |" in text and '    " Think first.\\n"\n' in text and "Underline" not in text
+    assert "seed" not in text.partition("## How to ask it")[2].partition("##")[0]
     assert str(tmp_path) not in text
     assert "nothing was uploaded" in capsys.readouterr().out
-    with pytest.raises(UserError, match="it is there already"):
+    with pytest.raises(UserError, match="already exists"):
         publish.main(command("core"))
 
 
@@ -60,7 +74,7 @@ def test_what_must_not_be_published(run, tmp_path):
         publish.main(command("nobody"))
     weights = run.folder / "core/model/model.safetensors"
     weights.write_text("weights x")  # as long as before
-    with pytest.raises(UserError, match="model.safetensors: it is not what its stage published"):
+    with pytest.raises(UserError, match="model.safetensors: not the file that its stage published"):
         publish.main(command("core"))
     assert not (tmp_path / "out/released").exists()
     path = run.folder / "core/checkpoint.json"
@@ -69,3 +83,17 @@ def test_what_must_not_be_published(run, tmp_path):
     path.write_text(json.dumps(made))
     with pytest.raises(UserError, match="the report is of other weights"):
         publish.main(command("core"))
+
+
+def test_a_card_must_know_how_the_model_was_asked(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    shutil.rmtree(run.folder / "responses/core")
+    run.table("responses/core", "others")
+    with pytest.raises(UserError, match="responses/core/data.json: other responses than those that were scored"):
+        publish.main(command("core"))
+    shutil.rmtree(run.folder / "responses/core")
+    with pytest.raises(UserError, match="responses/core/data.json: there is no such manifest"):
+        publish.main(command("core"))
+    run.scores("grpo", {"chain": {"p0": "1111", "p1": "1111"}})
+    with pytest.raises(UserError, match="scores/grpo/data.json: the report is of other scores"):
+        publish.main(command("grpo"))

@@ -67,5 +67,5 @@ def test_a_verdict_that_was_tampered_with_is_found(scores, capsys):
 
 def test_other_generations_are_refused(scores, tmp_path):
     tables.responses(tmp_path / "responses", TEXTS[:3])
-    with pytest.raises(UserError, match="its verdicts are not those of .*they were generated anew since"):
+    with pytest.raises(UserError, match="its verdicts are not of .*which was generated again since"):
         regrade.main("core", "laptop", None)

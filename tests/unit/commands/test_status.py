@@ -12,9 +12,11 @@ from polaris.commands import stage_state, status
 from polaris.commands.snakemake_jobs import Job, parsed
 from polaris.commands.stage_state import State, differences, state_of
 from polaris.stage import code, manifest
+from polaris.stage.errors import UserError
+from polaris.stage.lock import locked_by
 from polaris.stage.settings import Section
-from polaris.stage.stage import Stage, locked_by
-from polaris.stage.versions import tool_versions
+from polaris.stage.stage import Stage
+from polaris.stage.versions import tool_versions, versions_of
 
 MODULE = "polaris.grading.grade"
 
@@ -84,23 +86,21 @@ def test_stale_says_which_setting_input_or_code(tmp_path):
     make(second, data=manifest.read(publish_again(first)))
     first.out.unlink()
     # A stage that was cleared away and is not made again says nothing about those that came from it.
-    assert [one.state for one in status.states([here(second), here(first)], set())] == ["cleared", "done"]
-    assert [one.state for one in status.states([here(second), here(first)], {first.out})] == ["missing", "stale"]
+    assert [one.state for one in status.states_of([here(second), here(first)], set())] == ["cleared", "done"]
+    assert [one.state for one in status.states_of([here(second), here(first)], {first.out})] == ["missing", "stale"]
     assert look(job(tmp_path / "b"), done).why == ["input data"]
 
 
 def test_changed_code_is_stale_or_where_the_recipe_says_so_drifted(tmp_path, monkeypatch):
     make(job(tmp_path / "s"))
     monkeypatch.setattr(stage_state.code, "digest", lambda module: "another")
-    assert (look(job(tmp_path / "s", digest="x")).state, look(job(tmp_path / "s", digest="x")).why) == (
-        "stale",
-        ["code"],
-    )
+    stale = look(job(tmp_path / "s", digest="another"))
+    assert (stale.state, stale.why) == ("stale", ["code"])
     drifted = look(job(tmp_path / "s", digest="advisory"))
     assert (drifted.state, drifted.why, drifted.finished) == ("drifted", ["code"], True)
 
 
-@pytest.mark.parametrize(("digest", "state"), [("advisory", "drifted"), ("x", "stale")])
+@pytest.mark.parametrize(("digest", "state"), [("advisory", "drifted"), (None, "stale")])
 def test_a_stage_whose_module_had_another_name_is_known(tmp_path, digest, state):
     wanted = job(tmp_path / "s", digest=digest)
     make(wanted)
@@ -156,6 +156,48 @@ def test_running_and_partial(tmp_path):
         raise InterruptedError
 
 
+def fifo(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+
+
+def text(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("place", "put", "state", "why"),
+    [
+        ("state/lock", fifo, "stale", "lock: this is a FIFO"),
+        ("state", lambda path: text(path, b"x"), "stale", "state/lock: Not a directory"),
+        ("data.json", fifo, "stale", "data.json: this is a FIFO"),
+        ("data.json", lambda path: text(path, b"\xff"), "stale", "data.json: this is not the manifest of a stage"),
+        ("log/metrics.jsonl", fifo, "partial", "goes on"),
+        ("log/metrics.jsonl", lambda path: text(path, b"\xff\n"), "partial", "goes on"),
+        ("log/metrics.jsonl", lambda path: text(path, b"[1]\n"), "partial", "goes on"),
+        ("state/x/shard-1.parquet", lambda path: text(path, b"x"), "partial", "goes on"),
+        ("state/x/shard-1.parquet", fifo, "partial", "goes on"),
+    ],
+)
+def test_odd_files_are_told_and_stop_nobody(tmp_path, place, put, state, why):
+    wanted = job(tmp_path / "s")
+    if state == "partial":
+        with pytest.raises(InterruptedError), stage(wanted) as running:
+            (running.state / "checkpoint").write_text("3")
+            raise InterruptedError
+    put(tmp_path / "s" / place)
+    found = look(wanted)
+    assert found.state == state and why in found.why[0], found
+
+
+def test_an_interpreter_that_is_gone_is_told(tmp_path):
+    with pytest.raises(UserError, match="no/python: its engines cannot be listed .*No such file or directory"):
+        versions_of(str(tmp_path / "no/python"))
+    with pytest.raises(UserError, match="false: its engines cannot be listed .*exit status 1"):
+        versions_of("false")
+
+
 def test_a_look_at_the_lock_does_not_stop_a_starting_stage(tmp_path):
     wanted = job(tmp_path / "s")
     make(wanted)
@@ -198,7 +240,7 @@ def test_the_lines_name_what_snakemake_cannot_see(tmp_path):
     found = [look(made, tools={"math-verify": "99.0"}), look(changed)]
     text = "\n".join(status.lines(found, set(), tmp_path / "x"))
     assert "nothing to do" in text and "sampling.temperature 1.0 -> 2.0" in text
-    assert f"no record here of how they were made; make them again with\n  snakemake ... -R {changed.out}" in text
-    assert f"drifted stages are left as they are; make them again with\n  snakemake ... -R {made.out}" in text
+    assert f"no record here of how they were made; rebuild them with\n  snakemake ... -R {changed.out}" in text
+    assert f"drifted stages are left as they are; rebuild them with\n  snakemake ... -R {made.out}" in text
     assert f"not part of the recipe: {tmp_path / 'x/spare'}" in text
     assert "no record" not in "\n".join(status.lines(found, {changed.out}, tmp_path / "x"))

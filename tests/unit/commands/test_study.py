@@ -8,7 +8,7 @@ import pytest
 from polaris.commands import study as command
 from polaris.recipe import recipe
 from polaris.report import study, study_page
-from polaris.report.study_designs import DESIGNS, LAPTOP, OWN, SPARSE, SPECIALIST, Claim
+from polaris.report.study_designs import DESIGNS, LAPTOP, SELF_SWEEP, SPARSE, SPECIALIST_SWEEP, StudyClaim
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import RESPONSES, write_rows
@@ -29,7 +29,7 @@ def record(replicate: int, **right: int | list[int]) -> dict:
         "seconds": 60,
         "missing": [],
         "benchmarks": {name: {"problems": 8, "k": K, "ids": "", "selects": apart} for name, apart in names.items()},
-        "alphas": {SPECIALIST: SWEEP, OWN: {}},
+        "alphas": {SPECIALIST_SWEEP: SWEEP, SELF_SWEEP: {}},
         "models": {
             model: {
                 "accuracy": {name: sum(right_P) / 8 / K for name in names},
@@ -45,7 +45,7 @@ def record(replicate: int, **right: int | list[int]) -> dict:
     }
 
 
-CORE = Claim("CORE instead of GRPO?", "core", "grpo", "all but the reward")
+CORE = StudyClaim("CORE instead of GRPO?", "core", "grpo", "all but the reward")
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ def test_a_replicate_without_the_control_is_left_out_and_named():
 
 
 def test_alpha_is_chosen_on_the_split_and_only_from_a_whole_sweep():
-    assert study.chosen(record(0, distilled=4, base_large=3), SPECIALIST) is None
+    assert study.chosen(record(0, distilled=4, base_large=3), SPECIALIST_SWEEP) is None
     whole = record(0, **{"distilled": 4, "base_large": 3, "alpha=0.50": 4})
-    assert study.chosen(whole, SPECIALIST) == "distilled"
+    assert study.chosen(whole, SPECIALIST_SWEEP) == "distilled"
     whole["models"]["alpha=0.50"]["accuracy"]["apart"] = 0.9
     whole["models"]["base_large"]["accuracy"]["chain"] = 1.0  # no reported benchmark counts
-    assert study.chosen(whole, SPECIALIST) == "alpha=0.50"
-    assert study.chosen(whole, OWN) is None
+    assert study.chosen(whole, SPECIALIST_SWEEP) == "alpha=0.50"
+    assert study.chosen(whole, SELF_SWEEP) is None
 
 
 def test_counts_are_the_paired_difference():
@@ -172,7 +172,7 @@ def test_nothing_to_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("of", DESIGNS, ids=lambda of: of.records)
 def test_every_claim_is_about_models_of_its_recipe(of):
     made = recipe.load([command.FOLDER / name for name in command.CONFIGS[of]])
-    known = {*made.checkpoints, SPECIALIST, OWN} if of.generalist else set(made.checkpoints)
+    known = {*made.checkpoints, SPECIALIST_SWEEP, SELF_SWEEP} if of.generalist else set(made.checkpoints)
     claims = [*of.specialist, *of.generalist]
     assert {name for one in claims for name in (one.a, one.control)} | {*of.halves, *of.underlined, *of.ladder} <= known
     assert of.family in made.inputs.benchmarks

@@ -59,5 +59,5 @@ def test_other_questions_do_not_compare():
 
 def test_an_unknown_model_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="core: there are no scores of a model called so in runs/laptop/scores"):
+    with pytest.raises(UserError, match="core: no such model in runs/laptop/scores"):
         compare.scores_of("core", "laptop")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from polaris.evaluation import statistics
-from polaris.evaluation.passes import majority, pass_at
+from polaris.evaluation.pass_at_k import majority, pass_at_k
 from polaris.evaluation.significance import detectable, differences, holm, permutation_p
 
 
@@ -82,9 +82,9 @@ def test_pass_at_k_is_the_share_of_subsets_with_a_right_one():
     correct_PG = table("10000", "11000", "00000", "11111")
     for k in range(1, 6):
         brute = [np.mean([any(c) for c in itertools.combinations(row, k)]) for row in correct_PG]
-        assert pass_at(correct_PG, k).tolist() == pytest.approx(brute)
+        assert pass_at_k(correct_PG, k).tolist() == pytest.approx(brute)
     with pytest.raises(ValueError, match="pass@6 needs 6 samples"):
-        pass_at(correct_PG, 6)
+        pass_at_k(correct_PG, 6)
 
 
 def test_majority():

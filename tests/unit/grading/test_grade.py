@@ -103,9 +103,10 @@ def test_empty_responses_are_wrong_and_have_no_diversity(flags, tmp_path):
 
 
 def test_too_many_failures_stop_the_stage():
+    slow = r"\int_0^1 \frac{\ln(1+x+x^2)\arctan(x)}{1+x^5}\,dx"  # SymPy does not find it in minutes
     rows = [
         {"set": "rl", "problem_id": "1", "response": text, "sample": 0, "tokens": 1, "finish_reason": "stop"}
-        for text in ("\\boxed{9^{9^{9^9}}}", "\\boxed{1}", "\\boxed{1}", "\\boxed{2}")
+        for text in (f"\\boxed{{{slow}}}", "\\boxed{1}", "\\boxed{1}", "\\boxed{2}")
     ]
     grading = Grading(grader="math_verify", format="none", timeout=0.5, workers=1, max_failure_rate=0.25)
     graded = grade_responses(rows, {"1": {"answers": ["1"]}}, grading)
@@ -119,14 +120,13 @@ def test_by_hand(tmp_path):
         {"gold": "1/2", "response": "x</think>\\boxed{0.5}", "note": [1]},
         {"gold": ["3", 4.0], "answer": "\\boxed{4}"},
         {"gold": 7, "response": "no box"},
-        {"gold": 7, "answer": "\ud800 7"},
         {"gold": None, "answer": "7"},
         {"gold": "x+1", "answer": "1+x"},
     ]
-    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in given))
+    (tmp_path / "pairs.jsonl").write_text("\n".join(json.dumps(row) + "\n" for row in given))  # blank lines between
     tables.run(main, "--answers", tmp_path / "pairs.jsonl", "--out", tmp_path / "graded.jsonl", "--timeout", "20")
     rows = [json.loads(line) for line in (tmp_path / "graded.jsonl").read_text().splitlines()]
-    reasons = ["exact", "exact", "no_answer", "different", "unparseable_gold", "equivalent"]
+    reasons = ["exact", "exact", "no_answer", "unparseable_gold", "equivalent"]
     assert [row.pop("reason") for row in rows] == reasons
     assert [row.pop("correct") for row in rows] == [reason in ("exact", "equivalent") for reason in reasons]
     assert all(row.pop("seconds") >= 0 for row in rows) and rows == given
@@ -134,7 +134,12 @@ def test_by_hand(tmp_path):
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("{", "line 2: this is not JSON"), ('{"answer": "5"}', "`gold` is missing"), ('{"gold": 5}', "must be a text")],
+    [
+        ("{", "line 2 is not JSON"),
+        ('{"gold": 7, "answer": "\\ud800 7"}', "line 2 has half of a surrogate pair"),
+        ('{"answer": "5"}', "`gold` is missing"),
+        ('{"gold": 5}', "must be a text"),
+    ],
 )
 def test_a_bad_row_is_named(tmp_path, line, message):
     (tmp_path / "pairs.jsonl").write_text('{"gold": 5, "answer": "5"}\n' + line + "\n")

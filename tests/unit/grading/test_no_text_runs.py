@@ -83,8 +83,8 @@ def roman(python: str) -> str:
 def tricks(file: Path) -> list[str]:
     """Answers that would write the file if any part of them ran."""
     write = f"open('{file}','w')"
-    modules = "polaris.grading.deepscaler_equal as d, polaris.grading.math_verify_equal as m"
-    flip = f"import {modules}; d.equal = m.equal = lambda *x: True"
+    modules = "polaris.grading.deepscaler_equal as d, polaris.grading.equality.acceptance as m"
+    flip = f"import {modules}; d.equal = m.equal_texts = lambda *x: True"
     return [
         roman(write),
         roman(f'exec("{flip}")'),

@@ -22,52 +22,8 @@ from polaris.stage.errors import UserError
 from polaris.stage.manifest import digest_of
 from polaris.stage.nodes import interface, this_node
 from polaris.stage.records import TOKENS, write_rows
+from tests.helpers.small_sft import CONFIG, LAYOUT, SETTINGS
 
-CONFIG = {
-    "model_type": "qwen3_moe",
-    "vocab_size": 20,
-    "hidden_size": 8,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 4,
-    "intermediate_size": 12,
-    "moe_intermediate_size": 6,
-    "num_experts": 4,
-    "num_experts_per_tok": 2,
-    "norm_topk_prob": True,
-    "rms_norm_eps": 1e-6,
-    "rope_theta": 1e6,
-    "max_position_embeddings": 64,
-    "hidden_act": "silu",
-    "tie_word_embeddings": False,
-}
-LAYOUT = {"gpus_per_node": 2, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 2, "expert_tensor": 1, "context": 1,
-          "virtual_pipeline": 1, "first_layers": None, "last_layers": None}  # fmt: skip
-SETTINGS = {
-    "device": "cpu",
-    "epochs": 1.0,
-    "batch_tokens": 64,
-    "seq_length": 16,
-    "learning_rate": 1e-3,
-    "min_learning_rate": 0.0,
-    "warmup": 0.1,
-    "weight_decay": 0.0,
-    "betas": [0.9, 0.95],
-    "grad_clip": 1.0,
-    "aux_loss": 0.0,
-    "precision": "fp32",
-    "recompute": "none",
-    "transformer_impl": "local",
-    "dispatcher": "alltoall",
-    "layout": LAYOUT,
-    "loss_chunk": None,
-    "save_every": 5,
-    "reshardable": False,
-    "shard_gb": 1.0,
-    "timeout": 60,
-    "seed": 0,
-}
 ROWS = [{"problem_id": str(i), "input_ids": list(range(5 + i)), "prompt_tokens": 2} for i in range(6)]
 
 

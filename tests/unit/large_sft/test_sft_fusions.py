@@ -9,7 +9,7 @@ import pytest
 from large_sft.model.qwen3 import read_config
 from large_sft.settings import Sft
 from polaris.stage.errors import UserError
-from tests.unit.large_sft.test_sft_checks import CONFIG, SETTINGS
+from tests.helpers.small_sft import CONFIG, SETTINGS
 
 megatron_model = pytest.importorskip("large_sft.training.megatron_model")
 

@@ -1,7 +1,6 @@
 """The merge as a process that is killed, whose disk is full, or whose target is read-only."""
 
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from polaris.stage import manifest
+from tests.helpers import seed
 from tests.helpers.merge_checkpoints import MERGING, near, save, weights
 from tests.helpers.stages import command, publish
 
@@ -62,7 +62,7 @@ def test_sigkill_at_any_moment_leaves_no_final_name_and_the_rerun_the_same_diges
     assert code == 0, said
     whole = time.monotonic() - started
     reference = manifest.read(tmp_path / "reference/checkpoint.json").files
-    generator, out, midway = random.Random(), tmp_path / "merged/checkpoint.json", 0
+    generator, out, midway = seed.generator("merge faults"), tmp_path / "merged/checkpoint.json", 0
     for attempt in range(5 * KILLS):  # on a busy machine a merge may be over before its moment comes
         process = start(verb(pair, out))
         begun = out.parent / "new.partial/model/model-00001-of-00004.safetensors"

@@ -74,7 +74,7 @@ def test_bad_results_are_refused(tmp_path, monkeypatch):
     one = {"alpha": 0.3, "benchmark": "chain", "avg": 1}
     for found, message in (
         (None, "there is no such file"),
-        ([], "not the results.json of a report"),
+        ([], "this is a list, and an object in braces is needed"),
         ({"alphas": [one]}, "not the results.json of a report"),
         ({"alphas": [], "choice": {"select_on": ["x"]}}, "no alpha was evaluated"),
         ({"alphas": [one], "choice": {"select_on": []}}, "merge.select_on of the recipe is empty"),

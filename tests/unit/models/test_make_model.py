@@ -8,31 +8,8 @@ import pytest
 
 from polaris.models import make_model
 from polaris.stage import manifest
+from tests.helpers.verb_settings import DENSE
 
-PRETRAINING = {
-    "families": {"chain": 0.5, "digits": 0.5},
-    "depth": [1, 2],
-    "steps": 2,
-    "batch": 4,
-    "learning_rate": 0.004,
-    "error_rate": 0.05,
-    "underlined": 0.3,
-    "instruction": " Underline key results.",
-}
-DENSE = {
-    "tiny": "qwen3",
-    "hidden": 32,
-    "layers": 2,
-    "heads": 4,
-    "kv_heads": 2,
-    "head_dim": 32,
-    "intermediate_size": 48,
-    "experts": 0,
-    "experts_per_token": 0,
-    "context": 4096,
-    "pretraining": PRETRAINING,
-    "seed": 3,
-}
 MIXTURE = DENSE | {"tiny": "qwen3_moe", "experts": 4, "experts_per_token": 2}
 
 

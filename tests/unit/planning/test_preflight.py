@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from polaris.models.settings import LocalModel
 from polaris.models.tiny_tokenizer import build_tokenizer
 from polaris.planning import preflight
 from polaris.planning.plan_time import GPUS
+from polaris.planning.planned_stages import Planner
 from polaris.planning.preflight import Finding
-from polaris.recipe import recipe, recipe_files
+from polaris.recipe import recipe
 from polaris.stage.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,20 +30,28 @@ def test_the_laptop_recipe_passes_here(tmp_path, monkeypatch, capsys):
     assert list((tmp_path / "runs/laptop").iterdir()) == []
 
 
+def test_an_own_model_on_a_laptop_has_no_gpu_to_plan_for(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim")
+    (folder / "config.json").write_text(json.dumps({**dict.fromkeys(sizes, 8), "intermediate_size": 8}))
+    laptop = recipe.load([LAPTOP])
+    inputs = laptop.inputs.model_copy(update=dict.fromkeys(("base_small", "base_large"), LocalModel(path=folder)))
+    own = laptop.model_copy(update={"inputs": inputs})
+    with pytest.raises(UserError, match="device: cpu: an engine of this recipe runs on the CPU; there is no GPU"):
+        list(Planner(own, GPUS["H100-80GB"], tmp_path).stages())
+    found = list(preflight.findings(own, tmp_path / "run", GPUS["H100-80GB"]))
+    assert "disk" in {one.what for one in found} and "plan" not in {one.what for one in found}
+
+
 def test_unpinned_and_missing_inputs_are_wrong(tmp_path):
     texts = wrong(list(preflight.inputs(recipe.load([V2]), tmp_path)))
     unpinned = recipe.load([V2]).unpinned()
     assert all(any(text.startswith(f"{key}.revision: unpinned") for text in texts) for key in unpinned)
-    values = recipe_files.read_file(LAPTOP)
-    values["inputs"]["base_small"] = {"path": str(tmp_path / "none")}
-    values["inputs"]["problems"]["rl"] = {
-        "file": str(tmp_path / "none.jsonl"),
-        "gold": "every",
-        "count": None,
-        "published": None,
-        "max_rows": None,
-    }
-    asked = recipe.Recipe.model_validate(values)
+    (tmp_path / "mine.yaml").write_text(
+        "inputs: {base_small: {path: none}, problems: {rl: {file: none.jsonl, gold: every}}}"
+    )
+    asked = recipe.load([LAPTOP, tmp_path / "mine.yaml"])
     texts = wrong(list(preflight.inputs(asked, tmp_path)))
     assert len(texts) == 2 and "base_small" in texts[0] and "none.jsonl: there is no such file" in texts[1]
 

@@ -67,6 +67,19 @@ def test_every_tool_of_the_v2_recipe_is_asked_for_what_its_stages_need(tmp_path)
     assert "transformer_engine" not in preflight_gpus.wanted(without, []).get("megatron").modules
 
 
+@pytest.mark.parametrize(
+    ("name", "overlay"),
+    [
+        ("polaris_v1_4b", "temperature_search: {second: {engine: {tensor_parallel_size: 4, replicas: 4}}}"),
+        ("polaris_v2", "probe: {rollouts: {generate: {engine: {tensor_parallel_size: 4, replicas: 4}}}}"),
+    ],
+)
+def test_engines_of_the_studies_count(tmp_path, name, overlay):
+    (tmp_path / "mine.yaml").write_text(f"small_rl: {{{overlay}}}")
+    found = recipe.load([ROOT / f"configs/{name}.yaml", tmp_path / "mine.yaml"])
+    assert preflight_gpus.wanted(found, [])["vllm"].gpus == 16
+
+
 def test_a_module_that_breaks_while_it_is_imported_is_told(tmp_path, monkeypatch):
     """What an installed package without its library does: its import ends in an error of its own."""
     (tmp_path / "half_installed.py").write_text("raise OSError('libcudnn.so.9: cannot open shared object file')")

@@ -9,26 +9,17 @@ import pytest
 from polaris.problems import clean_problems, make_problems
 from polaris.problems.cleaning_card import kind
 from polaris.problems.settings import Clean
-from polaris.problems.suitability import Rule
 from polaris.recipe import recipe
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import PROBLEMS
 from tests.helpers import tables
+from tests.helpers.verb_settings import CLEAN as SETTINGS
 
 ROOT = Path(__file__).resolve().parents[3]
 LEAKED = (
     "A train leaves the old station at noon and reaches the sea after three long hours. How fast does it go on average?"
 )
-SETTINGS = {
-    "unsuitable": list(Rule.__args__),
-    "max_characters": 300,
-    "duplicate_ngram": 3,
-    "duplicate_share": 0.7,
-    "leak_ngram": 13,
-    "leak_template": 8,
-    "grading": tables.GRADING,
-}
 STORY = (
     "Anna buys seven red pens and nine blue books for her class, which has {} pupils. How much does she pay in total?"
 )

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polaris.problems.contamination import Held, HeldOut, leaks
-from polaris.problems.fetch_problems import file_rows
-from polaris.problems.problem_layouts import read_layout
 from polaris.problems.problem_text import words
+from tests.helpers.tables import read_problem_file
 
 DATA = os.environ.get("POLARIS_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="POLARIS_DATA names no folder with real problem files")
@@ -143,11 +142,9 @@ def test_real_benchmarks():
     held = []
     for name in ("aime24", "amc23", "minerva"):
         path = Path(DATA, "benchmarks", f"{name}.parquet")
-        held += [
-            Held(name, row["id"], row["problem"]) for row in read_layout(file_rows(path), name, str(path), "every")
-        ]
+        held += [Held(name, row["id"], row["problem"]) for row in read_problem_file(path, name)]
     path = Path(DATA, "gsm8k_test.jsonl")
-    gsm8k = [row["problem"] for row in read_layout(file_rows(path), "gsm8k", str(path), "every")]
+    gsm8k = [row["problem"] for row in read_problem_file(path, "gsm8k")]
     index, rng = HeldOut(held, 13), random.Random(0)
     assert leaks(gsm8k, index, 8) == {}
     for change in (str, lambda text: f"{rng.choice(gsm8k)} {text} {rng.choice(gsm8k)}", lambda text: dress(text, rng)):

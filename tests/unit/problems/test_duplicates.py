@@ -22,7 +22,7 @@ def near(texts, golds=None, n=3, share=0.8):
 def test_the_same_text_in_another_dress():
     texts = ["Find $x+1$.", "Find  $x + 1$", "Find $x-1$.", "FIND x+1 ?"]
     found = same_text([tokens(text) for text in texts])
-    assert {number: one.of for number, one in found.items()} == {1: 0, 3: 0}
+    assert {number: one.earlier for number, one in found.items()} == {1: 0, 3: 0}
 
 
 def test_nearly_the_same_words():
@@ -30,7 +30,7 @@ def test_nearly_the_same_words():
     found = near(
         [text, text.replace("green", "grassy"), "Something else entirely, and of some length, too, to be sure."]
     )
-    assert list(found) == [1] and found[1].of == 0 and 0.8 <= found[1].share < 1
+    assert list(found) == [1] and found[1].earlier == 0 and 0.8 <= found[1].share < 1
 
 
 def test_other_numbers_and_another_answer_are_another_problem():
@@ -57,7 +57,7 @@ def test_a_template_in_front_of_many_does_not_hide_a_pair():
     problems = [[*body, *template] for body in bodies]
     problems.append([*bodies[20][:29], "other", *template])
     found = near_duplicates(problems, [[]] * 41, 5, 0.7)
-    assert {number: one.of for number, one in found.items()} == {40: 20}
+    assert {number: one.earlier for number, one in found.items()} == {40: 20}
 
 
 TOKENS = st.lists(st.lists(st.sampled_from("abc"), max_size=12), max_size=8)
@@ -80,8 +80,8 @@ def test_hashes_are_those_of_ngrams(problems, n):
 def test_every_pair_is_one_and_the_first_stays(problems, n, share):
     found = near_duplicates(problems, [[]] * len(problems), n, share)
     for number, one in found.items():
-        a, b = ngrams(problems[number], n), ngrams(problems[one.of], n)
-        assert one.of < number and one.of not in found
+        a, b = ngrams(problems[number], n), ngrams(problems[one.earlier], n)
+        assert one.earlier < number and one.earlier not in found
         assert one.share == pytest.approx(len(a & b) / len(a | b)) and one.share >= share
 
 

@@ -189,10 +189,12 @@ def test_a_set_of_another_size_is_not_the_one_that_is_meant(tmp_path, monkeypatc
     ("name", "content", "message"),
     [
         ("x.jsonl", '{"problem": "P", "answer": 1}\n{"problem":', "line 2 is not JSON"),
-        ("x.jsonl", "[1]", "line 1 is not a JSON object"),
-        ("x.json", "{}", "not a list of JSON objects"),
+        ("x.jsonl", "[1]", "line 1 is a list, not a JSON object"),
+        ("x.json", "{}", "no known layout of problems: none"),
+        ("x.json", "3", "line 1 is a number, not a JSON object"),
         ("x.parquet", "PAR1", "not a readable parquet file"),
-        ("x.csv", "", "problems are read from .parquet, .jsonl or .json"),
+        ("x.csv", "", "there is no problem in it"),
+        ("x.txt", "", "rows are read from .parquet, .jsonl, .json or .csv"),
         ("x.jsonl", "", "there is no problem in it"),
     ],
 )
@@ -251,7 +253,7 @@ def test_one_of_several_files_of_a_data_set(tmp_path):
         (f"q{i}", f"P{i}", [str(i)]) for i in range(3)
     ]
     both = run_offline(fetch_problems, settings | {"files": None}, out, tmp_path / "hub")
-    assert both.returncode == 1 and "org/name: config None, split train cannot be read" in both.stderr
+    assert both.returncode == 1 and "b-sft.jsonl: line 1 has no problem text" in both.stderr
 
 
 @pytest.mark.parametrize("module", [fetch_model, fetch_problems])

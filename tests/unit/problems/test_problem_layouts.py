@@ -4,15 +4,26 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from polaris.problems.fetch_problems import file_rows
-from polaris.problems.problem_layouts import read_layout, without_suffix
+from polaris.problems import problem_layouts
+from polaris.problems.problem_layouts import without_request
 from polaris.stage.errors import UserError
+from polaris.stage.records import PROBLEMS
+from tests.helpers.tables import read_problem_file
 
 DATA = os.environ.get("POLARIS_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="POLARIS_DATA names no folder with real problem files")
 SUFFIX = " Let's think step by step and output the final answer within \\boxed{}."
+
+
+def read_layout(rows, source, where, gold, max_rows=None):
+    """As the product's, with places of our own."""
+    placed = [(f"{where}: row {number}", row) for number, row in enumerate(rows, start=1)]
+    return problem_layouts.read_layout(placed, source, where, gold, max_rows)
 
 
 def v1(gold, index=0, text="What is 1+1?"):
@@ -93,6 +104,50 @@ def test_golds_are_not_looked_for_where_there_are_to_be_none():
     assert read["answers"] == []
 
 
+DAPO = (
+    "Solve the following math problem step by step. The last line of your response should be of the form Answer: "
+    "{} (without quotes) where {} is the answer to the problem.\n\nFind $x$.\nIt is not 3.\n\n"
+    "Remember to put your answer on its own line {}"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        DAPO.format("$Answer", "$Answer", 'after "Answer:".'),
+        DAPO.format("$ANSWER", "$ANSWER", 'after "Answer:", and you do not need to use a \\boxed command.'),
+        DAPO.format("\\boxed{$Answer}", "$Answer", "after 'Answer:'."),
+        DAPO.format('"ANSWER: $ANSWER"', "$ANSWER", 'at the end in the form "ANSWER: $ANSWER" (without quotes).\n'),
+    ],
+)
+def test_the_request_around_a_problem_is_cut_off(text):
+    """DAPO-Math-17k and what follows OpenAI's simple-evals: the answer's form is the recipe's to ask for."""
+    (row,) = read_layout([v1("2") | {"prompt": [{"role": "user", "content": text}]}], "src", "f", "every")
+    assert row["problem"] == "Find $x$.\nIt is not 3."
+
+
+def test_rows_that_repeat_a_problem_are_read_once():
+    """DAPO-Math-17k as published holds each of its problems a hundred times, under one id."""
+    rows = [v1("1", "a"), v1("1", "a"), v1("2", "b", "What is 1*2?"), v1("1", "a"), v1("3", "c", "What is 1+2?")]
+    assert [row["id"] for row in read_layout(rows, "s", "f", "every")] == ["a", "b", "c"]
+    assert [row["id"] for row in read_layout(rows, "s", "f", "every", max_rows=2)] == ["a", "b"]
+
+
+def test_no_more_rows_are_read_than_are_taken():
+    def rows():
+        yield "f: row 1", {"problem": "P", "answer": "1"}
+        raise AssertionError("the second row was asked for")
+
+    assert len(problem_layouts.read_layout(rows(), "s", "f", "every", 1)) == 1
+
+
+def test_too_many_problems_for_the_memory_are_said(monkeypatch):
+    monkeypatch.setattr(problem_layouts, "SIZE", 2000)
+    rows = [{"problem": str(number), "answer": "1"} for number in range(9)]
+    with pytest.raises(UserError, match=r"f: row 4: more than .* of problems; take the first of them"):
+        read_layout(rows, "s", "f", "every")
+
+
 def test_some_golds():
     rows = [{"problem": "P", "answer": "7"}, {"problem": "Q", "answer": ""}]
     assert [row["answers"] for row in read_layout(rows, "src", "f", "some")] == [["7"], []]
@@ -114,6 +169,7 @@ def test_ids_are_the_sources_own_or_the_rows():
         "0",
         "1",
     ]
+    assert read_layout([{"problem": "P", "answer": 1, "id": 3.0}], "s", "f", "every")[0]["id"] == "3"
     assert (
         read_layout([{"problem": "P", "answer": 1, "unique_id": "t/a.json"}], "s", "f", "every")[0]["id"] == "t/a.json"
     )
@@ -126,11 +182,11 @@ def test_a_worked_solution_is_kept():
 
 def test_only_the_known_request_is_cut_off():
     inside = "Explain the final answer within \\boxed{}. Then stop."
-    assert without_suffix(inside) == inside
-    assert without_suffix("P." + SUFFIX) == "P."
-    assert without_suffix(SUFFIX) == ""
-    assert len(without_suffix("P" + " " * 200_000 + "Q")) == 200_002  # in linear time
-    assert without_suffix("P.\nPlease reason step by step, and put your final answer within \\boxed{}.") == "P."
+    assert without_request(inside) == inside
+    assert without_request("P." + SUFFIX) == "P."
+    assert without_request(SUFFIX) == ""
+    assert len(without_request("P" + " " * 200_000 + "Q")) == 200_002  # in linear time
+    assert without_request("P.\nPlease reason step by step, and put your final answer within \\boxed{}.") == "P."
 
 
 @pytest.mark.parametrize(
@@ -146,7 +202,14 @@ def test_only_the_known_request_is_cut_off():
             [{"question": "Q", "answer": "#### 1"}, {"question": "Q", "answer": "no mark"}],
             "f: row 2 has no gold answer",
         ),
-        ([v1("1", 4), v1("2", 4)], "f: row 2 has the id 4 of an earlier row"),
+        ([v1("1", 4), v1("2", 4)], "f: row 2 has the id 4 of an earlier row with another problem"),
+        ([v1("1", 4), v1("1", 4, "What is 2-1?")], "f: row 2 has the id 4 of an earlier row with another problem"),
+        ([{"problem": "P", "answer": "See solution"}], "f: row 1 has no gold answer, or one that says so"),
+        ([{"problem": "P", "answer": {"x": 1}}], "f: row 1: its gold answer is an object with the keys x; write"),
+        (
+            [{"question": "Q", "answer": ["1"]}, {"question": "Q", "answer": {}}],
+            "f: row 2: its gold answer is an object",
+        ),
         ([], "f: there is no problem in it"),
     ],
 )
@@ -155,11 +218,31 @@ def test_what_is_no_problem_is_named(rows, message):
         read_layout(rows, "s", "f", "every")
 
 
+NAMES = st.sampled_from(sorted(problem_layouts.COLUMNS | {"Problem", "role", "content", "value", "other"}))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=9) | st.sampled_from(["user", "#### 2", '["2"]', "None", "[asy]"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@given(st.lists(st.dictionaries(NAMES, VALUES, max_size=5), max_size=3), st.sampled_from(["every", "some", "none"]))
+def test_any_rows_are_problems_or_one_sentence(rows, gold):
+    try:
+        problems = read_layout(rows, "s", "f", gold)
+    except UserError as error:
+        assert "\n" not in str(error) and str(error).startswith("f: ")
+    else:
+        table = pa.Table.from_pylist(problems, schema=PROBLEMS)
+        assert len(set(table.column("id").to_pylist())) == len(problems) >= 1
+
+
 @needs_data
 @pytest.mark.parametrize(("name", "count"), [("aime24", 30), ("amc23", 83), ("minerva", 272)])
 def test_v1_benchmarks(name, count):
     path = Path(DATA, "benchmarks", f"{name}.parquet")
-    rows = read_layout(file_rows(path), name, str(path), "every")
+    rows = read_problem_file(path, name)
     assert len(rows) == count
     assert not any("output the final answer" in row["problem"] for row in rows)
     first = {"aime24": ["204"], "amc23": ["142"], "minerva": ["9.6"]}[name]
@@ -169,6 +252,6 @@ def test_v1_benchmarks(name, count):
 @needs_data
 def test_gsm8k():
     path = Path(DATA, "gsm8k_test.jsonl")
-    rows = read_layout(file_rows(path), "gsm8k", str(path), "every")
+    rows = read_problem_file(path, "gsm8k")
     assert len(rows) == 1319 and rows[0]["answers"] == ["18"]
     assert all(row["answers"][0].lstrip("-").replace(".", "").isdigit() for row in rows)

@@ -1,4 +1,4 @@
-"""Unsuitable problems are told with what shows it; good ones stay."""
+"""Unsuitable problems are dropped with the text that shows why; good ones stay."""
 
 import os
 import time
@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from polaris.problems.fetch_problems import file_rows
-from polaris.problems.problem_layouts import read_layout
 from polaris.problems.suitability import unsuitable
+from tests.helpers.tables import read_problem_file
 
 DATA = os.environ.get("POLARIS_DATA")
 RULES = ["no_gold", "prose_gold", "proof", "multiple_choice", "multi_part"]
@@ -84,5 +83,5 @@ def test_published_benchmarks_suit():
         "benchmarks/minerva.parquet",
         "gsm8k_test.jsonl",
     ):
-        rows = read_layout(file_rows(Path(DATA, name)), "s", name, "every")
+        rows = read_problem_file(Path(DATA, name), "s")
         assert [row["id"] for row in rows if unsuitable(row["problem"], row["answers"], RULES, 3000)] == []

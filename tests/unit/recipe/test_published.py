@@ -3,15 +3,15 @@
 import pytest
 
 from polaris.evaluation.verdicts import AVERAGE
-from polaris.recipe import recipe, recipe_files
+from polaris.recipe import recipe, recipe_yaml
 from polaris.recipe.published import FILE, published
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from tests.helpers.report_run import Run
-from tests.unit.report.test_report import Page, ladder, make
+from tests.helpers.reports import Page, ladder, make
 
 
-@pytest.mark.parametrize("name", recipe_files.read_file(FILE))
+@pytest.mark.parametrize("name", recipe_yaml.read_file(FILE))
 def test_names_are_the_recipes(name: str):
     asked = recipe.load([ROOT / f"configs/{name}.yaml"])
     assert asked.report.published == name

@@ -7,16 +7,26 @@ from pathlib import Path
 import pytest
 
 from polaris.evaluation import claims
-from polaris.evaluation.claims import FILTER, HALF, MERGE, PROCESS_REWARD, RESCUE, TRAINING, TRANSFER, Claim, RlStage
+from polaris.evaluation.claims import (
+    FILTER,
+    HALF,
+    MERGE,
+    PROCESS_REWARD,
+    RESCUE,
+    TRAINING,
+    TRANSFER,
+    Claim,
+    TrainedStage,
+)
 from polaris.report.markdown import markdown
 from tests.helpers.report_run import Run
-from tests.unit.report.test_report import Page, make
+from tests.helpers.reports import Page, make
 
 CORE = {"reward": "core", "core": {"cap": 0.5, "consensus": "rl_data"}}
 MEDIAN = {"keep": "median", "within": "all", "rollouts": {"k": 16}}
 
 
-def stage(name: str, start: str, overlap: dict | None = None, problems: str = "p", **settings: object) -> RlStage:
+def stage(name: str, start: str, overlap: dict | None = None, problems: str = "p", **settings: object) -> TrainedStage:
     given = {
         "reward": "outcome",
         "core": None,
@@ -27,7 +37,7 @@ def stage(name: str, start: str, overlap: dict | None = None, problems: str = "p
         "timeout": 3600.0,
         "save_every": 10,
     }
-    return RlStage(name, start, given | settings, problems, overlap)
+    return TrainedStage(name, start, given | settings, problems, overlap)
 
 
 GRPO, WITH_CORE = stage("grpo", "sft"), stage("core", "sft", **CORE)
@@ -36,7 +46,7 @@ ALL = stage("all", "core", steps=20, **CORE)
 HIGH = stage("high", "core", MEDIAN | {"keep": "lower_half"}, steps=20, **CORE)
 
 
-def control(of: RlStage, method: str, *others: RlStage) -> str | None:
+def control(of: TrainedStage, method: str, *others: TrainedStage) -> str | None:
     found = claims.control(of, method, {one.name: one for one in (of, *others)})
     return found and found.name
 
@@ -91,9 +101,9 @@ def test_claims_of_the_rl_stages():
         (PROCESS_REWARD, "core", "grpo"), (PROCESS_REWARD, "filtered", None), (FILTER, "filtered", None),
         (HALF, "filtered", None),
     ]  # fmt: skip
-    told = {(one.about, one.a): one.told for one in found}
-    assert told[PROCESS_REWARD, "core"] == "24 steps from sft, too, rewarded by the outcome alone"
-    assert told[FILTER, "filtered"] == "no control was run (20 steps from core on all problems)"
+    explanation = {(one.about, one.a): one.explanation for one in found}
+    assert explanation[PROCESS_REWARD, "core"] == "24 steps from sft, too, rewarded by the outcome alone"
+    assert explanation[FILTER, "filtered"] == "no control was run (20 steps from core on all problems)"
     assert claims.rl_claims([]) == []
 
 
@@ -101,7 +111,7 @@ ENDS, OWN_ENDS = ["base", "distilled"], ["base", "distilled_self"]
 
 
 @pytest.mark.parametrize(
-    ("chosen", "on_reported", "own", "found", "told"),
+    ("chosen", "on_reported", "own", "found", "explanation"),
     [
         ("a=0.5", False, "b=0.7", [("a=0.5", "base"), ("a=0.5", "distilled"), ("a=0.5", "b=0.7")],
          "the merge of the same"),
@@ -114,11 +124,11 @@ ENDS, OWN_ENDS = ["base", "distilled"], ["base", "distilled_self"]
         (None, False, None, [("merged", None), ("merged", None)], "no alpha was chosen; questions kept apart"),
     ],
 )  # fmt: skip
-def test_claims_of_the_merge(chosen, on_reported, own, found, told):
+def test_claims_of_the_merge(chosen, on_reported, own, found, explanation):
     made = claims.merge_claims(ENDS, chosen, on_reported, OWN_ENDS, own)
     assert [(one.a, one.b) for one in made] == found
     assert [one.about for one in made] == [MERGE] * (len(found) - 1) + [TRANSFER]
-    assert told in made[-1].told
+    assert explanation in made[-1].explanation
 
 
 def test_a_run_without_a_generalist_claims_nothing_of_it():

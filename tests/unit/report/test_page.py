@@ -14,7 +14,7 @@ HALF = {"lower": "0000", "half": "1010", "higher": "1111"}
 def row(a: str, b: str | None, about: str, difference: float = 0.0, p: float = 0.001) -> dict:
     """A row of `claims`, with equal differences on one benchmark."""
     numbers = {"difference": difference, "interval": [difference - 0.01, difference + 0.01], "p_holm": p}
-    return {"about": about, "a": a, "b": b, "told": "", "differences": {"chain": numbers} if b else {}}
+    return {"about": about, "a": a, "b": b, "explanation": "", "differences": {"chain": numbers} if b else {}}
 
 
 def test_a_finding_for_each_subject():

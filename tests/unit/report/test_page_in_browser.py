@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.report_run import Marks, Run
-from tests.unit.report.test_report import BETTER, DIGITS, make, whole_run
+from tests.helpers.reports import BETTER, DIGITS, make, whole_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MEASURE = """<!DOCTYPE html><body style="margin:0">
@@ -73,9 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make(
         run,
         select_on=["olympiad_bench"],
-        also={
-            "distilled@no_yarn": {"of": "distilled", "told": "engine.yarn none instead of factor 1.5, original 65536"}
-        },
+        extra_evaluations={"distilled@no_yarn": "engine.yarn none instead of factor 1.5, original 65536"},
     )
     return run.folder
 

@@ -31,13 +31,21 @@ def test_a_failure_shows_the_end_of_the_log(tmp_path):
         child.run(python("import sys; print('the reason'); sys.exit(3)"), tmp_path / "log", {}, 30)
 
 
+def test_the_first_line_of_a_failure_is_a_sentence_and_the_logs_colours_go(tmp_path):
+    code = r"import sys; print('\x1b[36m(worker)\x1b[0m the reason\x1b[K'); sys.exit(3)"
+    with pytest.raises(UserError) as failed:
+        child.run(python(code), tmp_path / "log", {}, 30)
+    first, last = str(failed.value).split("\n")
+    assert first == f"the engine exited with status 3; read {tmp_path / 'log'}:" and last == "(worker) the reason"
+
+
 def test_a_hang_becomes_an_error_and_the_whole_group_is_gone(tmp_path):
     code = (
         "import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)']);"
         "print(c.pid, flush=True); time.sleep(99)"
     )
     pids = []
-    with pytest.raises(UserError, match="limit of 2 s"):
+    with pytest.raises(UserError, match="timeout of 2 s"):
         child.run(python(code), tmp_path / "log", {}, 2, lambda line: pids.append(int(line)), grace=2)
     time.sleep(0.2)
     assert pids and not alive(pids[0])
@@ -47,7 +55,7 @@ def test_a_stopped_process_is_no_way_around_the_limit(tmp_path):
     """SIGSTOP, as a stand-in for a process that answers nothing, not even SIGTERM."""
     code = "import os, signal; print(os.getpid(), flush=True); os.kill(os.getpid(), signal.SIGSTOP)"
     pids = []
-    with pytest.raises(UserError, match="stopped after its limit of 2 s"):
+    with pytest.raises(UserError, match="stopped after its timeout of 2 s"):
         child.run(python(code), tmp_path / "log", {}, 2, lambda line: pids.append(int(line)), grace=1)
     assert pids and not alive(pids[0])
 

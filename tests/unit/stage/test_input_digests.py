@@ -10,10 +10,10 @@ from polaris.models import make_model
 from polaris.problems import clean_problems, make_problems
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from polaris.stage.stage import Stage, locked_by
+from polaris.stage.lock import locked_by
+from polaris.stage.stage import Stage
 from tests.helpers import tables
-from tests.unit.models.test_make_model import DENSE
-from tests.unit.problems.test_clean_problems import SETTINGS as CLEAN
+from tests.helpers.verb_settings import CLEAN, DENSE
 
 PROBLEMS = {"family": "chain", "pool": "train", "count": 12, "depth": [2, 3], "error_rate": 0.0, "seed": 5}
 GENERATE = {

@@ -92,19 +92,19 @@ def test_the_same_container_on_every_node(monkeypatch, job):
 
 
 def test_the_first_node_is_rays_head_without_a_dashboard():
-    head, other = (ray_start(rank, "localhost", "6379", "8", "-", "/tmp/ray-x") for rank in (0, 1))
+    head, other = (ray_start(rank, "127.0.0.1", "6379", "8", "-", "/tmp/ray-x") for rank in (0, 1))
     assert "--node-ip-address=127.0.0.1" in head
     assert "--head" in head and "--include-dashboard=false" in head and "--num-gpus=8" in head
-    assert "--address=localhost:6379" in other and "--head" not in other and "--block" in other
+    assert "--address=127.0.0.1:6379" in other and "--head" not in other and "--block" in other
     assert not any(word.startswith("--num-cpus") for word in head) and "--num-cpus=7" in ray_start(
-        1, "localhost", "6379", "1", "7", "/tmp/ray-x"
+        1, "127.0.0.1", "6379", "1", "7", "/tmp/ray-x"
     )
 
 
 def test_a_head_that_does_not_start_is_told(tmp_path):
     folder = tmp_path / ("long" * 25)  # its sockets have at most 107 characters
     with (
-        pytest.raises(UserError, match="(?s)Ray did not start; the log's end .*path length cannot exceed"),
+        pytest.raises(UserError, match="(?s)Ray did not start; read .*path length cannot exceed"),
         ray_cluster(1, 0, 1, folder, tmp_path / "ray.log", environment("cpu")),
     ):
         pytest.fail("it has started")

@@ -1,35 +1,26 @@
 """The stage contract: published last, locked, resumable, nothing half-written taken for whole."""
 
+import ast
+import builtins
+import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
 from polaris.stage import manifest
+from polaris.stage import stage as contract
 from polaris.stage.errors import UserError
-from polaris.stage.settings import Section
-from polaris.stage.stage import Stage, fingerprint
-
-
-class Toy(Section):
-    value: int
-
-
-def stage(folder: Path, value: int = 1, code: str = "c", **inputs) -> Stage:
-    return Stage("polaris.stage.manifest", Toy(value=value), inputs, folder / "data.json", code)
-
-
-def publish(folder: Path, text: str = "x", **kwargs) -> manifest.Manifest:
-    with stage(folder, **kwargs) as one:
-        (one.partial / "part").mkdir()
-        (one.partial / "part" / "a.txt").write_text(text)
-        one.publish(metrics={"n": 3})
-    return manifest.read(folder / "data.json")
+from polaris.stage.settings import read_section
+from polaris.stage.stage import fingerprint
+from tests.helpers.toy_stage import Toy, publish, stage
 
 
 def test_published_files_are_described_and_private_folders_are_gone(tmp_path):
@@ -101,7 +92,7 @@ def test_fewer_steps_than_planned_is_a_failure(tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from tests.unit.stage.test_stage import stage
+from tests.helpers.toy_stage import stage
 with stage(Path(sys.argv[1])) as one:
     (one.partial / "half.txt").write_text("half")
     (one.state / "step").write_text("4")
@@ -137,3 +128,38 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path):
         manifest.read(tmp_path / "data.json")
     with pytest.raises(UserError, match="its stage has not finished"):
         manifest.read(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "--settings: this is not JSON"),
+        ("{" + '"a":[' * 9999, "--settings: this is not JSON"),
+        ("missing.yaml", "--settings missing.yaml: there is no such file"),
+        ("folder", "folder: this is a directory"),
+        ("bytes.yaml", "bytes.yaml: this is not YAML"),
+        ("list.yaml", "list.yaml"),
+        ("broken.yaml", "broken.yaml: this is not YAML"),
+    ],
+)
+def test_settings_that_are_none_are_refused(tmp_path, monkeypatch, text, said):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("bytes.yaml").write_bytes(b"value: \xff")
+    Path("list.yaml").write_text("[1]")
+    Path("broken.yaml").write_text("value: [1")
+    with pytest.raises(UserError, match=said):
+        read_section(Toy, text)
+    Path("good.yaml").write_bytes(b"\xef\xbb\xbfvalue: 3")
+    assert read_section(Toy, "good.yaml") == read_section(Toy, ' {"value": 3}') == Toy(value=3)
+
+
+def test_the_contracts_example_names_what_exists():
+    """The verb in the docstring of polaris.stage.stage is that of its module, shortened."""
+    example = textwrap.dedent(contract.__doc__.split("by hand:\n")[1].split("Folders of")[0])
+    tree = ast.parse(example)
+    (name,) = re.findall(r'from_command_line\(\s*"([\w.]+)"', example)
+    module = importlib.import_module(name)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    made = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    assert [word for word in used - made if not hasattr(module, word) and not hasattr(builtins, word)] == []

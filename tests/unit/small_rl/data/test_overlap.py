@@ -16,10 +16,10 @@ def test_jaccard(a, b, value):
 
 
 def test_mean_over_all_right_wrong_pairs():
-    steps = [frozenset("ab"), frozenset("abcd"), frozenset("ab"), frozenset("xy")]
-    assert mean_overlap([True, True, False, False], steps) == pytest.approx((1 + 0 + 0.5 + 0) / 4)
-    assert mean_overlap([True] * 4, steps) is None
-    assert mean_overlap([False] * 4, steps) is None
+    results = [frozenset("ab"), frozenset("abcd"), frozenset("ab"), frozenset("xy")]
+    assert mean_overlap([True, True, False, False], results) == pytest.approx((1 + 0 + 0.5 + 0) / 4)
+    assert mean_overlap([True] * 4, results) is None
+    assert mean_overlap([False] * 4, results) is None
 
 
 OVERLAPS = {"a": 0.1, "b": 0.2, "c": None, "d": 0.3, "e": 0.4}

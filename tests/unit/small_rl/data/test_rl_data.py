@@ -17,7 +17,7 @@ RIGHT = "{}\n</think>\n\n\\boxed{{5}}"
 WRONG = "{}\n</think>\n\n\\boxed{{6}}"
 
 
-def steps(*results: str) -> str:
+def underlined(*results: str) -> str:
     return "".join(f"\\underline{{{result}}}" for result in results)
 
 
@@ -32,13 +32,13 @@ def run(verb, settings: dict, out, **flags) -> manifest.Manifest:
 # --- format data --------------------------------------------------------------------------------------------------
 FORMAT = {"instruction": " Underline.", "keep": "correct", "underlined_only": True}
 ANSWERS = [
-    ("1", RIGHT.format(steps("a=1", "b=5"))),
-    ("1", "<think>\n" + RIGHT.format(steps("a=1"))),
-    ("1", WRONG.format(steps("a=2"))),
+    ("1", RIGHT.format(underlined("a=1", "b=5"))),
+    ("1", "<think>\n" + RIGHT.format(underlined("a=1"))),
+    ("1", WRONG.format(underlined("a=2"))),
     ("1", RIGHT.format("no results")),
-    ("1", steps("a=1") + "\\boxed{5}"),
-    ("1", RIGHT.format(steps("a=1")) + " and", "length"),
-    ("1", steps("a=1"), "length"),
+    ("1", underlined("a=1") + "\\boxed{5}"),
+    ("1", RIGHT.format(underlined("a=1")) + " and", "length"),
+    ("1", underlined("a=1"), "length"),
 ]
 
 
@@ -87,7 +87,7 @@ def test_worked_solutions_stand_in_for_a_teacher(tmp_path):
 
 
 def test_no_format_data_names_the_reasons(tmp_path, teacher):
-    teacher["responses"] = tables.responses(tmp_path / "t", [("1", WRONG.format(steps("a=2")))], "format")
+    teacher["responses"] = tables.responses(tmp_path / "t", [("1", WRONG.format(underlined("a=2")))], "format")
     with pytest.raises(UserError, match=r"no worked answer is left; dropped: \{'different': 1\}"):
         run(build_format_data, FORMAT, tmp_path / "out", **teacher)
 
@@ -95,14 +95,14 @@ def test_no_format_data_names_the_reasons(tmp_path, teacher):
 # --- RL data ------------------------------------------------------------------------------------------------------
 RL_DATA = {"drop_above": 0.9, "drop_unsolved": True, "consensus": "rollouts"}
 ROLLOUTS = [
-    ("easy", RIGHT.format(steps("e=1"))),
+    ("easy", RIGHT.format(underlined("e=1"))),
     ("easy", RIGHT.format("")),
-    ("half", RIGHT.format(steps("a=1", "b=2", "5"))),
-    ("half", WRONG.format(steps("a=1", "c=3"))),
-    ("hard", WRONG.format(steps("x=1"))),
+    ("half", RIGHT.format(underlined("a=1", "b=2", "5"))),
+    ("half", WRONG.format(underlined("a=1", "c=3"))),
+    ("hard", WRONG.format(underlined("x=1"))),
     ("hard", WRONG.format("")),
-    ("other", RIGHT.format(steps("a=1"))),
-    ("other", WRONG.format(steps("z=9"))),
+    ("other", RIGHT.format(underlined("a=1"))),
+    ("other", WRONG.format(underlined("z=9"))),
 ]
 
 
@@ -129,9 +129,9 @@ def test_difficulty_and_consensus(tmp_path, rollouts):
 
 def test_the_consensus_of_a_teacher(tmp_path, rollouts):
     taught = [
-        ("half", RIGHT.format(steps("t=1"))),
-        ("other", WRONG.format(steps("t=2"))),
-        ("easy", RIGHT.format(steps("t=3"))),
+        ("half", RIGHT.format(underlined("t=1"))),
+        ("other", WRONG.format(underlined("t=2"))),
+        ("easy", RIGHT.format(underlined("t=3"))),
     ]
     given = rollouts | {"teacher": tables.responses(tmp_path / "teacher", taught)}
     done = run(build_rl_data, RL_DATA | {"consensus": "teacher"}, tmp_path / "out", **given)
@@ -144,7 +144,7 @@ def test_the_consensus_of_worked_solutions(tmp_path, rollouts):
     with pytest.raises(UserError, match="needs worked solutions in the problems, or small_rl.teacher"):
         run(build_rl_data, settings, tmp_path / "none", **rollouts)
     rows = [{"id": name, "answers": ["5"]} for name in ("easy", "hard", "other")]
-    rows.append({"id": "half", "answers": ["5"], "solution": RIGHT.format(steps("w=1"))})
+    rows.append({"id": "half", "answers": ["5"], "solution": RIGHT.format(underlined("w=1"))})
     given = rollouts | {"problems": tables.problems(tmp_path / "solved", rows)}
     done = run(build_rl_data, settings, tmp_path / "out", **given)
     assert [row["step"] for row in tables.read(done.path, "consensus.parquet")] == ["w=1"]
@@ -239,13 +239,13 @@ def test_what_a_stage_solved_leaves_the_next_one(tmp_path, visited):
 
 
 def test_drop_easy_names_what_does_not_fit(tmp_path, visited):
-    with pytest.raises(UserError, match="all 3 problems are easier than 0.1"):
+    with pytest.raises(UserError, match="all 3 problems are above 0.1; raise"):
         drop_easy(tmp_path / "out", {"rule": "mean", "above": 0.1}, **visited)
     strange = tables.problems(tmp_path / "strange", [{"id": "strange"}])
-    with pytest.raises(UserError, match="difficulty.parquet: problem strange is not in it"):
+    with pytest.raises(UserError, match="difficulty.parquet: 1 of the stage's problems are missing, e.g. strange"):
         drop_easy(tmp_path / "out", **visited | {"problems": strange})
     unseen = tables.problems(tmp_path / "unseen", [{"id": "unseen"}])
-    with pytest.raises(UserError, match="trained on none of these 1 problems"):
+    with pytest.raises(UserError, match="trained on none of the 1 problems"):
         drop_easy(tmp_path / "out", **visited | {"problems": unseen})
     with pytest.raises(UserError, match="it has no file accuracy.parquet"):
         drop_easy(tmp_path / "out", **visited | {"log": visited["problems"]})

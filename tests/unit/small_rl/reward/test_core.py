@@ -12,29 +12,28 @@ from small_rl.reward.core import (
     core_rewards,
     initial_sets,
     process_reward,
-    scored_steps,
-    without_answer,
+    scored_results,
 )
 from small_rl.rl_settings import Core
 
 
 def settings(**changes) -> Core:
-    literal = {"cap": 0.5, "min_support": 1, "drop_answer": True, "key": "string", "scope": "response"}
+    literal = {"cap": 0.5, "min_support": 1, "results": "intermediate", "key": "string", "scope": "response"}
     literal |= {"update": "online", "denominator": "current", "guard": "none", "consensus": "rl_data"}
     return Core(**literal | changes)
 
 
 def sets(known: dict[str, list[list[str]]], min_support: int = 1) -> ConsensusSets:
-    """Consensus sets from the steps of correct trajectories by problem."""
+    """Consensus sets from the results of correct trajectories by problem."""
     made = ConsensusSets(min_support)
     for problem_id, trajectories in known.items():
-        for steps in trajectories:
-            made.add(problem_id, steps)
+        for results in trajectories:
+            made.add(problem_id, results)
     return made
 
 
 @pytest.mark.parametrize(
-    ("steps", "consensus", "cap", "reward"),
+    ("results", "consensus", "cap", "reward"),
     [
         ("abc", "abcd", 0.5, 0.5),
         ("abc", "abcd", 1.0, 0.75),
@@ -46,12 +45,12 @@ def sets(known: dict[str, list[list[str]]], min_support: int = 1) -> ConsensusSe
         ("ab", "abcd", 0.0, 0.0),
     ],
 )
-def test_process_reward(steps, consensus, cap, reward):
-    assert process_reward(frozenset(steps), frozenset(consensus), 0, settings(cap=cap)) == reward
+def test_process_reward(results, consensus, cap, reward):
+    assert process_reward(frozenset(results), frozenset(consensus), 0, settings(cap=cap)) == reward
 
 
 @pytest.mark.parametrize(
-    ("steps", "start_size", "changes", "reward"),
+    ("results", "start_size", "changes", "reward"),
     [
         ("a", 2, {"denominator": "start"}, 0.5),  # 1/2 as at the start, not 1/4
         ("ab", 2, {"denominator": "start", "cap": 0.9}, 0.9),
@@ -62,27 +61,29 @@ def test_process_reward(steps, consensus, cap, reward):
         ("ab" + "xyz", 2, {"guard": "precision", "denominator": "start", "cap": 1.0}, 0.4),
     ],
 )
-def test_other_readings_of_the_formula(steps, start_size, changes, reward):
-    assert process_reward(frozenset(steps), frozenset("abcd"), start_size, settings(**changes)) == reward
+def test_other_readings_of_the_formula(results, start_size, changes, reward):
+    assert process_reward(frozenset(results), frozenset("abcd"), start_size, settings(**changes)) == reward
 
 
 @pytest.mark.parametrize(
-    ("changes", "steps"),
+    ("changes", "answers", "results"),
     [
-        ({}, ("a=1", "b=2")),
-        ({"drop_answer": False}, ("a=1", "5", "b=2")),
-        ({"scope": "answer"}, ("b=2",)),
+        ({}, ["5"], ("a=1", "b=2")),
+        ({}, ["6"], ("a=1", "5", "c=5", "b=2")),  # a wrong answer of 5 is a result as any other
+        ({}, ["6", "5.0"], ("a=1", "b=2")),
+        ({"results": "all"}, ["5"], ("a=1", "5", "c=5", "b=2")),
+        ({"scope": "answer"}, ["5"], ("b=2",)),
     ],
 )
-def test_steps_that_count(changes, steps):
-    response = r"<think>\underline{a=1}, \underline{5}</think>\underline{b=2} \boxed{5}"
-    assert scored_steps(response, "5", settings(**changes)) == steps
+def test_results_that_count(changes, answers, results):
+    response = r"<think>\underline{a=1}, \underline{5}\underline{c=5}</think>\underline{b=2} \boxed{5}"
+    assert scored_results(response, answers, settings(**changes)) == results
 
 
 def test_frozen_sets_do_not_learn():
     known = sets({"p": [["a"]]})
     assert core_rewards(["p"], [True], [["b"]], known, {}, settings(update="frozen")) == [1.0]
-    assert known.of("p") == {"a"}
+    assert known.get("p") == {"a"}
 
 
 def test_sizes_are_those_of_the_consensus():
@@ -90,16 +91,16 @@ def test_sizes_are_those_of_the_consensus():
 
 
 def test_texts_with_one_key_are_one_step():
-    rows = sets({"p": [["1+x"], ["x+1", "y"]]}).rows()
+    rows = sets({"p": [["1+x"], ["x+1", "2y"]]}).rows()
     made = initial_sets(rows, {}, settings(key="structure", min_support=2), lambda texts: [t[-1] + "?" for t in texts])
-    assert made.of("p") == frozenset()
+    assert made.get("p") == frozenset()
     made = initial_sets(rows, {}, settings(key="structure", min_support=2), lambda texts: ["k" for _ in texts])
-    assert made.of("p") == {"k"} and made.rows()[0]["count"] == 3
+    assert made.get("p") == {"k"} and made.rows()[0]["count"] == 3
 
 
 def test_support_counts_trajectories_not_repetitions():
     made = sets({"p": [["a", "a", "b"], ["a", "c"], []]}, min_support=2)
-    assert made.of("p") == {"a"} and made.of("unknown") == frozenset() and len(made) == 1
+    assert made.get("p") == {"a"} and made.get("unknown") == frozenset() and len(made) == 1
     assert made.rows() == [
         {"problem_id": "p", "step": "a", "count": 2},
         {"problem_id": "p", "step": "b", "count": 1},
@@ -111,31 +112,19 @@ def test_rows_give_the_same_sets_again(tmp_path):
     made = sets({"p": [["a", "b"], ["a"]], "q": [["é"]], "r": [[]]}, min_support=2)
     write_rows(tmp_path / "c.parquet", made.rows(), CONSENSUS)
     again = ConsensusSets.from_rows(read_rows(tmp_path / "c.parquet", CONSENSUS), min_support=2)
-    assert again.rows() == made.rows() and again.of("p") == made.of("p") == {"a"}
+    assert again.rows() == made.rows() and again.get("p") == made.get("p") == {"a"}
     again.add("q", ["é"])
     made.add("q", ["é"])
-    assert again.rows() == made.rows() and again.of("q") == {"é"}
+    assert again.rows() == made.rows() and again.get("q") == {"é"}
 
 
-@pytest.mark.parametrize(
-    ("steps", "answer", "left"),
-    [
-        (["a=1", "5"], "5", {"a=1"}),
-        (["a=1", "5"], None, {"a=1", "5"}),
-        (["0.5", r"\frac{1}{2}", "x=0.5"], "1/2", {"x=0.5"}),
-        ([r"\sqrt{2}", "2"], r"$\sqrt{2}$", {"2"}),
-    ],
-)
-def test_steps_that_are_the_answer_are_left_out(steps, answer, left):
-    assert without_answer(steps, answer) == left
-
-
-def test_initial_sets_drop_gold_answers_only_when_asked():
-    rows = sets({"p": [["a=1", "0.5"]], "q": [["7"]]}).rows()
-    assert initial_sets(rows, {"p": ["1/2"], "q": ["5", "7"]}, settings()).of("p") == {"a=1"}
+def test_initial_sets_have_the_results_that_count():
+    rows = sets({"p": [["a=1", "0.5", "b=0.5"]], "q": [["7"]]}).rows()
+    assert initial_sets(rows, {"p": ["1/2"], "q": ["5", "7"]}, settings()).get("p") == {"a=1"}
     assert len(initial_sets(rows, {"p": ["1/2"], "q": ["5", "7"]}, settings())) == 1
     assert initial_sets(rows, {}, settings()).rows() == rows
-    assert initial_sets(rows, {"p": ["1/2"]}, settings(drop_answer=False)).rows() == rows
+    assert initial_sets(rows, {"p": ["1/2"]}, settings(results="all")).rows() == rows
+    assert initial_sets([*rows, {"problem_id": "p", "step": "=", "count": 1}], {}, settings()).rows() == rows
 
 
 def test_one_step_scores_first_and_learns_then():
@@ -149,7 +138,7 @@ def test_one_step_scores_first_and_learns_then():
         settings(),
     )
     assert rewards == [1.0, 0.5, 0.0, 1.0, 0.0]  # neither c nor y was known when the step was scored
-    assert known.of("p") == {"a", "b", "c"} and known.of("q") == {"y"}
+    assert known.get("p") == {"a", "b", "c"} and known.get("q") == {"y"}
 
 
 batches = st.lists(

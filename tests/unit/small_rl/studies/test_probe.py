@@ -10,7 +10,7 @@ import pytest
 
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from small_rl.studies import judge, probe
+from small_rl.studies import judge, probe, probe_file
 from small_rl.study_settings import Judge
 from tests.helpers import tables
 
@@ -19,19 +19,19 @@ REPORT = {"confidence": 0.95, "resamples": 200, "seed": 0}
 KEY = "POLARIS_TEST_JUDGE_KEY"
 
 
-def steps(*results: str) -> str:
+def underlined(*results: str) -> str:
     return "".join(f"\\underline{{{result}}}" for result in results)
 
 
 # Per problem two right and two wrong responses. The final answers (5 of the right ones, 6 of the wrong ones) are
 # underlined.
 RESPONSES = [
-    ("one", RIGHT.format(steps("a=1", "b=2", "5"))),
-    ("one", RIGHT.format(steps("a=1", "b=2", "5"))),
-    ("one", WRONG.format(steps("a=1", "c=3", "6"))),
-    ("one", WRONG.format(steps("d=4", "6"))),
-    ("two", RIGHT.format(steps("x=1", "5"))),
-    ("two", RIGHT.format(steps("y=1", "5"))),
+    ("one", RIGHT.format(underlined("a=1", "b=2", "5"))),
+    ("one", RIGHT.format(underlined("a=1", "b=2", "5"))),
+    ("one", WRONG.format(underlined("a=1", "c=3", "6"))),
+    ("one", WRONG.format(underlined("d=4", "6"))),
+    ("two", RIGHT.format(underlined("x=1", "5"))),
+    ("two", RIGHT.format(underlined("y=1", "5"))),
     ("two", WRONG.format("")),
     ("two", WRONG.format("")),
 ]
@@ -69,7 +69,7 @@ def rollouts(path, rows: list[dict]) -> None:
 def by_hand(tmp_path, rows, *more) -> dict:
     rollouts(tmp_path / "r.jsonl", rows)
     tables.run(
-        probe.main, "--rollouts", tmp_path / "r.jsonl", "--out", tmp_path / "p.json", "--resamples", "200", *more
+        probe_file.main, "--rollouts", tmp_path / "r.jsonl", "--out", tmp_path / "p.json", "--resamples", "200", *more
     )
     return json.loads((tmp_path / "p.json").read_text())
 
@@ -93,12 +93,12 @@ def test_by_hand_with_and_without_verdicts(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: r[1].pop("response"), "row 2: `response` is missing"),
-        (lambda r: r[1].pop("gold"), "row 2: `gold` is missing"),
-        (lambda r: r[1].update(response=5), "row 2: `response` must be a text"),
-        (lambda r: r[1].update(correct="yes"), "row 2: .*`correct`, where it is given, true or false"),
-        (lambda r: r[1].pop("correct"), "row 2: `correct` must be in every row or in none"),
-        (lambda r: r[1].update(sample_id=0), "row 2: sample 0 of problem one is there twice"),
+        (lambda r: r[1].pop("response"), "line 2: `response` is missing"),
+        (lambda r: r[1].pop("gold"), "line 2: `gold` is missing"),
+        (lambda r: r[1].update(response=5), "line 2: `response` must be a text"),
+        (lambda r: r[1].update(correct="yes"), "line 2: .*`correct`, where it is given, true or false"),
+        (lambda r: r[1].pop("correct"), "line 2: `correct` must be in every row or in none"),
+        (lambda r: r[1].update(sample_id=0), "line 2: sample 0 of problem one is there twice"),
         (lambda r: r.clear(), "there is no rollout in it"),
         (lambda r: r.__delitem__(slice(1, None)), "no pair"),
     ],
@@ -113,14 +113,17 @@ def test_a_wrong_file_names_the_row(tmp_path, change, message):
 def test_a_row_without_gold_cannot_be_graded(tmp_path):
     given = rows(graded=False)
     given[2]["gold"] = None
-    with pytest.raises(UserError, match="row 3: it has neither `correct` nor a gold answer"):
+    with pytest.raises(UserError, match="line 3: it has neither `correct` nor a gold answer"):
         by_hand(tmp_path, given)
 
 
 # --- the judge ----------------------------------------------------------------------------------------------------
 @contextlib.contextmanager
-def server(answer):
-    """A local HTTP server. answer: (number of the request, its body) -> (status, text of the reply's message)."""
+def server(answer, *reason):
+    """A local HTTP server. answer: (number of the request, its body) -> (status, text of the reply's message).
+
+    reason: the words beside the status, instead of the standard's
+    """
     seen: list[dict] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -128,7 +131,7 @@ def server(answer):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             seen.append({"path": self.path, "key": self.headers["Authorization"], "body": body})
             status, text = answer(len(seen), body)
-            self.send_response(status)
+            self.send_response(status, *reason)
             if status == 302:
                 self.send_header("Location", "/elsewhere")
             self.end_headers()
@@ -216,12 +219,20 @@ def test_a_silent_server_costs_no_more_than_the_timeouts():
 def test_a_refusal_stops_at_once_and_tells_no_key(monkeypatch, status):
     monkeypatch.setenv(KEY, "secret")
     with (
-        server(lambda number, body: (status, "secret")) as (address, seen),
+        server(lambda number, body: (status, "secret"), "no: Bearer secret") as (address, seen),
         pytest.raises(UserError, match=f"it answered {status}") as error,
     ):
         judge.scores([PAIR] * 50, settings(address, key=KEY))
     assert "secret" not in str(error.value) and len(seen) < 10  # of 50: those under way when the first reply is read
     assert all(one["path"] == "/v1/chat/completions" for one in seen)  # a redirect is not followed
+
+
+@pytest.mark.parametrize("key", ["secret\nX: y", "secret\u20ac", "\x1bsecret"])
+def test_a_key_that_no_header_can_hold_is_refused_unseen(monkeypatch, key):
+    monkeypatch.setenv(KEY, key)
+    with pytest.raises(UserError, match=f"the environment variable {KEY} holds .* that no header can") as error:
+        judge.scores([PAIR], settings("http://127.0.0.1:9/v1", key=KEY))
+    assert "secret" not in str(error.value)
 
 
 def test_a_missing_key_and_a_key_in_the_address(monkeypatch):

@@ -159,8 +159,8 @@ def test_responses_too_short_for_diversity_still_have_an_accuracy(tmp_path, prob
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"k": 3}, "its k is 3, that of .* is 4; they must be equal"),
-        ({"max_tokens": 31}, "its max_tokens is 31, that of .* is 32"),
+        ({"k": 3}, "its k is 3, but .* has 4; they must be equal"),
+        ({"max_tokens": 31}, "its max_tokens is 31, but .* has 32"),
         ({"written": 3}, "problem p has 3 responses, not 4"),
     ],
 )
@@ -185,9 +185,9 @@ def test_other_problems_models_and_repeated_temperatures_are_refused(tmp_path, p
     ]:
         with pytest.raises(UserError, match=message):
             search(tmp_path / "first", problems, [one, other])
-    with pytest.raises(UserError, match="two are needed"):
+    with pytest.raises(UserError, match="needs two temperatures"):
         search(tmp_path / "first", problems, [one])
-    with pytest.raises(UserError, match="made by polaris.stage.manifest, not by polaris.generation.generate"):
+    with pytest.raises(UserError, match="polaris.stage.manifest wrote it, not polaris.generation.generate"):
         search(tmp_path / "first", problems, [one, start])
     with pytest.raises(UserError, match="--last and the key `reset` belong together"):
         search(tmp_path / "first", problems, [one], SETTINGS | {"reset": RESET})

@@ -10,7 +10,7 @@ from polaris.grading.settings import Grading
 from polaris.models.tiny_tokenizer import build_tokenizer
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError
-from polaris.stage.records import CONSENSUS, MESSAGES, SINK, read_rows, write_rows
+from polaris.stage.records import CONSENSUS, MESSAGES, RESCUE_BUFFER, read_rows, write_rows
 from polaris.stage.stage import Stage
 from small_rl.reward.step_metrics import Trajectory, step_metrics
 from small_rl.rl_settings import Core, RlTraining
@@ -72,38 +72,38 @@ def test_long_prompts_are_named(model):
 def test_fewer_problems_than_a_step_needs_are_refused(count):
     settings = SimpleNamespace(prompts_per_step=2, nodes=1)
     names = ["p1", "p2"]
-    with pytest.raises(UserError, match=rf"data.parquet: {count} problems are fewer than prompts_per_step \(2\)"):
+    with pytest.raises(UserError, match=rf"data.parquet: {count} problems, but one step needs 2"):
         train_rl.check(settings, dict.fromkeys(names[:count], PROBLEM), Path("data.parquet"))
     train_rl.check(settings, dict.fromkeys(names, PROBLEM), Path("data.parquet"))
 
 
-def test_a_teachers_sink(tmp_path, model):
+def test_a_teachers_buffer(tmp_path, model):
     """The first answer that fits, as the tokens that a rollout would have; of the stage's own problems."""
     tokenizer, answers, out = build_tokenizer(), tmp_path / "messages.parquet", tmp_path / "sink.parquet"
     long = example("<think>\n" + "\\underline{b=6*4=4}" * 9 + "\n</think>\n\n\\boxed{4}")
     short, later = example(), example("<think>\n</think>\n\n\\boxed{4}")
     write_rows(answers, [long, short, later, short | {"problem_id": "elsewhere"}], MESSAGES)
-    assert train_rl.write_teacher_sink(answers, {"p1": PROBLEM, "p2": PROBLEM}, model, 40, out) == 1
-    (row,) = read_rows(out, SINK)
+    assert train_rl.write_teacher_buffer(answers, {"p1": PROBLEM, "p2": PROBLEM}, model, 40, out) == 1
+    (row,) = read_rows(out, RESCUE_BUFFER)
     assert (row["problem_id"], row["step"], row["weights"]) == ("p1", 0, 0)
     assert tokenizer.decode(row["tokens"]) == "\\underline{b=6*4=4}\n</think>\n\n\\boxed{4}<|im_end|>"
-    with pytest.raises(UserError, match=r"4 answers .* none has at most max_response_length \(3\) tokens"):
-        train_rl.write_teacher_sink(answers, {"p1": PROBLEM, "elsewhere": PROBLEM}, model, 3, out)
+    with pytest.raises(UserError, match="none of 4 answers .* has at most 3 tokens; raise max_response_length"):
+        train_rl.write_teacher_buffer(answers, {"p1": PROBLEM, "elsewhere": PROBLEM}, model, 3, out)
 
 
 def test_start_sets(tmp_path):
-    literal = {"cap": 0.5, "drop_answer": True, "scope": "response", "update": "online", "denominator": "current"}
+    literal = {"cap": 0.5, "results": "intermediate", "scope": "response", "update": "online", "denominator": "current"}
     core = Core(**literal, min_support=2, key="string", guard="none", consensus="rl_data")
     consensus, out = tmp_path / "consensus.parquet", tmp_path / "out.parquet"
-    rows = [{"problem_id": "p1", "step": step, "count": 3} for step in ("4", "b=6*4=4")]
+    rows = [{"problem_id": "p1", "step": step, "count": 3} for step in ("4", "b=6*4=4", "b=6*4+0")]
     write_rows(consensus, rows, CONSENSUS)
     train_rl.write_start_sets(core, GRADING, {"p1": PROBLEM}, consensus, out)
-    assert read_rows(out, CONSENSUS) == rows[1:]
+    assert read_rows(out, CONSENSUS) == rows[2:]
     with pytest.raises(UserError, match="none of the stage's problems"):
         train_rl.write_start_sets(core, GRADING, {"p2": PROBLEM}, consensus, out)
     train_rl.write_start_sets(core.model_copy(update={"key": "structure"}), GRADING, {"p1": PROBLEM}, consensus, out)
-    assert [row["step"][:15] for row in read_rows(out, CONSENSUS)] == ["sympy:And(Equal"]
-    with pytest.raises(UserError, match="core.key must be `structure`"):
+    assert [row["step"][:16] for row in read_rows(out, CONSENSUS)] == ["formula:Equation"]
+    with pytest.raises(UserError, match="set core.key to `structure`"):
         train_rl.write_start_sets(core, GRADING, {"p1": PROBLEM}, out, tmp_path / "again.parquet")
 
 
@@ -158,3 +158,17 @@ def test_the_temperature_of_a_search(tmp_path):
         train_rl.at_temperature(settings, None)
     number = settings.model_copy(update={"temperature": 0.7})
     assert train_rl.at_temperature(number, None) is number
+
+
+@pytest.mark.parametrize("elsewhere", ["theirs", "ray-theirs"])
+def test_ray_clears_up_after_a_kill_but_only_what_it_made(tmp_path, elsewhere):
+    """Of a link that another put in its place, the link goes and the folder stays."""
+    (tmp_path / elsewhere).mkdir()
+    (tmp_path / "ray").symlink_to(tmp_path / elsewhere)
+    with train_rl.ray_folder(tmp_path) as first:
+        assert (tmp_path / elsewhere).is_dir()
+        killed = tmp_path / "killed"
+        killed.mkdir()
+        (killed / "ray").symlink_to(first)
+        with train_rl.ray_folder(killed):
+            assert not first.exists()

@@ -55,7 +55,7 @@ def test_the_responses_place_is_found_without_the_mask():
 def test_a_step_of_cut_responses_alone_stops():
     from small_rl.training import verl_batch
 
-    with pytest.raises(RuntimeError, match="step 7: every response was cut at 4 tokens"):
+    with pytest.raises(RuntimeError, match="step 7: every response was truncated at 4 tokens"):
         verl_batch.put(7, ["uid"], [[rollout(LIMIT, 0.0)]], LIMIT)
 
 

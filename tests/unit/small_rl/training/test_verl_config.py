@@ -8,15 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polaris.recipe import recipe
-from small_rl.rl_settings import Overlong, RlTraining, Substitution, Validation
+from small_rl.reward.core import ConsensusSets, core_rewards
+from small_rl.rl_settings import Overlong, Substitution, Validation
 from small_rl.training import verl_config
+from tests.helpers.verl_stages import CONFIGS, FILES, recipe_files, rl_stage
 
 hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
-CONFIGS = Path(__file__).parents[4] / "configs"
-FILES = verl_config.RlFiles(
-    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "c", "s", "b", "v"))
-)
 
 
 def compose(name, overrides):
@@ -26,22 +24,11 @@ def compose(name, overrides):
         return hydra.compose(name, overrides=overrides)
 
 
-def files(name):
-    """A recipe's file, after what it is an overlay of."""
-    below = [CONFIGS / "laptop.yaml"] if name in ("test", "laptop_study", "laptop_two_nodes") else []
-    return [*below, CONFIGS / f"{name}.yaml"]
-
-
 STAGES = [
     (path.stem, name)
     for path in sorted(CONFIGS.glob("*.yaml"))
-    for name in recipe.load(files(path.stem)).small_rl.rl
+    for name in recipe.load(recipe_files(path.stem)).small_rl.rl
 ]  # fmt: skip
-
-
-def rl_stage(name, stage):
-    asked = recipe.load(files(name)).small_rl.rl[stage]
-    return RlTraining.model_validate(asked.model_dump(exclude={"start", "drop_easy", "overlap"}))
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -114,14 +101,25 @@ def test_laptop_rl():
     assert rollout.log_prob_max_token_len_per_gpu == actor.ppo_max_token_len_per_gpu == settings.max_tokens_per_gpu
     assert config.trainer.device == "cpu" and "address" not in config.ray_kwargs.ray_init
     assert config.trainer.default_local_dir == "/a folder/checkpoints"
-    assert dict(config.polaris.core) == settings.core.model_dump(exclude={"consensus"})
+    assert vars(verl_config.polaris_settings(config).core) == settings.core.model_dump(exclude={"consensus"})
+
+
+@pytest.mark.parametrize(("update", "learned"), [("online", {"a", "b"}), ("frozen", {"a"})])
+def test_the_sets_learn_with_the_settings_that_verl_hands_on(update, learned):
+    """verl's configuration is a mapping: its attribute `update` is a method, not our key."""
+    settings = rl_stage("laptop", "core")
+    settings = settings.model_copy(update={"core": settings.core.model_copy(update={"update": update})})
+    given = verl_config.polaris_settings(compose("ppo_trainer", verl_config.rl_overrides(settings, FILES)))
+    sets = ConsensusSets.from_rows([{"problem_id": "p", "step": "a", "count": 1}], given.core.min_support)
+    core_rewards(["p"], [True], [["b"]], sets, sets.sizes(), given.core)
+    assert sets.get("p") == learned
 
 
 def test_rescue_and_substitution():
     changes = {"rescue": "teacher", "substitution": Substitution(min_informative=0.334)}
     settings = rl_stage("laptop", "grpo").model_copy(update=changes)
     config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES)).polaris
-    assert (config.rescue, config.sink) == ("teacher", "/a folder/s")
+    assert (config.rescue, config.rescue_buffer) == ("teacher", "/a folder/s")
     assert config.substitution.min_informative == 0.334 and config.core is None
     assert config.accuracy == "/a folder/a" and config.grading.format == settings.grading.format
 
@@ -142,7 +140,7 @@ def test_cluster_rl():
 
 @pytest.mark.parametrize("name, device", [("laptop", "cpu"), ("polaris_v2", "cuda")])
 def test_format_sft(name, device):
-    settings = recipe.load(files(name)).small_rl.format_sft
+    settings = recipe.load(recipe_files(name)).small_rl.format_sft
     overrides = verl_config.sft_overrides(settings, Path("/m"), Path("/d"), Path("/c"), epoch_steps=23)
     config = compose("sft_trainer_engine", overrides)
     assert config.trainer.total_training_steps == 23 * settings.epochs and config.trainer.device == device

@@ -1,0 +1,1 @@
+"""Typed values -> whether they are the same, and whether a gold accepts an answer."""

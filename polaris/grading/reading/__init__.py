@@ -1,0 +1,1 @@
+"""An answer's text -> typed values. Nothing is computed."""

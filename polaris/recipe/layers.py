@@ -1,0 +1,197 @@
+"""Recipe files laid one over another, each value with the line that it comes from.
+
+A file names the files below it (`extends`); files given together lie in their order. A mapping is merged key by key,
+null removes a key, and a mapping that names its kind (a model's `hub`, a set's `file`, ...) replaces what was there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from polaris.recipe.named import BLOCKS, references, refers
+from polaris.recipe.recipe_yaml import read_file
+from polaris.stage.errors import UserError
+from polaris.stage.suggestions import suggestion
+
+SHIPPED = Path(__file__).resolve().parents[2] / "configs"
+KINDS = {"hub", "path", "tiny", "family", "file"}  # of models and problem sets
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value stands. line: 0 where it is no file's; replaced: the value of the layers below, where it is another
+    one.
+    """
+
+    file: str
+    line: int
+    replaced: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Plain values, and the origin of every key in them, lists as wholes."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[Key, Origin] = field(default_factory=dict)
+
+    def over(self, low: "Layer") -> "Layer":
+        """This layer on top of another one."""
+        values, origins = _laid_over(low.values, self.values, (), low.origins, self.origins)
+        return Layer(values, origins)
+
+
+def read_layer(path: str | Path, waiting: tuple[Path, ...] = ()) -> Layer:
+    """A recipe file on top of what it extends. Raises UserError for bad YAML, an unknown name, a circle."""
+    values, here = read_file(path), Path(path).resolve()
+    own = Layer({key: value for key, value in values.items() if key != "extends"}, _origins(path))
+    low = Layer()
+    for below in _extended(values, path):
+        if below in (*waiting, here):
+            raise UserError(f"{path}: extends: {below.name} leads back to this file")
+        low = read_layer(below, (*waiting, here)).over(low)
+    return own.over(low)
+
+
+def layered(layers: Iterable[Layer]) -> Layer:
+    """All layers, the first one lowest."""
+    low = Layer()
+    for layer in layers:
+        low = layer.over(low)
+    return low
+
+
+def given(values: dict[str, Any], source: str) -> Layer:
+    """Values that stand in no file, as those of --config."""
+    origins: dict[Key, Origin] = {}
+
+    def note(part: dict[str, Any], key: Key) -> None:
+        for name, value in part.items():
+            origins[(*key, name)] = Origin(source, 0)
+            if isinstance(value, dict):
+                note(value, (*key, name))
+
+    note(values, ())
+    return Layer(values, origins)
+
+
+def without_nulls(values: Any) -> Any:
+    """A copy without the keys that a null removes, for when nothing can be laid over the values any more."""
+    if not isinstance(values, dict):
+        return values
+    return {name: without_nulls(value) for name, value in values.items() if value is not None}
+
+
+def origin_of(origins: dict[Key, Origin], key: str) -> Origin | None:
+    """Where a dotted key, or the longest part of it, comes from."""
+    parts = tuple(key.split("."))
+    return next((origins[parts[:n]] for n in range(len(parts), 0, -1) if parts[:n] in origins), None)
+
+
+def inherited(whole: dict[str, Any], values: dict[str, Any], given: dict[Key, Origin]) -> dict[Key, Origin]:
+    """Origins in which what an RL stage takes from the one that it is `like`, a further evaluation from
+    `evaluate.generate` and a section from a named engine or grading, has the origin of that.
+
+    whole: values in which stages and evaluations are whole; values, given: as the files have them
+    """
+    origins = dict(given)
+
+    def take(source: Key, target: Key) -> None:
+        for key, origin in list(origins.items()):
+            if key[: len(source)] == source:
+                origins.setdefault((*target, *key[len(source) :]), origin)
+
+    stages = _mapping(values, "small_rl", "rl")
+    for name in stages:
+        chain = [name]
+        while other := _mapping(stages, chain[-1]).get("like"):
+            take(("small_rl", "rl", other), ("small_rl", "rl", name))
+            chain.append(other)
+    for name in _mapping(values, "evaluate", "extra_evaluations"):
+        take(("evaluate", "generate"), ("evaluate", "extra_evaluations", name))
+    for place, entry in references(whole):
+        take(entry, place)
+    return origins
+
+
+def _mapping(values: Any, *keys: str) -> dict[str, Any]:
+    """The mapping under the keys; empty where there is none."""
+    for key in keys:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values if isinstance(values, dict) else {}
+
+
+def extended(path: str | Path) -> list[Path]:
+    """The files that a recipe file names in `extends`, the lowest first. Raises UserError as `read_layer`."""
+    return _extended(read_file(path), path)
+
+
+def _extended(values: dict[str, Any], path: str | Path) -> list[Path]:
+    names = values.get("extends") or []
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path}: extends: must be a list of recipes, not {names!r:.80}")
+    return [_found(name, path) for name in names]
+
+
+def _found(name: str, path: str | Path) -> Path:
+    """A shipped recipe by its name, a file by its path, relative to the file that names it."""
+    if name.endswith((".yaml", ".yml")):
+        if not (file := Path(path).resolve().parent / name).is_file():
+            raise UserError(f"{path}: extends: {name}: there is no such file beside this one")
+        return file.resolve()
+    names = {str(file.relative_to(SHIPPED).with_suffix("")): file for file in sorted(SHIPPED.rglob("*.yaml"))}
+    if name not in names:
+        raise UserError(f"{path}: extends: {name} is no shipped recipe{suggestion(name, names)}")
+    return names[name]
+
+
+def _origins(path: str | Path) -> dict[Key, Origin]:
+    """Key -> file and line, `<<` resolved as YAML does: own keys count before merged ones."""
+    origins: dict[Key, Origin] = {}
+
+    def note(node: yaml.Node, key: Key) -> None:
+        if not isinstance(node, yaml.MappingNode):
+            return
+        for name, value in node.value:
+            if name.value == "<<":
+                for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    note(merged, key)
+        for name, value in node.value:
+            if name.value != "<<":
+                origins[(*key, name.value)] = Origin(str(path), name.start_mark.line + 1)
+                note(value, (*key, name.value))
+
+    with open(path, encoding="utf-8") as file:
+        note(yaml.compose(file, Loader=yaml.SafeLoader), ())
+    return origins
+
+
+def _laid_over(
+    low: dict[str, Any], high: dict[str, Any], at: Key, below: dict[Key, Origin], above: dict[Key, Origin]
+) -> tuple[dict[str, Any], dict[Key, Origin]]:
+    values, origins = dict(low), dict(below)
+    for name, value in high.items():
+        key, old = (*at, name), values.get(name)
+        if refers(name, old) and isinstance(value, dict) and "like" not in value:
+            value = {"like": old, **value}  # all of the named engine but for these keys
+        replacing = KINDS if name not in BLOCKS else {"like"}
+        merging = isinstance(old, dict) and isinstance(value, dict) and not replacing & value.keys()
+        if merging:
+            values[name], origins = _laid_over(old, value, key, origins, above)
+            origins[key] = above[key]
+            continue
+        values[name] = value
+        origins = {path: origin for path, origin in origins.items() if path[: len(key)] != key}
+        origins |= {path: origin for path, origin in above.items() if path[: len(key)] == key}
+        if name in low and old != value and not isinstance(value, dict) and not isinstance(old, dict):
+            origins[key] = Origin(above[key].file, above[key].line, replaced=old)
+    return values, origins

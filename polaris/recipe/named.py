@@ -1,0 +1,131 @@
+"""Engines and gradings that a recipe names once, and that its sections refer to.
+
+engines: {wide: {...}, half: {like: wide, dtype: float16}}
+small_rl: {difficulty: {engine: half}, ...}
+large_sft: {traces: {engine: {like: wide, max_num_seqs: 64}}}
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
+
+from polaris.generation.settings import Engine
+from polaris.grading.settings import Grading
+from polaris.stage.errors import UserError
+from polaris.stage.suggestions import suggestion
+
+# Key of a section -> the block that it may refer to.
+BLOCKS = {"engine": "engines", "large_engine": "engines", "vllm": "engines", "grading": "gradings"}
+SECTIONS = {"engines": Engine, "gradings": Grading}
+ELSEWHERE = {"interpreters"}  # its key vllm is another thing
+
+Key = tuple[str, ...]
+
+
+def merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    """`high` over `low`, mapping by mapping; some keys of a named engine over its name are that engine but for them."""
+    both = dict(low)
+    for key, value in high.items():
+        old, new = both.get(key), value
+        if isinstance(value, dict) and refers(key, old) and "like" not in value:
+            new = {"like": old, **value}
+        elif isinstance(value, dict) and isinstance(old, dict):
+            new = merged(old, value)
+        both[key] = new
+    return both
+
+
+def refers(key: str, value: Any) -> bool:
+    """Whether the value is the name of a block's entry."""
+    return key in BLOCKS and isinstance(value, str)
+
+
+def references(values: dict[str, Any]) -> Iterator[tuple[Key, Key]]:
+    """(where a name stands, what it names), entries of the blocks first and these in an order that resolves them."""
+    blocks = _blocks(values)
+    done: list[tuple[Key, Key]] = []
+    for block, entries in blocks.items():
+        for name in entries:
+            chain = [name]
+            while isinstance(entries.get(chain[-1]), dict) and (like := entries[chain[-1]].get("like")):
+                if like in chain:
+                    break
+                done.append(((block, name), (block, like)))
+                chain.append(like)
+    yield from done
+    rest = {key: value for key, value in values.items() if key not in blocks and key not in ELSEWHERE}
+    yield from _references(rest, ())
+
+
+def _blocks(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Block -> its entries, without those that are null."""
+    given = {block: values.get(block) for block in dict.fromkeys(BLOCKS.values())}
+    return {
+        block: {name: entry for name, entry in entries.items() if entry is not None}
+        if isinstance(entries, dict)
+        else {}
+        for block, entries in given.items()
+    }
+
+
+def _references(values: Any, at: Key) -> Iterator[tuple[Key, Key]]:
+    if isinstance(values, list):
+        return
+    for key, value in values.items() if isinstance(values, dict) else ():
+        if refers(key, value):
+            yield (*at, key), (BLOCKS[key], value)
+        elif key in BLOCKS and isinstance(value, dict) and "like" in value:
+            yield (*at, key), (BLOCKS[key], value["like"])
+        else:
+            yield from _references(value, (*at, key))
+
+
+def resolved(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str, Any]:
+    """A copy without the blocks, in which every name is what it stands for.
+
+    file_of: the file of a dotted key, for the error. Raises UserError for an unknown name, a circle, and a part of
+    an entry that nothing refers to: a name spelled wrong.
+    """
+    blocks = _blocks(values)
+    used: set[Key] = set()
+
+    def entry(where: str, block: str, given: Any, waiting: tuple[str, ...] = ()) -> Any:
+        name, own = (given, {}) if isinstance(given, str) else (given.get("like"), given)
+        if name is None:
+            return given
+        if name in waiting:
+            raise UserError(f"{file_of(where)}: {where}: {name} leads back to itself")
+        if name not in blocks[block]:
+            hint = suggestion(str(name), blocks[block])
+            raise UserError(f"{file_of(where)}: {where}: {name} is none of {block}{hint}")
+        used.add((block, name))
+        low = entry(f"{block}.{name}", block, blocks[block][name], (*waiting, name))
+        return merged(low, {key: value for key, value in own.items() if key != "like"})
+
+    def walk(part: Any, at: Key) -> Any:
+        if isinstance(part, list):
+            return [walk(item, at) for item in part]
+        if not isinstance(part, dict):
+            return part
+        copy = {}
+        for key, value in part.items():
+            if key in BLOCKS and isinstance(value, str | dict):
+                copy[key] = entry(".".join((*at, key)), BLOCKS[key], value)
+            else:
+                copy[key] = value if not at and key in ELSEWHERE else walk(value, (*at, key))
+        return copy
+
+    whole = walk({key: value for key, value in values.items() if key not in blocks}, ())
+    for block, entries in blocks.items():
+        for name in [name for name in entries if (block, name) not in used]:
+            where = f"{block}.{name}"
+            if absent := _required(block) - set(entry(where, block, {"like": name})):
+                hint = suggestion(name, [other for other in entries if other != name])
+                raise UserError(
+                    f"{file_of(where)}: {where}: no section refers to it, and it has no {min(absent)}{hint}"
+                )
+    return whole
+
+
+def _required(block: str) -> set[str]:
+    fields = SECTIONS[block].model_fields
+    return {key for key, field in fields.items() if key != "device" and type(None) not in get_args(field.annotation)}

@@ -1,0 +1,75 @@
+"""Every recipe that is shipped is valid; a control differs from its arm in what it controls, and in nothing else."""
+
+import pytest
+
+from polaris.recipe import recipe
+from tests.helpers.recipes import LAPTOP, ROOT
+
+SHIPPED = ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b", "one_gpu", "one_node")
+FULL = [[ROOT / f"configs/{name}.yaml"] for name in SHIPPED]
+STUDY = [LAPTOP, ROOT / "configs/laptop_study.yaml"]
+TWO_NODES = [LAPTOP, ROOT / "configs/laptop_two_nodes.yaml"]
+SPARSE = [ROOT / "configs/laptop_sparse.yaml"]
+RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, SPARSE, TWO_NODES, *FULL]
+
+
+@pytest.mark.parametrize("name", ["polaris_v1_4b", "polaris_v1_7b"])
+def test_v1_grows_length_and_temperature_from_stage_to_stage(name):
+    lengths = {"polaris_v1_4b": [39936, 48128, 52224], "polaris_v1_7b": [15360, 23552, 31744]}[name]
+    temperatures = {"polaris_v1_4b": [1.4, 1.45, 1.5], "polaris_v1_7b": [0.7, 1.0, 1.1]}[name]
+    v1 = recipe.load([ROOT / f"configs/{name}.yaml"])
+    stages = list(v1.small_rl.rl.values())
+    assert [stage.max_response_length for stage in stages] == lengths
+    assert [stage.temperature for stage in stages] == temperatures
+    assert [stage.start for stage in stages] == ["base_small", "stage1", "stage2"]
+    assert [stage.drop_easy and stage.drop_easy.log for stage in stages] == [None, "stage1", "stage2"]
+    assert all(stage.rescue and stage.substitution and stage.prompts_per_step == 128 for stage in stages)
+    # Each temperature is one that the search before the stage looks at, so that `{search: ...}` could choose it.
+    for stage, search in zip(stages, v1.small_rl.temperature_search.values(), strict=True):
+        assert stage.temperature in search.grid and search.model == stage.start
+
+
+@pytest.mark.parametrize("files", RECIPES, ids=lambda files: files[-1].stem)
+def test_every_shipped_recipe_is_valid(files):
+    assert recipe.load(files).run == files[-1].stem
+
+
+def test_every_recipe_file_is_covered():
+    assert {path.name for files in RECIPES for path in files} == {p.name for p in (ROOT / "configs").glob("*.yaml")}
+
+
+@pytest.mark.parametrize(
+    ("files", "arm", "control", "differs"),
+    [
+        (STUDY, "core", "grpo", {"reward", "core"}),
+        (STUDY, "core_filtered", "core_unfiltered", {"overlap"}),
+        (STUDY, "core_filtered", "core_high", {"overlap.keep"}),
+        (STUDY, "core_guarded", "core", {"core.guard"}),
+        (STUDY, "core_unfiltered", "grpo_grpo", {"start", "reward", "core"}),
+        (SPARSE, "core", "grpo", {"reward", "core"}),
+        (SPARSE, "core_teacher", "core", {"core.consensus", "core.update"}),
+        (SPARSE, "core_placebo", "core_teacher", {"core.consensus"}),
+        (SPARSE, "rescued", "grpo", {"rescue"}),
+        (SPARSE, "core_filtered", "core_high", {"overlap.keep"}),
+    ],
+)
+def test_a_control_differs_in_what_it_controls_and_in_nothing_else(files, arm, control, differs):
+    stages = recipe.load(files).small_rl.rl
+    a, b = (stages[name].model_dump() for name in (arm, control))
+    found = set()
+    for key in a:
+        if isinstance(a[key], dict) and isinstance(b[key], dict):
+            found |= {f"{key}.{one}" for one in a[key] if a[key][one] != b[key][one]}
+        elif a[key] != b[key]:
+            found.add(key)
+    assert found == differs
+
+
+def test_the_study_adds_arms_and_changes_nothing_else():
+    plain, study = recipe.load([LAPTOP]), recipe.load(STUDY)
+    assert [study.small_rl.rl[name] for name in plain.small_rl.rl] == list(plain.small_rl.rl.values())
+    assert study.large_sft.model_copy(update={"self_distillation": False}) == plain.large_sft
+    changed = {"run", "small_rl", "large_sft"}
+    assert study.model_dump(exclude=changed) == plain.model_dump(exclude=changed)
+    assert study.small_rl.model_dump(exclude={"rl"}) == plain.small_rl.model_dump(exclude={"rl"})
+    assert set(plain.checkpoints.items()) < set(study.checkpoints.items())
