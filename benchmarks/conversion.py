@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.merge import CONFIG, forget, shapes, synced
-from large_sft.training.megatron_train import run_process
+from large_sft.training.rank import run_process
 
 PROCESSES, SHARD = 2, 1e9  # SHARD: bytes of the made-up model's
 RSS = re.compile(r"RssAnon:\s+(\d+) kB")
@@ -74,12 +74,12 @@ def convert(folder: Path, shard_bytes: float) -> None:
 
     from large_sft.model.weights import Weights, architecture
     from large_sft.settings import ConversionCheck
-    from large_sft.training import megatron_hf, megatron_loop, megatron_model
+    from large_sft.training import megatron_hf, megatron_model, megatron_processes
     from polaris.recipe import recipe
 
     asked = recipe.load([str(ROOT / "configs/laptop.yaml")]).large_sft.conversion.model_dump(mode="json")
     settings = ConversionCheck.model_validate(asked | {"precision": "bf16"})  # the laptop's layout: experts over both
-    megatron_loop.start_processes(settings)
+    megatron_processes.start_processes(settings)
     weights = Weights(folder / "base/model", "pt")
     chunks = megatron_model.build(architecture(weights.folder), settings)
     if dist.get_rank() == 0:

@@ -59,7 +59,8 @@ def make_pair(folder: Path, layers: int) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from tests.helpers.merge_checkpoints import publish, save_tokenizer, write_json
+    from tests.helpers.merge_checkpoints import save_tokenizer, write_json
+    from tests.helpers.stages import publish
 
     for name in ("base", "distilled"):
         (folder / name / "model").mkdir(parents=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from large_sft.training.megatron_train import run_process
+from large_sft.training.rank import run_process
 from polaris.recipe import recipe
 
 PROCESSES, WARM_UP = 2, 5
@@ -55,17 +55,20 @@ def together(way: str, run: Path, start: Path, folder: Path, steps: int) -> list
 
 def ours(run: Path, start: Path, folder: Path, steps: int, expert: int) -> list[dict[str, float]]:
     """One process of the recipe's training, with its experts over `expert` processes."""
-    from large_sft.settings import Sft
-    from large_sft.training import megatron_loop
-    from large_sft.training.megatron_train import Job
+    from large_sft.traces.tokens import read_traces
+    from large_sft.training import megatron_loop, megatron_processes
+    from large_sft.training.job import TrainingJob
+    from large_sft.training.train_sft import planned_packs
 
-    settings = recipe.load([str(ROOT / "configs/laptop.yaml")]).large_sft.sft.model_dump(mode="json")
-    settings["layout"]["expert"] = expert
-    megatron_loop.start_processes(Sft.model_validate(settings))
+    settings = recipe.load([str(ROOT / "configs/laptop.yaml")]).large_sft.sft
+    settings = settings.model_copy(update={"layout": settings.layout.model_copy(update={"expert": expert})})
+    megatron_processes.start_processes(settings)
     tokens, metrics = run / "sft_data/tokens.parquet", folder / f"ours-{expert}.jsonl"
-    job = Job(settings, str(start), str(tokens), str(folder), str(folder / "unused"), str(metrics))
-    trainer, lines = megatron_loop.Trainer(job, Sft.model_validate(settings)), []
-    for step, packs in enumerate(trainer.packs_SK[:steps], start=1):
+    packs_SK = planned_packs(start, read_traces(tokens), settings)
+    paths = {"start": start, "tokens": tokens, "state": folder, "out": folder / "unused", "metrics": metrics}
+    job = TrainingJob(settings=settings, packs_SK=packs_SK, **paths)
+    trainer, lines = megatron_loop.Trainer(job), []
+    for step, packs in enumerate(packs_SK[:steps], start=1):
         wall, cpu = time.monotonic(), time.process_time()
         trainer.step(step)
         seen = int(sum(trainer.traces.lengths_R[row] for pack in packs for row in pack))

@@ -113,7 +113,7 @@ Prompts = Annotated[
 
 
 class Reference(Section):
-    """What vLLM is asked before the gate (large_sft.training.score_prompts)."""
+    """The gate's reference from vLLM (large_sft.training.score_prompts)."""
 
     prompts: Prompts
     vllm: Engine
@@ -145,7 +145,7 @@ class Gate(Section):
 
     @property
     def reference(self) -> Reference | None:
-        """What vLLM is asked; None: nothing."""
+        """The section of the reference from vLLM; None without `vllm`."""
         return self.vllm and Reference(prompts=self.prompts, vllm=self.vllm)
 
 

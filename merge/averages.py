@@ -17,6 +17,26 @@ TORCH_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 EXPONENTS = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}  # all of these bits: NaN or infinity
 
 
+class Copies:
+    """Room for a chunk of a tensor that both inputs have alike, such as a buffer of integers: it is copied.
+
+    The same attributes and methods as `Averages`, in bytes.
+    """
+
+    itemsize = written_itemsize = 1
+
+    def __init__(self, results: int):
+        self.base, self.distilled = (memoryview(bytearray(CHUNK)) for _ in range(2))
+        self.merged = [self.base] * results
+
+    def same(self, size: int) -> bool:
+        """Whether the first `size` bytes of base and distilled are equal."""
+        return self.base[:size] == self.distilled[:size]
+
+    def average(self, size: int) -> None:
+        """Nothing: what is written is the base's chunk."""
+
+
 class NotFiniteError(Exception):
     """A NaN or infinity in a chunk. which: base, distilled, or merged (an average beyond the dtype's range)."""
 
@@ -45,9 +65,8 @@ class Averages:
         self._exponent = self._bits[0].dtype.type(EXPONENTS[written])
         self._exponents = np.empty_like(self._bits[0])
         wide = torch.float64 if torch.float32 in (narrow, out) else torch.float32
-        self._wide = None
-        if narrow != out or narrow == torch.float32:
-            self._wide = [torch.empty(BLOCK, dtype=wide) for _ in range(3)]
+        widened = narrow != out or narrow == torch.float32
+        self._wide = [torch.empty(BLOCK, dtype=wide) for _ in range(3)] if widened else []
 
     def same(self, size: int) -> bool:
         """Whether the first `size` bytes of base and distilled are equal."""
@@ -61,7 +80,7 @@ class Averages:
         import torch
 
         count = size // self.itemsize
-        if self._wide is None:
+        if not self._wide:
             base, distilled = (tensor[:count] for tensor in self._inputs)
             for alpha, output in zip(self.alphas, self._outputs, strict=True):
                 torch.lerp(distilled, base, alpha, out=output[:count])

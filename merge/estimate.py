@@ -1,4 +1,4 @@
-"""What a merge would cost, told before it is made: bytes, free space, and time at this disk's measured rates."""
+"""What a merge would cost: bytes, free space, and time at this disk's measured rates."""
 
 import math
 import os
@@ -14,7 +14,7 @@ from polaris.stage.progress import duration
 SAMPLE = 256 << 20  # bytes read, and written, to measure a rate
 
 
-def existing(folder: Path) -> Path:
+def nearest_folder(folder: Path) -> Path:
     """The folder itself, or the nearest one above it that there is."""
     return next(path for path in (folder, *folder.parents) if path.is_dir())
 
@@ -32,9 +32,7 @@ def read_rate(checkpoint: Checkpoint) -> float:
 
 
 def write_rate(folder: Path) -> float:
-    """Bytes per second into a file without a name, which is gone afterwards; up to SAMPLE, less where that is not
-    free.
-    """
+    """Bytes per second into an unnamed temporary file of SAMPLE bytes, or half of the free space if that is less."""
     block = os.urandom(CHUNK)  # some disks compress
     size = min(SAMPLE, shutil.disk_usage(folder).free // 2)
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
@@ -46,8 +44,8 @@ def write_rate(folder: Path) -> float:
 
 
 def describe(base: Checkpoint, distilled: Checkpoint, written: int, folder: Path) -> str:
-    """The text of --dry-run. written: bytes of all results; folder: where they will lie."""
-    place = existing(folder)
+    """The text of --dry-run. written: bytes of all results; folder: where they go."""
+    place = nearest_folder(folder)
     reading, writing = read_rate(base), write_rate(place)
     inputs, free = base.size + distilled.size, shutil.disk_usage(place).free
     # Between the two figures: with enough threads reading and writing overlap.

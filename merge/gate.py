@@ -8,15 +8,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from merge.normal_form import config_form, first_difference, tokenizer_form
+from merge.shard_reader import same_bytes
 from merge.tied import with_heads_of
 from polaris.models.checkpoint import Checkpoint
+from polaris.models.dtypes import FLOATS
 from polaris.stage.errors import UserError
 
-FLOATS = ("BF16", "F16", "F32")
-# Keys of config.json that say nothing about what the weights mean.
-FREE_CONFIG_KEYS = ("transformers_version", "_name_or_path", "use_cache")
-# One key under two names: transformers 4 and 5.
-RENAMED_CONFIG_KEYS = {"torch_dtype": "dtype"}
+BUFFERS = ("BOOL", "I32", "I64")  # of what is no weight: copied where both have the same
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json")
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 SPARE_BYTES = 64 << 20  # kept free beyond the weights: tokenizer, manifest, the file system's own
@@ -53,8 +52,13 @@ def check_tokenizer(base: Path, distilled: Path) -> None:
             "cannot be compared; copy the tokenizer beside the model that lacks it"
         )
     for name in shared:
-        if _vocabulary(base / name) != _vocabulary(distilled / name):
-            raise UserError(f"{distilled / name}: it differs from {base / name}: token ids would mean different words")
+        if difference := first_difference(_vocabulary(base / name), _vocabulary(distilled / name)):
+            place, ours, theirs = difference
+            raise UserError(
+                f"{distilled / name}: {place} is {_short(theirs)}, {_short(ours)} in {base / name}: token ids would "
+                "mean different words; merge models of one tokenizer, or say whose to take (merge.tokenizer: base or "
+                "distilled)"
+            )
     for what, read in (("the special tokens", _special_tokens), ("the chat template", _chat_template)):
         ours, theirs = read(base), read(distilled)
         if ours != theirs:
@@ -76,7 +80,7 @@ def _check_tensors(base: Checkpoint, distilled: Checkpoint) -> None:
     for name, shard in base.shard_of.items():
         ours, theirs = shard.tensors[name], distilled.tensor(name)
         where = f"{distilled.shard_of[name].path}: tensor {name}"
-        if ours.dtype not in FLOATS:
+        if ours.dtype not in (*FLOATS, *BUFFERS):
             raise UserError(
                 f"{shard.path}: tensor {name} is {ours.dtype}: quantised or integer weights cannot be averaged; "
                 f"use the {', '.join(FLOATS)} version of this model"
@@ -88,30 +92,28 @@ def _check_tensors(base: Checkpoint, distilled: Checkpoint) -> None:
                 f"{where} has the shape {list(theirs.shape)}, {list(ours.shape)} in the base; "
                 "only two checkpoints of the same model can be merged"
             )
-
-
-def _check_config(base: Path, distilled: Path) -> None:
-    ours, theirs = _config(base), _config(distilled)
-    for key in sorted(ours.keys() | theirs.keys()):
-        if ours.get(key) != theirs.get(key):
+        if ours.dtype in BUFFERS and not same_bytes(shard.path, ours, distilled.shard_of[name].path, theirs):
             raise UserError(
-                f"{distilled / 'config.json'}: {key} is {_short(theirs.get(key))}, {_short(ours.get(key))} in "
-                f"{base / 'config.json'}; if the two models are meant to be the same, copy the base's config.json"
+                f"{where} is {ours.dtype} and differs from {shard.path}'s: integers cannot be averaged; save both "
+                "models without it or with the same one"
             )
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    """config.json without what does not matter; null is the same as absent."""
-    config = _read_json(folder / "config.json")
-    config = {RENAMED_CONFIG_KEYS.get(key, key): value for key, value in config.items() if value is not None}
-    return {key: value for key, value in config.items() if key not in FREE_CONFIG_KEYS}
+def _check_config(base: Path, distilled: Path) -> None:
+    one, other = base / "config.json", distilled / "config.json"
+    if difference := first_difference(config_form(_read_json(one)), config_form(_read_json(other))):
+        key, ours, theirs = difference
+        raise UserError(
+            f"{other}: {key} is {_short(theirs)}, {_short(ours)} in {one}; if the two models are meant to be the same, "
+            "copy the base's config.json"
+        )
 
 
 def _vocabulary(path: Path) -> Any:
-    if path.suffix != ".json":
-        return path.read_bytes()
-    # How the last user padded and cut is saved with a tokenizer, and says nothing about its tokens.
-    return {key: value for key, value in _read_json(path).items() if key not in ("padding", "truncation")}
+    """What the file says of the tokens, as a JSON value."""
+    if path.suffix == ".json":
+        return tokenizer_form(_read_json(path))
+    return {"lines": path.read_bytes().decode("latin-1").splitlines()}  # latin-1: any byte is a character
 
 
 def _special_tokens(folder: Path) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise UserError(f"{path}: this is not JSON ({error}); fetch or save this file again") from None
     if not isinstance(value, dict):

@@ -30,12 +30,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--alphas", nargs="+", type=float)
     parser.add_argument("--dry-run", action="store_true")
-    own, rest = parser.parse_known_args()
-    stages = _several(own.alphas, rest) if own.alphas else [_one(MergeOne, rest)]
+    flags, others = parser.parse_known_args()
+    stages = _several(flags.alphas, others) if flags.alphas else [_one(MergeOne, others)]
     settings, folder = stages[0].settings, stages[0].folder
     base, distilled = (read_checkpoint(stages[0].inputs[name].model) for name in ("base", "distilled"))
     checked = (settings, base, distilled, folder, len(stages), stages[0].say)
-    if own.dry_run:
+    if flags.dry_run:
         merging.check(*checked)
         written = merging.needed_bytes(settings, base, len(stages))
         say(estimate.describe(base, distilled, written, folder))

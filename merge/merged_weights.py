@@ -4,7 +4,7 @@
     python -m merge.merged_weights present --checkpoint ...
 
 The manifest stays as it is, so that nothing that was computed from the weights counts as stale; the sibling
-weights.json tells what is gone. `present` merges again, with the manifest's settings, into the very same bytes; for a
+weights.json lists what is gone. `present` merges again, with the manifest's settings, into the very same bytes; for a
 checkpoint that no merge made, or whose weights are there, it does nothing.
 """
 
@@ -34,61 +34,63 @@ def main() -> None:
     parser.add_argument("state", choices=("present", "removed"))
     parser.add_argument("--checkpoint", required=True, type=Path, metavar="MANIFEST")
     args = parser.parse_args()
-    one = manifest.load(args.checkpoint.absolute())
-    if one.module != MERGE:
+    merged = manifest.load(args.checkpoint.absolute())
+    if merged.module != MERGE:
         if args.state == "removed":
-            raise UserError(f"{one.path}: no merge made this, and only merged weights can be made again")
+            raise UserError(f"{merged.path}: only weights of a merge can be removed, as a merge can be repeated")
         return
-    weights = [name for name in one.files if name.startswith("model/") and name.endswith(".safetensors")]
-    with take_lock(one.folder):
+    weights = [name for name in merged.files if name.startswith("model/") and name.endswith(".safetensors")]
+    with take_lock(merged.folder):
         if args.state == "removed":
-            _record(one, weights)  # first, so that a file that is missing is always known to be
+            _record(merged, weights)  # first, so that a file that is missing is always known to be
             for name in weights:
-                (one.folder / name).unlink(missing_ok=True)
-            _say(one, f"{sum(one.files[name]['size'] for name in weights) / 1e9:.2f} GB of weights are removed")
+                (merged.folder / name).unlink(missing_ok=True)
+            _say(merged, f"{sum(merged.files[name]['size'] for name in weights) / 1e9:.2f} GB of weights are removed")
         else:
-            if any(not (one.folder / name).is_file() for name in weights):
-                _make_again(one, weights)
-            _record(one, [])
+            if any(not (merged.folder / name).is_file() for name in weights):
+                _restore(merged, weights)
+            _record(merged, [])
 
 
-def _make_again(one: Manifest, weights: list[str]) -> None:
+def _restore(merged: Manifest, weights: list[str]) -> None:
     """The removed files from the merge's own inputs. Raises UserError unless they come out as they were."""
-    _say(one, "its weights were removed after their evaluation and are needed: they are merged again")
-    settings = validated(MergeOne, one.settings, f"{one.path}: settings")
-    inputs = {name: manifest.read(given["path"]) for name, given in one.inputs.items()}
-    for name, given in inputs.items():
-        if given.content != one.inputs[name]["content"]:
+    _say(merged, "its weights were removed after their evaluation and are needed: they are merged again")
+    settings = validated(MergeOne, merged.settings, f"{merged.path}: settings")
+    inputs = {name: manifest.read(source["path"]) for name, source in merged.inputs.items()}
+    for name, source in inputs.items():
+        if source.content != merged.inputs[name]["content"]:
             raise UserError(
-                f"{given.path}: it has changed since {one.path} was merged from it; rm {one.path} and rerun"
+                f"{source.path}: it has changed since {merged.path} was merged from it; rm {merged.path} and rerun"
             )
     base, distilled = (read_checkpoint(inputs[name].model) for name in ("base", "distilled"))
-    say = functools.partial(_say, one)
-    distilled = merging.check(settings, base, distilled, one.folder, 1, say)
-    partial = one.folder / "new.partial"
+    say = functools.partial(_say, merged)
+    distilled = merging.check(settings, base, distilled, merged.folder, 1, say)
+    partial = merged.folder / "new.partial"
     shutil.rmtree(partial, ignore_errors=True)
     out = partial / "model"
     out.mkdir(parents=True)
     published = merging.published_digests(inputs.values())
-    written = merging.write(settings, base, distilled, {settings.alpha: out}, published, partial, say, one.stage)
+    written = merging.write(settings, base, distilled, {settings.alpha: out}, published, partial, say, merged.stage)
     _, digests = written[settings.alpha]
     for name in weights:
         digest = digests.get(Path(name).name) or {"xxh3": manifest.file_digest(partial / name)}
-        if digest["xxh3"] != one.files[name]["xxh3"]:
-            raise UserError(f"{partial / name}: merged again it has other bytes than before; rm {one.path} and rerun")
+        if digest["xxh3"] != merged.files[name]["xxh3"]:
+            raise UserError(
+                f"{partial / name}: merged again it has other bytes than before; rm {merged.path} and rerun"
+            )
     for name in weights:
-        (partial / name).rename(one.folder / name)
-    manifest.sync_folder(one.folder / "model")
+        (partial / name).rename(merged.folder / name)
+    manifest.sync_folder(merged.folder / "model")
     shutil.rmtree(partial)
 
 
-def _record(one: Manifest, removed: list[str]) -> None:
-    text = json.dumps({"removed": removed, "bytes": sum(one.files[name]["size"] for name in removed)}, indent=1)
-    manifest.replace_file(one.folder / WEIGHTS_RECORD, text + "\n")
+def _record(merged: Manifest, removed: list[str]) -> None:
+    text = json.dumps({"removed": removed, "bytes": sum(merged.files[name]["size"] for name in removed)}, indent=1)
+    manifest.replace_file(merged.folder / WEIGHTS_RECORD, text + "\n")
 
 
-def _say(one: Manifest, text: str) -> None:
-    say(f"{one.stage}: {text}", sys.stderr)
+def _say(merged: Manifest, text: str) -> None:
+    say(f"{merged.stage}: {text}", sys.stderr)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from typing import Any
 import yaml
 
 from merge import stream
-from merge.settings import MergekitMethod, MergeOne
+from merge.settings import MergekitMethod, Merging
 from polaris.models.checkpoint import Checkpoint, read_checkpoint
+from polaris.models.dtypes import FLOATS
 from polaris.stage import subprocesses
 from polaris.stage.errors import UserError
 
@@ -34,7 +35,7 @@ LINEAR = MergekitMethod(
 )
 
 
-def merge(base: Checkpoint, distilled: Checkpoint, settings: MergeOne, out: Path, log: Path) -> None:
+def merge(base: Checkpoint, distilled: Checkpoint, settings: Merging, alpha: float, out: Path, log: Path) -> None:
     """Run mergekit into the folder `out`; its configuration and its output go into the folder `log`.
 
     Raises UserError for weights that are not finite, and when mergekit fails or loses weights.
@@ -42,9 +43,14 @@ def merge(base: Checkpoint, distilled: Checkpoint, settings: MergeOne, out: Path
     for checkpoint in (base, distilled):
         if "+" in str(checkpoint.folder.absolute()):
             raise UserError(f"{checkpoint.folder}: mergekit reads + in a path as an adapter; use `backend: stream`")
+        if buffers := [name for name, shard in checkpoint.shard_of.items() if shard.tensors[name].dtype not in FLOATS]:
+            raise UserError(
+                f"{checkpoint.folder}: tensor {buffers[0]} holds integers, which mergekit cannot merge; use "
+                "`backend: stream`"
+            )
         stream.check_finite(checkpoint)
     written = log / "mergekit.yaml"
-    written.write_text(yaml.safe_dump(configuration(base, distilled, settings), sort_keys=False))
+    written.write_text(yaml.safe_dump(configuration(base, distilled, settings, alpha), sort_keys=False))
     options = ["--no-write-model-card", f"--out-shard-size={SHARD_BYTES}", "--num-threads", str(settings.threads)]
     subprocesses.run(
         [sys.executable, "-m", "mergekit.scripts.run_yaml", str(written), str(out), *options],
@@ -61,21 +67,21 @@ def merge(base: Checkpoint, distilled: Checkpoint, settings: MergeOne, out: Path
         stream.check_finite(result)  # another method may divide by nothing
 
 
-def configuration(base: Checkpoint, distilled: Checkpoint, settings: MergeOne) -> dict[str, Any]:
+def configuration(base: Checkpoint, distilled: Checkpoint, settings: Merging, alpha: float) -> dict[str, Any]:
     """mergekit's own configuration of this merge."""
     method = settings.mergekit or LINEAR
     folders = [str(checkpoint.folder.absolute()) for checkpoint in (base, distilled)]
-    parameters = [_with_alpha(value, settings.alpha) for value in (method.base, method.distilled)]
+    parameters = [_with_alpha(value, alpha) for value in (method.base, method.distilled)]
     models = [{"model": f, "parameters": p} for f, p in zip(folders, parameters, strict=True)]
     config = {"merge_method": method.method, "base_model": folders[0], "models": models}
-    config["parameters"] = _with_alpha(method.parameters, settings.alpha)
+    config["parameters"] = _with_alpha(method.parameters, alpha)
     return config | ({"out_dtype": settings.dtype} if settings.dtype else {})
 
 
 def _with_alpha(value: Any, alpha: float) -> Any:
     """The numbers in the place of the texts `alpha` and `1 - alpha`."""
     if isinstance(value, dict):
-        return {key: _with_alpha(one, alpha) for key, one in value.items()}
+        return {key: _with_alpha(item, alpha) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_alpha(one, alpha) for one in value]
+        return [_with_alpha(item, alpha) for item in value]
     return {"alpha": alpha, "1 - alpha": 1 - alpha}.get(value, value) if isinstance(value, str) else value

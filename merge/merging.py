@@ -9,7 +9,7 @@ from typing import Any
 from merge import estimate, gate, mergekit_backend, stream
 from merge.averages import TORCH_NAMES
 from merge.companions import copy_companions
-from merge.settings import MergeOne, Merging
+from merge.settings import Merging
 from merge.stream import Digests
 from polaris.models.checkpoint import Checkpoint
 from polaris.stage import manifest
@@ -18,7 +18,7 @@ from polaris.stage.manifest import Manifest
 from polaris.stage.progress import Progress
 
 MEGABYTE = 1_000_000
-HEADER_NAMES = {name: short for short, name in TORCH_NAMES.items()}
+HEADER_NAMES: dict[str | None, str] = {name: short for short, name in TORCH_NAMES.items()}
 
 
 def needed_bytes(settings: Merging, base: Checkpoint, results: int) -> int:
@@ -40,7 +40,7 @@ def check(
         if settings.tokenizer == "same":
             raise
         say(f"warning: {error}; the tokenizer is taken from the {settings.tokenizer} model, as the recipe says")
-    gate.check_space(estimate.existing(folder), needed_bytes(settings, base, results))
+    gate.check_space(estimate.nearest_folder(folder), needed_bytes(settings, base, results))
     return distilled
 
 
@@ -76,9 +76,9 @@ def write(
 def published_digests(inputs: Iterable[Manifest]) -> dict[Path, str]:
     """Shard of an input -> the xxh3 that its manifest lists."""
     return {
-        one.folder / name: file["xxh3"]
-        for one in inputs
-        for name, file in one.files.items()
+        stage.folder / name: file["xxh3"]
+        for stage in inputs
+        for name, file in stage.files.items()
         if name.endswith(".safetensors")
     }
 
@@ -109,7 +109,7 @@ def _by_stream(
 
 
 def _by_mergekit(
-    settings: MergeOne,
+    settings: Merging,
     base: Checkpoint,
     distilled: Checkpoint,
     outs: Mapping[float, Path],
@@ -123,7 +123,7 @@ def _by_mergekit(
             "warning: mergekit writes a mixture's experts fused (experts.gate_up_proj), not as the base has them: "
             "transformers 5 reads that, engines that look for experts.0.gate_proj do not"
         )
-    mergekit_backend.merge(base, distilled, settings, out, log)
+    mergekit_backend.merge(base, distilled, settings, alpha, out, log)
     return {alpha: ({}, {})}
 
 

@@ -3,8 +3,8 @@
     python -m merge.refine --results runs/x/report/results.json --out finer.yaml
     snakemake --configfile configs/x.yaml finer.yaml          runs the new alphas, and nothing that was run before
 
-The split is the recipe's merge.select_on. It is not what is reported: the best of several scores is too good on the
-problems that chose it.
+The split is the recipe's merge.select_on. The report leaves it out of its means: the best of several scores is biased
+upwards on the problems that chose it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from merge.alpha import spelled
-from merge.grid import further
+from merge.grid import finer_alphas
 from polaris.stage.errors import UserError
 from polaris.stage.json_files import read_object
 from polaris.stage.manifest import replace_file
@@ -34,7 +34,7 @@ def main() -> None:
     rows, select_on = read_results(args.results)
     scores = mean_scores(rows, select_on, args.results)
     best = max(scores, key=lambda alpha: scores[alpha])
-    new = further(list(scores), best, args.parts)
+    new = finer_alphas(list(scores), best, args.parts)
     replace_file(args.out, overlay(args.results, select_on, scores, best, new))
     _say(f"best on {', '.join(select_on)}: {spelled(best)} with {scores[best]:.4f}")
     _say(f"{args.out}: {len(new)} more alphas: {' '.join(map(spelled, new)) or 'none'}")
@@ -48,7 +48,9 @@ def read_results(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     try:
         rows, select_on = results["alphas"], results["choice"]["select_on"]
     except (KeyError, TypeError):
-        raise UserError(f"{path}: this is no results.json of a report: it has no alphas and no choice") from None
+        raise UserError(
+            f"{path}: this is not the results.json of a report, with `alphas` and `choice`; give --results that file"
+        ) from None
     if not rows:
         raise UserError(f"{path}: no alpha was evaluated; merge.alphas of the recipe lists them")
     if not select_on:

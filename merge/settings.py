@@ -2,12 +2,19 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from merge.alpha import spelled
 from polaris.stage.settings import Count, Section
 
-Alpha = Annotated[float, Field(ge=0, le=1)]
+
+def _with_a_name(alpha: float) -> float:
+    """An alpha is part of paths: it must have a spelling. Raises ValueError."""
+    spelled(alpha)
+    return alpha
+
+
+Alpha = Annotated[float, Field(ge=0, le=1), AfterValidator(_with_a_name)]
 
 
 class MergekitMethod(Section):
@@ -71,4 +78,4 @@ class Merge(Merging):
 class MergeOne(Merging):
     """What one merge needs to know; the other alphas of the sweep are none of its business."""
 
-    alpha: Annotated[float, Field(gt=0, lt=1)]
+    alpha: Annotated[Alpha, Field(gt=0, lt=1)]

@@ -2,22 +2,21 @@
 
 Each shard of the base is one job for one thread: its header is copied byte for byte (or rewritten for another dtype),
 then its tensors are read from both checkpoints in chunks of 1 MiB, averaged at every alpha and appended to the same
-shard
-of each result: several alphas cost one reading. Reading, arithmetic and writing overlap between threads (all of them
-release Python's lock). Digests are taken while writing, and those of the inputs while reading; nothing is read twice
-but shards of the distilled model that are cut otherwise than the base's.
+shard of each result: several alphas cost one reading. Reading, arithmetic and writing overlap between threads (all of
+them release Python's lock). Digests are taken while writing, and those of the inputs while reading; nothing is read
+twice but shards of the distilled model that are cut otherwise than the base's.
 """
 
 import contextlib
 import dataclasses
-import functools
 import json
+import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from merge.averages import CHUNK, TORCH_NAMES, Averages, NotFiniteError
+from merge.averages import CHUNK, TORCH_NAMES, Averages, Copies, NotFiniteError
 from merge.shard_reader import ShardReader
 from merge.shard_writer import ShardWriter
 from polaris.models.checkpoint import INDEX, Checkpoint, Shard
@@ -47,7 +46,7 @@ class Writing:
 
 
 Digests = dict[str, dict[str, str]]  # file -> {"xxh3": ...}
-Seen = dict[Path, str | None]  # shard that was read -> its xxh3; None: not in one piece
+InputDigests = dict[Path, str | None]  # shard that was read -> its xxh3; None: not in one piece
 
 
 def merge(
@@ -69,29 +68,29 @@ def merge(
 
     torch.set_num_threads(1)  # the shards are the parallel part
     stopped = threading.Event()
-    same, digests, seen = 0, {alpha: {} for alpha in outs}, {}
+    same, digests, input_digests = 0, {alpha: {} for alpha in outs}, {}
     with ThreadPoolExecutor(writing.threads) as pool:
         jobs = [pool.submit(_merge_shard, shard, distilled, outs, writing, advanced, stopped) for shard in base.shards]
         try:
             for job in as_completed(jobs):
                 of_shard, written, read = job.result()
                 same += of_shard
-                seen |= {path: digest or seen.get(path) for path, digest in read.items()}
+                input_digests |= {path: digest or input_digests.get(path) for path, digest in read.items()}
                 for alpha, digest in written.items():
                     digests[alpha] |= digest
         except BaseException:
             stopped.set()
             raise
-    check_published(seen, published)
+    check_published(input_digests, published)
     for out in outs.values():
         _write_index(base, out, writing.dtype)
     return same, digests
 
 
-def check_published(seen: Seen, published: Mapping[Path, str]) -> None:
+def check_published(input_digests: InputDigests, published: Mapping[Path, str]) -> None:
     """Raises UserError for a shard whose bytes are not those that its manifest lists."""
-    for path in sorted(seen.keys() & published.keys()):
-        if (seen[path] or manifest.file_digest(path)) != published[path]:
+    for path in sorted(input_digests.keys() & published.keys()):
+        if (input_digests[path] or manifest.file_digest(path)) != published[path]:
             raise UserError(CHANGED.format(path=path))
 
 
@@ -99,7 +98,16 @@ def written_bytes(base: Checkpoint, dtype: str | None) -> int:
     """Bytes of one result's shards."""
     if dtype is None:
         return base.size
-    return sum(len(recast(shard.header, dtype)) for shard in base.shards) + base.weights * ITEM_BYTES[dtype]
+    return sum(len(recast(shard.header, dtype)) for shard in base.shards) + _data_bytes(base, dtype)
+
+
+def _data_bytes(base: Checkpoint, dtype: str) -> int:
+    """Bytes of all tensors, written as `dtype`; integers stay as they are."""
+    tensors = [tensor for shard in base.shards for tensor in shard.tensors.values()]
+    return sum(
+        math.prod(tensor.shape) * ITEM_BYTES[dtype if tensor.dtype in TORCH_NAMES else tensor.dtype]
+        for tensor in tensors
+    )
 
 
 def check_finite(checkpoint: Checkpoint) -> None:
@@ -110,6 +118,8 @@ def check_finite(checkpoint: Checkpoint) -> None:
     for shard in checkpoint.shards:
         with ShardReader(shard.path, direct=False) as file:
             for name, tensor in shard.tensors.items():
+                if tensor.dtype not in TORCH_NAMES:
+                    continue
                 dtype = getattr(torch, TORCH_NAMES[tensor.dtype])
                 for begin in range(tensor.begin, tensor.end, CHUNK):
                     part = buffer[: min(CHUNK, tensor.end - begin)]
@@ -127,47 +137,75 @@ def _merge_shard(
     writing: Writing,
     advanced: Callable[[int], None],
     stopped: threading.Event,
-) -> tuple[int, dict[float, Digests], Seen]:
+) -> tuple[int, dict[float, Digests], InputDigests]:
     """One shard of the base, from its header to its last chunk; gives up between two chunks when `stopped`."""
     same = 0
-    room_for = functools.cache(lambda dtype: Averages(dtype, writing.dtype or dtype, list(outs)))
-    header = recast(shard.header, writing.dtype) if writing.dtype else shard.header
     with contextlib.ExitStack() as files:
-        opened: dict[Path, ShardReader] = {}
-        writers = []
+        opened = _OpenShard(shard, outs, writing, files)
+        for name in shard.tensors:
+            equal = True
+            for size, equal_chunk in opened.merged_chunks(name, distilled.shard_of[name]):
+                if stopped.is_set():
+                    return same, {}, {}
+                equal = equal and equal_chunk
+                advanced(size)
+            same += equal
+        input_digests = {path: reader.digest for path, reader in opened.readers.items()}
+        written = {
+            alpha: {shard.path.name: writer.finish()} for alpha, writer in zip(outs, opened.writers, strict=True)
+        }
+        return same, written, input_digests
+
+
+class _OpenShard:
+    """A shard of the base while it is merged: readers of the inputs, by their files, and a writer for each alpha."""
+
+    def __init__(self, shard: Shard, outs: Mapping[float, Path], writing: Writing, files: contextlib.ExitStack):
+        self.shard, self.alphas, self.writing, self._files = shard, list(outs), writing, files
+        self.readers: dict[Path, ShardReader] = {}
+        self.writers: list[ShardWriter] = []
+        self._rooms: dict[str, Averages | Copies] = {}
+        header = recast(shard.header, writing.dtype) if writing.dtype else shard.header
         for out in outs.values():
             writer = ShardWriter(out / shard.path.name, writing.direct, writing.sha256)
             files.callback(writer.close)
             writer.write(memoryview(header))
-            writers.append(writer)
-        for name, tensor in shard.tensors.items():
-            room, other = room_for(tensor.dtype), distilled.shard_of[name]
-            for one in (shard, other):
-                if one.path not in opened:
-                    opened[one.path] = files.enter_context(ShardReader(one.path, writing.direct))
-                    opened[one.path].read(0, memoryview(bytearray(len(one.header))))  # for its digest
-            inputs = (opened[shard.path], tensor.begin), (opened[other.path], other.tensors[name].begin)
-            equal = True
-            for done in range(0, tensor.end - tensor.begin, CHUNK):
-                if stopped.is_set():
-                    return same, {}, {}
-                size = min(CHUNK, tensor.end - tensor.begin - done)
-                for (file, begin), buffer in zip(inputs, (room.base, room.distilled), strict=True):
-                    file.read(begin + done, buffer[:size])
-                equal = equal and room.same(size)
-                try:
-                    room.average(size)
-                except NotFiniteError as error:
-                    path = {"base": shard.path, "distilled": other.path, "merged": writers[0].path}[error.which]
-                    first = done // room.itemsize + error.element
-                    raise UserError(NOT_FINITE.format(path=path, name=name, element=first)) from None
-                for writer, part in zip(writers, room.merged, strict=True):
-                    writer.write(part[: size // room.itemsize * room.written_itemsize])
-                advanced(size)
-            same += equal
-        seen = {path: reader.digest for path, reader in opened.items()}
-        written = {alpha: {shard.path.name: writer.finish()} for alpha, writer in zip(outs, writers, strict=True)}
-        return same, written, seen
+            self.writers.append(writer)
+
+    def merged_chunks(self, name: str, other: Shard) -> Iterator[tuple[int, bool]]:
+        """Merge a tensor. Gives after each chunk its bytes, and whether both inputs have the same there.
+
+        other: the distilled model's shard with this tensor. Raises UserError naming a value that is not finite.
+        """
+        tensor, room = self.shard.tensors[name], self._room(self.shard.tensors[name].dtype)
+        base, distilled = self._reader(self.shard), self._reader(other)
+        for done in range(0, tensor.end - tensor.begin, CHUNK):
+            size = min(CHUNK, tensor.end - tensor.begin - done)
+            base.read(tensor.begin + done, room.base[:size])
+            distilled.read(other.tensors[name].begin + done, room.distilled[:size])
+            try:
+                room.average(size)
+            except NotFiniteError as error:
+                paths = {"base": self.shard.path, "distilled": other.path, "merged": self.writers[0].path}
+                first = done // room.itemsize + error.element
+                raise UserError(NOT_FINITE.format(path=paths[error.which], name=name, element=first)) from None
+            for writer, part in zip(self.writers, room.merged, strict=True):
+                writer.write(part[: size // room.itemsize * room.written_itemsize])
+            yield size, room.same(size)
+
+    def _reader(self, source: Shard) -> ShardReader:
+        if source.path not in self.readers:
+            reader = self._files.enter_context(ShardReader(source.path, self.writing.direct))
+            reader.read(0, memoryview(bytearray(len(source.header))))  # for its digest
+            self.readers[source.path] = reader
+        return self.readers[source.path]
+
+    def _room(self, dtype: str) -> Averages | Copies:
+        if dtype not in self._rooms:
+            floats = dtype in TORCH_NAMES
+            written = self.writing.dtype or dtype
+            self._rooms[dtype] = Averages(dtype, written, self.alphas) if floats else Copies(len(self.alphas))
+        return self._rooms[dtype]
 
 
 def _write_index(base: Checkpoint, out: Path, dtype: str | None) -> None:
@@ -176,6 +214,6 @@ def _write_index(base: Checkpoint, out: Path, dtype: str | None) -> None:
     text = (base.folder / INDEX).read_text()
     if dtype:
         index = json.loads(text)
-        metadata = (index.get("metadata") or {}) | {"total_size": base.weights * ITEM_BYTES[dtype]}
+        metadata = (index.get("metadata") or {}) | {"total_size": _data_bytes(base, dtype)}
         text = json.dumps(index | {"metadata": metadata}, indent=2) + "\n"
     (out / INDEX).write_text(text)

@@ -6,8 +6,7 @@ transformers reads it from the embeddings either way. Two checkpoints of one mod
 import dataclasses
 import json
 
-from merge.averages import CHUNK
-from merge.shard_reader import ShardReader
+from merge.shard_reader import same_bytes
 from polaris.models.checkpoint import Checkpoint
 from polaris.stage.errors import UserError
 
@@ -39,22 +38,9 @@ def with_heads_of(base: Checkpoint, distilled: Checkpoint) -> Checkpoint:
 
 def _is_tied(checkpoint: Checkpoint) -> bool:
     config = checkpoint.folder / "config.json"
-    return config.is_file() and json.loads(config.read_text()).get("tie_word_embeddings") is True
+    return config.is_file() and json.loads(config.read_text(encoding="utf-8-sig")).get("tie_word_embeddings") is True
 
 
 def _same_bytes(checkpoint: Checkpoint) -> bool:
-    tensors = [checkpoint.tensor(name) for name in (HEAD, EMBEDDINGS)]
-    size = tensors[0].end - tensors[0].begin
-    if tensors[1].end - tensors[1].begin != size:
-        return False
-    a, b = (memoryview(bytearray(CHUNK)) for _ in range(2))
-    paths = (checkpoint.shard_of[name].path for name in (HEAD, EMBEDDINGS))
-    one, other = (ShardReader(path, direct=False) for path in paths)
-    with one, other:
-        for done in range(0, size, CHUNK):
-            part = min(CHUNK, size - done)
-            one.read(tensors[0].begin + done, a[:part])
-            other.read(tensors[1].begin + done, b[:part])
-            if a[:part] != b[:part]:
-                return False
-    return True
+    one, other = ((checkpoint.shard_of[name].path, checkpoint.tensor(name)) for name in (HEAD, EMBEDDINGS))
+    return same_bytes(*one, *other)

@@ -10,7 +10,7 @@ from polaris.grading.settings import Grading
 from polaris.stage.settings import Fraction, Section
 from small_rl.format_settings import FormatData, FormatSft
 from small_rl.rl_settings import RlTraining, SearchedTemperature
-from small_rl.study_settings import TEACHER_SETS, TEACHER_STAGES, Probe, TemperatureSearch
+from small_rl.study_settings import TEACHER_SETS, Probe, TemperatureSearch
 
 
 class RlData(Section):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def room(length: int, ranks: int) -> int:
+def padded_length(length: int, ranks: int) -> int:
     """Tokens that a trace of `length` takes up: for several ranks a multiple of their chunks."""
     chunks = 2 * ranks if ranks > 1 else 1
     return -(-length // chunks) * chunks

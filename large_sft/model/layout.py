@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from large_sft.model.context import room
+from large_sft.model.context import padded_length
 from large_sft.model.qwen3 import Qwen3
 from large_sft.settings import Layout, Placed, Sft
 from polaris.stage.errors import UserError
@@ -27,9 +27,9 @@ def packs_per_batch(settings: Sft) -> int:
     return batch // pack
 
 
-def rooms(lengths_R: Sequence[int], layout: Layout) -> list[int]:
+def padded_lengths(lengths_R: Sequence[int], layout: Layout) -> list[int]:
     """Tokens that each trace takes up in a pack."""
-    return [room(length, layout.context) for length in lengths_R]
+    return [padded_length(length, layout.context) for length in lengths_R]
 
 
 def layers_of_stages(layers: int, layout: Layout) -> list[int]:
@@ -87,24 +87,24 @@ def check_model(model: Qwen3, settings: Placed) -> None:
         raise UserError(f"layout.expert: {layout.expert}, but the model is dense; use 1")
 
 
-def goes_on(about: Mapping[str, Any], data: str, layout: Layout, checkpoint: Path) -> bool:
+def is_same_layout(saved: Mapping[str, Any], data: str, layout: Layout, checkpoint: Path) -> bool:
     """Whether this is the very layout that the checkpoint was written in.
 
-    about: what it says of itself (data, layout, reshardable); data: digest of this training's plan of packs
+    saved: what it says of itself (data, layout, reshardable); data: digest of this training's plan of packs
     Raises UserError where it cannot be continued: other data, or another layout that it was not written for.
     """
-    then, now = about["layout"], layout.model_dump()
+    then, now = saved["layout"], layout.model_dump()
     if changed := [name for name in now if then[name] != now[name]]:
         was, is_ = (", ".join(f"{name} {of[name]}" for name in changed) for of in (then, now))
         where = f"{checkpoint}: it was written in a layout of {was}, this one has {is_}"
         undo = "go on with that layout, or remove the checkpoint to start again"
-        if not about["reshardable"]:
+        if not saved["reshardable"]:
             raise UserError(f"{where}, and `reshardable` was false; {undo}")
         if (then["expert"] > 1) != (now["expert"] > 1):
             # Experts in parallel have an optimizer of their own; one optimizer's state is not the two others' (0.16.1).
             raise UserError(f"{where}; layouts of expert 1 and of more do not exchange checkpoints; {undo}")
-        if "context" in changed and about["data"] != data:
+        if "context" in changed and saved["data"] != data:
             raise UserError(f"{where}, which packs the traces in another way; {undo}")
-    if about["data"] != data:
+    if saved["data"] != data:
         raise UserError(f"{checkpoint}: it belongs to other data or another batch size; remove it to start again")
     return not changed

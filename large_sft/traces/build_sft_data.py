@@ -1,7 +1,7 @@
-"""Verb: traces worth teaching, as tokens of the generalist's own chat template.
+"""Stage: traces worth teaching, as tokens of the generalist's own chat template.
 
-`tokens.parquet` are the examples, `card.html` what was dropped and why, and one example with its loss mask. What a
-template does to a trace is `large_sft.traces.template`'s.
+`tokens.parquet` are the examples, `card.html` what was dropped and why, and one example with its loss mask.
+`large_sft.traces.template` says what a template does to a trace.
 """
 
 import collections
@@ -53,8 +53,8 @@ def contaminated(responses: Responses, problems: Problems, held: Sequence[Held],
     for response in responses:
         texts[response["problem_id"]] += "\n\n" + response["response"]
     ids = list(texts)
-    found = leaks(list(texts.values()), HeldOut(held, settings.leak_ngram), settings.leak_template)
-    return {ids[number] for number in found}
+    leaking = leaks(list(texts.values()), HeldOut(held, settings.leak_ngram), settings.leak_template)
+    return {ids[number] for number in leaking}
 
 
 def select(
@@ -88,7 +88,7 @@ def select(
 
 
 def shown(tokenizer: Any, example: Example) -> list[tuple[str, int, str]]:
-    """One example for people: (loss or not, tokens, text), then the tokens at the border."""
+    """One example for people: (loss or not, number of tokens, text), then the tokens at the border."""
     prompt, taught = example.input_ids[: example.prompt_tokens], example.taught
     parts = [("no", prompt), ("yes", taught)]
     border = [("no", [token]) for token in prompt[-BORDER:]] + [("yes", [token]) for token in taught[:BORDER]]
@@ -111,16 +111,17 @@ class Examples:
         self.rewritten = 0
 
     def add(self, problem_id: str, problem: str, response: str) -> None:
+        """Keep the trace as an example, or count it in `dropped`."""
         prompt = prompt_of(self.template, problem, self.settings.instruction)
-        made = example_of(self.template.tokenizer, problem_id, prompt, response, self.settings.max_tokens)
-        if isinstance(made, Example):
-            self.repeated.append(repeated_share(made.taught, self.settings.repeated_ngram))
+        example = example_of(self.template.tokenizer, problem_id, prompt, response, self.settings.max_tokens)
+        if isinstance(example, Example):
+            self.repeated.append(repeated_share(example.taught, self.settings.repeated_ngram))
             if self.repeated[-1] > self.settings.max_repeated:
-                made = REPETITIVE
-        if isinstance(made, str):
-            self.dropped[made] += 1
+                example = REPETITIVE
+        if isinstance(example, str):
+            self.dropped[example] += 1
             return
-        self.kept.append(made)
+        self.kept.append(example)
         self.rewritten += not self._as_the_template_writes_it(prompt, response)
 
     def _as_the_template_writes_it(self, prompt: Prompt, response: str) -> bool:
@@ -138,7 +139,7 @@ def main() -> None:
         check_template(template)
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
         responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)
-        benchmarks = {one.stage: read_problems(one.file("problems.parquet")) for one in stage.inputs["benchmarks"]}
+        benchmarks = {b.stage: read_problems(b.file("problems.parquet")) for b in stage.inputs["benchmarks"]}
         held = [Held(name, row["id"], row["problem"]) for name, rows in benchmarks.items() for row in rows.values()]
         dropped: collections.Counter[str] = collections.Counter()
         examples = Examples(template, stage.settings, dropped)

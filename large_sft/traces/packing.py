@@ -48,15 +48,15 @@ def plan(
 ) -> list[list[Pack]]:
     """The packs of every step, known before the training starts: packs_SK.
 
-    Every trace is seen floor(epochs) or ceil(epochs) times, in all round(epochs * n) traces (at least one); each epoch
+    Every trace is used floor(epochs) or ceil(epochs) times, in all round(epochs * n) uses (at least one); each epoch
     draws its own order. The packs are spread evenly over the fewest steps that hold them, so that no step is much
     smaller than the others; where a step has fewer than `packs_per_batch`, empty packs complete it.
     """
     n = len(lengths_R)
-    seen = max(1, round(epochs * n))
+    uses = max(1, round(epochs * n))
     packs: list[Pack] = []
-    for start in range(0, seen, n):
-        rows = rng.permutation(n)[: seen - start].tolist()
+    for start in range(0, uses, n):
+        rows = rng.permutation(n)[: uses - start].tolist()
         epoch = fill(rows, lengths_R, capacity)
         packs += [epoch[i] for i in rng.permutation(len(epoch))]
     steps = -(-len(packs) // packs_per_batch)

@@ -1,4 +1,4 @@
-"""How much of a text says again what it said before."""
+"""How much of a text repeats itself."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from polaris.problems.duplicates import hashed_ngrams
 
 
 def repeated_share(tokens_T: Sequence[int], n: int) -> float:
-    """Share of the runs of n tokens that stood earlier in the same text: near 1 for a loop, 0 under n tokens.
+    """Share in [0, 1] of the runs of n tokens that occurred earlier in the text: near 1 for a loop, 0 under n tokens.
 
     Counted like the repetition filters of MassiveText (Rae et al. 2021, table A1), over tokens and for one n.
     """

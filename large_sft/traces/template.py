@@ -1,10 +1,9 @@
 """A trace as tokens of the generalist's own chat template, and the proof that it survives there.
 
-The response's tokens follow the prompt's just as they would in generation, and not through the template's rendering of
-an
+The response's tokens follow the prompt's as they would in generation, and not through the template's rendering of an
 assistant message: templates rewrite the blanks around the think block, or lose the block. Two proofs: the template
 renders a conversation of ours to the same tokens (`check_template`), and every example is decoded again and must
-give the response, to the letter, and the end of the turn (`example_of`).
+give exactly the response and the end of the turn (`example_of`).
 """
 
 import dataclasses
@@ -47,6 +46,7 @@ class Example:
 
     @property
     def taught(self) -> list[int]:
+        """The tokens with loss."""
         return self.input_ids[self.prompt_tokens :]
 
 
@@ -76,7 +76,7 @@ def check_template(template: ChatTemplate) -> None:
     if not whole.startswith(expected):
         raise UserError(
             f"{model}: the chat template loses or moves the think block or a span of a response: it writes {whole!r} "
-            f"and not {expected!r}; the student would be asked in another form than it was taught"
+            f"and not {expected!r}; the student would be prompted in another format than it is trained on"
         )
     end = whole.removeprefix(expected).strip()
     if tokenizer.eos_token is None or not end.startswith(tokenizer.eos_token):

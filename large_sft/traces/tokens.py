@@ -23,6 +23,7 @@ class Traces:
 
     @property
     def lengths_R(self) -> np.ndarray:
+        """Tokens of each trace, prompt and response."""
         return np.diff(self.offsets)
 
     def row(self, row: int) -> np.ndarray:

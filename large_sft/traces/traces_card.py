@@ -10,14 +10,14 @@ from polaris.charts.figure_page import figure_page
 
 MEANING = {
     "truncated": "Cut at the length limit of the generation.",
-    "no_think": "It has no </think>: nothing tells thought and answer apart.",
-    "duplicate": "The same response to the same prompt is there before.",
+    "no_think": "It has no </think>: thought and answer cannot be separated.",
+    "duplicate": "The same response to the same prompt occurred before.",
     "contaminated": "The prompt or a response to it holds a long run of a benchmark problem's words, or all of a "
     "short one.",
     "special_token": "It holds a token that begins or ends a turn.",
     "too_long": "Prompt and trace are longer than max_tokens.",
-    "not_reproduced": "The tokenizer does not give the text back to the letter.",
-    "repetitive": "More than max_repeated of its runs of repeated_ngram tokens stood in it before.",
+    "not_reproduced": "Decoding its tokens does not give the exact text.",
+    "repetitive": "More than max_repeated of its runs of repeated_ngram tokens had occurred in it before.",
 }
 TENTHS = 10
 
@@ -30,11 +30,10 @@ def traces_card(
     example: Sequence[tuple[str, int, str]],
     note: str,
 ) -> str:
-    """The page.
+    """The page as HTML.
 
-    dropped: reason -> responses; lengths: class -> examples; repeated: shares of repeated runs, of all that were
-        measured;
-    example: (loss or not, tokens, their text) in order
+    responses: how many were read; dropped: reason -> responses; lengths: class -> examples; repeated: share in [0, 1]
+    of repeated runs of each measured trace; example: (loss or not, number of tokens, their text) in order
     """
     kept = responses - sum(dropped.values())
     tenths = [min(int(share * TENTHS), TENTHS - 1) for share in repeated]
@@ -46,7 +45,7 @@ def traces_card(
                 [name.removeprefix("<=") for name in lengths], [("kept", 0, list(lengths.values()))],
                 "Examples by their number of tokens", "tokens of prompt and trace, at most",
             ),
-            "In classes of twice the length.",
+            "Each class is twice as long as the one before.",
         ),
         (
             "Repetition",
@@ -54,7 +53,7 @@ def traces_card(
                 [f"{place / TENTHS:g}" for place in range(TENTHS)], [("measured", 0, columns)],
                 "Traces by their share of repeated runs", "share of repeated runs, at least",
             ),
-            "Traces that say the same again and again stand at the right; max_repeated drops them.",
+            "Looping traces are at the right; max_repeated drops them.",
         ),
     ]  # fmt: skip
     if dropped:

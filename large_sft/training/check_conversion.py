@@ -5,7 +5,6 @@ type and bytes, and on the recipe's prompts Megatron must say what transformers 
 cannot hold the model, what vLLM says (its log-probabilities). `tensors.json` has the digests.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from large_sft.model import layout
 from large_sft.model.weights import Weights, architecture, check, check_names
 from large_sft.settings import ConversionCheck
 from large_sft.training import megatron_conversion
-from large_sft.training.megatron_conversion import LOGITS, Job
+from large_sft.training.job import ConversionJob, ConversionResult, ReturnedTensor
 from large_sft.training.torchrun import launch
 from polaris.models.prompts import load_tokenizer
 from polaris.stage.errors import UserError
@@ -23,17 +22,13 @@ from polaris.stage.stage import Stage, run_verb
 NAMED = 3  # tensors of a message
 
 
-def returned_tensors(folder: Path, start: Weights) -> dict[str, dict[str, Any]]:
-    """What the processes gave back: name -> fields of Returned. Raises UserError where it is not the start model."""
-    parts = [json.loads(path.read_text()) for path in sorted(folder.glob("tensors-*.json"))]
-    tensors = {name: values for part in parts for name, values in part.items()}
-    if len(tensors) != sum(map(len, parts)):
-        raise UserError(f"{start.folder}: two processes gave back the same tensor")
+def check_returned(tensors: dict[str, ReturnedTensor], start: Weights) -> None:
+    """Raises UserError where the tensors that came back are not the start model's."""
     check_names(set(tensors), start.names, "after Hugging Face -> Megatron -> Hugging Face")
     wrong = [
         name
-        for name, values in sorted(tensors.items())
-        if tuple(values["shape"]) != start.shape(name) or values["xxh3"] != values["start"]
+        for name, tensor in sorted(tensors.items())
+        if tensor.shape != start.shape(name) or tensor.xxh3 != tensor.start
     ]
     if wrong:
         raise UserError(
@@ -41,13 +36,12 @@ def returned_tensors(folder: Path, start: Weights) -> dict[str, dict[str, Any]]:
             f"they went in: {', '.join(wrong[:NAMED])}{', ...' if len(wrong) > NAMED else ''}; does `precision` hold "
             f"the model's {start.dtype(wrong[0])}?"
         )
-    return tensors
 
 
 def against_transformers(
-    found: Any, start: Path, prompts: list[list[int]], settings: ConversionCheck
+    logits: Any, start: Path, prompts: list[list[int]], settings: ConversionCheck
 ) -> dict[str, float]:
-    """The metrics of the comparison; found: Megatron's logits, [tokens of all prompts, vocabulary]. Raises
+    """The metrics of the comparison; logits: Megatron's logits, [tokens of all prompts, vocabulary]. Raises
     UserError.
     """
     import torch
@@ -57,7 +51,7 @@ def against_transformers(
     model = AutoModelForCausalLM.from_pretrained(start, dtype=dtype, local_files_only=True, trust_remote_code=False)
     with torch.no_grad():
         expected = torch.cat([model(torch.tensor([prompt])).logits[0].float() for prompt in prompts])
-    differs, largest = float((found - expected).abs().max()), float(expected.abs().max())
+    differs, largest = float((logits - expected).abs().max()), float(expected.abs().max())
     if not differs <= settings.gate.tolerance * largest:  # NaN is no agreement
         raise UserError(
             f"{start}: the logits of Megatron differ by up to {differs:.3g} from those of transformers, whose largest "
@@ -66,14 +60,14 @@ def against_transformers(
     return {"logit_difference": differs, "largest_logit": largest}
 
 
-def against_vllm(found: Any, start: Path, scored: list[dict[str, Any]], settings: ConversionCheck) -> dict[str, float]:
+def against_vllm(logits: Any, start: Path, scored: list[dict[str, Any]], settings: ConversionCheck) -> dict[str, float]:
     """The same with vLLM's answers (rows of log_probs.json): of each token but the first of a prompt.
 
     The mean is held to the tolerance: in half precision single tokens differ by much where a router chooses otherwise.
     """
     import torch
 
-    rows = found.log_softmax(-1).split([len(row["tokens"]) for row in scored])
+    rows = logits.log_softmax(-1).split([len(row["tokens"]) for row in scored])
     ours = [
         own[:-1].gather(1, torch.tensor(row["tokens"][1:])[:, None])[:, 0]
         for own, row in zip(rows, scored, strict=True)
@@ -89,7 +83,7 @@ def against_vllm(found: Any, start: Path, scored: list[dict[str, Any]], settings
     return {"log_prob_difference": mean, "largest_log_prob_difference": largest}
 
 
-def reference_of(stage: Stage, prompts: list[list[int]]) -> list[dict[str, Any]] | None:
+def read_reference(stage: Stage, prompts: list[list[int]]) -> list[dict[str, Any]] | None:
     """vLLM's answers to these prompts; None: the recipe does not ask it. Raises UserError where they are of something
     else.
     """
@@ -117,22 +111,23 @@ def main() -> None:
         layout.check_model(model, settings)
         tokenizer = load_tokenizer(start)
         prompts = [tokenizer.encode(prompt, add_special_tokens=False) for prompt in settings.gate.prompts]
-        scored = reference_of(stage, prompts)
-        job = stage.state / "job.json"
-        asked = Job(settings.model_dump(mode="json"), str(start.absolute()), prompts, str(stage.state))
-        job.write_text(json.dumps(dataclasses.asdict(asked)))
-        launch(megatron_conversion.__name__, job, settings, stage.log / "torchrun.log", lambda line: None)
-        tensors = returned_tensors(stage.state, weights)
+        scored = read_reference(stage, prompts)
+        job = ConversionJob(settings=settings, start=start.absolute(), prompts=prompts, state=stage.state)
+        job.write(path := stage.state / "job.json")
+        launch(megatron_conversion.__name__, path, settings, stage.log / "torchrun.log", lambda line: None)
+        tensors = ConversionResult.read(job.result).tensors
+        check_returned(tensors, weights)
         from safetensors.torch import load_file
 
-        logits = load_file(stage.state / LOGITS)["logits"]
+        logits = load_file(job.logits)["logits"]
         if scored:
             metrics = against_vllm(logits, start, scored, settings)
         else:
             metrics = against_transformers(logits, start, prompts, settings)
-        (stage.partial / "tensors.json").write_text(json.dumps(tensors, indent=1, sort_keys=True) + "\n")
-        told = ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in metrics.items())
-        stage.say(f"{len(tensors)} tensors come back bit for bit; {told}")
+        values = {name: tensor.model_dump() for name, tensor in tensors.items()}
+        (stage.partial / "tensors.json").write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+        summary = ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in metrics.items())
+        stage.say(f"{len(tensors)} tensors come back bit for bit; {summary}")
         stage.publish(metrics={"tensors": len(tensors), **metrics})
 
 

@@ -26,9 +26,9 @@ from megatron.core.optimizer import USING_PYTORCH_OPTIMIZER, MegatronOptimizer
 from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 from megatron.core.tensor_parallel.random import get_cuda_rng_tracker
 
-from large_sft.model.layout import goes_on
+from large_sft.model.layout import is_same_layout
 from large_sft.settings import Sft
-from large_sft.training.megatron_train import die_with_parent
+from large_sft.training.rank import die_with_parent
 from polaris.stage.manifest import replace_file, sync_folder
 
 COMPLETE = "complete.json"
@@ -36,9 +36,13 @@ COMPLETE = "complete.json"
 
 @dataclass
 class Training:
-    """What a checkpoint holds. `data`: digest of the plan of packs, so that no other data is continued with."""
+    """What a checkpoint holds.
 
-    chunks: Sequence[torch.nn.Module]
+    chunks: a GPTModel, wrapped by megatron-core, per chunk of layers; data: digest of the plan of packs, so that no
+    other data is continued with
+    """
+
+    chunks: Sequence[Any]
     optimizer: MegatronOptimizer
     scheduler: OptimizerParamScheduler
     data: str
@@ -47,15 +51,15 @@ class Training:
 
 def newest(folder: Path) -> Path | None:
     """The newest complete checkpoint in `folder`."""
-    found = sorted(path.parent for path in folder.glob(f"step-*/{COMPLETE}") if path.parent.suffix != ".partial")
-    return found[-1] if found else None
+    complete = sorted(path.parent for path in folder.glob(f"step-*/{COMPLETE}") if path.parent.suffix != ".partial")
+    return complete[-1] if complete else None
 
 
 class Saver:
     """Writes checkpoints while the training goes on. All processes call each method together.
 
     A forked process of each rank writes what `save` has laid aside; the checkpoint gets its name once all have
-    finished, which `look` and `wait` find out.
+    finished, which `poll` and `wait` find out.
     """
 
     def __init__(self, folder: Path, training: Training):
@@ -80,18 +84,18 @@ class Saver:
         state = _sharded(self.training, metadata, is_loading=False)
         state |= {"step": step, "scheduler": self.training.scheduler.state_dict()}
         state |= {"random": _random_object(_random_state())}
-        request = dist_checkpointing.save(state, str(partial), content_metadata=metadata, async_sharded_save=True)
+        request: Any = dist_checkpointing.save(state, str(partial), content_metadata=metadata, async_sharded_save=True)
         request.add_finalize_fn(lambda: self._name(partial))
         self.queue.schedule_async_request(request)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Give a checkpoint its name if it is whole by now. Raises CheckpointingException where it could not be
         written.
         """
         self.queue.maybe_finalize_async_calls(blocking=False)
 
     def wait(self) -> None:
-        """`look` when it is whole."""
+        """`poll` when it is whole."""
         self.queue.maybe_finalize_async_calls(blocking=True)
 
     def _name(self, partial: Path) -> None:
@@ -99,12 +103,12 @@ class Saver:
         if dist.get_rank():
             return
         settings, final = self.training.settings, partial.with_suffix("")
-        about = {
+        saved = {
             "data": self.training.data,
             "layout": settings.layout.model_dump(),
             "reshardable": settings.reshardable,
         }
-        replace_file(partial / COMPLETE, json.dumps(about) + "\n")
+        replace_file(partial / COMPLETE, json.dumps(saved) + "\n")
         partial.rename(final)
         sync_folder(self.folder)
         for old in self.folder.glob("step-*"):
@@ -115,19 +119,19 @@ class Saver:
 
 @torch.no_grad()
 def load(checkpoint: Path, training: Training) -> int:
-    """Restore everything in place; returns the step reached. Raises UserError where that cannot be (`layout.goes_on`).
+    """Restore everything in place; returns the step reached. Raises UserError as `layout.is_same_layout`.
 
     In another layout everything but the random numbers, which the training uses for nothing.
     """
-    about = json.loads((checkpoint / COMPLETE).read_text())
-    same = goes_on(about, training.data, training.settings.layout, checkpoint)
+    saved = json.loads((checkpoint / COMPLETE).read_text())
+    same = is_same_layout(saved, training.data, training.settings.layout, checkpoint)
     if USING_PYTORCH_OPTIMIZER:
         _allocate_adam_state(training.optimizer)
         _supply_adam_steps(training.optimizer)
-    wanted = _sharded(training, _metadata(about["reshardable"]), is_loading=True)
+    wanted = _sharded(training, _metadata(saved["reshardable"]), is_loading=True)
     if same:
         wanted["random"] = _random_object(None)
-    state = dist_checkpointing.load(wanted, str(checkpoint))
+    state: Any = dist_checkpointing.load(wanted, str(checkpoint))
     for number, chunk in enumerate(training.chunks):
         result = chunk.load_state_dict(state[f"model{number}"], strict=False)
         # Only the unused extra state of Transformer Engine's modules may be absent.
@@ -175,7 +179,7 @@ def _random_state() -> dict[str, Any]:
         "numpy": np.random.get_state(),
         "torch": torch.get_rng_state(),
         "device": torch.cuda.get_rng_state(),
-        "tracker": get_cuda_rng_tracker().get_states(),
+        "tracker": _tracker().get_states(),
     }
 
 
@@ -184,10 +188,15 @@ def _set_random_state(state: dict[str, Any]) -> None:
     np.random.set_state(state["numpy"])
     torch.set_rng_state(state["torch"])
     torch.cuda.set_rng_state(state["device"])
-    get_cuda_rng_tracker().set_states(state["tracker"])
+    _tracker().set_states(state["tracker"])
 
 
-def _optimizers(optimizer: MegatronOptimizer) -> list[MegatronOptimizer]:
+def _tracker() -> Any:
+    """megatron-core's random number generators by name; none of the package's types says that it is always there."""
+    return get_cuda_rng_tracker()
+
+
+def _optimizers(optimizer: MegatronOptimizer) -> list[Any]:
     """The optimizers inside: a mixture with expert parallelism has a second one for the experts."""
     chained = getattr(optimizer, "chained_optimizers", [optimizer])
     return [part for part in chained if part.optimizer is not None]

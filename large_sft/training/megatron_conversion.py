@@ -1,66 +1,42 @@
 """The process of one rank of the conversion gate: `python -m large_sft.training.megatron_conversion job.json`."""
 
-import json
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from large_sft.model.layout import rooms
+from large_sft.model.layout import padded_lengths
 from large_sft.settings import ConversionCheck
-from large_sft.training.megatron_train import run_process
-
-LOGITS = "logits.safetensors"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the verb asks for.
-
-    settings: ConversionCheck as plain values; start: model directory; prompts: their tokens; out: folder for
-    tensors-<rank>.json (name -> Returned) and logits.safetensors ([tokens, vocabulary])
-    """
-
-    settings: dict[str, Any]
-    start: str
-    prompts: list[list[int]]
-    out: str
+from large_sft.training.job import ConversionJob, ConversionResult, ReturnedTensor
+from large_sft.training.rank import run_process
 
 
-@dataclass(frozen=True)
-class Returned:
-    """A tensor after Hugging Face -> Megatron -> Hugging Face. xxh3: of its bytes; start: of the start model's."""
-
-    dtype: str
-    shape: list[int]
-    xxh3: str
-    start: str
-
-
-def run(job: Job) -> None:
+def run(job: ConversionJob) -> None:
     """Read the model into the layout, give its tensors back, and ask it for the prompts' logits."""
     import torch
     import torch.distributed as dist
 
-    from large_sft.model.weights import Weights, architecture
-    from large_sft.training import megatron_hf, megatron_loop, megatron_model
+    from large_sft.model.weights import Weights
+    from large_sft.training import megatron_hf, megatron_processes
 
-    settings = ConversionCheck.model_validate(job.settings)
-    megatron_loop.start_processes(settings)
-    weights = Weights(Path(job.start), "pt")
-    chunks = megatron_model.build(architecture(weights.folder), settings)
-    megatron_hf.load(chunks, weights)
-    tensors = {
-        name: asdict(
-            Returned(weights.dtype(name), list(tensor.shape), _digest(tensor), _digest(weights.slice(name)[:]))
+    megatron_processes.start_processes(job.settings)
+    weights = Weights(job.start, "pt")
+    chunks = megatron_hf.read_model(weights, job.settings)
+    own = {
+        name: ReturnedTensor(
+            dtype=weights.dtype(name),
+            shape=tuple(tensor.shape),
+            xxh3=_digest(tensor),
+            start=_digest(weights.slice(name)[:]),
         )
-        for name, tensor in megatron_hf.returned(chunks, weights)
+        for name, tensor in megatron_hf.exported_tensors(chunks, weights)
     }
-    (Path(job.out) / f"tensors-{dist.get_rank()}.json").write_text(json.dumps(tensors))
+    result = ConversionResult(tensors=megatron_processes.all_entries(own))
+    if dist.get_rank() == 0:
+        result.write(job.result)
     with torch.no_grad():
-        _write_logits(chunks, settings, job)
+        _write_logits(chunks, job.settings, job)
     dist.destroy_process_group()
 
 
@@ -71,7 +47,7 @@ def _digest(tensor: Any) -> str:
     return xxhash.xxh3_64_hexdigest(tensor.contiguous().view(torch.uint8).numpy())
 
 
-def _write_logits(chunks: Any, settings: ConversionCheck, job: Job) -> None:
+def _write_logits(chunks: Any, settings: ConversionCheck, job: ConversionJob) -> None:
     """All prompts as one pack, through the layout's pipeline; the first replica of the last stage writes."""
     import numpy as np
     import torch
@@ -81,22 +57,22 @@ def _write_logits(chunks: Any, settings: ConversionCheck, job: Job) -> None:
     from safetensors.torch import save_file
 
     from large_sft.traces.tokens import Traces
-    from large_sft.training.megatron_loop import Batch
+    from large_sft.training.megatron_batch import Batch
 
     offsets = np.cumsum([0, *map(len, job.prompts)])
     ids = np.concatenate([np.array(prompt, np.int32) for prompt in job.prompts])
-    traces = Traces(Path(job.start), ids, offsets, np.ones(len(job.prompts), np.int32))
-    used = sum(rooms([len(prompt) for prompt in job.prompts], settings.layout))
+    traces = Traces(job.start, ids, offsets, np.ones(len(job.prompts), np.int32))
+    used = sum(padded_lengths([len(prompt) for prompt in job.prompts], settings.layout))
     parts = math.lcm(2 * settings.layout.context, settings.layout.context * settings.layout.tensor)
     capacity = -(-used // parts) * parts  # sequence and context parallelism cut it into equal parts
     batch = Batch(tuple(range(len(job.prompts))), traces, capacity, settings.device)
-    # Chunks of layers are visited in turn by as many packs as there are stages: the same one, again and again.
+    # The interleaved schedule wants as many packs as there are stages: the same one each time.
     packs = settings.layout.pipeline if len(chunks) > 1 else 1
 
     def forward(batches: Iterator[Batch], model: Any) -> tuple[Any, Any]:
         return model(**next(batches).inputs()), lambda logits, non_loss_data: logits
 
-    seen = get_forward_backward_func()(
+    outputs = get_forward_backward_func()(
         forward_step_func=forward,
         data_iterator=[iter([batch] * packs) for _ in chunks],
         model=chunks,
@@ -107,15 +83,15 @@ def _write_logits(chunks: Any, settings: ConversionCheck, job: Job) -> None:
         collect_non_loss_data=True,
     )
     if parallel_state.is_pipeline_last_stage():
-        group = parallel_state.get_tensor_model_parallel_group()
-        columns = [torch.empty_like(seen[0]) for _ in range(group.size())]
-        dist.all_gather(columns, seen[0].contiguous(), group=group)
+        group: Any = parallel_state.get_tensor_model_parallel_group()
+        columns = [torch.empty_like(outputs[0]) for _ in range(group.size())]
+        dist.all_gather(columns, outputs[0].contiguous(), group=group)
         own = torch.cat(columns, dim=-1)[0].float().contiguous()
         whole = _in_order(own, batch.edges)
         if group.rank() == 0 and parallel_state.get_data_parallel_rank(with_context_parallel=True) == 0:
             starts = zip(batch.edges, map(len, job.prompts), strict=False)
             logits = torch.cat([whole[start : start + length] for start, length in starts])
-            save_file({"logits": logits.cpu().contiguous()}, Path(job.out) / LOGITS)
+            save_file({"logits": logits.cpu().contiguous()}, job.logits)
 
 
 def _in_order(own: Any, edges: list[int]) -> Any:
@@ -126,7 +102,7 @@ def _in_order(own: Any, edges: list[int]) -> Any:
 
     from large_sft.model.context import own_tokens
 
-    group = parallel_state.get_context_parallel_group()
+    group: Any = parallel_state.get_context_parallel_group()
     parts = [torch.empty_like(own) for _ in range(group.size())]
     dist.all_gather(parts, own, group=group)
     whole = own.new_empty(edges[-1], own.shape[1])
@@ -136,8 +112,8 @@ def _in_order(own: Any, edges: list[int]) -> Any:
 
 
 def main() -> None:
-    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
-    run_process(job.settings["device"], lambda: run(job))
+    job = ConversionJob.read(Path(sys.argv[1]))
+    run_process(job.settings.device, lambda: run(job))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -92,7 +91,9 @@ def _is_cuda(device: Any) -> bool:
 
 def stale() -> list[str]:
     """Patches whose reason is no longer in the installed megatron-core: to be dropped."""
-    folder = Path(importlib.util.find_spec("megatron.core").submodule_search_locations[0])
+    spec = importlib.util.find_spec("megatron.core")
+    assert spec and spec.submodule_search_locations, "megatron.core is a package"
+    folder = Path(spec.submodule_search_locations[0])
     return [name for name, (file, text) in SITES.items() if text not in (folder / file).read_text()]
 
 
@@ -101,7 +102,8 @@ def install() -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if torch.cuda.is_available():
         raise RuntimeError("this process has opened a GPU: the CPU shim comes too late")
-    sys.modules.update(dict.fromkeys(CUDA_PACKAGES))  # importing them is an ImportError from now on
+    blocked: Any = dict.fromkeys(CUDA_PACKAGES)  # None: importing them is an ImportError from now on
+    sys.modules.update(blocked)
     if gone := stale():
         raise RuntimeError(
             f"megatron-core has changed: drop from large_sft/training/megatron_cpu.py: {', '.join(gone)}"
@@ -121,7 +123,7 @@ def install() -> None:
     _patch_counts(token_dispatcher)
 
 
-def _patch_torch_cuda(cuda: ModuleType) -> None:
+def _patch_torch_cuda(cuda: Any) -> None:
     """tensor_parallel/random.py:235-242, param_and_grad_buffer.py:783-806, optimizer.py:473-485,
     token_dispatcher.py:445, rotary_pos_embedding.py:162, fully_parallel.py:272, filesystem_async.py:230,
     state_dict_saver.py:204.
@@ -148,7 +150,7 @@ def _patch_torch_cuda(cuda: ModuleType) -> None:
     cuda.random.set_rng_state = lambda state, device=None: torch.set_rng_state(state)
 
 
-def _patch_counts(token_dispatcher: ModuleType) -> None:
+def _patch_counts(token_dispatcher: Any) -> None:
     """transformer/moe/moe_utils.py:1096 turns only CUDA tensors into the numpy counts that all_to_all_single needs."""
     if torch.is_tensor(token_dispatcher.maybe_move_tensor_to_cpu(torch.zeros(1), as_numpy=True)):
         token_dispatcher.maybe_move_tensor_to_cpu = lambda tensor, as_numpy=False, record_stream=False: (

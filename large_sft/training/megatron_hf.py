@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -19,7 +20,10 @@ from megatron.core import parallel_state
 from megatron.core.models.gpt.gpt_model import GPTModel
 from safetensors.torch import save_file
 
-from large_sft.model.weights import Weights, check_names
+from large_sft.model.weights import Weights, architecture, check_names
+from large_sft.settings import Placed
+from large_sft.training import megatron_model
+from large_sft.training.megatron_processes import all_entries
 from polaris.models.checkpoint import INDEX
 from polaris.models.dtypes import torch_dtype
 from polaris.stage.errors import UserError
@@ -55,26 +59,31 @@ class Source:
     expert: bool = False
 
 
-def source(name: str, first_layer: int, first_expert: int, tied: bool) -> Source:
+def source_of(name: str, first_layer: int, first_expert: int, tied: bool) -> Source:
     """The source of this process's parameter `name`; layers and experts count from the process's first ones."""
     if name in TOP:
         cut, theirs = TOP[name]
         # A tied model's last pipeline stage holds a copy of the embedding as its output layer.
         return Source(cut, ("model.embed_tokens.weight" if tied and theirs == "lm_head.weight" else theirs,))
     match = re.match(r"decoder\.layers\.(\d+)\.(.*)$", name)
+    if match is None:
+        raise ValueError(f"{name}: no Hugging Face tensor is known for this parameter")
     prefix, rest = f"model.layers.{int(match[1]) + first_layer}.", match[2]
     if rest in LAYER:
         cut, names = LAYER[rest]
         return Source(cut, tuple(f"{prefix}{theirs}.weight" for theirs in names))
-    found = EXPERT.match(rest)
-    expert = f"{prefix}mlp.experts.{int(found[1] or found[4] or 0) + first_expert}."
-    if (found[2] or found[3]) == "1":
+    match = EXPERT.match(rest)
+    if match is None:
+        raise ValueError(f"{name}: no Hugging Face tensor is known for this parameter")
+    expert = f"{prefix}mlp.experts.{int(match[1] or match[4] or 0) + first_expert}."
+    if (match[2] or match[3]) == "1":
         return Source(GATED, (expert + "gate_proj.weight", expert + "up_proj.weight"), expert=True)
     return Source(COLUMNS, (expert + "down_proj.weight",), expert=True)
 
 
 def _sources(model: GPTModel) -> Iterator[tuple[torch.nn.Parameter, Source]]:
-    layers, experts = model.decoder.layers, model.config.num_moe_experts or 0
+    layers: Any = model.decoder.layers
+    experts = model.config.num_moe_experts or 0
     first_layer = layers[0].layer_number - 1 if len(layers) else 0
     first_expert = (
         experts
@@ -84,37 +93,48 @@ def _sources(model: GPTModel) -> Iterator[tuple[torch.nn.Parameter, Source]]:
     for name, parameter in model.named_parameters():
         yield (
             parameter,
-            source(name, first_layer, first_expert, model.share_embeddings_and_output_weights),
+            source_of(name, first_layer, first_expert, model.share_embeddings_and_output_weights),
         )
 
 
-def _tensor_ranks(of: Source) -> tuple[int, int, dist.ProcessGroup]:
+def _tensor_ranks(source: Source) -> tuple[int, int, dist.ProcessGroup]:
     """Rank, size and group of the tensor parallelism that cuts this parameter."""
-    if of.expert:
-        group = parallel_state.get_expert_tensor_parallel_group()
-    else:
-        group = parallel_state.get_tensor_model_parallel_group()
+    group: Any = (
+        parallel_state.get_expert_tensor_parallel_group()
+        if source.expert
+        else parallel_state.get_tensor_model_parallel_group()
+    )
     return group.rank(), group.size(), group
+
+
+def read_model(weights: Weights, settings: Placed, loss_chunk: int | None = None) -> list[GPTModel]:
+    """This process's part of the model in `weights`: one GPTModel per chunk of layers.
+
+    The process groups must have been started. Raises UserError where a package is missing.
+    """
+    chunks = megatron_model.build(architecture(weights.folder), settings, loss_chunk)
+    load(chunks, weights)
+    return chunks
 
 
 @torch.no_grad()
 def load(chunks: Sequence[GPTModel], weights: Weights) -> None:
     """Copy this process's slices of the Hugging Face weights into its chunks of the model."""
-    for model, (parameter, of) in ((chunk, pair) for chunk in chunks for pair in _sources(chunk)):
-        rank, size, _ = _tensor_ranks(of)
-        slices = [weights.slice(name) for name in of.names]
-        if of.cut == WHOLE:
+    for model, (parameter, source) in ((chunk, pair) for chunk in chunks for pair in _sources(chunk)):
+        rank, size, _ = _tensor_ranks(source)
+        slices = [weights.slice(name) for name in source.names]
+        if source.cut == WHOLE:
             tensor = slices[0][:]
-        elif of.cut == COLUMNS:
+        elif source.cut == COLUMNS:
             width = parameter.shape[1]
             tensor = slices[0][:, rank * width : (rank + 1) * width]
         else:
             rows = [part.get_shape()[0] // size for part in slices]
             parts = [part[rank * n : (rank + 1) * n] for part, n in zip(slices, rows, strict=True)]
-            tensor = _interleaved(parts, model) if of.cut == QKV else torch.cat(parts)
+            tensor = _interleaved(parts, model) if source.cut == QKV else torch.cat(parts)
         if tensor.shape != parameter.shape:
             raise UserError(
-                f"{weights.folder}: {of.names[0]} gives {tuple(tensor.shape)} on this process, "
+                f"{weights.folder}: {source.names[0]} gives {tuple(tensor.shape)} on this process, "
                 f"the model wants {tuple(parameter.shape)}"
             )
         parameter.copy_(tensor)
@@ -122,55 +142,56 @@ def load(chunks: Sequence[GPTModel], weights: Weights) -> None:
 
 def _interleaved(qkv: list[torch.Tensor], model: GPTModel) -> torch.Tensor:
     """Megatron's order: for each group of heads its queries, its key, its value."""
-    width = model.config.kv_channels
+    width: Any = model.config.kv_channels
     groups = qkv[1].shape[0] // width
     return torch.cat([x.view(groups, -1, x.shape[1]) for x in qkv], dim=1).flatten(0, 1)
 
 
 def _separated(qkv: torch.Tensor, model: GPTModel) -> list[torch.Tensor]:
     """The inverse of `_interleaved`, over all groups."""
-    width, groups = model.config.kv_channels, model.config.num_query_groups
+    config: Any = model.config
+    width, groups = config.kv_channels, config.num_query_groups
     per_group = qkv.view(groups, -1, qkv.shape[1])
     sizes = [per_group.shape[1] - 2 * width, width, width]
     return [x.flatten(0, 1) for x in per_group.split(sizes, dim=1)]
 
 
-def _joined(parts: list[torch.Tensor], of: Source, model: GPTModel) -> list[torch.Tensor]:
+def _joined(parts: list[torch.Tensor], source: Source, model: GPTModel) -> list[torch.Tensor]:
     """The Hugging Face tensors made of the tensor-parallel parts."""
-    if of.cut == WHOLE:
+    if source.cut == WHOLE:
         return parts[:1]
-    if of.cut == COLUMNS:
+    if source.cut == COLUMNS:
         return [_whole(parts, dim=1)]
-    if of.cut == GATED:
+    if source.cut == GATED:
         return [_whole(halves) for halves in zip(*(part.chunk(2) for part in parts), strict=True)]
-    return _separated(_whole(parts), model) if of.cut == QKV else [_whole(parts)]
+    return _separated(_whole(parts), model) if source.cut == QKV else [_whole(parts)]
 
 
 def _whole(parts: Sequence[torch.Tensor], dim: int = 0) -> torch.Tensor:
-    """The parts as one; a single one as it is, for `returned` makes the only copy."""
+    """The parts as one; a single one as it is, for `exported_tensors` makes the only copy."""
     return torch.cat(list(parts), dim=dim) if len(parts) > 1 else parts[0]
 
 
 def _owned(model: GPTModel) -> Iterator[tuple[str, torch.Tensor]]:
     """Every Hugging Face tensor that this process has to write. All processes walk through together."""
-    for parameter, of in _sources(model):
-        rank, size, group = _tensor_ranks(of)
+    for parameter, source in _sources(model):
+        rank, size, group = _tensor_ranks(source)
         parts = [parameter.detach()]
-        if size > 1 and of.cut != WHOLE:
+        if size > 1 and source.cut != WHOLE:
             parts = [torch.empty_like(parameter) for _ in range(size)]
             dist.all_gather(parts, parameter.detach().contiguous(), group=group)
         replica = (
             parallel_state.get_expert_data_parallel_rank()
-            if of.expert
+            if source.expert
             else parallel_state.get_data_parallel_rank(with_context_parallel=True)
         )
-        copy = of.names == ("model.embed_tokens.weight",) and not model.pre_process
+        copy = source.names == ("model.embed_tokens.weight",) and not model.pre_process
         if replica == 0 and rank == 0 and not copy:
-            yield from zip(of.names, _joined(parts, of, model), strict=True)
+            yield from zip(source.names, _joined(parts, source, model), strict=True)
 
 
 @torch.no_grad()
-def returned(chunks: Sequence[GPTModel], base: Weights) -> Iterator[tuple[str, torch.Tensor]]:
+def exported_tensors(chunks: Sequence[GPTModel], base: Weights) -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors that this process has to write, one by one, in host memory and the base's types."""
     for model, (owned, tensor) in ((chunk, pair) for chunk in chunks for pair in _owned(chunk)):
         names = [owned]
@@ -206,7 +227,7 @@ def export(chunks: Sequence[GPTModel], out: Path, base: Weights, shard_bytes: fl
             shard.clear()
             size, parts = 0, parts + 1
 
-    for name, tensor in returned(chunks, base):
+    for name, tensor in exported_tensors(chunks, base):
         if size + tensor.nbytes > shard_bytes:
             flush()
         shard[name], size = tensor, size + tensor.nbytes
@@ -216,13 +237,8 @@ def export(chunks: Sequence[GPTModel], out: Path, base: Weights, shard_bytes: fl
 
 def _write_index(out: Path, base: Weights, written: dict[str, tuple[str, tuple[int, ...]]]) -> None:
     """Gather who wrote what, compare with the base, write the index."""
-    everyone: list[dict] = [{} for _ in range(dist.get_world_size())]
-    dist.all_gather_object(everyone, written)
+    files = all_entries(written)
     if dist.get_rank() == 0:
-        names = [name for theirs in everyone for name in theirs]
-        files = {name: place for theirs in everyone for name, place in theirs.items()}
-        if len(names) != len(files):
-            raise RuntimeError("two processes wrote the same tensor")
         check_names(set(files), base.names, str(out))
         if wrong := [name for name, (_, shape) in files.items() if shape != base.shape(name)]:
             raise UserError(f"{out}: {wrong[0]} has shape {files[wrong[0]][1]}, the base {base.shape(wrong[0])}")

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from megatron.core import parallel_state
 from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec
-from megatron.core.packed_seq_params import PackedSeqParams
 from megatron.core.tensor_parallel.mappings import gather_from_sequence_parallel_region
 from megatron.core.transformer import TransformerConfig
 from megatron.core.transformer.module import MegatronModule
@@ -26,7 +25,8 @@ class Norm(torch.nn.RMSNorm):
 
     def __init__(self, config: TransformerConfig, hidden_size: int, eps: float, **kwargs: Any):
         super().__init__(hidden_size, eps=eps)
-        self.weight.sequence_parallel = config.sequence_parallel
+        weight: Any = self.weight
+        weight.sequence_parallel = config.sequence_parallel
 
 
 class PackedAttention(MegatronModule):
@@ -39,7 +39,7 @@ class PackedAttention(MegatronModule):
     def __init__(self, config: TransformerConfig, softmax_scale: float | None = None, **kwargs: Any):
         super().__init__(config)
         self.scale = softmax_scale
-        self.ranks = parallel_state.get_context_parallel_group()
+        self.ranks: Any = parallel_state.get_context_parallel_group()
 
     def forward(
         self,
@@ -47,12 +47,12 @@ class PackedAttention(MegatronModule):
         key: torch.Tensor,
         value: torch.Tensor,
         attention_mask: None = None,
-        packed_seq_params: PackedSeqParams | None = None,
+        packed_seq_params: Any = None,
         **kwargs: Any,
     ) -> torch.Tensor:
         """query [tokens, heads, head_dim], key and value [tokens, kv_heads, head_dim] -> [tokens, heads * head_dim].
 
-        tokens: this rank's own; the edges of the traces are those of the whole pack.
+        packed_seq_params: PackedSeqParams, whose edges of the traces are those of the whole pack; tokens: this rank's.
         """
         edges, ranks = packed_seq_params.cu_seqlens_q.tolist(), self.ranks.size()
         lengths = [b - a for a, b in itertools.pairwise(edges)]
@@ -87,7 +87,9 @@ def local_spec(config: TransformerConfig, chunk: int | None) -> TransformerBlock
     # Engine.
     if not hasattr(moe_utils, "te_general_gemm"):
         moe_utils.te_general_gemm = None
-    spec = get_gpt_decoder_block_spec(config, use_transformer_engine=False, normalization="RMSNorm", vp_stage=chunk)
+    spec: Any = get_gpt_decoder_block_spec(
+        config, use_transformer_engine=False, normalization="RMSNorm", vp_stage=chunk
+    )
     for layer in spec.layer_specs:
         layer.submodules.input_layernorm = layer.submodules.pre_mlp_layernorm = Norm
         attention = layer.submodules.self_attention.submodules

@@ -5,15 +5,11 @@ load-balancing loss counts every token of a trace and no padding; since gradient
 weighs its coefficient times tokens / response tokens.
 """
 
-import itertools
 import json
-import os
-import random
 import signal
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,40 +19,32 @@ from megatron.core import parallel_state
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads
 from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer
 from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
-from megatron.core.packed_seq_params import PackedSeqParams
 from megatron.core.pipeline_parallel import get_forward_backward_func
-from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
 from megatron.core.transformer.module import Float16Module
 
-from large_sft.model.context import own_tokens, room
-from large_sft.model.layout import packs_per_batch, rooms
-from large_sft.model.weights import Weights, architecture
-from large_sft.settings import Placed, Sft
-from large_sft.traces.packing import Pack, plan
-from large_sft.traces.tokens import Traces, read_traces
+from large_sft.model.weights import Weights
+from large_sft.settings import Sft
+from large_sft.traces.packing import Pack
+from large_sft.traces.tokens import read_traces
 from large_sft.training import megatron_checkpoint, megatron_hf, megatron_model
-from large_sft.training.megatron_train import STOP, Job
+from large_sft.training.job import TrainingJob, TrainingResult
+from large_sft.training.megatron_batch import Batch
+from large_sft.training.megatron_processes import COLLECTIVE, bound_waits, start_processes
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import digest_of, replace_file
 
-# Within a step no process waits so long for another, so one that does is a hang (torch's own bound for NCCL). Where
-# they wait for each other's disks (the start, checkpoints, the export) only the recipe's `limit` bounds it.
-COLLECTIVE = timedelta(minutes=10)
 
-
-def run(job: Job) -> None:
-    """Train to the last step, resuming where a checkpoint is, and write the model; or save and return where asked
-    to.
-    """
-    settings = Sft.model_validate(job.settings)
+def run(job: TrainingJob) -> None:
+    """Train to the last step, from a checkpoint if there is one, and write the model; or save and stop on request."""
+    settings = job.settings
     start_processes(settings)
-    trainer = Trainer(job, settings)
-    saver = megatron_checkpoint.Saver(Path(job.state), trainer.training)
+    trainer = Trainer(job)
+    saver = megatron_checkpoint.Saver(job.state, trainer.training)
     reached = trainer.resume()
     bound_waits(COLLECTIVE)
-    for step in range(reached + 1, len(trainer.packs_SK) + 1):
+    for step in range(reached + 1, len(job.packs_SK) + 1):
         trainer.step(step)
-        saver.look()
+        saver.poll()
         if trainer.must_stop or step % settings.save_every == 0:
             bound_waits(timedelta(seconds=settings.timeout))
             saver.save(step)
@@ -66,79 +54,44 @@ def run(job: Job) -> None:
     bound_waits(timedelta(seconds=settings.timeout))
     saver.wait()
     if not trainer.must_stop:
-        megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
+        megatron_hf.export(trainer.bare, job.out, trainer.base, settings.shard_gb * 1e9)
+    if dist.get_rank() == 0:
+        trainer.result().write(job.result)
     dist.destroy_process_group()
-
-
-def bound_waits(longest: timedelta) -> None:
-    """How long a process waits in a collective for the others before all of them end. All processes call it
-    together.
-    """
-    parallel_state.update_pg_timeout(longest)
-
-
-def start_processes(settings: Placed) -> None:
-    """Process groups, whose collectives wait as long as `limit`, and random number generators."""
-    layout = settings.layout
-    if settings.device == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    backend = "nccl" if settings.device == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=settings.timeout))
-    parallel_state.initialize_model_parallel(
-        tensor_model_parallel_size=layout.tensor,
-        pipeline_model_parallel_size=layout.pipeline,
-        virtual_pipeline_model_parallel_size=megatron_model.chunks_of(settings),
-        context_parallel_size=layout.context,
-        expert_model_parallel_size=layout.expert,
-        expert_tensor_parallel_size=layout.expert_tensor,
-        distributed_timeout_minutes=settings.timeout / 60,
-    )
-    random.seed(settings.seed)
-    np.random.seed(settings.seed)
-    torch.manual_seed(settings.seed)
-    model_parallel_cuda_manual_seed(settings.seed)
 
 
 class Trainer:
     """Model, optimizer and data of one process.
 
-    bare, chunks: the pipeline stage's chunks of layers, as built and as trained; must_stop: somebody has asked the
-    training to end after this step, and every process knows it
+    bare, chunks: the pipeline stage's chunks of layers, as built and as trained; must_stop: the training ends after
+    this step on request, the same on every process
     """
 
-    def __init__(self, job: Job, settings: Sft):
-        self.job, self.settings = job, settings
-        self.base = Weights(Path(job.start), "pt")
-        self.traces = read_traces(Path(job.tokens))
-        self.packs_SK = plan(
-            rooms(self.traces.lengths_R.tolist(), settings.layout),
-            settings.seq_length,
-            packs_per_batch(settings),
-            settings.epochs,
-            np.random.default_rng(settings.seed),
-        )
+    def __init__(self, job: TrainingJob):
+        self.job, self.settings = job, job.settings
+        settings = job.settings
+        self.base = Weights(job.start, "pt")
+        self.traces = read_traces(job.tokens)
         self.must_stop = False
-        self.bare = megatron_model.build(architecture(Path(job.start)), settings, settings.loss_chunk)
-        megatron_hf.load(self.bare, self.base)
+        self.bare = megatron_hf.read_model(self.base, settings, settings.loss_chunk)
         self.config = self.bare[0].config
         ddp = DistributedDataParallelConfig(grad_reduce_in_fp32=True, use_distributed_optimizer=True)
         wrapped = [Float16Module(self.config, chunk) for chunk in self.bare] if self.config.bf16 else self.bare
-        self.chunks = [DistributedDataParallel(self.config, ddp, chunk) for chunk in wrapped]
-        self.optimizer = get_megatron_optimizer(_optimizer_config(settings), self.chunks)
+        self.chunks: list[Any] = [DistributedDataParallel(self.config, ddp, chunk) for chunk in wrapped]
+        self.optimizer: Any = get_megatron_optimizer(_optimizer_config(settings), self.chunks)
         self.config.finalize_model_grads_func = finalize_model_grads
         self.config.grad_scale_func = self.optimizer.scale_loss
-        self.scheduler = _scheduler(self.optimizer, settings, steps=len(self.packs_SK))
-        self.training = megatron_checkpoint.Training(
-            self.chunks, self.optimizer, self.scheduler, digest_of([self.packs_SK, settings.seq_length]), settings
-        )
+        self.scheduler = _scheduler(self.optimizer, settings, steps=len(job.packs_SK))
+        data = digest_of([job.packs_SK, settings.seq_length])
+        self.training = megatron_checkpoint.Training(self.chunks, self.optimizer, self.scheduler, data, settings)
         self.forward_backward = get_forward_backward_func()
 
     def resume(self) -> int:
         """Continue from the newest complete checkpoint, the log cut to match; returns the steps already done."""
-        checkpoint = megatron_checkpoint.newest(Path(self.job.state))
+        checkpoint = megatron_checkpoint.newest(self.job.state)
         step = megatron_checkpoint.load(checkpoint, self.training) if checkpoint else 0
         if dist.get_rank() == 0:
-            metrics = Path(self.job.metrics)
+            metrics = self.job.metrics
             lines = metrics.read_text().splitlines() if metrics.exists() and step else []
             replace_file(metrics, "".join(line + "\n" for line in lines[:step]))
         dist.barrier()
@@ -147,7 +100,7 @@ class Trainer:
     def step(self, step: int) -> None:
         """One optimizer step (counted from 1) on its planned packs. Raises UserError when the loss is not a number."""
         started = time.monotonic()
-        packs = self.packs_SK[step - 1]
+        packs = self.job.packs_SK[step - 1]
         replica, replicas = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
         mine = packs[replica::replicas]
         for chunk in self.chunks:
@@ -172,9 +125,23 @@ class Trainer:
                 "seconds": round(time.monotonic() - started, 4),
                 **self._gpu_memory(),
             }
-            with open(self.job.metrics, "a") as file:
+            with self.job.metrics.open("a") as file:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)
+
+    def result(self) -> TrainingResult:
+        """What the training came to, by its log of steps; for rank 0, when it has ended."""
+        steps = [json.loads(line) for line in self.job.metrics.read_text().splitlines()]
+        request = self.job.stop_request
+        reason = request.read_text() if request.exists() else signal.SIGUSR1.name
+        return TrainingResult(
+            reached=steps[-1]["step"],
+            stopped=reason if self.must_stop else None,
+            loss=steps[-1]["loss"],
+            first_loss=steps[0]["loss"],
+            tokens=sum(step["tokens"] for step in steps),
+            loss_tokens=sum(step["loss_tokens"] for step in steps),
+        )
 
     def _gpu_memory(self) -> dict[str, float]:
         """GiB of rank 0's GPU in use, as nvidia-smi shows them: torch's pool at its largest so far, context and
@@ -198,7 +165,7 @@ class Trainer:
             forward_only=forward_only,
         )
 
-    def _forward(self, batches: Iterator["Batch"], model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
+    def _forward(self, batches: Iterator[Batch], model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
         """megatron-core's forward step: the output, and what makes of it (loss sum, loss tokens, values to report)."""
         batch = next(batches)
         output = model(**batch.inputs(), labels=batch.labels)
@@ -216,56 +183,10 @@ class Trainer:
             sums[:2] = torch.stack(losses).sum(0)
         # Blocked, the signal waits for ever: no handler, which a process forked for a checkpoint would have, too.
         warned = signal.SIGUSR1 in signal.sigpending()
-        sums[2] = warned or (dist.get_rank() == 0 and (Path(self.job.state) / STOP).exists())
+        sums[2] = warned or (dist.get_rank() == 0 and self.job.stop_request.exists())
         dist.all_reduce(sums)
         self.must_stop = bool(sums[2])
         return float(sums[0]), float(sums[1])
-
-
-class Batch:
-    """One pack as the model wants it; every tensor [1, seq_length / context]: this rank's own tokens.
-
-    labels: the next token of the same trace; mask: 1 where that token belongs to the response; padding: true where no
-    trace is (an empty pack keeps one real position, for the load-balancing loss divides by their number); edges: of the
-    traces with what fills them up to their `room`, in the whole pack
-    """
-
-    def __init__(self, pack: Pack, traces: Traces, capacity: int, device: str):
-        rows = [torch.from_numpy(traces.row(row)).long() for row in pack]
-        ranks, rank = parallel_state.get_context_parallel_world_size(), parallel_state.get_context_parallel_rank()
-        lengths = [room(len(row), ranks) for row in rows]
-        if sum(lengths) < capacity:
-            lengths.append(capacity - sum(lengths))
-        self.edges = [0, *itertools.accumulate(lengths)]
-        ids, labels, mask = (torch.zeros(capacity, dtype=torch.long) for _ in range(3))
-        padding = torch.ones(capacity, dtype=torch.bool)
-        for row, tokens, start in zip(pack, rows, self.edges, strict=False):
-            end = start + len(tokens)
-            ids[start:end] = tokens
-            labels[start : end - 1] = tokens[1:]
-            mask[start + int(traces.prompt_tokens_R[row]) - 1 : end - 1] = 1
-            padding[start:end] = False
-        padding[0] = False
-        positions = torch.cat([torch.arange(length) for length in lengths])
-        own = torch.from_numpy(own_tokens(self.edges, ranks, rank))
-        self.ids, self.labels, self.mask, self.positions, self.padding = (
-            tensor[own][None].to(device) for tensor in (ids, labels, mask.float(), positions, padding)
-        )
-        edges = torch.tensor(self.edges, dtype=torch.int32, device=device)
-        # The true longest length: with the pack's own, RoPE would take positions from the pack's start
-        # (megatron/core/models/common/embeddings/rope_utils.py, case 1).
-        longest = max(lengths)
-        self.packed = PackedSeqParams("thd", edges, edges, max_seqlen_q=longest, max_seqlen_kv=longest)
-
-    def inputs(self) -> dict[str, Any]:
-        """Arguments of GPTModel: it gives logits, or with `labels` the loss of each token."""
-        return {
-            "input_ids": self.ids,
-            "position_ids": self.positions,
-            "attention_mask": None,
-            "packed_seq_params": self.packed,
-            "padding_mask": self.padding,
-        }
 
 
 def _optimizer_config(settings: Sft) -> OptimizerConfig:

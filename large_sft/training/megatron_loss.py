@@ -20,7 +20,10 @@ class ChunkedLossModel(GPTModel):
         super().__init__(*args, **kwargs)
         self.loss_chunk = loss_chunk
 
-    def _postprocess(self, hidden_states: torch.Tensor, labels: torch.Tensor | None, **others: Any) -> torch.Tensor:
+    # GPTModel calls it by keywords only.
+    def _postprocess(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, hidden_states: torch.Tensor, labels: torch.Tensor | None, **others: Any
+    ) -> torch.Tensor:
         """hidden_states [tokens, 1, hidden], labels [1, tokens] -> loss [1, tokens]; else what GPTModel gives.
 
         Under sequence parallelism a rank has tokens / tensor of them, and the output layer gathers the ranks' chunks.

@@ -14,7 +14,6 @@ from megatron.core import parallel_state
 from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec
 from megatron.core.models.gpt.gpt_model import GPTModel
 from megatron.core.transformer import TransformerConfig
-from megatron.core.transformer.transformer_block import TransformerBlockSubmodules
 
 from large_sft.model.qwen3 import Qwen3
 from large_sft.settings import Placed
@@ -138,8 +137,11 @@ def _check_packages(settings: Placed) -> None:
             )
 
 
-def layer_spec(config: TransformerConfig, spec: str, chunk: int | None) -> TransformerBlockSubmodules:
-    """The modules of this pipeline stage's layers. chunk: of them, where the stage has several."""
+def layer_spec(config: TransformerConfig, spec: str, chunk: int | None) -> Any:
+    """The modules of this pipeline stage's layers, TransformerBlockSubmodules. chunk: of them, where there are several.
+
+    GPTModel takes them, though its type says ModuleSpec.
+    """
     if spec == "transformer_engine":
         return get_gpt_decoder_block_spec(config, use_transformer_engine=True, normalization="RMSNorm", vp_stage=chunk)
     return local_spec(config, chunk)
@@ -165,9 +167,10 @@ def build(model: Qwen3, settings: Placed, loss_chunk: int | None = None) -> list
             post_process=parallel_state.is_pipeline_last_stage(ignore_virtual=False, vp_stage=stage),
             share_embeddings_and_output_weights=model.tied,
             position_embedding_type="rope",
-            rotary_base=model.rope_base,
+            rotary_base=model.rope_base,  # pyright: ignore[reportArgumentType] (a float, as it calculates)
             vp_stage=stage,
         )
+        module: Any
         for module in built.modules():
             if hasattr(module, "fuse_wgrad_accumulation"):  # of Transformer Engine: adds to the float32 gradient itself
                 module.fuse_wgrad_accumulation = True

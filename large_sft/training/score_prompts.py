@@ -5,6 +5,7 @@ hold the model.
 """
 
 import json
+from typing import Any
 
 from large_sft.settings import Reference
 from polaris.generation import vllm_engine
@@ -14,7 +15,7 @@ from polaris.stage.errors import UserError
 from polaris.stage.stage import Stage, run_verb
 
 
-def prompt_tokens(tokenizer: object, prompts: list[str], longest: int) -> list[list[int]]:
+def prompt_tokens(tokenizer: Any, prompts: list[str], longest: int) -> list[list[int]]:
     """The prompts' tokens. Raises UserError for one that says nothing or that the engine does not take."""
     tokens = [tokenizer.encode(prompt, add_special_tokens=False) for prompt in prompts]
     for prompt, ids in zip(prompts, tokens, strict=True):

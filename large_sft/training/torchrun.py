@@ -38,20 +38,20 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
     causes: list[str] = []
     rank = ""
 
-    def heard(line: str) -> None:
+    def on_line(line: str) -> None:
         nonlocal rank
         if match := CAUSE.match(line):
-            causes.append(match[match.lastindex])
+            causes.append(match[1] or match[2])
         elif match := RANK.match(line):
             rank = match[1]
         elif match := ENDED.match(line):
-            # It had no time to say why; what the others said about its absence is no cause.
-            causes.insert(0, f"rank {rank} was ended by {match[1]}: out of memory, or by somebody's hand")
+            # It printed no reason; the other ranks' errors are only consequences.
+            causes.insert(0, f"rank {rank} was killed by {match[1]}: out of memory, or by a person or the scheduler")
         else:
             follow(line)
 
     try:
-        subprocesses.run(on_every_node(nodes, command), log, environment, settings.timeout, heard)
+        subprocesses.run(on_every_node(nodes, command), log, environment, settings.timeout, on_line)
     except UserError as error:
         # The first process to fail tells why; the log ends with what the others and torchrun say about that.
         raise UserError(f"{causes[0]} (all of it: {log})" if causes else str(error)) from None

@@ -11,24 +11,24 @@ import sys
 from polaris.stage.nodes import interface, this_node
 
 
-def of_several_nodes() -> dict[str, str]:
+def node_environment() -> dict[str, str]:
     """Variables by which torchrun and gloo know this node; what is set already stays.
 
     torchrun would ask what the node's own name means: where that is a loopback address, no node would take itself for
     the host of the rendezvous, and the ranks of others would look for rank 0 at home.
     """
-    own = {
+    variables = {
         "PET_RDZV_CONF": f"is_host={os.environ['SLURM_PROCID'] == '0'}",
         "PET_LOCAL_ADDR": this_node(),
         "GLOO_SOCKET_IFNAME": interface(),
     }
-    return {name: value for name, value in own.items() if value and name not in os.environ}
+    return {name: value for name, value in variables.items() if value and name not in os.environ}
 
 
 def main() -> None:
     words = sys.argv[1:]
     if "--nnodes" in words and int(words[words.index("--nnodes") + 1]) > 1:
-        os.environ.update(of_several_nodes())
+        os.environ.update(node_environment())
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     os.execv(sys.executable, [sys.executable, "-m", "torch.distributed.run", *words])
 

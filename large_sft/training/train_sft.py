@@ -21,6 +21,7 @@ from large_sft.settings import Sft
 from large_sft.traces.packing import Pack, filled, plan
 from large_sft.traces.tokens import Traces, read_traces
 from large_sft.training import megatron_train
+from large_sft.training.job import TrainingJob, TrainingResult
 from large_sft.training.torchrun import launch
 from polaris.stage.deadline import deadline
 from polaris.stage.errors import UserError
@@ -28,7 +29,7 @@ from polaris.stage.progress import Progress
 from polaris.stage.stage import Stage, run_verb
 
 
-def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
+def planned_packs(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
     """The packs of every step, after everything that can be wrong before an engine starts. Raises UserError."""
     model = architecture(start)
     check(Weights(start, "numpy"), model)
@@ -40,7 +41,7 @@ def checked(start: Path, traces: Traces, settings: Sft) -> list[list[Pack]]:
     if settings.min_learning_rate > settings.learning_rate:
         raise UserError("min_learning_rate: it is above learning_rate")
     return plan(
-        layout.rooms(traces.lengths_R.tolist(), settings.layout),
+        layout.padded_lengths(traces.lengths_R.tolist(), settings.layout),
         settings.seq_length,
         layout.packs_per_batch(settings),
         settings.epochs,
@@ -55,7 +56,7 @@ def check_gate(stage: Stage) -> None:
     if (gate := stage.inputs.get("conversion")) is None:
         return
     now = stage.settings.model_dump(mode="json")
-    other = [name for name in ("layout", "transformer_impl", "dispatcher") if gate.settings[name] != now[name]]
+    other = [name for name in ("layout", "transformer_impl", "dispatcher") if gate.settings.get(name) != now[name]]
     if other or gate.inputs["start"]["content"] != stage.inputs["start"].content:
         what = other[0] if other else "start model"
         raise UserError(
@@ -67,7 +68,7 @@ ENDING = 30.0  # seconds for the processes to end, on a busy machine
 
 
 @dataclasses.dataclass
-class Clock:
+class TimeLimit:
     """Whether there is time for another step and a checkpoint, by the longest so far; all in seconds.
 
     end: since the epoch. Until a checkpoint has been timed, it counts as a tenth of the limit.
@@ -92,22 +93,45 @@ class Clock:
 
 
 @contextlib.contextmanager
-def asked_to_stop(request: Path) -> Iterator[None]:
+def stop_on_signal(request: Path) -> Iterator[None]:
     """Within the block SIGTERM and SIGUSR1 (Slurm's warning) become the file `request`: a step ends, and is saved.
 
     A second one ends this process, and with it the training.
     """
 
-    def ask(number: int, frame: Any) -> None:
+    def request_stop(number: int, frame: Any) -> None:
         request.write_text(signal.Signals(number).name)
         signal.signal(number, signal.SIG_DFL)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    before = {number: signal.signal(number, request_stop) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def run_training(stage: Stage, job: TrainingJob) -> TrainingResult:
+    """Run the job under torchrun, show its steps, and stop it before the time limit. Raises UserError."""
+    for old in (job.stop_request, job.result):
+        old.unlink(missing_ok=True)
+    job.write(path := stage.state / "job.json")
+    limit = job.settings.timeout
+    progress, time_limit = Progress(stage.name, len(job.packs_SK)), TimeLimit(limit, deadline(limit))
+
+    def follow(line: str) -> None:
+        if not line.startswith(('{"step"', '{"saved"')):
+            return
+        values = json.loads(line)
+        time_limit.read(values)
+        if "step" in values:
+            progress.update(values["step"], f"loss {values['loss']:.4f}")
+            if time_limit.is_short(time.time()) and not job.stop_request.exists():
+                job.stop_request.write_text("time limit")
+
+    with stop_on_signal(job.stop_request):
+        launch(megatron_train.__name__, path, job.settings, stage.log / "torchrun.log", follow)
+    return TrainingResult.read(job.result)
 
 
 def main() -> None:
@@ -118,56 +142,36 @@ def main() -> None:
         check_gate(stage)
         start, tokens = stage.inputs["start"].model, stage.inputs["data"].file("tokens.parquet")
         traces = read_traces(tokens)
-        packs_SK = checked(start, traces, settings)
-        lengths_R = traces.lengths_R.tolist()
-        fill = filled(packs_SK, lengths_R, settings.seq_length)
-        seen = [row for packs in packs_SK for pack in packs for row in pack]
-        stage.say(f"{len(seen)} traces in {len(packs_SK)} steps, packs filled to {fill:.1%}")
-        metrics = stage.log / "metrics.jsonl"
-        job = stage.state / "job.json"
-        asked = megatron_train.Job(
-            settings=settings.model_dump(mode="json"),
-            start=str(start.absolute()),
-            tokens=str(tokens.absolute()),
-            state=str(stage.state),
-            out=str(stage.partial / "model"),
-            metrics=str(metrics),
+        packs_SK = planned_packs(start, traces, settings)
+        count = sum(len(pack) for packs in packs_SK for pack in packs)
+        fill = filled(packs_SK, traces.lengths_R.tolist(), settings.seq_length)
+        stage.say(f"{count} traces in {len(packs_SK)} steps, packs filled to {fill:.1%}")
+        job = TrainingJob(
+            settings=settings,
+            start=start.absolute(),
+            tokens=tokens.absolute(),
+            packs_SK=packs_SK,
+            state=stage.state,
+            out=stage.partial / "model",
+            metrics=stage.log / "metrics.jsonl",
         )
-        job.write_text(json.dumps(dataclasses.asdict(asked)))
-        stop = stage.state / megatron_train.STOP
-        stop.unlink(missing_ok=True)
-        progress, clock = Progress(stage.name, len(packs_SK)), Clock(settings.timeout, deadline(settings.timeout))
-
-        def follow(line: str) -> None:
-            if not line.startswith(('{"step"', '{"saved"')):
-                return
-            values = json.loads(line)
-            clock.read(values)
-            if "step" in values:
-                progress.update(values["step"], f"loss {values['loss']:.4f}")
-                if clock.is_short(time.time()) and not stop.exists():
-                    stop.write_text("time limit")
-
-        with asked_to_stop(stop):
-            launch(megatron_train.__name__, job, settings, stage.log / "torchrun.log", follow)
-        steps = [json.loads(line) for line in metrics.read_text().splitlines()]
-        if not any((stage.partial / "model").glob("*")):
-            by = stop.read_text() if stop.exists() else signal.SIGUSR1.name
+        result = run_training(stage, job)
+        if result.stopped:
             raise UserError(
-                f"{by}: stopped after step {steps[-1]['step']} of {len(packs_SK)}, which is saved; "
+                f"{result.stopped}: stopped after step {result.reached} of {len(packs_SK)}, which is saved; "
                 f"the same command goes on from there"
             )
         stage.publish(
             metrics={
-                "loss": steps[-1]["loss"],
-                "first_loss": steps[0]["loss"],
+                "loss": result.loss,
+                "first_loss": result.first_loss,
                 "fill": round(fill, 4),
-                "traces": len(seen),
-                "tokens": sum(step["tokens"] for step in steps),
-                "loss_tokens": sum(step["loss_tokens"] for step in steps),
+                "traces": count,
+                "tokens": result.tokens,
+                "loss_tokens": result.loss_tokens,
             },
             planned=len(packs_SK),
-            reached=steps[-1]["step"],
+            reached=result.reached,
         )
 
 

@@ -10,7 +10,7 @@ import math
 import reprlib
 from typing import Any
 
-from polaris.models.dtypes import ITEM_BYTES
+from polaris.models.dtypes import FLOATS, ITEM_BYTES
 
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000  # bytes; the reference implementation's bound
@@ -68,13 +68,14 @@ def parse_header(header: bytes, file_bytes: int) -> dict[str, Tensor]:
 
 
 def recast(header: bytes, dtype: str) -> bytes:
-    """A file's first bytes (length and JSON) for the same tensors in the same order, all of `dtype`."""
+    """A file's first bytes (length and JSON) for the same tensors in the same order, those of FLOATS as `dtype`."""
     entries = _header_object(header[LENGTH_BYTES:])
     kept = {"__metadata__": entries.pop("__metadata__")} if "__metadata__" in entries else {}
     begin = 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
-        end = begin + math.prod(entry["shape"]) * ITEM_BYTES[dtype]
-        kept[name] = {"dtype": dtype, "shape": entry["shape"], "data_offsets": [begin, end]}
+        written = dtype if entry["dtype"] in FLOATS else entry["dtype"]
+        end = begin + math.prod(entry["shape"]) * ITEM_BYTES[written]
+        kept[name] = {"dtype": written, "shape": entry["shape"], "data_offsets": [begin, end]}
         begin = end
     text = json.dumps(kept, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % LENGTH_BYTES)  # the data stays aligned

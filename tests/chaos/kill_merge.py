@@ -9,7 +9,6 @@ others are killed again first. Prints a line for each kill and ends with status 
 """
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -22,21 +21,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from polaris.stage import manifest
-from tests.helpers.merge_checkpoints import MERGING, near, publish, save, weights
+from tests.helpers.merge_checkpoints import MERGING, near, save, weights
+from tests.helpers.stages import command, publish
 
 ROOT = Path(__file__).resolve().parents[2]
 BYTES_A_ROW = 4 * 48 * 2  # four of the five tensors have rows
 
 
-def command(folder: Path, out: Path) -> list[str]:
-    values = json.dumps({"alpha": 0.3} | MERGING)
-    inputs = [f"--{name}={folder / name / 'checkpoint.json'}" for name in ("base", "distilled")]
-    return [sys.executable, "-m", "merge.merge_models", "--settings", values, *inputs, "--out", str(out)]
-
-
 def started(folder: Path, out: Path) -> subprocess.Popen:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command(folder, out), env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
+    inputs = {name: folder / name / "checkpoint.json" for name in ("base", "distilled")}
+    words = command("merge.merge_models", {"alpha": 0.3} | MERGING, out, **inputs)
+    return subprocess.Popen(words, env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
 
 
 def until_first_file(process: subprocess.Popen, out: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from large_sft.model.qwen3 import read_config
-from polaris.stage import manifest
+from tests.helpers.stages import publish
 
 CONFIG = {
     "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "vocab_size": 151936, "hidden_size": 2048,
@@ -20,18 +20,6 @@ CONFIG = {
 TINY = CONFIG | {"vocab_size": 512, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 16,
                  "num_key_value_heads": 2, "intermediate_size": 96, "moe_intermediate_size": 32, "num_experts": 4,
                  "num_experts_per_tok": 2, "dtype": "float32"}  # fmt: skip
-
-
-def published(folder: Path, name: str) -> Path:
-    """A finished stage of the files in `folder`."""
-    files = {
-        str(path.relative_to(folder)): {"size": path.stat().st_size, "xxh3": manifest.file_digest(path)}
-        for path in sorted(folder.rglob("*.*"))
-    }
-    nothing = {"settings": {}, "inputs": {}, "tools": {}, "steps": {}, "metrics": {}}
-    about = {"stage": folder.name, "module": "test", "files": files, "code": "", "seconds": 0.0, **nothing}
-    manifest.write(manifest.Manifest(path=folder / name, **about))
-    return folder / name
 
 
 def random_model(folder: Path, config: dict, device: str, tokenizer: Any = None) -> Path:
@@ -51,4 +39,4 @@ def random_model(folder: Path, config: dict, device: str, tokenizer: Any = None)
     save_file(tensors, folder / "model/model.safetensors", metadata={"format": "pt"})
     if tokenizer is not None:
         tokenizer.save_pretrained(folder / "model")
-    return published(folder, "checkpoint.json")
+    return publish(folder)

@@ -7,7 +7,6 @@ With megatron-core's own modules (`transformer_impl: local`), which need no Tran
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from large_sft.settings import Sft
 from polaris.planning import plan_memory, plan_model
 from polaris.planning.plan import TIGHT
 from polaris.stage.records import TOKENS, write_rows
-from tests.gpu.random_models import CONFIG, TINY, published, random_model
+from tests.gpu.random_models import CONFIG, TINY, random_model
+from tests.helpers import stages
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYOUT = {"gpus_per_node": 1, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 1, "expert_tensor": 1, "context": 1,
@@ -43,19 +43,12 @@ def random_traces(folder: Path, vocabulary: int, pack: int) -> tuple[Path, list[
         for i, length in enumerate(lengths)
     ]
     write_rows(folder / "tokens.parquet", rows, TOKENS)
-    return published(folder, "data.json"), lengths
+    return stages.publish(folder, "data.json"), lengths
 
 
 def command(folder: Path, settings: dict, start: Path, data: Path) -> list[str]:
-    words = ["--settings", json.dumps(settings), "--start", str(start), "--data", str(data)]
-    return [
-        sys.executable,
-        "-m",
-        "large_sft.training.train_sft",
-        *words,
-        "--out",
-        str(folder / "trained/checkpoint.json"),
-    ]
+    out = folder / "trained/checkpoint.json"
+    return stages.command("large_sft.training.train_sft", settings, out, start=start, data=data)
 
 
 def stopped_after_a_step(line: list[str], metrics: Path) -> str:

@@ -1,12 +1,15 @@
-"""Tiny checkpoints in Hugging Face layout and manifests for them, for the tests of the merge."""
+"""Tiny checkpoints in Hugging Face layout and their merges, for the tests of the merge."""
 
 import json
+import sys
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from merge import merge_models
 from polaris.stage import manifest
+from tests.helpers.stages import command
 
 # The settings of a merge at any alpha.
 MERGING = {
@@ -38,6 +41,9 @@ def weights(seed: int, dtype: torch.dtype = torch.bfloat16, rows: int = 64) -> d
         name: (torch.randn(*((48,) if "norm" in name else (rows, 48)), generator=generator) * 0.02).to(dtype)
         for name in NAMES
     }
+
+
+BASE = weights(1)
 
 
 def near(start: dict[str, torch.Tensor], seed: int, step: float = 1e-3) -> dict[str, torch.Tensor]:
@@ -79,15 +85,14 @@ def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
 
 
-def publish(folder: Path) -> Path:
-    """The manifest of a stage whose folder has the model in `model/`, as another stage would have left it."""
-    files = {
-        str(path.relative_to(folder)): {"size": path.stat().st_size, "xxh3": manifest.file_digest(path)}
-        for path in sorted((folder / "model").iterdir())
-    }
-    path = folder / "checkpoint.json"
-    empty = {"settings": {}, "inputs": {}, "tools": {}, "steps": {}, "metrics": {}}
-    manifest.write(
-        manifest.Manifest(path=path, stage=folder.name, module="test", files=files, code="", seconds=0.0, **empty)
-    )
-    return path
+def run_merge(monkeypatch, pair: tuple[Path, Path], out: Path, *flags: str, **settings: object) -> None:
+    """merge_models in this process; pair: manifests of base and distilled model; out: the manifest to write."""
+    words = command("merge.merge_models", MERGING | settings, out, base=pair[0], distilled=pair[1])
+    monkeypatch.setattr(sys, "argv", [*words[2:], *flags])
+    merge_models.main()
+
+
+def merged_stage(monkeypatch, pair: tuple[Path, Path], folder: Path, **settings: object) -> manifest.Manifest:
+    """The merge at alpha 0.3 into `folder`."""
+    run_merge(monkeypatch, pair, folder / "checkpoint.json", **{"alpha": 0.3} | settings)
+    return manifest.read(folder / "checkpoint.json")

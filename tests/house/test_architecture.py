@@ -87,14 +87,17 @@ def test_imports_keep_the_contracts():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_an_import_upwards_breaks_them(tmp_path):
+def test_an_import_upwards_and_a_circle_break_them(tmp_path):
     for package in code.PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     with (tmp_path / "polaris/stage/progress.py").open("a") as file:
         file.write("\n\ndef upwards():\n    from polaris.grading import answers\n")
+    with (tmp_path / "large_sft/training/rank.py").open("a") as file:
+        file.write("\n\ndef circle():\n    from large_sft.training import megatron_train\n")
     done = lint(tmp_path)
     assert done.returncode == 1 and "polaris.stage.progress -> polaris.grading.answers" in done.stdout, done.stdout
+    assert "No cycles are allowed in large_sft.training" in done.stdout, done.stdout
 
 
 def test_every_room_has_its_place_and_its_rule():

@@ -6,6 +6,7 @@ otherwise a checkpoint before the last step is gone on with. Each further MODEL 
 MODEL/again, and asked for its logits. What was seen is in seen.json of `state`.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -23,11 +24,12 @@ megatron_cpu.install()
 
 from megatron.core import parallel_state
 
-from large_sft.model.weights import Weights, architecture
+from large_sft.model.weights import Weights
 from large_sft.settings import Sft
 from large_sft.traces.tokens import Traces
-from large_sft.training import megatron_checkpoint, megatron_hf, megatron_loop, megatron_model
-from large_sft.training.megatron_train import Job
+from large_sft.training import megatron_checkpoint, megatron_hf, megatron_loop, megatron_processes
+from large_sft.training.job import TrainingJob
+from large_sft.training.megatron_batch import Batch
 
 
 def traces(rows: list[list[int]], prompt_tokens: list[int]) -> Traces:
@@ -35,7 +37,7 @@ def traces(rows: list[list[int]], prompt_tokens: list[int]) -> Traces:
     return Traces(Path("rows"), np.concatenate(rows).astype(np.int32), offsets, np.array(prompt_tokens))
 
 
-def forward(model: torch.nn.Module, batch: megatron_loop.Batch, labels: bool) -> torch.Tensor:
+def forward(model: torch.nn.Module, batch: Batch, labels: bool) -> torch.Tensor:
     return model(**batch.inputs(), labels=batch.labels if labels else None)
 
 
@@ -45,20 +47,18 @@ def inspect(folder: Path, settings: Sft) -> None:
     chunks.
     """
     weights = Weights(folder, "pt")
-    chunks = megatron_model.build(architecture(folder), settings)
-    megatron_hf.load(chunks, weights)
+    chunks = megatron_hf.read_model(weights, settings)
     megatron_hf.export(chunks, folder / "again", weights, 2e5)
     rows = load_file(folder.parent / "prompts.safetensors")["ids"].tolist()
     lengths, prompts = [len(row) for row in rows], [3 + 5 * i for i in range(len(rows))]
     few, model = traces(rows, prompts), chunks[0]
-    logits = forward(model, megatron_loop.Batch((0,), few, lengths[0], "cpu"), labels=False)
-    together = megatron_loop.Batch(tuple(range(len(rows))), few, sum(lengths) + 7, "cpu")
+    logits = forward(model, Batch((0,), few, lengths[0], "cpu"), labels=False)
+    together = Batch(tuple(range(len(rows))), few, sum(lengths) + 7, "cpu")
     packed = (forward(model, together, labels=True) * together.mask).sum()
-    alone = [megatron_loop.Batch((row,), few, length, "cpu") for row, length in enumerate(lengths)]
+    alone = [Batch((row,), few, length, "cpu") for row, length in enumerate(lengths)]
     single = sum((forward(model, batch, labels=True) * batch.mask).sum() for batch in alone)
     counts = torch.stack([together.mask.sum(), sum(batch.mask.sum() for batch in alone)])
-    chunked = megatron_model.build(architecture(folder), settings, loss_chunk=16)
-    megatron_hf.load(chunked, weights)
+    chunked = megatron_hf.read_model(weights, settings, loss_chunk=16)
     chunked[0].config.cross_entropy_loss_fusion = chunked[0].config.bias_activation_fusion = True
     fused = (forward(chunked[0], together, labels=True) * together.mask).sum()
     out = {"logits": logits, "packed": packed, "single": single, "fused": fused, "counts": counts}
@@ -70,7 +70,7 @@ def packed_and_single(trainer: megatron_loop.Trainer) -> list[float]:
     """The mean loss of the first step's fullest pack, together and trace by trace, through the layout's own
     schedule.
     """
-    pack = max(trainer.packs_SK[0], key=len)
+    pack = max(trainer.job.packs_SK[0], key=len)
     stages = trainer.settings.layout.pipeline
     losses = []
     for packs in ([pack], [(row,) for row in pack]):
@@ -80,11 +80,11 @@ def packed_and_single(trainer: megatron_loop.Trainer) -> list[float]:
     return losses
 
 
-def goes_on_alike(job: Job, settings: Sft, trainer: megatron_loop.Trainer, last: int) -> bool:
+def goes_on_alike(trainer: megatron_loop.Trainer, last: int) -> bool:
     """Whether another trainer, from the checkpoint, has the same weights after the last step, to the bit, on every
     rank.
     """
-    again = megatron_loop.Trainer(job, settings)
+    again = megatron_loop.Trainer(trainer.job)
     assert again.resume() == last - 1
     again.step(last)
     pairs = [zip(a.parameters(), b.parameters(), strict=True) for a, b in zip(trainer.bare, again.bare, strict=True)]
@@ -94,22 +94,25 @@ def goes_on_alike(job: Job, settings: Sft, trainer: megatron_loop.Trainer, last:
 
 
 def main() -> None:
-    job, steps = Job(**json.loads(Path(sys.argv[1]).read_text())), int(sys.argv[2])
-    settings = Sft.model_validate(job.settings)
-    megatron_loop.start_processes(settings)
-    trainer = megatron_loop.Trainer(job, settings)
-    megatron_hf.export(trainer.bare, Path(job.out), trainer.base, settings.shard_gb * 1e9)
+    job, steps = TrainingJob.read(Path(sys.argv[1])), int(sys.argv[2])
+    settings = job.settings
+    megatron_processes.start_processes(settings)
+    trainer = megatron_loop.Trainer(job)
+    megatron_hf.export(trainer.bare, job.out, trainer.base, settings.shard_gb * 1e9)
     packed, single = packed_and_single(trainer)
     reached = trainer.resume()
-    megatron_loop.bound_waits(megatron_loop.COLLECTIVE)
+    megatron_processes.bound_waits(megatron_processes.COLLECTIVE)
     groups = [
         parallel_state.get_data_parallel_group(),
         parallel_state.get_tensor_model_parallel_group(),
         dist.group.WORLD,
     ]
     bounds = {group._get_backend(torch.device("cpu")).options._timeout for group in groups}
-    assert bounds == {megatron_loop.COLLECTIVE}, f"a step's collectives wait as long as {bounds}"
-    saver = megatron_checkpoint.Saver(Path(job.state), trainer.training)
+    assert bounds == {megatron_processes.COLLECTIVE}, f"a step's collectives wait as long as {bounds}"
+    with contextlib.suppress(RuntimeError):
+        megatron_processes.all_entries({"the same on every rank": 0})
+        assert dist.get_world_size() == 1, "a tensor of two processes is an error"
+    saver = megatron_checkpoint.Saver(job.state, trainer.training)
     for step in range(reached + 1, steps + 1):
         if step == steps and dist.get_rank() == dist.get_world_size() - 1:
             os.kill(os.getpid(), signal.SIGUSR1)
@@ -120,10 +123,10 @@ def main() -> None:
     saver.wait()
     decay = {group["weight_decay"] for group in trainer.optimizer.param_groups if group["wd_mult"] == 0}
     assert decay == {0.0}, f"weight decay of the norms: {decay}"
-    resumed = None if reached else goes_on_alike(job, settings, trainer, steps)
+    resumed = None if reached else goes_on_alike(trainer, steps)
     if dist.get_rank() == 0:
         seen = {"packed": packed, "single": single, "resumed": resumed}
-        (Path(job.state) / "seen.json").write_text(json.dumps(seen))
+        (job.state / "seen.json").write_text(json.dumps(seen))
     for folder in sys.argv[3:]:
         inspect(Path(folder), settings)
     dist.destroy_process_group()

@@ -13,10 +13,14 @@ import torch
 from safetensors.torch import save_file
 
 from large_sft.model.weights import Weights
-from large_sft.training.megatron_train import Job
-from polaris.stage import manifest, subprocesses
+from large_sft.settings import Sft
+from large_sft.traces.tokens import read_traces
+from large_sft.training.job import TrainingJob
+from large_sft.training.train_sft import planned_packs
+from polaris.stage import subprocesses
 from polaris.stage.records import TOKENS, write_rows
 from polaris.stage.terminal import table
+from tests.helpers.stages import publish
 
 VOCABULARY = 512
 STEPS = 3
@@ -109,18 +113,6 @@ def tiny(folder: Path, experts: int, tied: bool) -> Path:
     return folder
 
 
-def published(folder: Path, name: str) -> Path:
-    files = {
-        str(p.relative_to(folder)): {"size": p.stat().st_size, "xxh3": manifest.file_digest(p)}
-        for p in folder.rglob("*.*")
-    }
-    path = folder / name
-    empty = {"settings": {}, "inputs": {}, "tools": {}, "steps": {}, "metrics": {}}
-    values = {"stage": folder.name, "module": "test", "files": files, "code": "", "seconds": 0.0, **empty}
-    manifest.write(manifest.Manifest(path=path, **values))
-    return path
-
-
 def traces(folder: Path, shortest: int, longest: int) -> None:
     """33 random traces of 4 n + 3 tokens, shortest <= n < longest.
 
@@ -139,7 +131,7 @@ def traces(folder: Path, shortest: int, longest: int) -> None:
     ]
     folder.mkdir()
     write_rows(folder / "tokens.parquet", rows, TOKENS)
-    published(folder, "data.json")
+    publish(folder, "data.json")
 
 
 def make_inputs(folder: Path) -> None:
@@ -149,7 +141,7 @@ def make_inputs(folder: Path) -> None:
     ids = torch.from_numpy(np.random.default_rng(0).integers(0, VOCABULARY, (3, 40)))
     for name in ("base", "dense"):
         save_file({"ids": ids}, folder / name / "prompts.safetensors")
-    published(folder / "base", "checkpoint.json")
+    publish(folder / "base")
     traces(folder / "data", 5, 25)
     traces(folder / "long", 17, 32)
 
@@ -157,17 +149,11 @@ def make_inputs(folder: Path) -> None:
 def checks(inputs: Path, out: Path, layout: dict, *models: Path, data: str = "data", **settings) -> list[dict]:
     """Run megatron_checks.py in `layout`, going on from a checkpoint in `out`; the metrics of its steps."""
     out.mkdir(exist_ok=True)
-    values = {
-        "settings": {**SETTINGS, **settings, "layout": layout},
-        "start": str(inputs / "base" / "model"),
-        "tokens": str(inputs / data / "tokens.parquet"),
-        "state": str(out),
-        "out": str(out / "model"),
-        "metrics": str(out / "metrics.jsonl"),
-    }
-    assert set(values) == set(Job.__dataclass_fields__)
-    job = out / "job.json"
-    job.write_text(json.dumps(values))
+    section = Sft.model_validate({**SETTINGS, **settings, "layout": layout})
+    start, tokens = inputs / "base" / "model", inputs / data / "tokens.parquet"
+    packs_SK = planned_packs(start, read_traces(tokens), section)
+    paths = {"start": start, "tokens": tokens, "state": out, "out": out / "model", "metrics": out / "metrics.jsonl"}
+    TrainingJob(settings=section, packs_SK=packs_SK, **paths).write(job := out / "job.json")
     # With Slurm's warning blocked, as in a stage: threads that are there already would not block it.
     command = [sys.executable, "-m", "large_sft.training.torchrun_node", "--standalone", "--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(layout["gpus_per_node"]), str(Path(__file__).with_name("megatron_checks.py"))]

@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from large_sft.settings import Placed
 from large_sft.training import megatron_cpu
 from polaris.models.tiny_tokenizer import build_tokenizer
 from polaris.stage import manifest
+from tests.helpers import stages
 from tests.parity.megatron_layouts import (
     CP2,
     EP2,
@@ -35,7 +35,6 @@ from tests.parity.megatron_layouts import (
     checks,
     differences,
     make_inputs,
-    published,
     same_weights,
 )
 
@@ -130,23 +129,10 @@ def test_a_reshardable_checkpoint_goes_on_in_another_layout(inputs, one, laid_ou
 
 
 def command(inputs: Path, name: str) -> list[str]:
-    settings = json.dumps({**SETTINGS, "layout": EP2, "epochs": 3.0, "save_every": 5})
-    flags = [
-        "--settings",
-        settings,
-        "--start",
-        inputs / "base" / "checkpoint.json",
-        "--data",
-        inputs / "data" / "data.json",
-    ]
-    return [
-        sys.executable,
-        "-m",
-        "large_sft.training.train_sft",
-        *map(str, flags),
-        "--out",
-        str(inputs / name / "checkpoint.json"),
-    ]
+    settings = {**SETTINGS, "layout": EP2, "epochs": 3.0, "save_every": 5}
+    start, data = inputs / "base" / "checkpoint.json", inputs / "data" / "data.json"
+    out = inputs / name / "checkpoint.json"
+    return stages.command("large_sft.training.train_sft", settings, out, start=start, data=data)
 
 
 GATE = {"prompts": ["a=6. Find (a).", "<think>\nWhy?\n</think>\n\n6"], "vllm": None, "tolerance": 1e-5}
@@ -156,15 +142,8 @@ def gate(inputs: Path, name: str, layout: dict, **settings) -> list[str]:
     """The command of the conversion gate."""
     placed = {name: SETTINGS[name] for name in Placed.model_fields if name in SETTINGS}
     section = {**placed, "layout": layout, "gate": GATE, **settings}
-    flags = ["--settings", json.dumps(section), "--start", str(inputs / "base" / "checkpoint.json")]
-    return [
-        sys.executable,
-        "-m",
-        "large_sft.training.check_conversion",
-        *flags,
-        "--out",
-        str(inputs / name / "data.json"),
-    ]
+    start, out = inputs / "base" / "checkpoint.json", inputs / name / "data.json"
+    return stages.command("large_sft.training.check_conversion", section, out, start=start)
 
 
 @pytest.mark.parametrize(("name", "layout"), [("gate_tensor", TP2_EP2), ("gate_context", CP2)])
@@ -196,9 +175,9 @@ def test_the_gate_takes_vllm_where_transformers_cannot_hold_the_model(inputs):
         "vllm": {**engine, "replicas": 1, "kv_cache_gib": 0.1, "gpu_memory_utilization": None, "yarn": None},
     }
     reference = inputs / "reference" / "data.json"
-    flags = ["--settings", json.dumps({"prompts": asked["prompts"], "vllm": asked["vllm"]}), "--out", str(reference)]
-    start = ["--start", str(inputs / "base" / "checkpoint.json")]
-    subprocess.run([sys.executable, "-m", "large_sft.training.score_prompts", *flags, *start], check=True)
+    settings = {"prompts": asked["prompts"], "vllm": asked["vllm"]}
+    start = inputs / "base" / "checkpoint.json"
+    subprocess.run(stages.command("large_sft.training.score_prompts", settings, reference, start=start), check=True)
 
     def passed(name: str, *more: str) -> subprocess.CompletedProcess:
         words = [*gate(inputs, name, EP2, gate=asked), "--reference", str(reference), *more]
@@ -213,7 +192,7 @@ def test_the_gate_takes_vllm_where_transformers_cannot_hold_the_model(inputs):
     tensors = load_file(shard)
     name = next(name for name in sorted(tensors) if ".experts." in name)
     save_file({**tensors, name: tensors[name] * 1.1}, shard, metadata={"format": "pt"})
-    changed = published(inputs / "changed", "checkpoint.json")
+    changed = stages.publish(inputs / "changed")
     out = passed("gate_other", "--start", str(changed))
     assert out.returncode == 1 and "log-probabilities of another start model" in out.stderr
 
@@ -252,6 +231,18 @@ def saving(state: Path, since: float) -> bool:
     return False
 
 
+def until_saving(process: subprocess.Popen, state: Path, since: float) -> None:
+    """Wait until the training writes a checkpoint, and with it the helpers of megatron-core are there."""
+    while not saving(state, since):
+        assert process.poll() is None, "it ended before its next save"
+        time.sleep(0.001)
+
+
+def stopped_after(printed: str, signal_name: str, planned: int) -> int:
+    """The step of the sentence with which the stage ends."""
+    return int(re.search(rf"{signal_name}: stopped after step (\d+) of {planned}, which is saved", printed)[1])
+
+
 def test_a_training_stopped_in_every_way_goes_on_to_the_same_weights(inputs):
     """Asked to stop; a rank killed; all killed while they save. Each time the same command goes on."""
     whole, broken = inputs / "whole", inputs / "broken"
@@ -260,35 +251,30 @@ def test_a_training_stopped_in_every_way_goes_on_to_the_same_weights(inputs):
 
     with started(inputs, "broken", lines=1) as process:
         process.send_signal(signal.SIGTERM)
-        told = process.communicate(timeout=120)[1]
-    reached = int(re.search(rf"SIGTERM: stopped after step (\d+) of {planned}, which is saved", told)[1])
+        printed = process.communicate(timeout=120)[1]
+    reached = stopped_after(printed, "SIGTERM", planned)
     (state,) = (path.parent.parent for path in broken.glob(f"state/*/step-{reached:06d}/complete.json"))
 
     since = time.time()
     with started(inputs, "broken", lines=reached + 1) as process:
-        while not saving(state, since):  # now there are helpers that write
-            time.sleep(0.001)
-        for one in psutil.Process(process.pid).children(recursive=True):  # as Slurm warns a job's processes
-            one.send_signal(signal.SIGUSR1)
-        told = process.communicate(timeout=120)[1]
-    reached = int(re.search(rf"SIGUSR1: stopped after step (\d+) of {planned}, which is saved", told)[1])
+        until_saving(process, state, since)
+        for child in psutil.Process(process.pid).children(recursive=True):  # as Slurm warns a job's processes
+            child.send_signal(signal.SIGUSR1)
+        printed = process.communicate(timeout=120)[1]
+    reached = stopped_after(printed, "SIGUSR1", planned)
 
     since = time.time()
     with started(inputs, "broken", lines=reached + 1) as process:
-        while not saving(state, since):  # its helpers must not hold the dead rank's output open
-            assert process.poll() is None, "it ended before a rank could be killed"
-            time.sleep(0.001)
+        until_saving(process, state, since)  # the helpers must not hold the dead rank's output open
         started_by_it = psutil.Process(process.pid).children(recursive=True)
         ranks(process)[1].kill()
-        told = process.communicate(timeout=60)[1]
-        assert "error: rank 1 was ended by SIGKILL" in told
+        printed = process.communicate(timeout=60)[1]
+        assert "error: rank 1 was killed by SIGKILL" in printed
     assert not psutil.wait_procs(started_by_it, timeout=20)[1]
 
     since = time.time()
     with started(inputs, "broken", lines=reached) as process:
-        while not saving(state, since):
-            assert process.poll() is None, "it ended before it could be killed while saving"
-            time.sleep(0.001)
+        until_saving(process, state, since)
         started_by_it = psutil.Process(process.pid).children(recursive=True)
     assert not psutil.wait_procs(started_by_it, timeout=20)[1]
     assert list(state.glob("step-*.partial"))

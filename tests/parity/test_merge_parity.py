@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from merge import merge_models
 from polaris.stage import manifest, subprocesses
 from polaris.stage.errors import UserError
-from tests.helpers.merge_checkpoints import MERGING, load, publish, save_tokenizer
+from tests.helpers.merge_checkpoints import load, merged_stage, save_tokenizer
+from tests.helpers.stages import publish
 from tests.helpers.vllm_process import ENGINE
 
 SHAPE = {
@@ -84,11 +84,7 @@ def make_pair(kind: str, folder: Path) -> tuple[Path, Path]:
 
 def merge(pair: tuple[Path, Path], out: Path, backend: str, monkeypatch, **more: object) -> manifest.Manifest:
     """The verb at alpha 0.3."""
-    settings = json.dumps(MERGING | {"alpha": 0.3, "backend": backend, "threads": 1} | more)
-    flags = ["--settings", settings, "--out", str(out / "checkpoint.json")]
-    monkeypatch.setattr(sys, "argv", ["", *flags, "--base", str(pair[0]), "--distilled", str(pair[1])])
-    merge_models.main()
-    return manifest.read(out / "checkpoint.json")
+    return merged_stage(monkeypatch, pair, out, **{"backend": backend, "threads": 1} | more)
 
 
 def logits(folder: Path) -> torch.Tensor:

@@ -15,8 +15,9 @@ import pytest
 from merge.settings import Merging
 from polaris.recipe import recipe
 from polaris.stage import manifest
-from tests.helpers.merge_checkpoints import near, publish, save, weights
+from tests.helpers.merge_checkpoints import near, save, weights
 from tests.helpers.report_run import Run
+from tests.helpers.stages import publish
 
 from .conftest import CONFIGS, ROOT, snakemake
 

@@ -8,7 +8,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from large_sft.model.weights import Weights
-from large_sft.training.check_conversion import reference_of, returned_tensors
+from large_sft.training.check_conversion import check_returned, read_reference
+from large_sft.training.job import ReturnedTensor
 from large_sft.training.score_prompts import prompt_tokens
 from large_sft.training.train_sft import check_gate
 from polaris.stage.errors import UserError
@@ -19,30 +20,27 @@ GOOD = {
 }
 
 
-def returned(folder, *parts):
+def check(folder, tensors):
     save_file({"a": np.zeros((2, 3), np.float32), "b": np.zeros(4, np.float32)}, folder / "model.safetensors")
-    for rank, part in enumerate(parts):
-        (folder / f"tensors-{rank}.json").write_text(json.dumps(part))
-    return returned_tensors(folder, Weights(folder, "numpy"))
+    check_returned({name: ReturnedTensor(**values) for name, values in tensors.items()}, Weights(folder, "numpy"))
 
 
-def test_tensors_of_all_processes_are_the_model(tmp_path):
-    assert returned(tmp_path, {"a": GOOD["a"]}, {"b": GOOD["b"]}) == GOOD
+def test_an_unchanged_model_passes(tmp_path):
+    check(tmp_path, GOOD)
 
 
 @pytest.mark.parametrize(
-    ("parts", "message"),
+    ("tensors", "message"),
     [
-        ([{"a": GOOD["a"]}, {}], "after Hugging Face -> Megatron -> Hugging Face: the model lacks 1 tensors: b"),
-        ([GOOD, {"c": GOOD["a"]}], "has unexpected 1 tensors: c"),
-        ([GOOD, {"b": GOOD["b"]}], "two processes gave back the same tensor"),
-        ([{**GOOD, "b": {**GOOD["b"], "xxh3": "23"}}], "1 of 2 tensors come back .* with other bytes .*: b; .* F32"),
-        ([{**GOOD, "a": {**GOOD["a"], "shape": [3, 2]}}], "1 of 2 tensors come back .*: a;"),
+        ({"a": GOOD["a"]}, "after Hugging Face -> Megatron -> Hugging Face: the model lacks 1 tensors: b"),
+        ({**GOOD, "c": GOOD["a"]}, "has unexpected 1 tensors: c"),
+        ({**GOOD, "b": {**GOOD["b"], "xxh3": "23"}}, "1 of 2 tensors come back .* with other bytes .*: b; .* F32"),
+        ({**GOOD, "a": {**GOOD["a"], "shape": [3, 2]}}, "1 of 2 tensors come back .*: a;"),
     ],
 )
-def test_what_is_not_the_model_is_named(tmp_path, parts, message):
+def test_what_is_not_the_model_is_named(tmp_path, tensors, message):
     with pytest.raises(UserError, match=message):
-        returned(tmp_path, *parts)
+        check(tmp_path, tensors)
 
 
 @pytest.mark.parametrize(
@@ -52,12 +50,14 @@ def test_what_is_not_the_model_is_named(tmp_path, parts, message):
         ({"layout": {"expert": 1}}, "x", "another layout"),
         ({"transformer_impl": "local"}, "x", "another transformer_impl"),
         ({"dispatcher": "flex"}, "x", "another dispatcher"),
+        ({"transformer_impl": None}, "x", "another transformer_impl"),  # passed before the key had this name
         ({}, "y", "another start model"),
     ],
 )
 def test_the_training_wants_its_own_gate(gates, start, message):
     own = {"layout": {"expert": 2}, "transformer_impl": "transformer_engine", "dispatcher": "alltoall"}
-    gate = SimpleNamespace(path="g/data.json", settings={**own, **gates}, inputs={"start": {"content": start}})
+    passed = {name: value for name, value in {**own, **gates}.items() if value is not None}
+    gate = SimpleNamespace(path="g/data.json", settings=passed, inputs={"start": {"content": start}})
     mine = SimpleNamespace(model_dump=lambda mode: own)
     stage = SimpleNamespace(settings=mine, inputs={"start": SimpleNamespace(content="x"), "conversion": gate})
     if message:
@@ -80,12 +80,12 @@ def test_the_reference_is_of_this_model_and_these_prompts(tmp_path, start, token
     )
     if message:
         with pytest.raises(UserError, match=message):
-            reference_of(stage, [[1, 2]])
+            read_reference(stage, [[1, 2]])
     else:
-        assert reference_of(stage, [[1, 2]]) == [{"tokens": [1, 2], "log_probs": [-1.0]}]
+        assert read_reference(stage, [[1, 2]]) == [{"tokens": [1, 2], "log_probs": [-1.0]}]
     gate.vllm = None
     with pytest.raises(UserError, match="give it with gate.vllm, and only then"):
-        reference_of(stage, [[1, 2]])
+        read_reference(stage, [[1, 2]])
 
 
 @pytest.mark.parametrize(("prompt", "message"), [("a", "is one token"), ("a long one", "max_model_len .4. must be")])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from large_sft.model.context import own_tokens, room
-from large_sft.model.layout import goes_on, layers_of_stages
+from large_sft.model.context import own_tokens, padded_length
+from large_sft.model.layout import is_same_layout, layers_of_stages
 from large_sft.settings import Layout
 from polaris.stage.errors import UserError
 
@@ -23,7 +23,7 @@ def test_the_ranks_hold_the_outer_and_the_inner_chunks_of_every_trace():
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.integers(1, 5))
 def test_every_token_is_on_one_rank_and_all_ranks_attend_to_as_much(lengths, ranks):
-    rooms = [room(length, ranks) for length in lengths]
+    rooms = [padded_length(length, ranks) for length in lengths]
     assert all(0 <= more - length < max(2, 2 * ranks) for more, length in zip(rooms, lengths, strict=True))
     edges = [0, *np.cumsum(rooms).tolist()]
     own = [own_tokens(edges, ranks, rank) for rank in range(ranks)]
@@ -99,7 +99,7 @@ def test_which_checkpoint_goes_on(now, reshardable, data, expected):
     about = {"data": "a", "layout": then.model_dump(), "reshardable": reshardable}
     layout = Layout(**{**then.model_dump(), **now})
     if isinstance(expected, bool):
-        assert goes_on(about, data, layout, Path("c")) is expected
+        assert is_same_layout(about, data, layout, Path("c")) is expected
     else:
         with pytest.raises(UserError, match=f"^c: it .*{expected}|^c: {expected}"):
-            goes_on(about, data, layout, Path("c"))
+            is_same_layout(about, data, layout, Path("c"))

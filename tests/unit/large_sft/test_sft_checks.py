@@ -8,15 +8,18 @@ import sys
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from safetensors.numpy import save_file
 
 from large_sft.model.qwen3 import read_config
 from large_sft.settings import Sft
 from large_sft.traces.tokens import read_traces
+from large_sft.training.job import TrainingJob
 from large_sft.training.torchrun import CAUSE
-from large_sft.training.torchrun_node import of_several_nodes
-from large_sft.training.train_sft import Clock, checked
+from large_sft.training.torchrun_node import node_environment
+from large_sft.training.train_sft import TimeLimit, planned_packs
 from polaris.stage.errors import UserError
+from polaris.stage.manifest import digest_of
 from polaris.stage.nodes import interface, this_node
 from polaris.stage.records import TOKENS, write_rows
 from tests.helpers.small_sft import CONFIG, LAYOUT, SETTINGS
@@ -39,7 +42,7 @@ def traces(folder, rows):
 
 
 def test_good_input_gives_the_plan(tmp_path):
-    packs = checked(model(tmp_path / "m"), traces(tmp_path, ROWS), Sft(**SETTINGS))
+    packs = planned_packs(model(tmp_path / "m"), traces(tmp_path, ROWS), Sft(**SETTINGS))
     assert sorted(row for batch in packs for pack in batch for row in pack) == list(range(6))
     assert [len(batch) for batch in packs] == [4]
 
@@ -57,19 +60,33 @@ def test_good_input_gives_the_plan(tmp_path):
 def test_a_wrong_trace_is_named(tmp_path, row, message):
     wrong = {"problem_id": "x", "input_ids": [1, 2, 3, 4], "prompt_tokens": 2, **row}
     with pytest.raises(UserError, match=message):
-        checked(model(tmp_path / "m"), traces(tmp_path, [*ROWS, wrong]), Sft(**SETTINGS))
+        planned_packs(model(tmp_path / "m"), traces(tmp_path, [*ROWS, wrong]), Sft(**SETTINGS))
+
+
+def test_a_rank_reads_the_job_that_the_stage_has_written(tmp_path):
+    """Its packs, too, of which a checkpoint keeps the digest."""
+    settings, trace_set = Sft(**SETTINGS), traces(tmp_path, ROWS)
+    packs_SK = planned_packs(model(tmp_path / "m"), trace_set, settings)
+    paths = {name: tmp_path / name for name in ("start", "tokens", "state", "out", "metrics")}
+    job = TrainingJob(settings=settings, packs_SK=packs_SK, **paths)
+    job.write(path := tmp_path / "job.json")
+    assert TrainingJob.read(path) == job
+    assert digest_of(TrainingJob.read(path).packs_SK) == digest_of(packs_SK)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"processes": 2}))
+    with pytest.raises(ValidationError, match="processes"):
+        TrainingJob.read(path)
 
 
 def test_no_trace_at_all(tmp_path):
     with pytest.raises(UserError, match="there is no trace in it"):
-        checked(model(tmp_path / "m"), traces(tmp_path, []), Sft(**SETTINGS))
+        planned_packs(model(tmp_path / "m"), traces(tmp_path, []), Sft(**SETTINGS))
 
 
 def test_the_context_bounds_traces_too(tmp_path):
     settings = Sft(**{**SETTINGS, "seq_length": 128, "batch_tokens": 256})
     long = {"problem_id": "x", "input_ids": [1] * 65, "prompt_tokens": 2}
     with pytest.raises(UserError, match="65 tokens, more than the model's context .64."):
-        checked(model(tmp_path / "m"), traces(tmp_path, [*ROWS, long]), settings)
+        planned_packs(model(tmp_path / "m"), traces(tmp_path, [*ROWS, long]), settings)
 
 
 @pytest.mark.parametrize(
@@ -98,18 +115,18 @@ def test_the_context_bounds_traces_too(tmp_path):
 )
 def test_settings_that_do_not_fit_are_named(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
-        checked(model(tmp_path / "m"), traces(tmp_path, ROWS), Sft(**{**SETTINGS, **changes}))
+        planned_packs(model(tmp_path / "m"), traces(tmp_path, ROWS), Sft(**{**SETTINGS, **changes}))
 
 
 def test_a_missing_expert_is_named(tmp_path):
     lost = "model.layers.1.mlp.experts.3.down_proj.weight"
     with pytest.raises(UserError, match=f"lacks 1 tensors: {re.escape(lost)}"):
-        checked(model(tmp_path / "m", drop=[lost]), traces(tmp_path, ROWS), Sft(**SETTINGS))
+        planned_packs(model(tmp_path / "m", drop=[lost]), traces(tmp_path, ROWS), Sft(**SETTINGS))
 
 
 def test_a_wrong_shape_is_named(tmp_path):
     with pytest.raises(UserError, match=r"embed_tokens.weight is \(20, 8\), expected \(21, 8\)"):
-        checked(model(tmp_path / "m", vocab_size=21), traces(tmp_path, ROWS), Sft(**SETTINGS))
+        planned_packs(model(tmp_path / "m", vocab_size=21), traces(tmp_path, ROWS), Sft(**SETTINGS))
 
 
 @pytest.mark.parametrize(
@@ -176,11 +193,11 @@ def test_a_node_of_several_says_which_it_is(monkeypatch):
     monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
     for rank, host in (("0", "is_host=True"), ("1", "is_host=False")):
         monkeypatch.setenv("SLURM_PROCID", rank)
-        own = of_several_nodes()
+        own = node_environment()
         assert own["PET_RDZV_CONF"] == host and own["PET_LOCAL_ADDR"] == this_node()
         assert own["GLOO_SOCKET_IFNAME"] == interface()
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    assert "GLOO_SOCKET_IFNAME" not in of_several_nodes()
+    assert "GLOO_SOCKET_IFNAME" not in node_environment()
 
 
 @pytest.mark.parametrize(
@@ -196,10 +213,10 @@ def test_a_node_of_several_says_which_it_is(monkeypatch):
     ],
 )
 def test_when_the_limit_leaves_no_room_for_another_step(lines, now, short):
-    clock = Clock(limit=1000, end=1000)
+    time_limit = TimeLimit(limit=1000, end=1000)
     for line in lines:
-        clock.read(line)
-    assert clock.is_short(now) is short
+        time_limit.read(line)
+    assert time_limit.is_short(now) is short
 
 
 @pytest.mark.parametrize(

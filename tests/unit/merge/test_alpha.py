@@ -37,7 +37,7 @@ def test_recipe_refuses_one_alpha_twice_and_alphas_outside():
     for alphas in ([0.3, 0.30], [], [1.5], [0.1234567]):
         with pytest.raises(ValidationError):
             Merge(alphas=alphas, **sweep, **MERGING)
-    for alpha in (0, 1):  # no merges: the distilled model and the base
+    for alpha in (0, 1, 1e-9):  # no merges: the distilled model and the base; and what has no spelling
         with pytest.raises(ValidationError):
             MergeOne(alpha=alpha, **MERGING)
 

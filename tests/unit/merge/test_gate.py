@@ -9,9 +9,7 @@ import torch
 from merge import gate
 from polaris.models.checkpoint import read_checkpoint
 from polaris.stage.errors import UserError
-from tests.helpers.merge_checkpoints import TOKENIZER, near, save, weights, write_json
-
-BASE = weights(1)
+from tests.helpers.merge_checkpoints import BASE, TOKENIZER, near, save, write_json
 
 
 @pytest.fixture
@@ -74,8 +72,16 @@ def test_quantised_weights_are_refused(tmp_path, dtype):
     refused(same, "lm_head.weight", "quantised")
 
 
+def test_integers_pass_where_both_have_the_same(tmp_path):
+    places = torch.arange(7)
+    folders = [save(tmp_path / name, BASE | {"model.places": places}) for name in ("base", "distilled")]
+    check(folders)
+    folders[1] = save(tmp_path / "other", BASE | {"model.places": places + (places == 6)})
+    refused(folders, "other/model.safetensors: tensor model.places is I64 and differs", "integers cannot be averaged")
+
+
 def edit_json(path, **values):
-    write_json(path, json.loads(path.read_text()) | values)
+    write_json(path, json.loads(path.read_text("utf-8-sig")) | values)
 
 
 def test_config_may_differ_only_where_it_does_not_matter(pair):
@@ -85,7 +91,7 @@ def test_config_may_differ_only_where_it_does_not_matter(pair):
     write_json(pair[1] / "config.json", config)
     check(pair)
     edit_json(pair[1] / "config.json", rope_scaling={"rope_type": "yarn", "factor": 4.0})
-    refused(pair, "distilled model/config.json", "rope_scaling", "yarn", "absent")
+    refused(pair, "distilled model/config.json", "rope_parameters.factor is 4.0, absent in")
 
 
 def test_tokenizer_with_two_ids_swapped_is_refused(pair):
@@ -93,7 +99,22 @@ def test_tokenizer_with_two_ids_swapped_is_refused(pair):
     check(pair)
     swapped = TOKENIZER["model"] | {"vocab": {"a": 0, "b": 2, "c": 1}}
     edit_json(pair[1] / "tokenizer.json", model=swapped)
-    refused(pair, "distilled model/tokenizer.json", "base model/tokenizer.json")
+    refused(pair, "distilled model/tokenizer.json: model.vocab.b is 2, 1 in", "base model/tokenizer.json: token ids")
+
+
+def test_files_that_say_the_same_in_another_form_pass(pair):
+    edit_json(
+        pair[0] / "config.json", rope_theta=1e6, num_experts=8, num_hidden_layers=1, layer_types=["full_attention"]
+    )
+    same = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, "num_local_experts": 8}
+    edit_json(pair[1] / "config.json", **same, num_hidden_layers=1, attention_bias=False)
+    for folder, merges in zip(pair, (["a b"], [["a", "b"]]), strict=True):
+        edit_json(folder / "tokenizer.json", model={"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": merges})
+    for name in ("config.json", "tokenizer_config.json"):
+        (pair[1] / name).write_bytes(b"\xef\xbb\xbf" + (pair[1] / name).read_bytes())  # a byte order mark
+    check(pair)
+    edit_json(pair[0] / "config.json", num_experts=16)
+    refused(pair, "distilled model/config.json: num_experts is 8, 16 in")
 
 
 def test_other_special_tokens_are_refused(pair):

@@ -1,11 +1,9 @@
 """The merge as a process that is killed, whose disk is full, or whose target is read-only."""
 
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import pytest
 
 from polaris.stage import manifest
 from tests.helpers import seed
-from tests.helpers.merge_checkpoints import MERGING, near, publish, save, weights
+from tests.helpers.merge_checkpoints import MERGING, near, save, weights
+from tests.helpers.stages import command, publish
 
 KILLS = 3  # and one more; tests/chaos/kill_merge.py has 20
 # A file system of our own, in a mount namespace of our own; "$1" is its place, "$2" its options, the rest the command.
@@ -34,9 +33,9 @@ def pair(tmp_path_factory) -> tuple[Path, Path]:
 
 
 def verb(pair: tuple[Path, Path], out: Path) -> list[str]:
-    values = json.dumps({"alpha": 0.3} | MERGING | {"threads": 1})
-    inputs = ["--base", str(pair[0]), "--distilled", str(pair[1])]
-    return [sys.executable, "-m", "merge.merge_models", "--settings", values, "--out", str(out), *inputs]
+    return command(
+        "merge.merge_models", {"alpha": 0.3} | MERGING | {"threads": 1}, out, base=pair[0], distilled=pair[1]
+    )
 
 
 def start(command: list[str], **pipes: int) -> subprocess.Popen:

@@ -1,57 +1,31 @@
-"""What the merge's verbs can be asked for: several alphas, other dtypes and digests, a donor, a dry run, weights that
-go.
-"""
+"""What merge_models offers: several alphas, other dtypes and digests, a donor of the tokenizer, a dry run."""
 
 import fcntl
 import hashlib
 import json
-import re
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from merge import merge_models, merged_weights
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from tests.helpers.merge_checkpoints import MERGING, load, near, publish, save, weights, write_json
-
-BASE = weights(1)
-
-
-@pytest.fixture
-def pair(tmp_path):
-    """Manifests of two models of the same kind, cut differently."""
-    save(tmp_path / "base/model", BASE, shards=2)
-    save(tmp_path / "distilled/model", near(BASE, 2), shards=3)
-    return publish(tmp_path / "base"), publish(tmp_path / "distilled")
-
-
-def run(monkeypatch, pair, out: Path, *flags: str, **settings: object) -> None:
-    values = json.dumps(MERGING | settings)
-    inputs = ["--base", str(pair[0]), "--distilled", str(pair[1])]
-    monkeypatch.setattr(sys, "argv", ["merge_models", *flags, "--settings", values, "--out", str(out), *inputs])
-    merge_models.main()
-
-
-def one(monkeypatch, pair, out: Path, **settings: object) -> manifest.Manifest:
-    run(monkeypatch, pair, out / "checkpoint.json", **{"alpha": 0.3} | settings)
-    return manifest.read(out / "checkpoint.json")
+from tests.helpers.merge_checkpoints import BASE, load, merged_stage, near, run_merge, save, weights
+from tests.helpers.stages import publish, tree
 
 
 def refused(monkeypatch, *arguments, **settings) -> str:
     with pytest.raises(UserError) as caught:
-        run(monkeypatch, *arguments, **settings)
+        run_merge(monkeypatch, *arguments, **settings)
     return str(caught.value)
 
 
 def test_several_alphas_are_as_many_single_merges(tmp_path, monkeypatch, pair):
     out = str(tmp_path / "merged/alpha={alpha}/checkpoint.json")
-    run(monkeypatch, pair, Path(out), "--alphas", "0.3", "0.5", "0.7")
+    run_merge(monkeypatch, pair, Path(out), "--alphas", "0.3", "0.5", "0.7")
     for alpha in (0.3, 0.5, 0.7):
         together = manifest.read(out.replace("{alpha}", f"{alpha:.2f}"))
-        alone = one(monkeypatch, pair, tmp_path / f"alone/alpha={alpha:.2f}", alpha=alpha)
+        alone = merged_stage(monkeypatch, pair, tmp_path / f"alone/alpha={alpha:.2f}", alpha=alpha)
         assert together.files == alone.files
         assert (together.stage, together.settings, together.content) == (alone.stage, alone.settings, alone.content)
         assert together.metrics | {"merging_seconds": 0} == alone.metrics | {"merging_seconds": 0}
@@ -76,13 +50,13 @@ def test_one_of_several_that_is_being_made_stops_all(tmp_path, monkeypatch, pair
         out = tmp_path / "alpha={alpha}/checkpoint.json"
         assert "another process works on this stage" in refused(monkeypatch, pair, out, "--alphas", "0.3", "0.5")
     assert not list(tmp_path.glob("alpha=*/checkpoint.json"))
-    run(monkeypatch, pair, tmp_path / "alpha={alpha}/checkpoint.json", "--alphas", "0.3", "0.5")
+    run_merge(monkeypatch, pair, tmp_path / "alpha={alpha}/checkpoint.json", "--alphas", "0.3", "0.5")
     assert len(list(tmp_path.glob("alpha=*/checkpoint.json"))) == 2
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 def test_another_dtype_is_written_as_if_averaged_at_once(tmp_path, monkeypatch, pair, dtype):
-    result = one(monkeypatch, pair, tmp_path / "merged", dtype=dtype, alpha=0.5)
+    result = merged_stage(monkeypatch, pair, tmp_path / "merged", dtype=dtype, alpha=0.5)
     wanted = getattr(torch, dtype)
     merged, distilled = load(result.model), load(pair[1].parent / "model")
     for name, tensor in merged.items():
@@ -97,13 +71,32 @@ def test_another_dtype_is_written_as_if_averaged_at_once(tmp_path, monkeypatch, 
     assert index["weight_map"].keys() == BASE.keys()
 
 
+@pytest.mark.parametrize("dtype", [None, "float32"])
+def test_a_buffer_of_integers_is_copied(tmp_path, monkeypatch, dtype):
+    buffers = {"model.places": torch.arange(400_000), "model.mask": torch.ones(3, dtype=torch.bool)}
+    for name, tensors in (("b", BASE), ("d", near(BASE, 2))):
+        save(tmp_path / name / "model", tensors | buffers, shards=2)
+    pair = publish(tmp_path / "b"), publish(tmp_path / "d")
+    result = merged_stage(monkeypatch, pair, tmp_path / "merged", dtype=dtype)
+    merged = load(result.model)
+    assert all(torch.equal(merged[name], tensor) for name, tensor in buffers.items())
+    assert merged["model.norm.weight"].dtype == getattr(torch, dtype or "bfloat16")
+    assert result.metrics["same_in_inputs"] == 2
+    size = sum(tensor.numel() * tensor.itemsize for tensor in merged.values())
+    index = json.loads((result.model / "model.safetensors.index.json").read_text())
+    assert index["metadata"] == ({"total_size": size} if dtype else {})
+    message = refused(monkeypatch, pair, tmp_path / "m/checkpoint.json", alpha=0.3, backend="mergekit")
+    assert "tensor model.mask holds integers" in message or "tensor model.places holds integers" in message
+
+
 def test_value_beyond_the_new_dtypes_range_is_refused(tmp_path, monkeypatch, pair):
     large = BASE | {"lm_head.weight": torch.full((64, 48), 1e5, dtype=torch.bfloat16)}
     for name in ("base", "distilled"):
         save(tmp_path / "large" / name / "model", large)
     paths = [publish(tmp_path / "large" / name) for name in ("base", "distilled")]
     assert (
-        load(one(monkeypatch, paths, tmp_path / "bf16").model)["lm_head.weight"].max() == torch.tensor(1e5).bfloat16()
+        load(merged_stage(monkeypatch, paths, tmp_path / "bf16").model)["lm_head.weight"].max()
+        == torch.tensor(1e5).bfloat16()
     )
     message = refused(monkeypatch, paths, tmp_path / "f16/checkpoint.json", alpha=0.3, dtype="float16")
     assert "tensor lm_head.weight: value 0 is not finite" in message
@@ -115,14 +108,14 @@ def test_writing_past_the_page_cache_gives_the_same_bytes(tmp_path, monkeypatch,
     save(tmp_path / "b/model", large, shards=2)
     save(tmp_path / "d/model", near(large, 2))
     pair = publish(tmp_path / "b"), publish(tmp_path / "d")
-    direct, buffered = (one(monkeypatch, pair, tmp_path / str(flag), o_direct=flag) for flag in (True, False))
+    direct, buffered = (merged_stage(monkeypatch, pair, tmp_path / str(flag), o_direct=flag) for flag in (True, False))
     assert direct.files == buffered.files
     for name, file in direct.files.items():
         assert manifest.file_digest(direct.folder / name) == file["xxh3"]
 
 
 def test_sha256_is_of_the_bytes_on_disk(tmp_path, monkeypatch, pair):
-    result = one(monkeypatch, pair, tmp_path / "merged", sha256=True)
+    result = merged_stage(monkeypatch, pair, tmp_path / "merged", sha256=True)
     models = {name: file for name, file in result.files.items() if name.startswith("model/")}
     assert len(models) == 2 + 4
     for name, file in models.items():
@@ -130,7 +123,7 @@ def test_sha256_is_of_the_bytes_on_disk(tmp_path, monkeypatch, pair):
         assert file["sha256"] == hashlib.sha256(content).hexdigest()
         assert file["xxh3"] == manifest.file_digest(result.folder / name)
         assert (result.folder / name).stat().st_mode & 0o777 == 0o644
-    assert result.content == one(monkeypatch, pair, tmp_path / "without").content
+    assert result.content == merged_stage(monkeypatch, pair, tmp_path / "without").content
 
 
 # --- the tokenizer's donor --------------------------------------------------------------------------------------
@@ -141,7 +134,7 @@ def test_other_template_needs_a_donor(tmp_path, monkeypatch, pair, capsys):
     pair = publish(tmp_path / "base"), publish(tmp_path / "distilled")
     assert "merge.tokenizer: base or distilled" in refused(monkeypatch, pair, tmp_path / "m/checkpoint.json", alpha=0.3)
     for donor in ("base", "distilled"):
-        result = one(monkeypatch, pair, tmp_path / f"of-{donor}", tokenizer=donor)
+        result = merged_stage(monkeypatch, pair, tmp_path / f"of-{donor}", tokenizer=donor)
         assert (result.model / "chat_template.jinja").read_text() == donor
         assert json.loads((result.model / "generation_config.json").read_text()) == {"from": "base"}
         assert f"the tokenizer is taken from the {donor} model" in capsys.readouterr().err
@@ -165,7 +158,7 @@ def tied(tmp_path: Path, heads: dict[str, torch.Tensor | None]) -> tuple[Path, P
 @pytest.mark.parametrize("distilled", [None, "same"])
 def test_tied_embeddings_may_be_saved_once_or_twice(tmp_path, monkeypatch, base, distilled):
     paths = tied(tmp_path, {"base": base, "distilled": distilled})
-    merged = load(one(monkeypatch, paths, tmp_path / "merged", alpha=0.5).model)
+    merged = load(merged_stage(monkeypatch, paths, tmp_path / "merged", alpha=0.5).model)
     assert merged.keys() == load(tmp_path / "base/model").keys()
     if base:
         assert torch.equal(merged["lm_head.weight"], merged["model.embed_tokens.weight"])
@@ -181,13 +174,9 @@ def test_tied_model_with_another_output_matrix_is_refused(tmp_path, monkeypatch,
 
 
 # --- before and after -------------------------------------------------------------------------------------------
-def tree(folder: Path) -> list[str]:
-    return sorted(str(path) for path in folder.rglob("*"))
-
-
 def test_dry_run_says_what_it_would_cost_and_writes_nothing(tmp_path, monkeypatch, pair, capsys):
     before = tree(tmp_path)
-    run(monkeypatch, pair, tmp_path / "m/alpha={alpha}/checkpoint.json", "--dry-run", "--alphas", "0.3", "0.5")
+    run_merge(monkeypatch, pair, tmp_path / "m/alpha={alpha}/checkpoint.json", "--dry-run", "--alphas", "0.3", "0.5")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "verdict  these two can be merged"
     assert lines[1].endswith("5 tensors, 0.000 billion weights")
@@ -206,80 +195,3 @@ def test_target_that_cannot_be_a_folder_is_said(tmp_path, monkeypatch, pair):
     (tmp_path / "file").touch()
     message = refused(monkeypatch, pair, tmp_path / "file/m/checkpoint.json", alpha=0.3)
     assert f"{tmp_path / 'file/m'}: this cannot be written (Not a directory)" in message
-
-
-def keep(monkeypatch, state: str, path: Path) -> None:
-    monkeypatch.setattr(sys, "argv", ["merged_weights", state, "--checkpoint", str(path)])
-    merged_weights.main()
-
-
-def test_removed_weights_leave_the_results_good_and_come_back_as_they_were(tmp_path, monkeypatch, pair, capsys):
-    result = one(monkeypatch, pair, tmp_path / "merged")
-    text, files = result.path.read_text(), {path.name: path.read_bytes() for path in result.model.iterdir()}
-    date = result.path.stat().st_mtime_ns
-    keep(monkeypatch, "removed", result.path)
-    again = manifest.read(result.path)  # the report reads it so
-    assert again.content == result.content
-    assert not list((tmp_path / "merged/model").glob("*.safetensors"))
-    assert (tmp_path / "merged/model/tokenizer.json").is_file()
-    with pytest.raises(UserError, match=r"removed after their evaluation.*python -m merge.merged_weights present"):
-        _ = again.model
-    record = json.loads((tmp_path / "merged/weights.json").read_text())
-    assert record == {
-        "removed": [n for n in result.files if n.endswith(".safetensors")],
-        "bytes": result.metrics["bytes"],
-    }
-    keep(monkeypatch, "removed", result.path)  # killed before: the same again
-    capsys.readouterr()
-    keep(monkeypatch, "present", result.path)
-    assert "alpha" not in json.loads((tmp_path / "merged/weights.json").read_text())
-    assert "removed after their evaluation and are needed: they are merged again" in capsys.readouterr().err
-    assert {path.name: path.read_bytes() for path in manifest.read(result.path).model.iterdir()} == files
-    assert (result.path.read_text(), result.path.stat().st_mtime_ns) == (text, date)
-    keep(monkeypatch, "present", result.path)
-    assert capsys.readouterr().err == ""
-
-
-def test_weights_are_not_made_again_from_other_inputs(tmp_path, monkeypatch, pair):
-    result = one(monkeypatch, pair, tmp_path / "merged")
-    keep(monkeypatch, "removed", result.path)
-    write_json(pair[0].parent / "model/generation_config.json", {})
-    publish(pair[0].parent)
-    with pytest.raises(
-        UserError, match=r"base/checkpoint.json: it has changed since .*merged/checkpoint.json was merged"
-    ):
-        keep(monkeypatch, "present", result.path)
-    assert not list((tmp_path / "merged/model").glob("*.safetensors"))
-
-
-def test_only_merged_weights_are_removed(tmp_path, monkeypatch, pair):
-    before = tree(tmp_path)
-    keep(monkeypatch, "present", pair[0])
-    with pytest.raises(UserError, match="no merge made this"):
-        keep(monkeypatch, "removed", pair[0])
-    assert tree(tmp_path) == before
-
-
-def test_a_weight_file_that_is_missing_by_accident_is_still_an_error(tmp_path, monkeypatch, pair):
-    result = one(monkeypatch, pair, tmp_path / "merged")
-    keep(monkeypatch, "removed", result.path)
-    keep(monkeypatch, "present", result.path)
-    next(result.model.glob("*.safetensors")).unlink()
-    with pytest.raises(UserError, match="is gone"):
-        manifest.read(result.path)
-
-
-def test_nothing_outside_its_folder_is_removed(tmp_path, monkeypatch, pair):
-    """A manifest edited by hand, and a model that lies elsewhere."""
-    result = one(monkeypatch, pair, tmp_path / "merged")
-    text = result.path.read_text()
-    (tmp_path / "x.safetensors").touch()
-    result.path.write_text(re.sub(r"model/model[-\w]*.safetensors\"", 'model/../../x.safetensors"', text))
-    with pytest.raises(UserError, match="names a file outside its folder"):
-        keep(monkeypatch, "removed", result.path)
-    result.path.write_text(text)
-    result.model.rename(tmp_path / "elsewhere")
-    (tmp_path / "merged/model").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="merged/model: this is a link to .*elsewhere"):
-        keep(monkeypatch, "removed", result.path)
-    assert (tmp_path / "x.safetensors").exists() and list((tmp_path / "elsewhere").glob("*.safetensors"))

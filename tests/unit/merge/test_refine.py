@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from merge import refine
-from merge.grid import further
+from merge.grid import finer_alphas
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError
 
@@ -26,12 +26,12 @@ LAPTOP = "configs/laptop.yaml"
     ],
 )
 def test_grid_is_finer_near_the_best(alphas, best, parts, new):
-    assert further(alphas[::-1], best, parts) == new
+    assert finer_alphas(alphas[::-1], best, parts) == new
 
 
 def test_best_must_be_one_of_them():
     with pytest.raises(ValueError, match=r"alpha 0\.4"):
-        further([0, 1], 0.4, 2)
+        finer_alphas([0, 1], 0.4, 2)
 
 
 def results(path, curves, select_on):
@@ -75,7 +75,7 @@ def test_bad_results_are_refused(tmp_path, monkeypatch):
     for found, message in (
         (None, "there is no such file"),
         ([], "this is a list, and an object in braces is needed"),
-        ({"alphas": [one]}, "no results.json of a report"),
+        ({"alphas": [one]}, "not the results.json of a report"),
         ({"alphas": [], "choice": {"select_on": ["x"]}}, "no alpha was evaluated"),
         ({"alphas": [one], "choice": {"select_on": []}}, "merge.select_on of the recipe is empty"),
         ({"alphas": [one], "choice": {"select_on": ["x"]}}, "alpha 0.30 has no score on x .it has chain"),

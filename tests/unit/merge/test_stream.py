@@ -1,7 +1,6 @@
 """The streaming merger and its verb on tiny checkpoints: bytes, refusals, crashes."""
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from merge import gate, merge_models, stream
 from polaris.models.checkpoint import read_checkpoint
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from tests.helpers.merge_checkpoints import MERGING, load, near, publish, save, weights
+from tests.helpers import stages
+from tests.helpers.merge_checkpoints import BASE, MERGING, load, near, save, weights
 
-BASE = weights(1)
 SETTINGS = {"alpha": 0.3} | MERGING
 WRITING = stream.Writing(dtype=None, threads=2, direct=False, sha256=False)
 
@@ -121,12 +120,11 @@ def test_very_large_finite_values_are_not_refused(tmp_path):
 # --- the verb ---------------------------------------------------------------------------------------------------
 def published(folder: Path, tensors: dict[str, torch.Tensor], shards: int = 1, **config: object) -> Path:
     save(folder / "model", tensors, shards, **config)
-    return publish(folder)
+    return stages.publish(folder)
 
 
 def command(base: Path, distilled: Path, out: Path, **settings: object) -> list[str]:
-    values = json.dumps(SETTINGS | settings)
-    return ["merge_models", "--settings", values, "--out", str(out), "--base", str(base), "--distilled", str(distilled)]
+    return stages.command("merge.merge_models", SETTINGS | settings, out, base=base, distilled=distilled)[2:]
 
 
 def test_verb_publishes_a_model_beside_its_manifest(tmp_path, monkeypatch, capsys):
@@ -203,5 +201,5 @@ def test_verb_refuses_before_it_writes_a_byte(tmp_path, monkeypatch):
     out = tmp_path / "merged/checkpoint.json"
     assert "hidden_size is 64, 48 in" in refusal(monkeypatch, base, other, out)
     assert list((out.parent / "new.partial").iterdir()) == []
-    for alpha in (0, 1, 1.5, -0.1):
+    for alpha in (0, 1, 1.5, -0.1, 1e-9):
         assert "alpha" in refusal(monkeypatch, base, base, out, alpha=alpha)

@@ -1,0 +1,32 @@
+"""Stages for tests: the command of one, and what another would have left."""
+
+import json
+import sys
+from pathlib import Path
+
+from polaris.stage import manifest
+
+
+def command(module: str, settings: dict, out: Path, **inputs: Path) -> list[str]:
+    """The command line of a stage; inputs: flag -> manifest, or a list of them."""
+    flags = [word for name, path in inputs.items() for word in ("--" + name.replace("_", "-"), str(path))]
+    return [sys.executable, "-m", module, "--settings", json.dumps(settings), "--out", str(out), *flags]
+
+
+def publish(folder: Path, name: str = "checkpoint.json") -> Path:
+    """A finished stage of the files in `folder`; the manifest."""
+    path = folder / name
+    files = {
+        str(file.relative_to(folder)): {"size": file.stat().st_size, "xxh3": manifest.file_digest(file)}
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file != path
+    }
+    empty = {"settings": {}, "inputs": {}, "tools": {}, "steps": {}, "metrics": {}}
+    about = {"stage": folder.name, "module": "test", "files": files, "code": "", "seconds": 0.0, **empty}
+    manifest.write(manifest.Manifest(path=path, **about))
+    return path
+
+
+def tree(folder: Path) -> list[str]:
+    """Every path in the folder."""
+    return sorted(str(path) for path in folder.rglob("*"))
