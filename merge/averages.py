@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from polaris.models.dtypes import torch_dtype
+
 CHUNK = 1 << 20  # bytes of one input, read and written at once
 BLOCK = 1 << 16  # values averaged at once where they are widened: their wide forms stay in a core's cache
-TORCH_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 EXPONENTS = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}  # all of these bits: NaN or infinity
 
 
@@ -54,7 +55,7 @@ class Averages:
     def __init__(self, dtype: str, written: str, alphas: Sequence[float]):
         import torch
 
-        narrow, out = (getattr(torch, TORCH_NAMES[name]) for name in (dtype, written))
+        narrow, out = (torch_dtype(name) for name in (dtype, written))
         count = CHUNK // narrow.itemsize
         self.alphas, self.itemsize, self.written_itemsize = tuple(alphas), narrow.itemsize, out.itemsize
         self.base, self.distilled = (memoryview(bytearray(CHUNK)) for _ in range(2))

@@ -3,7 +3,6 @@
 Averaging never fails by itself: two models that do not belong together give a file that loads and talks nonsense.
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from merge.shard_reader import same_bytes
 from merge.tied import with_heads_of
 from polaris.models.checkpoint import Checkpoint
 from polaris.models.dtypes import FLOATS
+from polaris.stage import json_files
 from polaris.stage.errors import UserError
 
 BUFFERS = ("BOOL", "I32", "I64")  # of what is no weight: copied where both have the same
@@ -141,16 +141,8 @@ def _chat_template(folder: Path) -> Any:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; empty when there is no such file."""
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise UserError(f"{path}: this is not JSON ({error}); fetch or save this file again") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: this is not a JSON object; fetch or save this file again")
-    return value
+    """A JSON object; empty when there is no such file. Raises UserError."""
+    return json_files.read_object(path) if path.is_file() else {}
 
 
 def _short(value: Any) -> str:

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from merge import estimate, gate, mergekit_backend, stream
-from merge.averages import TORCH_NAMES
 from merge.companions import copy_companions
 from merge.settings import Merging
 from merge.stream import Digests
 from polaris.models.checkpoint import Checkpoint
+from polaris.models.dtypes import FLOATS
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
 from polaris.stage.progress import Progress
 
 MEGABYTE = 1_000_000
-HEADER_NAMES: dict[str | None, str] = {name: short for short, name in TORCH_NAMES.items()}
+HEADER_NAMES: dict[str | None, str] = {name: short for short, name in FLOATS.items()}
 
 
 def needed_bytes(settings: Merging, base: Checkpoint, results: int) -> int:

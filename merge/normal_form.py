@@ -7,6 +7,9 @@ Sources: transformers 5.19 (configuration_qwen3.py, configuration_qwen3_moe.py, 
 from collections.abc import Mapping
 from typing import Any
 
+from polaris.models.architecture import UNSCALED, rope
+from polaris.stage.errors import UserError
+
 # Keys of config.json that do not change what the weights mean.
 FREE_KEYS = ("transformers_version", "_name_or_path", "use_cache")
 RENAMED_KEYS = {"torch_dtype": "dtype", "num_local_experts": "num_experts"}
@@ -49,15 +52,14 @@ def config_form(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_flat_rope(form: dict[str, Any]) -> dict[str, Any]:
     """The form with RoPE's parameters as keys of their own; itself for one set per type of layer (Gemma 3)."""
-    parameters: dict[str, Any] = {key: form[key] for key in ROPE_KEYS if key in form}
-    for part in (form.get("rope_parameters", {}), form.get("rope_scaling", {})):
-        if not isinstance(part, dict) or any(isinstance(value, dict) for value in part.values()):
-            return form
-        for key, value in part.items():
-            name = "rope_type" if key == "type" else key
-            if value is not None and parameters.setdefault(name, value) != value:
-                return form
-    if parameters.get("rope_type") == "default":
+    try:
+        parameters = rope(form, "")
+    except UserError:  # it contradicts itself: then the files are compared as they are
+        return form
+    flat = not any(isinstance(value, dict) for value in parameters.values())
+    if not flat or any(parameters.setdefault(key, form[key]) != form[key] for key in ROPE_KEYS if key in form):
+        return form
+    if parameters["rope_type"] == UNSCALED:
         del parameters["rope_type"]
     rest = {key: value for key, value in form.items() if key not in (*ROPE_KEYS, "rope_parameters", "rope_scaling")}
     return rest | {key if key in ROPE_KEYS else f"rope_parameters.{key}": value for key, value in parameters.items()}

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from merge.averages import CHUNK, TORCH_NAMES, Averages, Copies, NotFiniteError
+from merge.averages import CHUNK, Averages, Copies, NotFiniteError
 from merge.shard_reader import ShardReader
 from merge.shard_writer import ShardWriter
 from polaris.models.checkpoint import INDEX, Checkpoint, Shard
-from polaris.models.dtypes import ITEM_BYTES
+from polaris.models.dtypes import FLOATS, ITEM_BYTES, torch_dtype
 from polaris.models.safetensors_header import recast
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
@@ -105,8 +105,7 @@ def _data_bytes(base: Checkpoint, dtype: str) -> int:
     """Bytes of all tensors, written as `dtype`; integers stay as they are."""
     tensors = [tensor for shard in base.shards for tensor in shard.tensors.values()]
     return sum(
-        math.prod(tensor.shape) * ITEM_BYTES[dtype if tensor.dtype in TORCH_NAMES else tensor.dtype]
-        for tensor in tensors
+        math.prod(tensor.shape) * ITEM_BYTES[dtype if tensor.dtype in FLOATS else tensor.dtype] for tensor in tensors
     )
 
 
@@ -118,9 +117,9 @@ def check_finite(checkpoint: Checkpoint) -> None:
     for shard in checkpoint.shards:
         with ShardReader(shard.path, direct=False) as file:
             for name, tensor in shard.tensors.items():
-                if tensor.dtype not in TORCH_NAMES:
+                if tensor.dtype not in FLOATS:
                     continue
-                dtype = getattr(torch, TORCH_NAMES[tensor.dtype])
+                dtype = torch_dtype(tensor.dtype)
                 for begin in range(tensor.begin, tensor.end, CHUNK):
                     part = buffer[: min(CHUNK, tensor.end - begin)]
                     file.read(begin, part)
@@ -202,7 +201,7 @@ class _OpenShard:
 
     def _room(self, dtype: str) -> Averages | Copies:
         if dtype not in self._rooms:
-            floats = dtype in TORCH_NAMES
+            floats = dtype in FLOATS
             written = self.writing.dtype or dtype
             self._rooms[dtype] = Averages(dtype, written, self.alphas) if floats else Copies(len(self.alphas))
         return self._rooms[dtype]

@@ -4,10 +4,9 @@ transformers reads it from the embeddings either way. Two checkpoints of one mod
 """
 
 import dataclasses
-import json
 
 from merge.shard_reader import same_bytes
-from polaris.models.checkpoint import Checkpoint
+from polaris.models.checkpoint import CONFIG, Checkpoint, read_config
 from polaris.stage.errors import UserError
 
 EMBEDDINGS = "model.embed_tokens.weight"
@@ -37,8 +36,8 @@ def with_heads_of(base: Checkpoint, distilled: Checkpoint) -> Checkpoint:
 
 
 def _is_tied(checkpoint: Checkpoint) -> bool:
-    config = checkpoint.folder / "config.json"
-    return config.is_file() and json.loads(config.read_text(encoding="utf-8-sig")).get("tie_word_embeddings") is True
+    there = (checkpoint.folder / CONFIG).is_file()
+    return there and read_config(checkpoint.folder).get("tie_word_embeddings") is True
 
 
 def _same_bytes(checkpoint: Checkpoint) -> bool:

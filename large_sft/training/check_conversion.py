@@ -15,6 +15,7 @@ from large_sft.settings import ConversionCheck
 from large_sft.training import megatron_conversion
 from large_sft.training.job import ConversionJob, ConversionResult, ReturnedTensor
 from large_sft.training.torchrun import launch
+from polaris.models.dtypes import torch_dtype
 from polaris.models.prompts import load_tokenizer
 from polaris.stage.errors import UserError
 from polaris.stage.stage import Stage, run_verb
@@ -47,7 +48,7 @@ def against_transformers(
     import torch
     from transformers import AutoModelForCausalLM
 
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[settings.precision]
+    dtype = torch_dtype(settings.precision)
     model = AutoModelForCausalLM.from_pretrained(start, dtype=dtype, local_files_only=True, trust_remote_code=False)
     with torch.no_grad():
         expected = torch.cat([model(torch.tensor([prompt])).logits[0].float() for prompt in prompts])

@@ -26,10 +26,11 @@ from large_sft.model.weights import Weights
 from large_sft.settings import Sft
 from large_sft.traces.packing import Pack
 from large_sft.traces.tokens import read_traces
-from large_sft.training import megatron_checkpoint, megatron_hf, megatron_model
+from large_sft.training import megatron_checkpoint, megatron_hf
 from large_sft.training.job import TrainingJob, TrainingResult
 from large_sft.training.megatron_batch import Batch
 from large_sft.training.megatron_processes import COLLECTIVE, bound_waits, start_processes
+from polaris.models.dtypes import torch_dtype
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import digest_of, replace_file
 
@@ -200,7 +201,7 @@ def _optimizer_config(settings: Sft) -> OptimizerConfig:
         clip_grad=settings.grad_clip,
         use_distributed_optimizer=True,
         bf16=settings.precision == "bf16",
-        params_dtype=megatron_model.DTYPES[settings.precision],
+        params_dtype=torch_dtype(settings.precision),
     )
 
 

@@ -8,7 +8,6 @@ import importlib.util
 from functools import partial
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from megatron.core import parallel_state
 from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec
@@ -19,9 +18,9 @@ from large_sft.model.qwen3 import Qwen3
 from large_sft.settings import Placed
 from large_sft.training.megatron_local import local_spec
 from large_sft.training.megatron_loss import ChunkedLossModel
+from polaris.models.dtypes import torch_dtype
 from polaris.stage.errors import UserError
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 RECOMPUTE = {
     "none": {},
     "selective": {"recompute_granularity": "selective", "recompute_modules": ["core_attn"]},
@@ -38,7 +37,7 @@ def chunks_of(settings: Placed) -> int | None:
 
 def transformer_config(model: Qwen3, settings: Placed) -> TransformerConfig:
     """The model's sizes and the layout as megatron-core wants them."""
-    layout, dtype = settings.layout, DTYPES[settings.precision]
+    layout, dtype = settings.layout, torch_dtype(settings.precision)
     return TransformerConfig(
         num_layers=model.layers,
         hidden_size=model.hidden,
