@@ -39,7 +39,7 @@ def test_a_link_in_the_model_is_not_followed_and_nothing_half_made_stays(tmp_pat
     (tmp_path / "private").write_text("weights")
     (model.model / name).unlink(missing_ok=True)
     (model.model / name).symlink_to(tmp_path / target)
-    with pytest.raises(UserError, match=f"{name}: it is not what its stage published"):
+    with pytest.raises(UserError, match=f"{name}: not the file that its stage published"):
         publish.write(model, "# card", tmp_path / "release")
     assert {path.name for path in tmp_path.iterdir()} == {"core", "private"}
 
@@ -47,7 +47,7 @@ def test_a_link_in_the_model_is_not_followed_and_nothing_half_made_stays(tmp_pat
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere"), os.mkfifo])
 def test_what_is_there_already_stays(tmp_path, model, make):
     make(tmp_path / "release")
-    with pytest.raises(UserError, match="release: it already exists; name another folder, or remove it"):
+    with pytest.raises(UserError, match="release: already exists; name another folder, or remove it"):
         publish.write(model, "# card", tmp_path / "release")
 
 
