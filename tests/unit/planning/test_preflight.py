@@ -94,9 +94,8 @@ def test_templates_are_compared_where_both_models_are_here(tmp_path, template, l
 
 def test_a_local_model_is_checked_as_if_it_were_fetched(tmp_path, monkeypatch):
     folder = write_model(tmp_path / "mine")
-    values = recipe_yaml.read_file(LAPTOP)
-    values["inputs"]["base_small"] = {"path": str(folder)}
-    asked = recipe.Recipe.model_validate(values)
+    (tmp_path / "mine.yaml").write_text(f"inputs: {{base_small: {{path: {folder}}}}}")
+    asked = recipe.load([LAPTOP, tmp_path / "mine.yaml"])
     assert wrong(list(preflight.inputs(asked, tmp_path))) == []
     edit_json(folder / "tokenizer_config.json", eos_token="<|endoftext|>")
     (text,) = wrong(list(preflight.inputs(asked, tmp_path)))
