@@ -184,7 +184,7 @@ class Accents(Cursor):
         if self.kind() == "{":
             above = spell(self.braced())
             below = spell(self.braced()) if self.kind() == "{" else ""
-            if above in ("d", r"\partial"):
+            if above in ("d", r"\partial") and _BELOW.fullmatch(below):
                 raise Unreadable("an operator")
             if _ABOVE.fullmatch(above) and _BELOW.fullmatch(below):
                 return Expr("sym", (f"{above}/{below}",))
