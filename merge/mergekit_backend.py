@@ -56,7 +56,7 @@ def merge(base: Checkpoint, distilled: Checkpoint, settings: Merging, alpha: flo
         [sys.executable, "-m", "mergekit.scripts.run_yaml", str(written), str(out), *options],
         log=log / "mergekit.log",
         env={"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(settings.threads)},
-        limit=LIMIT,
+        timeout=LIMIT,
     )
     result = read_checkpoint(out)
     if result.weights != base.weights:

@@ -9,7 +9,7 @@ from typing import Self
 import xxhash
 
 from merge.o_direct import open_file
-from merge.safetensors_header import Tensor
+from polaris.models.safetensors_header import Tensor
 from polaris.stage.errors import UserError
 
 UNIT = 4096  # bytes: places and lengths of reads with O_DIRECT are multiples of it

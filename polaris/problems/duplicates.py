@@ -5,7 +5,7 @@ a vote are compared. Legend: _P problem, _N n-gram (all n-grams of all problems,
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 
@@ -34,9 +34,9 @@ def same_text(tokens_P: Sequence[Sequence[str]]) -> dict[int, Duplicate]:
     return duplicates
 
 
-def hashed_ngrams(tokens_P: Sequence[Sequence[str]], n: int) -> tuple[np.ndarray, np.ndarray]:
+def hashed_ngrams(tokens_P: Sequence[Sequence[Hashable]], n: int) -> tuple[np.ndarray, np.ndarray]:
     """64-bit hashes of all n-grams and the problem of each: two arrays [_N]; shorter problems have none."""
-    vocabulary: dict[str, int] = {}
+    vocabulary: dict[Hashable, int] = {}
     codes = [vocabulary.setdefault(token, len(vocabulary) + 1) for tokens in tokens_P for token in tokens]
     lengths = np.array([len(tokens) for tokens in tokens_P], dtype=np.int64)
     owners = np.repeat(np.arange(len(tokens_P)), lengths)

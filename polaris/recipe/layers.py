@@ -184,8 +184,7 @@ def _laid_over(
         if refers(name, old) and isinstance(value, dict) and "like" not in value:
             value = {"like": old, **value}  # all of the named engine but for these keys
         replacing = KINDS if name not in BLOCKS else {"like"}
-        merging = isinstance(old, dict) and isinstance(value, dict) and not replacing & value.keys()
-        if merging:
+        if isinstance(old, dict) and isinstance(value, dict) and not replacing & value.keys():
             values[name], origins = _laid_over(old, value, key, origins, above)
             origins[key] = above[key]
             continue

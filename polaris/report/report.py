@@ -26,7 +26,8 @@ from polaris.stage.stage import Stage, run_verb
 def main() -> None:
     flags = ("scores", "checkpoints", "data")
     with Stage.from_command_line("polaris.report.report", ReportPage, repeated=flags) as stage:
-        report = collect(stage.settings, *(stage.inputs[flag] for flag in flags), stage.folder.parent)
+        scores, checkpoints, data = (stage.inputs[flag] for flag in flags)
+        report = collect(stage.settings, scores, checkpoints, data, stage.folder.parent)
         (stage.partial / "results.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         (stage.partial / "index.html").write_text(page(report))
         (stage.partial / "report.md").write_text(markdown(report))

@@ -33,14 +33,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self, TextIO
+from typing import Any, Generic, Self, TextIO
 
 from polaris.stage import code, files, manifest, terminal
 from polaris.stage.errors import UserError
 from polaris.stage.lock import take_lock
 from polaris.stage.manifest import Manifest
 from polaris.stage.progress import Progress
-from polaris.stage.settings import Section, read_section
+from polaris.stage.settings import S, read_section
 from polaris.stage.versions import tool_versions
 
 # Settings of how and for how long a stage works, on which its result does not depend: resumable work outlives their
@@ -58,7 +58,7 @@ def run_verb(main: Callable[[], None]) -> None:
     terminal.run(main)
 
 
-class Stage:
+class Stage(Generic[S]):
     """One run of one stage, as a context manager: takes the lock, makes the folders, publishes.
 
     settings: the verb's own section; inputs: name -> Manifest, or a list of them where the flag takes several
@@ -74,8 +74,8 @@ class Stage:
     def __init__(
         self,
         module: str,
-        settings: Section,
-        inputs: dict[str, Manifest | list[Manifest]],
+        settings: S,
+        inputs: Mapping[str, Any],
         out: Path,
         code: str,
         unchecked: Sequence[str] = (),
@@ -97,13 +97,13 @@ class Stage:
     def from_command_line(
         cls,
         module: str,
-        settings: type[Section],
+        settings: type[S],
         inputs: Sequence[str] = (),
         optional: Sequence[str] = (),
         repeated: Sequence[str] = (),
         unchecked: Sequence[str] = (),
         argv: Sequence[str] | None = None,
-    ) -> "Stage":
+    ) -> "Stage[S]":
         """Parse `--settings --out --code` and a flag per input, each the path of another stage's manifest.
 
         repeated: flags that take several manifests; a verb reads tables of these, never weights. argv: None for that of
@@ -124,7 +124,7 @@ class Stage:
             for name, value in given.items()
             if value is not None
         }
-        return cls(module, read_section(settings, args.settings), read, args.out, args.code, (*unchecked, *repeated))
+        return Stage(module, read_section(settings, args.settings), read, args.out, args.code, (*unchecked, *repeated))
 
     def __enter__(self) -> Self:
         self._lock = take_lock(self.folder)

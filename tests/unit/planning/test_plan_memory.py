@@ -16,7 +16,7 @@ H100, H20, A100 = (GPUS[name] for name in ("H100-80GB", "H20", "A100-80GB"))
 def config(shape: Shape) -> dict:
     """A config.json of that shape."""
     mixture = {"num_experts": shape.experts, "num_experts_per_tok": shape.experts_per_token,
-               "moe_intermediate_size": shape.intermediate_size, "model_type": "qwen3_moe"}  # fmt: skip
+               "moe_intermediate_size": shape.moe_intermediate_size, "model_type": "qwen3_moe"}  # fmt: skip
     return {
         "model_type": "qwen3", "vocab_size": shape.vocabulary, "hidden_size": shape.hidden, "hidden_act": "silu",
         "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
@@ -26,14 +26,14 @@ def config(shape: Shape) -> dict:
     }  # fmt: skip
 
 
-TINY = Shape(320, 96, 2, 4, 2, 32, 192, 4, 2, True)
+TINY = Shape(320, 96, 2, 4, 2, 32, 256, 192, 4, 2, True)
 
 
 @pytest.mark.parametrize("shape", [SMALL, MIDDLE, LARGE, TINY], ids=["4B", "30B", "235B", "tiny"])
 def test_parameters_are_those_of_the_tensors(shape):
     model = read_config(config(shape), "here")
     sizes = (one[0] * (one[1] if len(one) == 2 else 1) for one in model.parameters().values())
-    assert sum(sizes) == shape.parameters and from_config(config(shape)) == shape
+    assert sum(sizes) == shape.parameters and from_config(config(shape), "here") == shape
 
 
 def test_the_published_counts():
