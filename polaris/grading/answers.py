@@ -12,7 +12,7 @@ from typing import Any, Literal
 from polaris.grading.boxes import boxed_answer
 
 Format = Literal["think", "none"]
-Grader = Literal["math_verify", "deepscaler"]
+Grader = Literal["polaris", "deepscaler"]
 
 # Why a verdict is what it is. The first two are the correct ones; the last three say nothing about the answer.
 EXACT = "exact"  # the same text in normal form, or the same plain number

@@ -151,7 +151,7 @@ def grade_file() -> None:
     parser.add_argument("--answers", required=True, type=Path, help="a jsonl file")
     parser.add_argument("--out", required=True, type=Path, help="the jsonl file to write")
     parser.add_argument("--format", choices=("think", "none"), default="none", help="think: demand a </think>")
-    parser.add_argument("--grader", choices=get_args(Grader), default="math_verify", help="deepscaler: V1's")
+    parser.add_argument("--grader", choices=get_args(Grader), default="polaris", help="deepscaler: V1's")
     parser.add_argument("--timeout", type=float, default=5.0, help="seconds for one answer")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1) - 1), help="processes")
     args = parser.parse_args()

@@ -135,7 +135,7 @@ class GradingPool:
     Use it as a context manager, or call `close`. Any number of threads may share one.
     """
 
-    def __init__(self, timeout: float, workers: int, grader: Grader = "math_verify"):
+    def __init__(self, timeout: float, workers: int, grader: Grader = "polaris"):
         self.timeout, self.grader = timeout, grader
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="grading")
@@ -197,7 +197,7 @@ class GradingPool:
     def _at_sight(self, answer: str, golds: Sequence[str]) -> str | None:
         if not golds:
             return UNPARSEABLE_GOLD
-        if self.grader != "math_verify":
+        if self.grader != "polaris":
             return EXACT if answer in golds else None
         try:
             return compare(answer, golds)

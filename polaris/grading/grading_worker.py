@@ -1,7 +1,7 @@
 """One killable grading process: `python -m polaris.grading.grading_worker`, driven by polaris/grading/grading_pool.py.
 
 A line of JSON in, a line of JSON out, `ready` before all; "timeout" is in seconds:
-  {"grader": "math_verify", "golds": [...], "answer": "...", "timeout": 5}   the reason, as of answers.py
+  {"grader": "polaris", "golds": [...], "answer": "...", "timeout": 5}   the reason, as of answers.py
 Each question is answered by a child of its own, forked from this process, which reads no formula of a question itself.
 So nothing that an answer does to its process reaches another's verdict. The child is confined (sandbox.py) and
 bounded in memory; it is killed at the deadline, kills itself a second later, and ends with its parent.
@@ -72,7 +72,7 @@ def deepscaler_verdict(golds: list[str], answer: str) -> str:
     return EQUIVALENT if any(equal(gold, answer) for gold in golds) else DIFFERENT
 
 
-VERDICTS = {"math_verify": verdict, "deepscaler": deepscaler_verdict}
+VERDICTS = {"polaris": verdict, "deepscaler": deepscaler_verdict}
 
 
 def reply(request: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from polaris.stage.records import PROBLEMS, RESPONSES, write_rows
 from polaris.stage.settings import Section
 from polaris.stage.stage import Stage
 
-GRADING = {"grader": "math_verify", "format": "think", "timeout": 20.0, "workers": 1, "max_failure_rate": 0.0}
+GRADING = {"grader": "polaris", "format": "think", "timeout": 20.0, "workers": 1, "max_failure_rate": 0.0}
 ENGINE = {
     "device": "cpu",
     "dtype": "float32",

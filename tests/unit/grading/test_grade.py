@@ -108,7 +108,7 @@ def test_too_many_failures_stop_the_stage():
         {"set": "rl", "problem_id": "1", "response": text, "sample": 0, "tokens": 1, "finish_reason": "stop"}
         for text in (f"\\boxed{{{slow}}}", "\\boxed{1}", "\\boxed{1}", "\\boxed{2}")
     ]
-    grading = Grading(grader="math_verify", format="none", timeout=0.5, workers=1, max_failure_rate=0.25)
+    grading = Grading(grader="polaris", format="none", timeout=0.5, workers=1, max_failure_rate=0.25)
     graded = grade_responses(rows, {"1": {"answers": ["1"]}}, grading)
     assert [row["reason"] for row in graded] == ["timeout", "exact", "exact", "different"]
     with pytest.raises(UserError, match=r"failed on 1 of 4 responses \(0 crashed, 1 timeout\)"):

@@ -116,7 +116,7 @@ NEIGHBOURS = [
 ]
 
 
-@pytest.mark.parametrize("grader", ["math_verify", "deepscaler"])
+@pytest.mark.parametrize("grader", ["polaris", "deepscaler"])
 def test_no_trick_writes_the_canary_or_turns_a_neighbour(grader, tmp_path):
     canary = tmp_path / "c"
     hostile = [pair for text in tricks(canary) for pair in ((["2^3"], text), ([text], "2^3"))]

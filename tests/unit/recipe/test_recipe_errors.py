@@ -17,7 +17,7 @@ def search(change: str) -> str:
         "engine": {"dtype": "float32", "max_model_len": 256, "max_num_seqs": 8, "tensor_parallel_size": 1,
                    "pipeline_parallel_size": 1, "nodes": 1, "kv_cache_dtype": "auto", "replicas": 1,
                    "kv_cache_gib": 0.25, "gpu_memory_utilization": None, "yarn": None},
-        "grading": {"grader": "math_verify", "format": "think", "timeout": 5.0, "workers": 1, "max_failure_rate": 0.02},
+        "grading": {"grader": "polaris", "format": "think", "timeout": 5.0, "workers": 1, "max_failure_rate": 0.02},
         "tolerance": 0.03, "collapse": 0.15, "confidence": 0.95, "resamples": 200, "seed": 0,
     }  # fmt: skip
     values |= yaml.safe_load("{" + change + "}")
