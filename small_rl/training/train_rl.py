@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from polaris.grading.equality.structure import STRUCTURE
 from polaris.grading.grading_pool import GradingPool
 from polaris.grading.settings import Grading
 from polaris.models.chat_template import ChatTemplate
+from polaris.models.checkpoint import read_checkpoint
 from polaris.models.model_context import check_context, with_context
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.stage import subprocesses
@@ -165,7 +167,9 @@ def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: 
             last = json.loads(lines[-1])
             progress.update(last["step"], f"accuracy {last['accuracy']:.2f}")
 
-    overrides = verl_config.rl_overrides(settings, files, evaluate, deadline(settings.timeout))
+    shards = read_checkpoint(files.model).shards
+    largest = max(math.prod(tensor.shape) for shard in shards for tensor in shard.tensors.values())
+    overrides = verl_config.rl_overrides(settings, files, evaluate, deadline(settings.timeout), largest)
     overrides += verl_config.hydra_overrides(stage.state)
     command = [sys.executable, "-m", "small_rl.training.verl_main", *overrides]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")

@@ -11,7 +11,7 @@ from typing import Any
 
 from small_rl.format_settings import FormatSft
 from small_rl.rl_settings import Overlong, RlTraining
-from small_rl.training.verl_devices import ON_CPU, ON_GPU, SFT_ON_CPU, SFT_ON_GPU
+from small_rl.training.verl_devices import BUCKET, ON_CPU, ON_GPU, SFT_ON_CPU, SFT_ON_GPU, bucket
 
 GIB = 2**30
 
@@ -42,18 +42,22 @@ def hydra_overrides(folder: Path) -> list[str]:
 
 
 def rl_overrides(
-    settings: RlTraining, files: RlFiles, evaluate: bool = True, deadline: float | None = None
+    settings: RlTraining,
+    files: RlFiles,
+    evaluate: bool = True,
+    deadline: float | None = None,
+    largest: int = 0,
 ) -> list[str]:
     """Overrides of verl's `ppo_trainer` for one RL stage (GRPO: no KL, no entropy term, no critic).
 
     settings: its temperature is a number; evaluate: with `validate`, before the first step of this launch; deadline:
-    seconds since the epoch; training stops at a checkpoint before it
+    seconds since the epoch; training stops at a checkpoint before it; largest: elements of the model's largest tensor
     """
     values = _data(settings, files) | _actor(settings, files) | _rollout(settings) | _trainer(settings, files)
     values |= _ours(settings, files) | {"+polaris.deadline": deadline}
     values |= {"trainer.val_before_train": evaluate and settings.validation is not None}
     if settings.engine.device == "cpu":
-        values |= ON_CPU
+        values |= ON_CPU | {BUCKET: bucket(largest)}
         kv_cache = int((settings.engine.kv_cache_gib or 0) * GIB)  # never 0: the section demands it on a CPU
         values["+actor_rollout_ref.rollout.engine_kwargs.vllm.kv_cache_memory_bytes"] = kv_cache
     else:

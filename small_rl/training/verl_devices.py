@@ -24,9 +24,20 @@ ON_CPU = {
         "small_rl.training.verl_vllm_cpu.CpuWorkerExtension"
     ),
     "+actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": "uni",  # one process less
-    "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes": 16,
     "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
 }
+
+BUCKET = "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes"
+LEAST_BUCKET = 16  # MiB
+
+
+def bucket(largest: int) -> int:
+    """MiB of the buffer through which the actor's weights reach the rollout engine, which must hold each tensor whole.
+
+    largest: elements of the largest tensor; float32 is the widest of the rollouts' dtypes
+    """
+    return max(LEAST_BUCKET, -(-4 * largest // 2**20) + 1)
+
 
 # Never all logits of a response: at 66,560 tokens and a vocabulary of 152K they are 19 GiB, twice. verl's torch kernel
 # takes 512 tokens at a time; tests/parity/test_fused_kernels.py has the same log-probabilities and gradients without

@@ -160,3 +160,15 @@ def test_no_checkpoint_at_the_end_of_an_epoch(epochs, epoch_steps):
 def test_an_unknown_key_is_refused():
     with pytest.raises(Exception, match="not_a_key"):
         compose("ppo_trainer", ["trainer.not_a_key=1"])
+
+
+def test_the_weight_bucket_holds_the_largest_tensor():
+    """SmolLM2-135M's embeddings, 49,152 x 576 in float32, are 108 MiB: verl's transfer stopped at a bucket of 16."""
+    settings = rl_stage("laptop", "grpo")
+    sizes = [
+        compose(
+            "ppo_trainer", verl_config.rl_overrides(settings, FILES, largest=largest)
+        ).actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes
+        for largest in (0, 320 * 96, 49_152 * 576)
+    ]
+    assert sizes == [16, 16, 109]
