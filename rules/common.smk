@@ -34,8 +34,7 @@ redate(Path(RUN))
 
 
 onstart:
-    printed.keep(LOADED, workflow.configfiles)
-
+    printed.keep(LOADED, workflow.configfiles)  # every value, and where it stands: runs/<run>/recipe.yaml
 
 
 # The Python of each engine; verbs without an engine run under Snakemake's own.
