@@ -118,7 +118,11 @@ def test_a_full_disk_behind_the_output():
 
 def test_ctrl_c():
     code = "import time; terminal.run(lambda: (print('on', flush=True), time.sleep(60)))"
-    process = subprocess.Popen(command(code), stdout=-1, stderr=-1, text=True)
+    # Tests in the background of a shell inherit that Ctrl-C is ignored.
+    process = subprocess.Popen(
+        command(code), stdout=-1, stderr=-1, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     said = process.communicate()[1]
