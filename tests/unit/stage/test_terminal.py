@@ -117,12 +117,10 @@ def test_a_full_disk_behind_the_output():
 
 
 def test_ctrl_c():
-    code = "import time; terminal.run(lambda: (print('on', flush=True), time.sleep(60)))"
-    # Tests in the background of a shell inherit that Ctrl-C is ignored.
-    process = subprocess.Popen(
-        command(code), stdout=-1, stderr=-1, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+    # The handler is set, as tests in the background of a shell inherit that Ctrl-C is ignored.
+    code = "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "terminal.run(lambda: (print('on', flush=True), time.sleep(60)))"
+    process = subprocess.Popen(command(code), stdout=-1, stderr=-1, text=True)
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     said = process.communicate()[1]
