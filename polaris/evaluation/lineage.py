@@ -105,7 +105,7 @@ def rl_stages(checkpoints: Sequence[Manifest]) -> list[TrainedStage]:
 
 
 def _verb(stage: Manifest) -> str:
-    """Without its package: a module that is named in full counts as used (polaris/stage/code.py)."""
+    """The module's own name, as `train_rl`."""
     return stage.module.rpartition(".")[2]
 
 

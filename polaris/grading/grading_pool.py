@@ -39,6 +39,7 @@ from polaris.grading.boxes import boxed_answer
 from polaris.grading.compare import compare
 from polaris.grading.equality.structure import STRUCTURE, key
 from polaris.grading.reading.reader import MAX_ANSWER
+from polaris.stage.code import module_name
 
 ROOT = Path(__file__).resolve().parents[2]
 START = 180.0  # seconds within which a worker must have imported SymPy, on a busy machine
@@ -72,7 +73,7 @@ class _Worker:
     def __init__(self) -> None:
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "polaris.grading.grading_worker"],
+            [sys.executable, "-P", "-m", module_name("polaris.grading.grading_worker")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

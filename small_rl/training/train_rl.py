@@ -18,6 +18,7 @@ from polaris.models.checkpoint import read_checkpoint
 from polaris.models.model_context import check_context, with_context
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.stage import subprocesses
+from polaris.stage.code import module_name
 from polaris.stage.cuda import require_cuda
 from polaris.stage.deadline import deadline
 from polaris.stage.errors import UserError
@@ -171,7 +172,7 @@ def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: 
     largest = max(math.prod(tensor.shape) for shard in shards for tensor in shard.tensors.values())
     overrides = verl_config.rl_overrides(settings, files, evaluate, deadline(settings.timeout), largest)
     overrides += verl_config.hydra_overrides(stage.state)
-    command = [sys.executable, "-m", "small_rl.training.verl_main", *overrides]
+    command = [sys.executable, "-m", module_name("small_rl.training.verl_main"), *overrides]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
     env = verl_devices.environment(device)
     cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from polaris.stage.code import module_name
 from small_rl.format_settings import FormatSft
 from small_rl.rl_settings import Overlong, RlTraining
 from small_rl.training.verl_devices import BUCKET, ON_CPU, ON_GPU, SFT_ON_CPU, SFT_ON_GPU, bucket
@@ -113,7 +114,7 @@ def _actor(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     values["+actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype"] = settings.precision
     values["actor_rollout_ref.model.path"] = files.model
     if settings.precision == "fp16":
-        values["actor_rollout_ref.model.external_lib"] = "small_rl.training.verl_scaler"
+        values["actor_rollout_ref.model.external_lib"] = module_name("small_rl.training.verl_scaler")
     return values
 
 
@@ -217,7 +218,7 @@ def sft_overrides(settings: FormatSft, model: Path, data: Path, checkpoints: Pat
         "data.truncation": "error",
         "data.pad_mode": "no_padding",
         "data.num_workers": 0,
-        "data.custom_cls.path": "pkg://small_rl.training.verl_chat_data",
+        "data.custom_cls.path": "pkg://" + module_name("small_rl.training.verl_chat_data"),
         "data.custom_cls.name": "ChatDataset",
         "model.path": model,
         "engine": "fsdp",

@@ -3,6 +3,7 @@
 A leading "+" adds a key that verl reads but does not list in its YAML files.
 """
 
+from polaris.stage.code import module_name
 from small_rl.rl_settings import RlTraining
 
 # Ray's logical CPUs of a node without GPUs: verl's pool asks for 3 per rank, TransferQueue for 1 + 1, and some are
@@ -21,7 +22,7 @@ ON_CPU = {
     "actor_rollout_ref.rollout.free_cache_engine": False,
     "+actor_rollout_ref.rollout.enable_sleep_mode": False,
     "+actor_rollout_ref.rollout.engine_kwargs.vllm.worker_extension_cls": (
-        "small_rl.training.verl_vllm_cpu.CpuWorkerExtension"
+        module_name("small_rl.training.verl_vllm_cpu") + ".CpuWorkerExtension"
     ),
     "+actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": "uni",  # one process less
     "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,

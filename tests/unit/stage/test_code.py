@@ -52,6 +52,20 @@ def test_a_module_imported_from_its_room_counts_with_the_room():
     assert {"polaris", "polaris.stage", "polaris.stage.manifest"} <= set(code.closure("polaris.commands.regrade"))
 
 
+def test_imports_and_module_name_count_and_no_other_text(tree):
+    verb = tree / "polaris/charts/figure_page.py"
+    before = set(code.closure("polaris.charts.figure_page"))
+    verb.write_text(verb.read_text() + '\nOTHER = "polaris.grading.answers", f"polaris.grading.compare"\n')
+    assert set(code.closure("polaris.charts.figure_page")) == before
+    verb.write_text(verb.read_text() + '\nLOADED = module_name("polaris.grading.answers")\n')
+    assert "polaris.grading.answers" in code.closure("polaris.charts.figure_page")
+
+
+def test_a_name_of_no_module_is_refused_where_it_is_used():
+    with pytest.raises(ModuleNotFoundError, match="no module of ours is called polaris.nothing"):
+        code.module_name("polaris.nothing")
+
+
 def test_processes_that_a_verb_starts_by_name_count():
     assert {"small_rl.training.verl_trainer", "small_rl.reward.core"} <= set(code.closure("small_rl.training.train_rl"))
     assert "polaris.grading.grading_worker" in code.closure("polaris.grading.grade")
