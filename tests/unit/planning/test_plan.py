@@ -124,3 +124,15 @@ def test_a_kept_plan_sums_the_jobs_of_a_stage(v2, tmp_path):
     (tmp_path / "runs/x/plan.json").write_text("{}")
     with pytest.raises(UserError, match="plan.json: gpu: this key is missing"):
         plan.kept(tmp_path / "runs/x")
+
+
+@pytest.mark.parametrize(("name", "gpu", "gpus"), [("one_gpu", "RTX-4090", 1), ("one_node", "H100-80GB", 8)])
+def test_a_machine_without_slurm_holds_its_recipe(name, gpu, gpus, tmp_path):
+    """A profile without an executor: no time limit, and every stage of GPUs has all that the machine has."""
+    profile = Profile(ROOT / "cluster" / name)
+    planner = Planner(recipe.load([ROOT / f"configs/{name}.yaml"]), GPUS[gpu], tmp_path, lambda rule: 1)
+    stages = [plan.scheduled(stage, profile, {}) for stage in planner.stages()]
+    assert [reason for stage in stages for reason in stage.wrong] == []
+    assert {profile.reserved(stage.rule).gpus for stage in stages if stage.gpus} == {gpus}
+    tighter = Planner(planner.recipe, replace(GPUS[gpu], memory=GPUS[gpu].memory / 2), tmp_path, lambda rule: 1)
+    assert [reason for stage in tighter.stages() for reason in stage.wrong]
