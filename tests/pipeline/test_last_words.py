@@ -3,12 +3,16 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from .conftest import command, snakemake
+
+# Tests in the background of a shell inherit that Ctrl-C is ignored.
+HEARING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 @pytest.fixture
@@ -36,8 +40,8 @@ def test_a_job_that_fails(checked):
 def test_ctrl_c(checked):
     target = checked / "runs/test/base_small/checkpoint.json"
     run = subprocess.Popen(
-        command(str(target.relative_to(checked))), cwd=checked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, start_new_session=True,
+        [sys.executable, "-c", HEARING, *command(str(target.relative_to(checked)))], cwd=checked,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while not target.with_name("new.partial").exists() and run.poll() is None and time.monotonic() < deadline:
