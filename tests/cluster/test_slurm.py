@@ -28,7 +28,8 @@ GENERATED = "runs/test/responses/base_small"
 # the engines in a container, here a mount namespace of their own.
 OVERLAY = {
     "interpreters": dict.fromkeys(("rl", "vllm", "megatron"), f"unshare --mount {sys.executable}"),
-    "small_rl": {"rl": {"grpo": {"nodes": 2, "steps": 1}}},
+    # The stages that are like grpo stay as they were made.
+    "small_rl": {"rl": {"grpo": {"nodes": 2, "steps": 1}, "core": {"nodes": 1}, "core_filtered": {"nodes": 1}}},
     "large_sft": {"sft": {"epochs": 12.0, "layout": {"nodes": 2, "gpus_per_node": 1}}},
 }
 
