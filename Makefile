@@ -27,9 +27,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: run test unit parity fuzz gpu chaos study install compat envs network install-gpu gpu-machine clean
 
-# --nolock: a killed run goes on with the same command; that no two processes work on one stage, the stages see to.
+# The recipe is read by our bounded reader first: Snakemake's own evaluates what `__use_yte__` asks for, and follows any
+# alias. --nolock: a killed run goes on with the same command; that no two processes work on one stage, the stages see to.
 run: $(VENV)/installed
-	@for file in $(CONFIG); do test -f "$$file" || { echo "error: $$file: there is no such recipe file" >&2; exit 1; }; done
+	@polaris recipe $(CONFIG) > /dev/null
 	snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile $(CONFIG)
 	polaris show --configfile $(CONFIG)
 
