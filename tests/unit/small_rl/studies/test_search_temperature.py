@@ -13,20 +13,7 @@ from polaris.stage.stage import Stage
 from small_rl.studies import search_temperature
 from tests.helpers import tables
 
-ENGINE = {
-    "device": "cpu",
-    "dtype": "float32",
-    "max_model_len": 64,
-    "max_num_seqs": 8,
-    "tensor_parallel_size": 1,
-    "pipeline_parallel_size": 1,
-    "nodes": 1,
-    "kv_cache_dtype": "auto",
-    "replicas": 1,
-    "kv_cache_gib": 0.1,
-    "gpu_memory_utilization": None,
-    "yarn": None,
-}
+ENGINE = tables.ENGINE | {"max_num_seqs": 8}
 SETTINGS = {"grading": tables.GRADING, "tolerance": 0.2, "collapse": 0.5, "reset": None, "confidence": 0.95,
             "resamples": 200, "seed": 0}  # fmt: skip
 RESET = {"slight_fall": 0.2, "fine_step": 0.05, "wide_step": 0.1}
