@@ -11,15 +11,14 @@ from typing import Any
 
 import yaml
 
-from polaris.recipe.named import BLOCKS, references, refers
-from polaris.recipe.recipe_yaml import read_file
+from polaris.recipe.named import BLOCKS, Key, over_name, references
+from polaris.recipe.recipe_yaml import read_document, read_file
+from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.suggestions import suggestion
 
-SHIPPED = Path(__file__).resolve().parents[2] / "configs"
+SHIPPED = ROOT / "configs"
 KINDS = {"hub", "path", "tiny", "family", "file"}  # of models and problem sets
-
-Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,9 @@ class Layer:
 
 def read_layer(path: str | Path, waiting: tuple[Path, ...] = ()) -> Layer:
     """A recipe file on top of what it extends. Raises UserError for bad YAML, an unknown name, a circle."""
-    values, here = read_file(path), Path(path).resolve()
-    own = Layer({key: value for key, value in values.items() if key != "extends"}, _origins(path))
+    values, node = read_document(path)
+    here = Path(path).resolve()
+    own = Layer({key: value for key, value in values.items() if key != "extends"}, _origins(node, path))
     low = Layer()
     for below in _extended(values, path):
         if below in (*waiting, here):
@@ -96,13 +96,13 @@ def origin_of(origins: dict[Key, Origin], key: str) -> Origin | None:
     return next((origins[parts[:n]] for n in range(len(parts), 0, -1) if parts[:n] in origins), None)
 
 
-def inherited(whole: dict[str, Any], values: dict[str, Any], given: dict[Key, Origin]) -> dict[Key, Origin]:
+def inherited(whole: dict[str, Any], values: dict[str, Any], stated: dict[Key, Origin]) -> dict[Key, Origin]:
     """Origins in which what an RL stage takes from the one that it is `like`, a further evaluation from
     `evaluate.generate` and a section from a named engine or grading, has the origin of that.
 
-    whole: values in which stages and evaluations are whole; values, given: as the files have them
+    whole: values in which stages and evaluations are whole; values, stated: as the files have them
     """
-    origins = dict(given)
+    origins = dict(stated)
 
     def take(source: Key, target: Key) -> None:
         for key, origin in list(origins.items()):
@@ -154,7 +154,7 @@ def _found(name: str, path: str | Path) -> Path:
     return names[name]
 
 
-def _origins(path: str | Path) -> dict[Key, Origin]:
+def _origins(node: yaml.Node, path: str | Path) -> dict[Key, Origin]:
     """Key -> file and line, `<<` resolved as YAML does: own keys count before merged ones."""
     origins: dict[Key, Origin] = {}
 
@@ -170,8 +170,7 @@ def _origins(path: str | Path) -> dict[Key, Origin]:
                 origins[(*key, name.value)] = Origin(str(path), name.start_mark.line + 1)
                 note(value, (*key, name.value))
 
-    with open(path, encoding="utf-8") as file:
-        note(yaml.compose(file, Loader=yaml.SafeLoader), ())
+    note(node, ())
     return origins
 
 
@@ -181,16 +180,18 @@ def _laid_over(
     values, origins = dict(low), dict(below)
     for name, value in high.items():
         key, old = (*at, name), values.get(name)
-        if refers(name, old) and isinstance(value, dict) and "like" not in value:
-            value = {"like": old, **value}  # all of the named engine but for these keys
+        value = over_name(name, old, value)
         replacing = KINDS if name not in BLOCKS else {"like"}
         if isinstance(old, dict) and isinstance(value, dict) and not replacing & value.keys():
             values[name], origins = _laid_over(old, value, key, origins, above)
             origins[key] = above[key]
             continue
         values[name] = value
-        origins = {path: origin for path, origin in origins.items() if path[: len(key)] != key}
-        origins |= {path: origin for path, origin in above.items() if path[: len(key)] == key}
+        if isinstance(old, dict):
+            origins = {path: origin for path, origin in origins.items() if path[: len(key)] != key}
+        if isinstance(value, dict):
+            origins |= {path: origin for path, origin in above.items() if path[: len(key)] == key}
+        origins[key] = above[key]
         if name in low and old != value and not isinstance(value, dict) and not isinstance(old, dict):
             origins[key] = Origin(above[key].file, above[key].line, replaced=old)
     return values, origins

@@ -25,13 +25,14 @@ def merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     """`high` over `low`, mapping by mapping; some keys of a named engine over its name are that engine but for them."""
     both = dict(low)
     for key, value in high.items():
-        old, new = both.get(key), value
-        if isinstance(value, dict) and refers(key, old) and "like" not in value:
-            new = {"like": old, **value}
-        elif isinstance(value, dict) and isinstance(old, dict):
-            new = merged(old, value)
-        both[key] = new
+        old, new = both.get(key), over_name(key, both.get(key), value)
+        both[key] = merged(old, new) if isinstance(new, dict) and isinstance(old, dict) else new
     return both
+
+
+def over_name(key: str, old: Any, new: Any) -> Any:
+    """`new`; where it is some keys over the name of an entry, that entry but for these keys."""
+    return {"like": old, **new} if refers(key, old) and isinstance(new, dict) and "like" not in new else new
 
 
 def refers(key: str, value: Any) -> bool:

@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from polaris.recipe.layers import Key
+from polaris.recipe.named import Key
 from polaris.recipe.recipe import Loaded
+from polaris.recipe.recipe_files import SEEDS
 from polaris.stage.manifest import replace_file
 
-SHIFTED = ("seed", "sampling_seed")  # larger in a later replicate
 WIDTH = 60  # of a value, before its origin
 
 
@@ -56,6 +56,6 @@ def _comment(key: Key, loaded: Loaded) -> str:
     words = [str(origin)]
     if origin.replaced is not None:
         words.append(f"instead of {origin.replaced}")
-    if key[-1] in SHIFTED and loaded.recipe.replicate:
+    if key[-1] in SEEDS and loaded.recipe.replicate:
         words.append(f"moved by replicate {loaded.recipe.replicate}")
     return ", ".join(words)

@@ -8,6 +8,7 @@ from polaris.stage.errors import UserError
 
 BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so far apart
 WITH_DEVICE = {"engine", "large_engine", "vllm", "format_sft", "teacher_sft", "sft"}  # sections with a key `device`
+SEEDS = ("seed", "sampling_seed")
 SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
 
 
@@ -68,7 +69,7 @@ def _reseeded(values: Any, by: int) -> Any:
         key: value
         if key in SAME_IN_ALL
         else value + by
-        if key in ("seed", "sampling_seed") and isinstance(value, int)
+        if key in SEEDS and isinstance(value, int)
         else _reseeded(value, by)
         for key, value in values.items()
     }

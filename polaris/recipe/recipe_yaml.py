@@ -11,7 +11,14 @@ BYTES, VALUES, LEVELS = 1_000_000, 50_000, 50  # a hundred times the largest rec
 
 
 def read_file(path: str | Path) -> dict[str, Any]:
-    """The values of a recipe file. Raises UserError naming file and line for anything else than a mapping in YAML.
+    """The values of a recipe file. Raises UserError as `read_document`."""
+    return read_document(path)[0]
+
+
+def read_document(path: str | Path) -> tuple[dict[str, Any], yaml.MappingNode]:
+    """The values of a recipe file, and the nodes that they come from, which know their lines.
+
+    Raises UserError naming file and line for anything else than a mapping in YAML.
 
     Values behind aliases count wherever they are used: ten lines of aliases can stand for billions of values.
     """
@@ -26,14 +33,14 @@ def read_file(path: str | Path) -> dict[str, Any]:
     if len(text) > BYTES:
         raise UserError(f"{path}: {len(text)} characters are no recipe; at most {BYTES} are read")
     try:
-        values = _values(text, str(path))
+        values, node = _values(text, str(path))
     except yaml.YAMLError as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from None
     if values is None:
         raise UserError(f"{path}: this file holds no key; leave it out, or write {{}} for an overlay of nothing")
     if not isinstance(values, dict):
         raise UserError(f"{path}: this is no recipe: a mapping of sections is expected")
-    return values
+    return values, node
 
 
 class _Loader(yaml.SafeLoader):
@@ -51,16 +58,16 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _values(text: str, name: str) -> Any:
-    """The text's values, once its nodes are known to be few. name: for error messages."""
+def _values(text: str, name: str) -> tuple[Any, Any]:
+    """The text's values and their node, once the nodes are known to be few. name: for error messages."""
     loader = _Loader(text)
     loader.name = name
     node = loader.get_single_node()
     if node is None:
-        return None
+        return None, None
     _measured(node, {})
     try:
-        return loader.construct_document(node)
+        return loader.construct_document(node), node
     except (ValueError, OverflowError) as error:  # 2026-13-01, a number of 5,000 digits
         raise UserError(f"{name}: a value cannot be read ({error})") from None
 
