@@ -17,7 +17,8 @@ if not workflow.configfiles:
 
 include: "rules/common.smk"  # the recipe, and what the rules share
 include: "rules/inputs.smk"  # base models, problems, benchmarks: made here, fetched, or local
-include: "rules/small_rl.smk"  # format SFT, RL data, RL stages: the specialist
+include: "rules/small_rl.smk"  # format SFT, RL data: what the specialist starts from
+include: "rules/rl.smk"  # RL stages: the specialist
 include: "rules/studies.smk"  # beside the flow: search for a temperature, probe
 
 if RECIPE.large_sft:
