@@ -34,14 +34,19 @@ run: $(VENV)/installed
 	snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile $(CONFIG)
 	polaris show --configfile $(CONFIG)
 
+# A file of tests stays in one process; which file comes when, tests/conftest.py says.
+PYTEST = python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder --durations=20
+
 test: $(VENV)/installed
-	python -m pytest tests --durations=10
+	$(PYTEST) tests
 
 unit: $(VENV)/installed
-	python -m pytest tests/unit tests/parity tests/house
+	$(PYTEST) tests/unit tests/house
 
-# The generalist's trainer in every layout against one process: the table of docs/generalist.md.
+# Ours against the engines and the reference code. Then the generalist's trainer in every layout against one process: the
+# table of docs/generalist.md.
 parity: $(VENV)/installed
+	$(PYTEST) tests/parity
 	python -m tests.parity.megatron_layouts
 
 # What hypothesis does not reach: every target of tests/fuzz for an hour, or FUZZ_SECONDS; inputs are kept in .fuzz.

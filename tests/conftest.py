@@ -1,5 +1,10 @@
-"""The test recipe runs once in a session; the tests of the pipeline and of the cluster look at its results."""
+"""The test recipe runs once in a session; the tests of the pipeline and of the cluster look at its results.
 
+`make test` spreads the files of tests over processes (pytest-xdist): one of them makes that run, which does not keep
+two cores busy, while the others do what does not need it.
+"""
+
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -9,6 +14,8 @@ import pytest
 
 from tests.helpers import seed
 from tests.pipeline.conftest import SECRETS, kill_in_the_middle, snakemake
+
+WORKER = "PYTEST_XDIST_WORKER"  # set in each process of several
 
 # A first call imports or compiles; how long a call takes is no property of the code.
 hypothesis.settings.register_profile("polaris", deadline=None)
@@ -20,6 +27,17 @@ def pytest_report_header() -> str:
     return seed.SENTENCE
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Over several processes: the first file of the pipeline that needs the test recipe's run, so that it begins at
+    once, then the files that do not need it, then the others. One process keeps the order that it finds.
+    """
+    if WORKER not in os.environ:
+        return
+    waiting = dict.fromkeys(item.path for item in items if "finished" in getattr(item, "fixturenames", ()))
+    first = next((path for path in waiting if path.parent.name == "pipeline"), None)
+    items.sort(key=lambda item: 0 if item.path == first else 2 if item.path in waiting else 1)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
     """The seed again where a test failed."""
     if exitstatus:
@@ -28,16 +46,30 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
-    """A folder in which configs/test.yaml has run to its report, with two kills -9 at random steps of the CORE
-    stage.
+    """A folder in which configs/test.yaml has run to its report, with a kill -9 at a random step of the CORE stage.
+
+    One for all processes of a session, and none of them changes it: the first makes it, the others wait.
     """
-    folder = tmp_path_factory.mktemp("finished")
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if WORKER in os.environ else base
+    folder, outcome = base / "finished", base / "finished.txt"
+    with (base / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not outcome.exists():
+            outcome.write_text("the run of the test recipe failed; another test says why")
+            folder.mkdir()
+            run_with_a_kill(folder)
+            outcome.write_text("")
+    if said := outcome.read_text():
+        pytest.fail(said, pytrace=False)
+    return folder / "runs" / "test"
+
+
+def run_with_a_kill(folder: Path) -> None:
     rng = seed.generator("finished")
-    kills = sorted(rng.sample(range(2, 6), 2))  # of 7 steps; the first has a checkpoint by then
-    (folder / "kills.json").write_text(json.dumps(kills))
-    for number, step in enumerate(kills):
-        kill_in_the_middle(folder, folder / f"killed_{number}.log", step, rng.uniform(0, 2))
+    step = rng.randrange(2, 6)  # of 7; the first has a checkpoint by then
+    (folder / "kill.json").write_text(json.dumps(step))
+    kill_in_the_middle(folder, folder / "killed.log", step, rng.uniform(0, 2))
     done = snakemake(folder, env={**os.environ, **SECRETS})
     (folder / "continued.log").write_text(done.stdout)
-    assert done.returncode == 0, f"after kills in the steps that follow {kills}: {done.stdout[-8000:]}"
-    return folder / "runs" / "test"
+    assert done.returncode == 0, f"after a kill in the step that follows {step}: {done.stdout[-8000:]}"

@@ -1,4 +1,4 @@
-"""An RL stage with rescue and substitution: what verl was given, and that kills leave no trace in numbers and
+"""An RL stage with rescue and substitution: what verl was given, and that a kill leaves no trace in numbers and
 weights.
 """
 
@@ -85,10 +85,8 @@ ENGINE = {"mismatch": 1e-5, "mismatch_max": 1e-4}
 
 
 def test_a_killed_training_is_an_uninterrupted_one(finished, killed, uninterrupted):
-    """Killed twice at random: the same problems in the same order, rollouts, rewards, sets and, bit for bit,
-    weights.
-    """
-    where = f"kills in the steps that follow {json.loads((finished.parents[1] / 'kills.json').read_text())}"
+    """Killed at random: the same problems in the same order, rollouts, rewards, sets and, bit for bit, weights."""
+    where = f"a kill in the step that follows {(finished.parents[1] / 'kill.json').read_text()}"
     exact = lambda found: {key: value for key, value in found.items() if key != "seconds" and key not in ENGINE}
     for ours, theirs in zip(lines(killed.file("log/metrics.jsonl")), uninterrupted.metrics, strict=True):
         assert exact(ours) == exact(theirs), where
