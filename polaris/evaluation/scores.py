@@ -1,5 +1,7 @@
 """A model's stored verdicts, from the tables of its scores."""
 
+import numpy as np
+
 from polaris.evaluation import verdicts
 from polaris.evaluation.verdicts import Verdicts
 from polaris.stage.errors import UserError
@@ -23,6 +25,7 @@ def read_verdicts(scores: Manifest) -> dict[str, Verdicts]:
             distinct.setdefault(row["set"], {})[row["problem_id"]] = row["distinct"]
     by_benchmark = {}
     for name in dict.fromkeys(column["set"]):
-        rows = {key: values[column["set"] == name] for key, values in column.items()}
+        mine = np.flatnonzero(column["set"] == name)
+        rows = {key: values[mine] for key, values in column.items()}
         by_benchmark[name] = verdicts.tabulate(f"{path}: benchmark {name}", rows, distinct.get(name, {}))
     return by_benchmark
