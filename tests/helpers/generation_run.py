@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from polaris.models import make_model
 from polaris.problems import make_problems
 from polaris.stage import manifest
+from tests.helpers.tables import run
 
 MODEL = {
     "tiny": "qwen3",
@@ -57,14 +56,13 @@ MINUTES = 10
 
 
 def make_inputs(folder: Path) -> dict[str, Path]:
-    """A tiny model and two problem sets, through their verbs."""
+    """A tiny model and two problem sets, by their verbs in this process."""
     made = {"model": (make_model, MODEL, folder / "model/checkpoint.json")}
     for family, count in COUNTS.items():
         settings = {"family": family, "pool": "train", "count": count, "depth": [2, 3], "error_rate": 0.0, "seed": 5}
         made[family] = (make_problems, settings, folder / family / "data.json")
     for module, settings, out in made.values():
-        command = [sys.executable, "-m", module.__name__, "--settings", json.dumps(settings), "--out", str(out)]
-        subprocess.run(command, check=True, timeout=MINUTES * 60)
+        run(module.main, "--settings", json.dumps(settings), "--out", out)
     return {name: out for name, (_, _, out) in made.items()}
 
 
