@@ -24,19 +24,34 @@ def _file(module: str) -> Path | None:
     return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
-def _imported(tree: ast.Module, package: str) -> list[str]:
-    """Names of modules that a syntax tree imports, also inside functions, or names by `module_name`."""
-    names = []
-    for node in ast.walk(_without_docstrings(tree)):
+@functools.cache
+def _parsed(text: str) -> tuple[list[tuple[int, str, list[str]]], str]:
+    """What a module imports, also inside functions, or names by `module_name`: dots before the name, name, names from
+    it. And its code without comments and docstrings.
+
+    By its text, and once in a process: most files are in the closures of most verbs.
+    """
+    tree, imports = ast.parse(text), []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == module_name.__name__:
-            names += [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+            imports += [(0, argument.value, []) for argument in node.args if isinstance(argument, ast.Constant)]
         elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+            imports += [(0, alias.name, []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1] + [base]).rstrip(".")
-            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+            imports.append((node.level, node.module or "", [alias.name for alias in node.names]))
+        elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
+                node.body = node.body[1:] or [ast.Pass()]
+    return imports, ast.unparse(tree)
+
+
+def _imported(text: str, package: str) -> list[str]:
+    """Names of modules that a module of this package imports, or names by `module_name`."""
+    names = []
+    for level, base, within in _parsed(text)[0]:
+        if level:
+            base = ".".join(package.split(".")[: len(package.split(".")) - level + 1] + [base]).rstrip(".")
+        names += [base, *(f"{base}.{name}" for name in within)]
     return names
 
 
@@ -53,7 +68,7 @@ def closure(module: str) -> dict[str, Path]:
             waiting += [parent] if parent else []
             continue
         found[name] = file
-        names = _imported(ast.parse(file.read_text()), name if file.name == "__init__.py" else parent)
+        names = _imported(file.read_text(), name if file.name == "__init__.py" else parent)
         waiting += [name for name in names if name.split(".")[0] in PACKAGES]
         waiting += [parent] if parent else []
     return dict(sorted(found.items()))
@@ -62,19 +77,8 @@ def closure(module: str) -> dict[str, Path]:
 @functools.cache
 def libraries(module: str) -> frozenset[str]:
     """Top-level names of what the verb's code imports from elsewhere: `torch`, `vllm`, `math_verify`."""
-    names = {
-        name.split(".")[0] for file in closure(module).values() for name in _imported(ast.parse(file.read_text()), "")
-    }
+    names = {name.split(".")[0] for file in closure(module).values() for name in _imported(file.read_text(), "")}
     return frozenset(names) - set(PACKAGES) - {""}
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            continue
-        if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
-            node.body = node.body[1:] or [ast.Pass()]
-    return tree
 
 
 @functools.cache
@@ -90,7 +94,7 @@ def digest(*modules: str) -> str:
         raise ModuleNotFoundError(f"no module of ours is called {missing[0]}")
     state = hashlib.sha256()
     for name, file in sorted(files.items()):
-        state.update(f"{name}\0{ast.unparse(_without_docstrings(ast.parse(file.read_text())))}\0".encode())
+        state.update(f"{name}\0{_parsed(file.read_text())[1]}\0".encode())
         for template in sorted([*file.parent.glob(f"{file.stem}.html"), *file.parent.glob(f"{file.stem}_*.html")]):
             state.update(template.read_bytes())
     return state.hexdigest()[:16]
