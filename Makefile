@@ -41,7 +41,7 @@ test: $(VENV)/installed
 	$(PYTEST) tests
 
 unit: $(VENV)/installed
-	$(PYTEST) tests/unit tests/house
+	$(PYTEST) tests/unit tests/house -m 'not slow'
 
 # Ours against the engines and the reference code. Then the generalist's trainer in every layout against one process: the
 # table of docs/generalist.md.

@@ -50,6 +50,7 @@ def test_holm():
 
 
 @pytest.mark.parametrize(("n", "k", "mean"), itertools.product((30, 200), (8, 32), (0.5, 0.93)))
+@pytest.mark.slow
 def test_intervals_cover_the_population_of_questions(n, k, mean):
     """92 to 98 % of 95 % intervals contain the mean over all questions that could have been asked."""
     rng, tries = np.random.default_rng(n * k), 800

@@ -217,6 +217,7 @@ wait %1 && wait %2 || { echo "srun: error: n1: task 1: Exited with exit code 1";
 """
 
 
+@pytest.mark.slow
 def test_the_node_that_failed_is_named_with_its_engines_log(tmp_path, monkeypatch):
     """No model in the folder: every engine fails, and what its log ends with is told once, with the node's name."""
     srun = tmp_path / "bin/srun"

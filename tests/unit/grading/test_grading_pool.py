@@ -226,6 +226,7 @@ def test_hostile_answers_time_out_and_the_others_do_not_suffer():
     assert workers() == before
 
 
+@pytest.mark.slow
 def test_an_answer_that_kills_its_worker_twice_is_a_crash():
     done, others = threading.Event(), workers()
     with GradingPool(timeout=60, workers=1) as pool:

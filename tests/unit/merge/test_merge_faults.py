@@ -56,6 +56,7 @@ def assert_nothing_final(folder: Path) -> None:
     assert not (folder / "model").exists()
 
 
+@pytest.mark.slow
 def test_sigkill_at_any_moment_leaves_no_final_name_and_the_rerun_the_same_digests(tmp_path, pair):
     started = time.monotonic()
     code, said = finished(verb(pair, tmp_path / "reference/checkpoint.json"))
@@ -97,6 +98,7 @@ def test_file_that_may_not_grow_is_said_and_leaves_no_final_name(tmp_path, pair)
 
 
 @needs_mounts
+@pytest.mark.slow
 def test_disk_that_fills_up_midway_is_said_and_the_rerun_succeeds(tmp_path, pair):
     disk = tmp_path / "disk"
     disk.mkdir()

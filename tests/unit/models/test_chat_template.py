@@ -37,6 +37,7 @@ OTHER = """{{ eos_token }}{{ {"tools": tools, "é": 1} | tojson(indent=1) }}
 @pytest.mark.parametrize("source", [CHAT_TEMPLATE, OTHER])
 @pytest.mark.parametrize("messages", [QUESTION, CONVERSATION])
 @pytest.mark.parametrize("generation", [True, False])
+@pytest.mark.slow
 def test_as_transformers_renders_it(tokenizer, source, messages, generation):
     tokenizer.chat_template = source
     with ChatTemplate(tokenizer) as template:
@@ -63,6 +64,7 @@ def test_as_transformers_renders_it(tokenizer, source, messages, generation):
         ("{% include '/etc/passwd' %}", "no loader for this environment"),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_template_that_fails_or_goes_beyond_its_bounds(tokenizer, source, message):
     tokenizer.chat_template = source
     with pytest.raises(UserError, match=message), ChatTemplate(tokenizer) as template:

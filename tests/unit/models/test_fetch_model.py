@@ -116,6 +116,7 @@ def test_across_file_systems_it_is_a_copy(tmp_path):
         source.unlink()
 
 
+@pytest.mark.slow
 def test_a_model_from_the_hubs_cache(whole, tmp_path):
     snapshot(whole, tmp_path / "hub")
     out = tmp_path / "run/m/checkpoint.json"

@@ -97,6 +97,7 @@ def test_this_interpreter_says_what_it_has():
     assert (seen.refusal is None) == (seen.gpus > 0)
 
 
+@pytest.mark.slow
 def test_device_cuda_here_is_one_sentence_for_each_tool(tmp_path, monkeypatch, capsys):
     """The laptop recipe on GPUs that are not there, one tool with an interpreter that cannot even start."""
     torch = pytest.importorskip("torch")

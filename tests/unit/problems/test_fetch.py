@@ -77,6 +77,7 @@ def test_a_bad_file_is_named(tmp_path, monkeypatch, name, content, message):
     assert name in str(error.value)
 
 
+@pytest.mark.slow
 def test_problems_from_the_hubs_cache(tmp_path):
     folder = hub_repository(tmp_path / "hub", "dataset", "org/name")
     (folder / "data").mkdir(parents=True)
@@ -95,6 +96,7 @@ def test_problems_from_the_hubs_cache(tmp_path):
     assert "Traceback" not in wrong.stderr
 
 
+@pytest.mark.slow
 def test_one_of_several_files_of_a_data_set(tmp_path):
     """AReaL-boba's repository holds two data sets with different columns."""
     folder = hub_repository(tmp_path / "hub", "dataset", "org/name")

@@ -33,6 +33,7 @@ STAGES = [
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize(("name", "stage"), STAGES, ids=lambda part: part)
+@pytest.mark.slow
 def test_every_rl_stage_of_every_recipe(name, stage, device):
     """Each key is verl's (an unknown one raises), and verl's dataclasses take the values."""
     from verl.utils.config import omega_conf_to_dataclass
