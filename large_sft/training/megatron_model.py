@@ -14,7 +14,7 @@ from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec
 from megatron.core.models.gpt.gpt_model import GPTModel
 from megatron.core.transformer import TransformerConfig
 
-from large_sft.model.qwen3 import Qwen3
+from large_sft.model.decoder import Decoder
 from large_sft.settings import Placed
 from large_sft.training.megatron_local import local_spec
 from large_sft.training.megatron_loss import ChunkedLossModel
@@ -35,7 +35,7 @@ def chunks_of(settings: Placed) -> int | None:
     return settings.layout.virtual_pipeline if settings.layout.virtual_pipeline > 1 else None
 
 
-def transformer_config(model: Qwen3, settings: Placed) -> TransformerConfig:
+def transformer_config(model: Decoder, settings: Placed) -> TransformerConfig:
     """The model's sizes and the layout as megatron-core wants them."""
     layout, dtype = settings.layout, torch_dtype(settings.precision)
     return TransformerConfig(
@@ -98,7 +98,7 @@ def fusions(settings: Placed) -> dict[str, bool]:
     }
 
 
-def _mixture(model: Qwen3, settings: Placed) -> dict[str, Any]:
+def _mixture(model: Decoder, settings: Placed) -> dict[str, Any]:
     """The keys of a mixture of experts.
 
     The coefficient: with calculate_per_token_loss megatron-core 0.16.1 weights the load-balancing loss by the rank's
@@ -146,7 +146,7 @@ def layer_spec(config: TransformerConfig, spec: str, chunk: int | None) -> Any:
     return local_spec(config, chunk)
 
 
-def build(model: Qwen3, settings: Placed, loss_chunk: int | None = None) -> list[GPTModel]:
+def build(model: Decoder, settings: Placed, loss_chunk: int | None = None) -> list[GPTModel]:
     """The part of the model that lies on this process, its weights still to be read: one GPTModel per chunk of layers.
 
     parallel_state and the random number trackers must be initialised. Raises UserError where a package is missing.

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 from safetensors.numpy import save_file
 
-from large_sft.model.qwen3 import read_config
+from large_sft.model.decoder import read_config
 from large_sft.settings import Sft
 from large_sft.traces.tokens import read_traces
 from large_sft.training.job import TrainingJob

@@ -2,7 +2,7 @@
 
 import pytest
 
-from large_sft.model.qwen3 import read_config
+from large_sft.model.decoder import read_config
 from polaris.planning.plan_memory import GIB, Ranks, fsdp, layouts, megatron, megatron_stages, total, vllm
 from polaris.planning.plan_model import KNOWN, Shape, from_config
 from polaris.planning.plan_time import GPUS, mixture_efficiency

@@ -9,7 +9,7 @@ from polaris.stage.errors import UserError
 
 
 @dataclass(frozen=True)
-class Qwen3(Sizes):
+class Decoder(Sizes):
     """Sizes of a model, and what else its layers need to be built.
 
     moe_layers: one flag per layer, True where the layer holds a mixture of experts
@@ -54,7 +54,7 @@ class Qwen3(Sizes):
         return shapes
 
 
-def read_config(config: Mapping[str, Any], where: str) -> Qwen3:
+def read_config(config: Mapping[str, Any], where: str) -> Decoder:
     """The architecture a config.json describes; `where` begins the messages.
 
     Raises UserError for another architecture and for anything that would be ignored.
@@ -79,7 +79,7 @@ def read_config(config: Mapping[str, Any], where: str) -> Qwen3:
     if size.experts and not mixture:
         raise UserError(f"{where}: num_experts is {size.experts}, but model_type is {kind!r}; correct one of them")
     every, dense = config.get("decoder_sparse_step", 1), set(config.get("mlp_only_layers") or ())
-    return Qwen3(
+    return Decoder(
         **asdict(size),
         moe_layers=tuple(mixture and i not in dense and (i + 1) % every == 0 for i in range(size.layers)),
         normalized_gates=bool(config.get("norm_topk_prob", False)),
