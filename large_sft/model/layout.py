@@ -70,6 +70,7 @@ def check_model(model: Decoder, settings: Placed) -> None:
     for name, parts, what, whole in (
         ("expert", layout.expert, "experts", model.experts),
         ("expert_tensor", layout.expert_tensor, "expert's inner width", model.moe_intermediate_size),
+        ("tensor", layout.tensor, "inner width", 0 if all(model.moe_layers) else model.intermediate_size),
         ("tensor", layout.tensor, "key/value heads", model.kv_heads),
         ("tensor", layout.tensor, "attention heads", model.heads),
         ("tensor", layout.tensor, "tokens of the vocabulary", model.vocabulary),

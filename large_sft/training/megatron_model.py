@@ -1,4 +1,4 @@
-"""megatron-core's GPTModel for a Qwen3 or Qwen3-MoE, on the process's place in the layout.
+"""megatron-core's GPTModel for a `Decoder`, on the process's place in the layout.
 
 The recipe's `transformer_impl` chooses the layers: Transformer Engine's modules, or megatron-core's local ones with our
 packed attention. The Transformer Engine branch was written from megatron-core's code and has not been run.
@@ -47,10 +47,11 @@ def transformer_config(model: Decoder, settings: Placed) -> TransformerConfig:
         ffn_hidden_size=model.intermediate_size,
         normalization="RMSNorm",
         layernorm_epsilon=model.norm_epsilon,
-        qk_layernorm=True,
+        qk_layernorm=model.head_norms,
         activation_func=F.silu,
         gated_linear_unit=True,
         add_bias_linear=False,
+        add_qkv_bias=model.qkv_bias,
         hidden_dropout=0.0,
         attention_dropout=0.0,
         bias_dropout_fusion=False,
@@ -167,6 +168,8 @@ def build(model: Decoder, settings: Placed, loss_chunk: int | None = None) -> li
             share_embeddings_and_output_weights=model.tied,
             position_embedding_type="rope",
             rotary_base=model.rope_base,  # pyright: ignore[reportArgumentType] (a float, as it calculates)
+            rope_scaling=model.rope_factor is not None,
+            rope_scaling_factor=model.rope_factor or 1.0,
             vp_stage=stage,
         )
         module: Any

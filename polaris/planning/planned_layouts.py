@@ -82,5 +82,5 @@ def _decoder(shape: Shape) -> Decoder:
     own = {field.name: getattr(shape, field.name) for field in fields(Sizes)}
     return Decoder(
         **own, moe_layers=(bool(shape.experts),) * shape.layers, normalized_gates=True, norm_epsilon=1e-6,
-        rope_base=1e6, context=1 << 20,
+        rope_base=1e6, rope_factor=None, context=1 << 20,
     )  # fmt: skip

@@ -28,9 +28,12 @@ from tests.helpers import stages
 from tests.parity.megatron_layouts import (
     CP2,
     EP2,
+    MODELS,
     ONE,
+    PP2,
     PP2_VPP2,
     SETTINGS,
+    TP2,
     TP2_EP2,
     checks,
     differences,
@@ -51,8 +54,8 @@ def inputs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one(inputs):
-    """One process: three steps, and a look at both models."""
-    return checks(inputs, inputs / "one", ONE, inputs / "base" / "model", inputs / "dense" / "model")
+    """One process: three steps of the mixture, and a look at every model."""
+    return checks(inputs, inputs / "one", ONE, *(inputs / name / "model" for name in MODELS))
 
 
 # The cheap half of megatron_layouts.ROWS: what the others are made of.
@@ -61,6 +64,8 @@ LAYOUTS = {
     "context": (CP2, {}),
     "chunks": (PP2_VPP2, {}),
 }
+# Of the dense models: biases cut over two processes, a tied embedding on two pipeline stages.
+DENSE = {"qwen2": TP2, "llama": PP2}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +78,7 @@ def test_every_patch_of_the_cpu_shim_is_still_needed():
     assert megatron_cpu.stale() == []
 
 
-@pytest.mark.parametrize("name", ["base", "dense"])
+@pytest.mark.parametrize("name", MODELS)
 def test_logits_are_those_of_transformers(inputs, one, name):
     from transformers import AutoModelForCausalLM
 
@@ -86,14 +91,14 @@ def test_logits_are_those_of_transformers(inputs, one, name):
     assert (found - expected).abs().max() <= 1e-5
 
 
-@pytest.mark.parametrize("name", ["base", "dense"])
+@pytest.mark.parametrize("name", MODELS)
 def test_a_pack_has_the_loss_of_its_traces_one_by_one(inputs, one, name):
     seen = load_file(inputs / name / "model" / "seen.safetensors")
     assert seen["counts"].tolist() == [3 * 40 - (3 + 8 + 13)] * 2
     assert seen["packed"].item() == pytest.approx(seen["single"].item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["base", "dense"])
+@pytest.mark.parametrize("name", MODELS)
 def test_the_fused_loss_and_activation_are_the_plain_ones_in_chunks_too(inputs, one, name):
     """Not compiled here, and without their gradient; on a GPU torch.compile makes kernels of them."""
     seen = load_file(inputs / name / "model" / "seen.safetensors")
@@ -102,11 +107,12 @@ def test_the_fused_loss_and_activation_are_the_plain_ones_in_chunks_too(inputs, 
 
 def test_weights_survive_the_round_trip(inputs, one, laid_out):
     start = inputs / "base" / "model"
-    for again in (start / "again", inputs / "one" / "model", *(inputs / name / "model" for name in LAYOUTS)):
+    for again in (inputs / "one" / "model", *(inputs / name / "model" for name in LAYOUTS)):
         assert same_weights(start, again), again
         assert (again / "config.json").read_bytes() == (start / "config.json").read_bytes()
         assert max(shard.stat().st_size for shard in again.glob("*.safetensors")) < 0.32e6
-    assert same_weights(inputs / "dense" / "model", inputs / "dense" / "model" / "again")
+    for name in MODELS:
+        assert same_weights(inputs / name / "model", inputs / name / "model" / "again"), name
     assert len(list((inputs / "experts" / "model").glob("model-00001-*.safetensors"))) > 1
 
 
@@ -118,6 +124,17 @@ def test_every_layout_trains_as_one_process(inputs, one, laid_out, name):
     seen = json.loads((inputs / name / "seen.json").read_text())
     assert seen["packed"] == pytest.approx(seen["single"], rel=1e-6)
     assert seen["resumed"] is True, "from its checkpoint it has other weights"
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_a_dense_model_trains_on_two_processes_as_on_one(inputs, name):
+    alone = checks(inputs, inputs / f"{name}_alone", ONE, model=name)
+    found = checks(inputs, inputs / f"{name}_two", DENSE[name], model=name)
+    assert max(differences(alone, found)) <= 1e-6
+    seen = json.loads((inputs / f"{name}_two" / "seen.json").read_text())
+    assert seen["packed"] == pytest.approx(seen["single"], rel=1e-6)
+    assert seen["resumed"] is True, "from its checkpoint it has other weights"
+    assert same_weights(inputs / name / "model", inputs / f"{name}_two" / "model")
 
 
 def test_a_reshardable_checkpoint_goes_on_in_another_layout(inputs, one, laid_out):
