@@ -73,6 +73,7 @@ MODELS = {
         "llama",
         {
             "tie_word_embeddings": True,
+            "max_position_embeddings": 32768,
             "rope_parameters": {
                 "rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0,
                 "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,

@@ -30,10 +30,8 @@ from tests.parity.megatron_layouts import (
     EP2,
     MODELS,
     ONE,
-    PP2,
     PP2_VPP2,
     SETTINGS,
-    TP2,
     TP2_EP2,
     checks,
     differences,
@@ -64,8 +62,6 @@ LAYOUTS = {
     "context": (CP2, {}),
     "chunks": (PP2_VPP2, {}),
 }
-# Of the dense models: biases cut over two processes, a tied embedding on two pipeline stages.
-DENSE = {"qwen2": TP2, "llama": PP2}
 
 
 @pytest.fixture(scope="module")
@@ -124,17 +120,6 @@ def test_every_layout_trains_as_one_process(inputs, one, laid_out, name):
     seen = json.loads((inputs / name / "seen.json").read_text())
     assert seen["packed"] == pytest.approx(seen["single"], rel=1e-6)
     assert seen["resumed"] is True, "from its checkpoint it has other weights"
-
-
-@pytest.mark.parametrize("name", DENSE)
-def test_a_dense_model_trains_on_two_processes_as_on_one(inputs, name):
-    alone = checks(inputs, inputs / f"{name}_alone", ONE, model=name)
-    found = checks(inputs, inputs / f"{name}_two", DENSE[name], model=name)
-    assert max(differences(alone, found)) <= 1e-6
-    seen = json.loads((inputs / f"{name}_two" / "seen.json").read_text())
-    assert seen["packed"] == pytest.approx(seen["single"], rel=1e-6)
-    assert seen["resumed"] is True, "from its checkpoint it has other weights"
-    assert same_weights(inputs / name / "model", inputs / f"{name}_two" / "model")
 
 
 def test_a_reshardable_checkpoint_goes_on_in_another_layout(inputs, one, laid_out):
