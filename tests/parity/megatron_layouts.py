@@ -102,8 +102,7 @@ ROWS = {
     **{
         f"{name}: {row}": (layout, {}, "data", model)
         for name, model in (("Qwen3, tied", "dense"), ("Qwen2.5", "qwen2"), ("Llama 3, tied", "llama"))
-        for row, layout in (("W1", ONE), ("DP2", TWO), ("TP2", TP2), ("PP2", PP2), ("PP2 + VPP2", PP2_VPP2),
-                            ("CP2", CP2))
+        for row, layout in (("W1", ONE), ("DP2", TWO), ("TP2", TP2), ("PP2 + VPP2", PP2_VPP2), ("CP2", CP2))
     },
 }  # fmt: skip
 
