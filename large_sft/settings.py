@@ -88,7 +88,7 @@ class Placed(Section):
 
 
 class Sft(Placed):
-    """Megatron SFT of the mixture of experts (large_sft.training.train_sft)."""
+    """Megatron SFT of the generalist (large_sft.training.train_sft)."""
 
     epochs: Annotated[float, Field(gt=0)]
     batch_tokens: Annotated[Count, Field(description="tokens of a global batch, packed and padded")]

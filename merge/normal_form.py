@@ -7,7 +7,7 @@ Sources: transformers 5.19 (configuration_qwen3.py, configuration_qwen3_moe.py, 
 from collections.abc import Mapping
 from typing import Any
 
-from polaris.models.architecture import UNSCALED, rope
+from polaris.models.architecture import QWEN3, UNSCALED, rope
 from polaris.stage.errors import UserError
 
 # Keys of config.json that do not change what the weights mean.
@@ -15,7 +15,6 @@ FREE_KEYS = ("transformers_version", "_name_or_path", "use_cache")
 RENAMED_KEYS = {"torch_dtype": "dtype", "num_local_experts": "num_experts"}
 ROPE_KEYS = ("rope_theta", "partial_rotary_factor")  # beside rope_scaling in transformers 4, in rope_parameters in 5
 # What an absent key means. Other architectures have other defaults: there, absent equals only null.
-QWEN3 = ("qwen3", "qwen3_moe")
 QWEN3_DEFAULTS = {
     "attention_bias": False,
     "decoder_sparse_step": 1,

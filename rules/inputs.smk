@@ -34,7 +34,7 @@ rule preflight:
 
 MODELS = {
     "base_small": RECIPE.inputs.base_small,  # start of the specialist
-    "base_large": RECIPE.inputs.base_large,  # the mixture of experts, start of the generalist
+    "base_large": RECIPE.inputs.base_large,  # start of the generalist
     "teacher_model": RECIPE.inputs.teacher,  # writes the format answers; on a laptop the problems bring their own
 }
 

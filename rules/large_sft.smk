@@ -1,4 +1,4 @@
-"""The distilled generalist: the specialist's traces, their selection, Megatron SFT of the mixture of experts."""
+"""The distilled generalist: the specialist's traces, their selection, Megatron SFT."""
 
 LARGE = RECIPE.large_sft
 

@@ -1,1 +1,1 @@
-"""A Qwen3's architecture, its weights on disk, and the layouts that it fits."""
+"""A decoder's architecture, its weights on disk, and the layouts that it fits."""

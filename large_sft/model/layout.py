@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from large_sft.model.context import padded_length
-from large_sft.model.qwen3 import Qwen3
+from large_sft.model.decoder import Decoder
 from large_sft.settings import Layout, Placed, Sft
 from polaris.stage.errors import UserError
 
@@ -52,7 +52,7 @@ def layers_of_stages(layers: int, layout: Layout) -> list[int]:
     return stages
 
 
-def check(model: Qwen3, settings: Sft) -> None:
+def check(model: Decoder, settings: Sft) -> None:
     """Model, layout and batch fit. Raises UserError naming the numbers that do not."""
     check_model(model, settings)
     layout, packs = settings.layout, packs_per_batch(settings) // data_parallel(settings.layout)
@@ -63,13 +63,14 @@ def check(model: Qwen3, settings: Sft) -> None:
         )
 
 
-def check_model(model: Qwen3, settings: Placed) -> None:
+def check_model(model: Decoder, settings: Placed) -> None:
     """Model and layout fit. Raises UserError naming the numbers that do not."""
     layout = settings.layout
     chunks = 2 * layout.context if layout.context > 1 else 1
     for name, parts, what, whole in (
         ("expert", layout.expert, "experts", model.experts),
         ("expert_tensor", layout.expert_tensor, "expert's inner width", model.moe_intermediate_size),
+        ("tensor", layout.tensor, "inner width", 0 if all(model.moe_layers) else model.intermediate_size),
         ("tensor", layout.tensor, "key/value heads", model.kv_heads),
         ("tensor", layout.tensor, "attention heads", model.heads),
         ("tensor", layout.tensor, "tokens of the vocabulary", model.vocabulary),

@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from large_sft.model import qwen3
-from large_sft.model.qwen3 import Qwen3
+from large_sft.model import decoder
+from large_sft.model.decoder import Decoder
 from polaris.models.checkpoint import CONFIG, read_checkpoint, read_config
 from polaris.stage.errors import UserError
 
 NAMED = 5  # tensors listed in a message
 
 
-def architecture(folder: Path) -> Qwen3:
+def architecture(folder: Path) -> Decoder:
     """What the model's config.json describes. Raises UserError."""
-    return qwen3.read_config(read_config(folder), str(folder / CONFIG))
+    return decoder.read_config(read_config(folder), str(folder / CONFIG))
 
 
 class Weights:
@@ -55,7 +55,7 @@ def check_names(there: set[str], expected: set[str], where: str) -> None:
             raise UserError(f"{where}: the model {text} {len(names)} tensors: {_listed(names)}")
 
 
-def check(weights: Weights, model: Qwen3) -> None:
+def check(weights: Weights, model: Decoder) -> None:
     """The weights are those that the configuration describes, names and shapes. Raises UserError naming tensors.
 
     A tied model may hold a copy of its embedding as lm_head.weight, as some published ones do.

@@ -29,12 +29,14 @@ from polaris.models.dtypes import torch_dtype
 from polaris.stage.errors import UserError
 
 WHOLE, ROWS, COLUMNS, GATED, QKV = "whole", "rows", "columns", "gated", "qkv"
+PROJECTIONS = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]
 LAYER = {
     "input_layernorm.weight": (WHOLE, ["input_layernorm"]),
     "self_attention.linear_qkv.layer_norm_weight": (WHOLE, ["input_layernorm"]),
     "self_attention.q_layernorm.weight": (WHOLE, ["self_attn.q_norm"]),
     "self_attention.k_layernorm.weight": (WHOLE, ["self_attn.k_norm"]),
-    "self_attention.linear_qkv.weight": (QKV, ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+    "self_attention.linear_qkv.weight": (QKV, PROJECTIONS),
+    "self_attention.linear_qkv.bias": (QKV, PROJECTIONS),
     "self_attention.linear_proj.weight": (COLUMNS, ["self_attn.o_proj"]),
     "pre_mlp_layernorm.weight": (WHOLE, ["post_attention_layernorm"]),
     "mlp.linear_fc1.layer_norm_weight": (WHOLE, ["post_attention_layernorm"]),
@@ -71,7 +73,7 @@ def source_of(name: str, first_layer: int, first_expert: int, tied: bool) -> Sou
     prefix, rest = f"model.layers.{int(match[1]) + first_layer}.", match[2]
     if rest in LAYER:
         cut, names = LAYER[rest]
-        return Source(cut, tuple(f"{prefix}{theirs}.weight" for theirs in names))
+        return Source(cut, tuple(f"{prefix}{theirs}.{rest.rpartition('.')[2]}" for theirs in names))
     match = EXPERT.match(rest)
     if match is None:
         raise ValueError(f"{name}: no Hugging Face tensor is known for this parameter")
@@ -141,17 +143,17 @@ def load(chunks: Sequence[GPTModel], weights: Weights) -> None:
 
 
 def _interleaved(qkv: list[torch.Tensor], model: GPTModel) -> torch.Tensor:
-    """Megatron's order: for each group of heads its queries, its key, its value."""
+    """Megatron's order: for each group of heads its queries, its key, its value; weights or biases."""
     width: Any = model.config.kv_channels
     groups = qkv[1].shape[0] // width
-    return torch.cat([x.view(groups, -1, x.shape[1]) for x in qkv], dim=1).flatten(0, 1)
+    return torch.cat([x.view(groups, -1, *x.shape[1:]) for x in qkv], dim=1).flatten(0, 1)
 
 
 def _separated(qkv: torch.Tensor, model: GPTModel) -> list[torch.Tensor]:
     """The inverse of `_interleaved`, over all groups."""
     config: Any = model.config
     width, groups = config.kv_channels, config.num_query_groups
-    per_group = qkv.view(groups, -1, qkv.shape[1])
+    per_group = qkv.view(groups, -1, *qkv.shape[1:])
     sizes = [per_group.shape[1] - 2 * width, width, width]
     return [x.flatten(0, 1) for x in per_group.split(sizes, dim=1)]
 

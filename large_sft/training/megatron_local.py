@@ -93,7 +93,8 @@ def local_spec(config: TransformerConfig, chunk: int | None) -> TransformerBlock
     for layer in spec.layer_specs:
         layer.submodules.input_layernorm = layer.submodules.pre_mlp_layernorm = Norm
         attention = layer.submodules.self_attention.submodules
-        attention.q_layernorm = attention.k_layernorm = Norm
+        if config.qk_layernorm:
+            attention.q_layernorm = attention.k_layernorm = Norm
         attention.core_attention = PackedAttention
     spec.layer_norm = Norm
     return spec

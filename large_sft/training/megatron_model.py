@@ -1,4 +1,4 @@
-"""megatron-core's GPTModel for a Qwen3 or Qwen3-MoE, on the process's place in the layout.
+"""megatron-core's GPTModel for a `Decoder`, on the process's place in the layout.
 
 The recipe's `transformer_impl` chooses the layers: Transformer Engine's modules, or megatron-core's local ones with our
 packed attention. The Transformer Engine branch was written from megatron-core's code and has not been run.
@@ -14,7 +14,7 @@ from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec
 from megatron.core.models.gpt.gpt_model import GPTModel
 from megatron.core.transformer import TransformerConfig
 
-from large_sft.model.qwen3 import Qwen3
+from large_sft.model.decoder import Decoder
 from large_sft.settings import Placed
 from large_sft.training.megatron_local import local_spec
 from large_sft.training.megatron_loss import ChunkedLossModel
@@ -35,7 +35,7 @@ def chunks_of(settings: Placed) -> int | None:
     return settings.layout.virtual_pipeline if settings.layout.virtual_pipeline > 1 else None
 
 
-def transformer_config(model: Qwen3, settings: Placed) -> TransformerConfig:
+def transformer_config(model: Decoder, settings: Placed) -> TransformerConfig:
     """The model's sizes and the layout as megatron-core wants them."""
     layout, dtype = settings.layout, torch_dtype(settings.precision)
     return TransformerConfig(
@@ -47,10 +47,11 @@ def transformer_config(model: Qwen3, settings: Placed) -> TransformerConfig:
         ffn_hidden_size=model.intermediate_size,
         normalization="RMSNorm",
         layernorm_epsilon=model.norm_epsilon,
-        qk_layernorm=True,
+        qk_layernorm=model.head_norms,
         activation_func=F.silu,
         gated_linear_unit=True,
         add_bias_linear=False,
+        add_qkv_bias=model.qkv_bias,
         hidden_dropout=0.0,
         attention_dropout=0.0,
         bias_dropout_fusion=False,
@@ -98,7 +99,7 @@ def fusions(settings: Placed) -> dict[str, bool]:
     }
 
 
-def _mixture(model: Qwen3, settings: Placed) -> dict[str, Any]:
+def _mixture(model: Decoder, settings: Placed) -> dict[str, Any]:
     """The keys of a mixture of experts.
 
     The coefficient: with calculate_per_token_loss megatron-core 0.16.1 weights the load-balancing loss by the rank's
@@ -146,7 +147,7 @@ def layer_spec(config: TransformerConfig, spec: str, chunk: int | None) -> Any:
     return local_spec(config, chunk)
 
 
-def build(model: Qwen3, settings: Placed, loss_chunk: int | None = None) -> list[GPTModel]:
+def build(model: Decoder, settings: Placed, loss_chunk: int | None = None) -> list[GPTModel]:
     """The part of the model that lies on this process, its weights still to be read: one GPTModel per chunk of layers.
 
     parallel_state and the random number trackers must be initialised. Raises UserError where a package is missing.
@@ -167,6 +168,8 @@ def build(model: Qwen3, settings: Placed, loss_chunk: int | None = None) -> list
             share_embeddings_and_output_weights=model.tied,
             position_embedding_type="rope",
             rotary_base=model.rope_base,  # pyright: ignore[reportArgumentType] (a float, as it calculates)
+            rope_scaling=model.rope_factor is not None,
+            rope_scaling_factor=model.rope_factor or 1.0,
             vp_stage=stage,
         )
         module: Any

@@ -1,12 +1,13 @@
 """What a config.json says: a model's sizes and its RoPE, in either of the spellings that models have."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from polaris.stage.errors import UserError
 
 UNSCALED = "default"  # transformers' word for RoPE without scaling
+QWEN3 = ("qwen3", "qwen3_moe")
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class Sizes:
 
     intermediate_size, moe_intermediate_size: inner width of a dense layer and of one expert
     experts: 0 for a dense model; tied: the output matrix is the embedding
+    head_norms: queries and keys have norms of their own; qkv_bias: the three projections have biases. As in Qwen3
+        unless said
     """
 
     vocabulary: int
@@ -28,6 +31,8 @@ class Sizes:
     experts: int
     experts_per_token: int
     tied: bool
+    head_norms: bool = field(default=True, kw_only=True)
+    qkv_bias: bool = field(default=False, kw_only=True)
 
 
 def required(config: Mapping[str, Any], where: str, *names: str) -> Any:
@@ -42,25 +47,29 @@ def sizes(config: Mapping[str, Any], where: str) -> Sizes:
     """The sizes in a config.json; `where` begins the messages.
 
     Both spellings of a mixture are read: num_experts (the published Qwen3 models) and num_local_experts (transformers
-    5). Raises UserError naming a key that is missing.
+    5). Where another model than a Qwen3 leaves out num_key_value_heads or head_dim, they follow from the heads, as in
+    transformers. Raises UserError naming a key that is missing.
     """
 
     def need(*names: str) -> Any:
         return required(config, where, *names)
 
     experts = config.get("num_experts") or config.get("num_local_experts") or 0
+    kind, hidden, heads = config.get("model_type"), need("hidden_size"), need("num_attention_heads")
     return Sizes(
         vocabulary=need("vocab_size"),
-        hidden=need("hidden_size"),
+        hidden=hidden,
         layers=need("num_hidden_layers"),
-        heads=need("num_attention_heads"),
-        kv_heads=need("num_key_value_heads"),
-        head_dim=need("head_dim"),
+        heads=heads,
+        kv_heads=need("num_key_value_heads") if kind in QWEN3 else config.get("num_key_value_heads") or heads,
+        head_dim=need("head_dim") if kind in QWEN3 else config.get("head_dim") or hidden // heads,
         intermediate_size=need("intermediate_size"),
         moe_intermediate_size=need("moe_intermediate_size") if experts else 0,
         experts=experts,
         experts_per_token=need("num_experts_per_tok") if experts else 0,
         tied=bool(config.get("tie_word_embeddings", False)),
+        head_norms=kind in QWEN3,
+        qkv_bias=kind == "qwen2",
     )
 
 

@@ -37,9 +37,12 @@ class Shape(Sizes):
 
     @property
     def attention(self) -> int:
-        """Parameters of a layer besides feed-forward blocks: attention with q/k norms, two norms, the router."""
+        """Parameters of a layer besides feed-forward blocks: attention with q/k norms and biases, two norms, the
+        router.
+        """
         projections = self.hidden * (2 * self.heads + 2 * self.kv_heads) * self.head_dim
-        return projections + 2 * self.head_dim + 2 * self.hidden + self.experts * self.hidden
+        own = 2 * self.head_norms + (self.heads + 2 * self.kv_heads) * self.qkv_bias
+        return projections + own * self.head_dim + 2 * self.hidden + self.experts * self.hidden
 
     @property
     def parameters(self) -> int:
@@ -83,7 +86,9 @@ KNOWN = {
     "Qwen/Qwen3-8B": Shape(151936, 4096, 36, 32, 8, 128, 12288, 0, 0, 0, False),
     "Qwen/Qwen3-14B": Shape(151936, 5120, 40, 40, 8, 128, 17408, 0, 0, 0, False),
     "Qwen/Qwen3-32B": Shape(151936, 5120, 64, 64, 8, 128, 25600, 0, 0, 0, False),
-    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": Shape(152064, 3584, 28, 28, 4, 128, 18944, 0, 0, 0, False),
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": Shape(
+        152064, 3584, 28, 28, 4, 128, 18944, 0, 0, 0, False, head_norms=False, qkv_bias=True
+    ),
     "Qwen/Qwen3-30B-A3B": Shape(151936, 2048, 48, 32, 4, 128, 6144, 768, 128, 8, False),
     "Qwen/Qwen3-30B-A3B-Thinking-2507": Shape(151936, 2048, 48, 32, 4, 128, 6144, 768, 128, 8, False),
     "Qwen/Qwen3-235B-A22B-Thinking-2507": Shape(151936, 4096, 94, 64, 4, 128, 12288, 1536, 128, 8, False),

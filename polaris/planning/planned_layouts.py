@@ -3,7 +3,7 @@
 from dataclasses import fields
 
 from large_sft.model import layout
-from large_sft.model.qwen3 import Qwen3
+from large_sft.model.decoder import Decoder
 from large_sft.settings import Sft
 from polaris.models.architecture import Sizes
 from polaris.planning import plan_memory
@@ -41,7 +41,7 @@ def efficiency(settings: Sft) -> Range:
 def refusal(shape: Shape, settings: Sft) -> str | None:
     """What the trainer itself would say of the layout; None: it takes it."""
     try:
-        layout.check(_qwen3(shape), settings)
+        layout.check(_decoder(shape), settings)
     except UserError as error:
         return str(error)
     return None
@@ -77,10 +77,10 @@ def fitting(shape: Shape, settings: Sft, gpu: Gpu, gpus: int) -> list[tuple[Rank
     return sorted(fits, key=lambda pair: pair[1])
 
 
-def _qwen3(shape: Shape) -> Qwen3:
+def _decoder(shape: Shape) -> Decoder:
     """The trainer's own description, for its checks."""
     own = {field.name: getattr(shape, field.name) for field in fields(Sizes)}
-    return Qwen3(
+    return Decoder(
         **own, moe_layers=(bool(shape.experts),) * shape.layers, normalized_gates=True, norm_epsilon=1e-6,
-        rope_base=1e6, context=1 << 20,
+        rope_base=1e6, rope_factor=None, context=1 << 20,
     )  # fmt: skip

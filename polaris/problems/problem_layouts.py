@@ -7,7 +7,10 @@ Known by their columns (capital letters do not matter); docs/data.md names the d
             our own files, DeepScaleR, Polaris-53K, BeyondAIME, MATH-500 (unique_id), MathArena's AIME and HMMT
             (problem_idx), AReaL-boba (solutions: ["\\boxed{5}"]), OlympiadBench (final_answer, a context before the
             question)
-  prompt    problem | question | prompt | messages (chat): prompts that nobody grades, such as Tulu 3's personas
+  chat      messages | conversations; a gold answer as above
+  prompt    problem | question | prompt | messages | conversations (chat): prompts that nobody grades, such as Tulu 3's
+            personas
+The worked solution is the column `solution`, or what the assistant says in `messages` or `conversations`.
 """
 
 import re
@@ -39,7 +42,8 @@ R1_TURNS = re.compile(
     re.DOTALL,
 )
 TEXT = ("problem", "question", "prompt")
-CHAT = ("messages",)
+CHAT = ("messages", "conversations")
+SPEAKERS = {"human": "user", "gpt": "assistant"}  # as ShareGPT's conversations call them, in `from` beside `value`
 GOLD = ("answers", "answer", "final_answer", "solutions")
 ID = ("id", "unique_id", "query_id", "problem_idx", "index", "idx")
 GSM8K_MARK = "####"
@@ -60,12 +64,37 @@ def without_request(text: str) -> str:
     return text
 
 
+def _said(turns: Sequence[Any], speaker: str) -> dict[str, Any]:
+    """The one turn of a speaker in a list of chat messages, as `content` and its other keys; several turns are none."""
+    turns = [turn | {"role": SPEAKERS.get(turn.get("from"), turn.get("from")), "content": turn.get("value")}
+             if "from" in turn else turn for turn in turns if isinstance(turn, dict)]  # fmt: skip
+    own = [turn for turn in turns if turn.get("role") == speaker]
+    return own[0] if len(own) == 1 else {}
+
+
 def _text(value: Any) -> str | None:
     """Text of a prompt: itself, or what the user says in a list of chat messages; several turns are no problem text."""
     if isinstance(value, list | tuple):
-        said = [turn.get("content") for turn in value if isinstance(turn, dict) and turn.get("role") == "user"]
-        value = said[0] if len(said) == 1 else None
+        value = _said(value, "user").get("content")
     return without_request(value) if isinstance(value, str) else None
+
+
+def _solution(row: dict[str, Any]) -> str | None:
+    """The worked solution: of several (OlympiadBench) the first, each of them whole; else the assistant's answer.
+
+    Thoughts that a conversation keeps apart (`reasoning_content`) become its think block.
+    """
+    given = row.get("solution")
+    if isinstance(given, list | tuple):
+        given = next((text for text in given if isinstance(text, str)), None)
+    if isinstance(given, str):
+        return given
+    chat = _first(row, CHAT)
+    turn = _said(chat, "assistant") if isinstance(chat, list | tuple) else {}
+    answer, thoughts = turn.get("content"), turn.get("reasoning_content")
+    if isinstance(answer, str) and isinstance(thoughts, str):
+        return f"<think>\n{thoughts.strip()}\n</think>\n\n{answer.strip()}"
+    return answer if isinstance(answer, str) else None
 
 
 def _first(row: dict[str, Any], names: Sequence[str]) -> Any:
@@ -84,16 +113,18 @@ def _gsm8k(row: dict[str, Any]) -> Parts:
 
 
 def _plain(row: dict[str, Any]) -> Parts:
-    solution, text = row.get("solution"), _text(_first(row, TEXT))
-    if isinstance(solution, list | tuple):  # OlympiadBench: several, each of them whole
-        solution = next((text for text in solution if isinstance(text, str)), None)
+    text = _text(_first(row, TEXT))
     if "final_answer" in row and text and isinstance(row.get("context"), str):
         text = f"{row['context'].strip()}\n{text}".strip()
-    return _first(row, ID), text, gold_answers(_first(row, GOLD)), solution if isinstance(solution, str) else None
+    return _first(row, ID), text, gold_answers(_first(row, GOLD)), _solution(row)
+
+
+def _chat(row: dict[str, Any]) -> Parts:
+    return _first(row, ID), _text(_first(row, CHAT)), gold_answers(_first(row, GOLD)), _solution(row)
 
 
 def _prompt(row: dict[str, Any]) -> Parts:
-    return _first(row, ID), _text(_first(row, (*TEXT, *CHAT))), [], None
+    return _first(row, ID), _text(_first(row, (*TEXT, *CHAT))), [], _solution(row)
 
 
 def layout(row: dict[str, Any], where: str, gold: Gold) -> Callable[[dict[str, Any]], Parts]:
@@ -103,13 +134,13 @@ def layout(row: dict[str, Any], where: str, gold: Gold) -> Callable[[dict[str, A
         if any(name in row for name in (*TEXT, *CHAT)):
             return _prompt
     else:
-        needed = f"one of {', '.join(TEXT)} and one of {', '.join(GOLD)}"
+        needed = f"one of {', '.join((*TEXT, *CHAT))} and one of {', '.join(GOLD)}"
         if isinstance(row.get("reward_model"), dict) and "prompt" in row:
             return _v1
         if "question" in row and isinstance(row.get("answer"), str) and GSM8K_MARK in row["answer"]:
             return _gsm8k
-        if any(name in row for name in TEXT) and any(name in row for name in GOLD):
-            return _plain
+        if any(name in row for name in GOLD) and any(name in row for name in (*TEXT, *CHAT)):
+            return _plain if any(name in row for name in TEXT) else _chat
     names = ", ".join(sorted(row)) or "none"
     raise UserError(f"{where}: these columns are no known layout of problems: {names}; needed are {needed}")
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from large_sft.model.qwen3 import read_config
+from large_sft.model.decoder import read_config
 from tests.helpers.stages import publish
 
 CONFIG = {

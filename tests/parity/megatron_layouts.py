@@ -34,6 +34,8 @@ EP2 = {**TWO, "expert": 2}
 CP2 = {**TWO, "context": 2}
 PP2_VPP2 = {**TWO, "pipeline": 2, "virtual_pipeline": 2}
 TP2_EP2 = {**EP2, "tensor": 2}
+TP2 = {**TWO, "tensor": 2, "expert_tensor": 2}
+PP2 = {**TWO, "pipeline": 2}
 SETTINGS = {
     "device": "cpu",
     "epochs": 1.0,
@@ -59,30 +61,55 @@ SETTINGS = {
     "timeout": 300,
     "seed": 1,
 }
-# name -> (layout, other settings, data); a row is compared with the first one on the same data.
+# folder -> (model_type, what else its config.json says): a mixture, and the dense models
+MODELS = {
+    "base": (
+        "qwen3_moe",
+        {"moe_intermediate_size": 48, "num_experts": 8, "num_experts_per_tok": 2, "norm_topk_prob": True},
+    ),
+    "dense": ("qwen3", {"tie_word_embeddings": True}),
+    "qwen2": ("qwen2", {}),
+    "llama": (
+        "llama",
+        {
+            "tie_word_embeddings": True,
+            "max_position_embeddings": 32768,
+            "rope_parameters": {
+                "rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,
+            },
+        },
+    ),
+}  # fmt: skip
+# name -> (layout, other settings, data, model); a row is compared with the first one on the same data and model.
 ROWS = {
-    "W1": (ONE, {}, "data"),
-    "W1, loss in chunks of 48 tokens": (ONE, {"loss_chunk": 48}, "data"),
-    "DP2": (TWO, {}, "data"),
-    "EP2": (EP2, {}, "data"),
-    "EP2, all recomputed, reshardable": (EP2, {"recompute": "full", "reshardable": True}, "data"),
-    "TP2 + EP2": (TP2_EP2, {}, "data"),
-    "TP2 + EP2, loss in chunks of 48 tokens": (TP2_EP2, {"loss_chunk": 48}, "data"),
-    "TP2 + ETP2": ({**TWO, "tensor": 2, "expert_tensor": 2}, {}, "data"),
-    "PP2": ({**TWO, "pipeline": 2}, {}, "data"),
-    "PP2, layers 1 + 3": ({**TWO, "pipeline": 2, "first_layers": 1}, {}, "data"),
-    "PP2 + VPP2": (PP2_VPP2, {}, "data"),
-    "CP2 packed": (CP2, {}, "data"),
-    "EP2 x CP2": ({**FOUR, "expert": 2, "context": 2}, {}, "data"),
-    "EP2 x PP2": ({**FOUR, "expert": 2, "pipeline": 2}, {}, "data"),
-    "W1, one trace a pack": (ONE, {}, "long"),
-    "CP2, one trace a pack": (CP2, {}, "long"),
-}
+    "W1": (ONE, {}, "data", "base"),
+    "W1, loss in chunks of 48 tokens": (ONE, {"loss_chunk": 48}, "data", "base"),
+    "DP2": (TWO, {}, "data", "base"),
+    "EP2": (EP2, {}, "data", "base"),
+    "EP2, all recomputed, reshardable": (EP2, {"recompute": "full", "reshardable": True}, "data", "base"),
+    "TP2 + EP2": (TP2_EP2, {}, "data", "base"),
+    "TP2 + EP2, loss in chunks of 48 tokens": (TP2_EP2, {"loss_chunk": 48}, "data", "base"),
+    "TP2 + ETP2": (TP2, {}, "data", "base"),
+    "PP2": (PP2, {}, "data", "base"),
+    "PP2, layers 1 + 3": ({**PP2, "first_layers": 1}, {}, "data", "base"),
+    "PP2 + VPP2": (PP2_VPP2, {}, "data", "base"),
+    "CP2 packed": (CP2, {}, "data", "base"),
+    "EP2 x CP2": ({**FOUR, "expert": 2, "context": 2}, {}, "data", "base"),
+    "EP2 x PP2": ({**FOUR, "expert": 2, "pipeline": 2}, {}, "data", "base"),
+    "W1, one trace a pack": (ONE, {}, "long", "base"),
+    "CP2, one trace a pack": (CP2, {}, "long", "base"),
+    **{
+        f"{name}: {row}": (layout, {}, "data", model)
+        for name, model in (("Qwen3, tied", "dense"), ("Qwen2.5", "qwen2"), ("Llama 3, tied", "llama"))
+        for row, layout in (("W1", ONE), ("DP2", TWO), ("TP2", TP2), ("PP2 + VPP2", PP2_VPP2), ("CP2", CP2))
+    },
+}  # fmt: skip
 
 
-def tiny(folder: Path, experts: int, tied: bool) -> Path:
-    """A random Qwen3-MoE, or a dense Qwen3, far enough from its initial values that every weight matters."""
-    from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
+def tiny(folder: Path, kind: str, more: dict) -> Path:
+    """A random model of that model_type, far enough from its initial values that every weight matters."""
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
     sizes = {
@@ -92,20 +119,11 @@ def tiny(folder: Path, experts: int, tied: bool) -> Path:
         "num_hidden_layers": 4,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
-        "head_dim": 32,
         "max_position_embeddings": 4096,
-        "tie_word_embeddings": tied,
+        "tie_word_embeddings": False,
     }
-    if experts:
-        mixture = {
-            "moe_intermediate_size": 48,
-            "num_experts": experts,
-            "num_experts_per_tok": 2,
-            "norm_topk_prob": True,
-        }
-        model = Qwen3MoeForCausalLM(Qwen3MoeConfig(**sizes, **mixture))
-    else:
-        model = Qwen3ForCausalLM(Qwen3Config(**sizes))
+    own_width = {} if kind == "qwen2" else {"head_dim": 32}  # Qwen2.5's follows from the others
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **sizes | own_width | more))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1) if parameter.ndim == 1 else parameter.mul_(3)
@@ -135,22 +153,26 @@ def traces(folder: Path, shortest: int, longest: int) -> None:
 
 
 def make_inputs(folder: Path) -> None:
-    """Two models with prompts, and two sets of traces: several, and one to a pack."""
-    tiny(folder / "base" / "model", experts=8, tied=False)
-    tiny(folder / "dense" / "model", experts=0, tied=True)
+    """The models with prompts, and two sets of traces: several, and one to a pack."""
     ids = torch.from_numpy(np.random.default_rng(0).integers(0, VOCABULARY, (3, 40)))
-    for name in ("base", "dense"):
+    for name, (kind, more) in MODELS.items():
+        tiny(folder / name / "model", kind, more)
         save_file({"ids": ids}, folder / name / "prompts.safetensors")
     publish(folder / "base")
     traces(folder / "data", 5, 25)
     traces(folder / "long", 17, 32)
 
 
-def checks(inputs: Path, out: Path, layout: dict, *models: Path, data: str = "data", **settings) -> list[dict]:
-    """Run megatron_checks.py in `layout`, going on from a checkpoint in `out`; the metrics of its steps."""
+def checks(
+    inputs: Path, out: Path, layout: dict, *models: Path, data: str = "data", model: str = "base", **settings
+) -> list[dict]:
+    """Run megatron_checks.py with `model` in `layout`, going on from a checkpoint in `out`; the metrics of its steps.
+
+    models: the models that are looked at besides
+    """
     out.mkdir(exist_ok=True)
     section = Sft.model_validate({**SETTINGS, **settings, "layout": layout})
-    start, tokens = inputs / "base" / "model", inputs / data / "tokens.parquet"
+    start, tokens = inputs / model / "model", inputs / data / "tokens.parquet"
     packs_SK = planned_packs(start, read_traces(tokens), section)
     paths = {"start": start, "tokens": tokens, "state": out, "out": out / "model", "metrics": out / "metrics.jsonl"}
     TrainingJob(settings=section, packs_SK=packs_SK, **paths).write(job := out / "job.json")
@@ -187,15 +209,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         inputs = Path(temporary)
         make_inputs(inputs)
-        for number, (name, (layout, settings, data)) in enumerate(ROWS.items()):
-            if sys.argv[1:] and name not in sys.argv and data in first:
+        for number, (name, (layout, settings, data, model)) in enumerate(ROWS.items()):
+            if sys.argv[1:] and name not in sys.argv and (data, model) in first:
                 continue
             out = inputs / f"row{number}"
-            found = checks(inputs, out, layout, data=data, **settings)
-            loss, norm = differences(first.setdefault(data, found), found)
+            found = checks(inputs, out, layout, data=data, model=model, **settings)
+            loss, norm = differences(first.setdefault((data, model), found), found)
             seen = json.loads((out / "seen.json").read_text())
             packed = abs(seen["packed"] / seen["single"] - 1)
-            whole = same_weights(inputs / "base" / "model", out / "model")
+            whole = same_weights(inputs / model / "model", out / "model")
             good &= max(loss, norm, packed) <= 1e-6 and whole and seen["resumed"]
             bits = ["bit-equal" if same else "NOT EQUAL" for same in (whole, seen["resumed"])]
             rows.append((name, str(layout["gpus_per_node"]), *(f"{x:.1e}" for x in (loss, norm, packed)), *bits))

@@ -28,6 +28,7 @@ from tests.helpers import stages
 from tests.parity.megatron_layouts import (
     CP2,
     EP2,
+    MODELS,
     ONE,
     PP2_VPP2,
     SETTINGS,
@@ -51,8 +52,8 @@ def inputs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one(inputs):
-    """One process: three steps, and a look at both models."""
-    return checks(inputs, inputs / "one", ONE, inputs / "base" / "model", inputs / "dense" / "model")
+    """One process: three steps of the mixture, and a look at every model."""
+    return checks(inputs, inputs / "one", ONE, *(inputs / name / "model" for name in MODELS))
 
 
 # The cheap half of megatron_layouts.ROWS: what the others are made of.
@@ -73,7 +74,7 @@ def test_every_patch_of_the_cpu_shim_is_still_needed():
     assert megatron_cpu.stale() == []
 
 
-@pytest.mark.parametrize("name", ["base", "dense"])
+@pytest.mark.parametrize("name", MODELS)
 def test_logits_are_those_of_transformers(inputs, one, name):
     from transformers import AutoModelForCausalLM
 
@@ -86,14 +87,14 @@ def test_logits_are_those_of_transformers(inputs, one, name):
     assert (found - expected).abs().max() <= 1e-5
 
 
-@pytest.mark.parametrize("name", ["base", "dense"])
+@pytest.mark.parametrize("name", MODELS)
 def test_a_pack_has_the_loss_of_its_traces_one_by_one(inputs, one, name):
     seen = load_file(inputs / name / "model" / "seen.safetensors")
     assert seen["counts"].tolist() == [3 * 40 - (3 + 8 + 13)] * 2
     assert seen["packed"].item() == pytest.approx(seen["single"].item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["base", "dense"])
+@pytest.mark.parametrize("name", MODELS)
 def test_the_fused_loss_and_activation_are_the_plain_ones_in_chunks_too(inputs, one, name):
     """Not compiled here, and without their gradient; on a GPU torch.compile makes kernels of them."""
     seen = load_file(inputs / name / "model" / "seen.safetensors")
@@ -102,11 +103,12 @@ def test_the_fused_loss_and_activation_are_the_plain_ones_in_chunks_too(inputs, 
 
 def test_weights_survive_the_round_trip(inputs, one, laid_out):
     start = inputs / "base" / "model"
-    for again in (start / "again", inputs / "one" / "model", *(inputs / name / "model" for name in LAYOUTS)):
+    for again in (inputs / "one" / "model", *(inputs / name / "model" for name in LAYOUTS)):
         assert same_weights(start, again), again
         assert (again / "config.json").read_bytes() == (start / "config.json").read_bytes()
         assert max(shard.stat().st_size for shard in again.glob("*.safetensors")) < 0.32e6
-    assert same_weights(inputs / "dense" / "model", inputs / "dense" / "model" / "again")
+    for name in MODELS:
+        assert same_weights(inputs / name / "model", inputs / name / "model" / "again"), name
     assert len(list((inputs / "experts" / "model").glob("model-00001-*.safetensors"))) > 1
 
 

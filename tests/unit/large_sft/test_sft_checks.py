@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 from safetensors.numpy import save_file
 
-from large_sft.model.qwen3 import read_config
+from large_sft.model.decoder import read_config
+from large_sft.model.layout import check_model
 from large_sft.settings import Sft
 from large_sft.traces.tokens import read_traces
 from large_sft.training.job import TrainingJob
@@ -24,6 +25,10 @@ from polaris.stage.nodes import interface, this_node
 from polaris.stage.records import TOKENS, write_rows
 from tests.helpers.small_sft import CONFIG, LAYOUT, SETTINGS
 
+DENSE = {"model_type": "qwen2", "num_experts": None}
+LLAMA = {"model_type": "llama", "num_experts": None}
+LLAMA3 = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 8192}  # fmt: skip
 ROWS = [{"problem_id": str(i), "input_ids": list(range(5 + i)), "prompt_tokens": 2} for i in range(6)]
 
 
@@ -132,7 +137,8 @@ def test_a_wrong_shape_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "llama"}, "model_type is 'llama'"),
+        ({"model_type": "mistral"}, "model_type is 'mistral'; .* qwen3, qwen3_moe, qwen2, llama"),
+        ({"model_type": "llama"}, "num_experts is 4, but model_type is 'llama'"),
         ({"head_dim": None}, "the key head_dim is missing"),
         ({"num_experts": None}, "the key num_experts .or num_local_experts. is missing"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": 4}}, "RoPE scaling 'yarn'"),
@@ -142,11 +148,50 @@ def test_a_wrong_shape_is_named(tmp_path):
         ({"quantization_config": {"quant_method": "fp8"}}, "quantization_config is set"),
         ({"model_type": "qwen3"}, "num_experts is 4, but model_type is 'qwen3'"),
         ({"attention_bias": True}, "attention_bias is True"),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, "layer_types is .*; only full attention"),
+        ({**DENSE, "use_sliding_window": True}, "use_sliding_window is True"),
+        ({**LLAMA, "mlp_bias": True}, "mlp_bias is True"),
+        ({**LLAMA, "attention_bias": True}, "attention_bias is True"),
+        ({**LLAMA, "rope_scaling": LLAMA3 | {"low_freq_factor": 2.0}}, "low_freq_factor of its RoPE is 2.0; megatron-"),
+        ({**LLAMA, "rope_scaling": LLAMA3 | {"factor": None}}, "the key factor is missing"),
+        ({**LLAMA, "rope_scaling": {"type": "linear", "factor": 2.0}}, "RoPE scaling 'linear'"),
     ],
 )
 def test_an_unknown_architecture_is_refused(changes, message):
     with pytest.raises(UserError, match=message):
         read_config({**CONFIG, **changes}, "config.json")
+
+
+def test_a_llama_3():
+    model = read_config({**CONFIG, **LLAMA, "head_dim": None, "rope_scaling": LLAMA3}, "here")
+    assert (model.rope_factor, model.rope_base, model.head_dim) == (32.0, 1e6, 4)
+    assert not model.head_norms and not model.qkv_bias and not any(model.moe_layers)
+    assert not any("norm" in name and "layernorm" not in name for name in model.parameters() if ".layers." in name)
+
+
+def test_a_llama_2_says_no_base_of_its_rope():
+    plain = {key: value for key, value in CONFIG.items() if key not in ("rope_theta", "num_key_value_heads")}
+    model = read_config({**plain, **LLAMA}, "here")
+    assert (model.rope_factor, model.rope_base, model.kv_heads) == (None, 1e4, 2)
+
+
+def test_a_qwen2_has_biases():
+    shapes = read_config({**CONFIG, **DENSE}, "here").parameters()
+    assert {name.split("self_attn.")[1]: shape for name, shape in shapes.items() if "layers.1" in name and
+            name.endswith("bias")} == {"q_proj.bias": (8,), "k_proj.bias": (4,), "v_proj.bias": (4,)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ({"expert": 2}, "layout.expert: 2, but the model is dense; use 1"),
+        ({"gpus_per_node": 8, "expert": 1, "tensor": 8, "expert_tensor": 8}, "tensor: 8 does not divide .* 12 inner"),
+    ],
+)
+def test_layouts_of_a_dense_model(layout, message):
+    settings = Sft(**{**SETTINGS, "layout": {**LAYOUT, **layout}})
+    with pytest.raises(UserError, match=message):
+        check_model(read_config({**CONFIG, **DENSE, "num_key_value_heads": 2}, "here"), settings)
 
 
 def test_both_spellings_of_the_configuration():

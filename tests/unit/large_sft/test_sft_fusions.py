@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from large_sft.model.qwen3 import read_config
+from large_sft.model.decoder import read_config
 from large_sft.settings import Sft
 from polaris.stage.errors import UserError
 from tests.helpers.small_sft import CONFIG, SETTINGS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from large_sft.model.qwen3 import read_config
+from large_sft.model.decoder import read_config
 from polaris.planning.plan_memory import GIB, Ranks, fsdp, layouts, megatron, megatron_stages, total, vllm
 from polaris.planning.plan_model import KNOWN, Shape, from_config
 from polaris.planning.plan_time import GPUS, mixture_efficiency
@@ -17,8 +17,10 @@ def config(shape: Shape) -> dict:
     """A config.json of that shape."""
     mixture = {"num_experts": shape.experts, "num_experts_per_tok": shape.experts_per_token,
                "moe_intermediate_size": shape.moe_intermediate_size, "model_type": "qwen3_moe"}  # fmt: skip
+    dense = {(True, False): "qwen3", (False, True): "qwen2", (False, False): "llama"}
     return {
-        "model_type": "qwen3", "vocab_size": shape.vocabulary, "hidden_size": shape.hidden, "hidden_act": "silu",
+        "model_type": dense[shape.head_norms, shape.qkv_bias],
+        "vocab_size": shape.vocabulary, "hidden_size": shape.hidden, "hidden_act": "silu",
         "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
         "head_dim": shape.head_dim, "intermediate_size": shape.intermediate_size, "rms_norm_eps": 1e-6,
         "rope_theta": 1e6,
@@ -27,9 +29,12 @@ def config(shape: Shape) -> dict:
 
 
 TINY = Shape(320, 96, 2, 4, 2, 32, 256, 192, 4, 2, True)
+DISTILLED = KNOWN["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"]
+LLAMA = Shape(128256, 4096, 32, 32, 8, 128, 14336, 0, 0, 0, False, head_norms=False)
+SHAPES = {"4B": SMALL, "30B": MIDDLE, "235B": LARGE, "tiny": TINY, "Qwen2.5": DISTILLED, "Llama": LLAMA}
 
 
-@pytest.mark.parametrize("shape", [SMALL, MIDDLE, LARGE, TINY], ids=["4B", "30B", "235B", "tiny"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_parameters_are_those_of_the_tensors(shape):
     model = read_config(config(shape), "here")
     sizes = (one[0] * (one[1] if len(one) == 2 else 1) for one in model.parameters().values())
@@ -40,6 +45,7 @@ def test_the_published_counts():
     assert LARGE.parameters / 1e9 == pytest.approx(235.1, abs=0.1) and MIDDLE.parameters / 1e9 == pytest.approx(
         30.5, abs=0.1
     )
+    assert DISTILLED.parameters == 7_615_616_512 and LLAMA.parameters == 8_030_261_248
     assert KNOWN["openai/gpt-oss-20b"].parameters / 1e9 == pytest.approx(20.9, abs=0.1)
     assert KNOWN["openai/gpt-oss-20b"].active / 1e9 == pytest.approx(3.6, abs=0.1)
 
