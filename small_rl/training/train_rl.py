@@ -32,7 +32,8 @@ from small_rl.reward.rescue import BufferedResponse, RescueBuffer
 from small_rl.rl_settings import Core, RlTraining, SearchedTemperature
 from small_rl.training import export_gate, verl_checkpoint, verl_config, verl_devices
 from small_rl.training.answer_tokens import tokenised
-from small_rl.training.verl_ray_cluster import ray_cluster
+from small_rl.training.verl_preload import forking_python
+from small_rl.training.verl_ray_cluster import ON_ONE_NODE, ray_cluster
 
 RAY_FOLDERS = Path("/tmp"), "ray-"  # where they lie, and how their names begin
 
@@ -176,7 +177,12 @@ def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: 
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
     env = verl_devices.environment(device)
     cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None
-    with ray_cluster(settings.nodes, settings.gpus_per_node, cpus, ray, stage.log / "ray.log", env) as env:
+    with contextlib.ExitStack() as running:
+        if device == "cpu" and settings.nodes == 1:
+            python = running.enter_context(forking_python(ray, stage.log / "preload.log", env | ON_ONE_NODE))
+            command[0] = str(python)
+            env |= {"SMALL_RL_PYTHON": command[0]}
+        env = running.enter_context(ray_cluster(settings.nodes, settings.gpus_per_node, cpus, ray, stage.log / "ray.log", env))
         subprocesses.run(command, stage.log / "verl.log", env, settings.timeout, follow)
 
 
