@@ -22,6 +22,8 @@ import shlex
 import signal
 import socket
 import sys
+import threading
+import traceback
 import types
 from collections.abc import Iterator
 from fcntl import F_DUPFD, fcntl
@@ -130,8 +132,19 @@ class Forks:
         os.chdir(request["cwd"])
 
 
-def run(arguments: list[str]) -> None:
-    """What `python <arguments>` does with a command, a module or a script."""
+def run(arguments: list[str]) -> int:
+    """What `python <arguments>` does with a command, a module or a script. Returns the exit status."""
+    try:
+        _run(arguments)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(arguments: list[str]) -> None:
     if arguments[0].startswith("-"):  # multiprocessing repeats its interpreter's flags, which are this one's
         arguments = arguments[min(arguments.index(how) for how in ("-c", "-m") if how in arguments) :]
     how, *rest = arguments
@@ -160,10 +173,19 @@ def main() -> None:
     for name in MODULES:
         importlib.import_module(name)
     gc.freeze()  # no pass through them in a child, which would copy their pages
-    atexit.register(gc.unfreeze)
     gc.enable()
     multiprocessing.set_executable(python)
-    run(Forks(listener).serve()["arguments"])
+    request = Forks(listener).serve()
+    try:
+        status = run(request["arguments"])
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    threading._shutdown()  # waits for threads; as multiprocessing ends a fork of its own
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # without unloading 8,000 modules one by one, which takes 4 s
 
 
 if __name__ == "__main__":
