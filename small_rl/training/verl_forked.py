@@ -20,7 +20,7 @@ def _whole(connection: socket.socket, length: int) -> bytes:
     got = b""
     while len(got) < length:
         if not (more := connection.recv(length - len(got))):
-            raise ConnectionError("the process to be forked is gone; see its log, preload.log")
+            raise ConnectionError
         got += more
     return got
 
@@ -44,7 +44,7 @@ def _connected(address: str) -> socket.socket:
         try:
             connection.connect(address)
             return connection
-        except (FileNotFoundError, ConnectionRefusedError):
+        except FileNotFoundError:
             connection.close()
             if time.monotonic() > deadline:
                 raise
@@ -82,4 +82,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:
+        sys.exit(f"the process to be forked is gone; read preload.log ({error})")

@@ -25,14 +25,15 @@ import sys
 import threading
 import traceback
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fcntl import F_DUPFD, fcntl
 from pathlib import Path
 from typing import Any
 
 from polaris.stage import subprocesses
 from polaris.stage.code import module_name
-from small_rl.training import verl_forked
+from small_rl.training import verl_devices, verl_forked
+from small_rl.training.verl_ray_cluster import ON_ONE_NODE
 
 # What the processes of a stage import, as measured; whatever is not here, a process imports itself.
 MODULES = (
@@ -48,7 +49,17 @@ MODULES = (
 
 
 @contextlib.contextmanager
-def forking_python(folder: Path, log: Path, env: dict[str, str]) -> Iterator[Path]:
+def interpreter(device: str, nodes: int, folder: Path, log: Path) -> Iterator[str]:
+    """The Python of a stage's processes, while the block lasts. folder, log: as in `forking_python`."""
+    if device != "cpu" or nodes > 1:
+        yield sys.executable
+        return
+    with forking_python(folder, log, verl_devices.environment("cpu") | ON_ONE_NODE) as python:
+        yield python
+
+
+@contextlib.contextmanager
+def forking_python(folder: Path, log: Path, env: dict[str, str], modules: Sequence[str] = MODULES) -> Iterator[str]:
     """The path of an executable to be used as a Python, while the block lasts; its processes end with it.
 
     folder: nobody else's, with a short path; log: of the process that is forked; env: that of the processes to come as
@@ -58,9 +69,9 @@ def forking_python(folder: Path, log: Path, env: dict[str, str]) -> Iterator[Pat
     command = shlex.join([sys.executable, "-I", "-S", verl_forked.__file__, str(address)])
     python.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     python.chmod(0o700)
-    start = [sys.executable, "-m", module_name("small_rl.training.verl_preload"), str(python), str(address)]
+    start = [sys.executable, "-m", module_name("small_rl.training.verl_preload"), str(python), str(address), *modules]
     with subprocesses.background(start, log, env):
-        yield python
+        yield str(python)
 
 
 class Forks:
@@ -154,7 +165,7 @@ def _run(arguments: list[str]) -> None:
     elif how == "-c":
         sys.argv[:] = ["-c", *rest[1:]]
         sys.modules["__main__"] = main = types.ModuleType("__main__")
-        exec(rest[0], vars(main))
+        exec(rest[0], vars(main))  # noqa: S102 (what -c means)
     else:
         sys.argv[:] = arguments
         sys.path[0] = str(Path(how).parent)
@@ -162,15 +173,16 @@ def _run(arguments: list[str]) -> None:
 
 
 def main() -> None:
-    python, address = sys.argv[1:]
+    python, address, *modules = sys.argv[1:]
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
+    listener.bind(f"{address}.new")
     listener.listen()
+    os.rename(f"{address}.new", address)  # from now on whoever asks waits for the answer alone
     # Ray reads its settings once, while it is imported, and these two a worker must have: with whose death to end, and
     # whose it is. Ray counts the jobs of a cluster from 1, and this one has no other.
     os.environ |= {"RAY_RAYLET_PID": str(os.getpid()), "RAY_JOB_ID": "01000000"}
     gc.disable()
-    for name in MODULES:
+    for name in modules:
         importlib.import_module(name)
     gc.freeze()  # no pass through them in a child, which would copy their pages
     gc.enable()
@@ -178,7 +190,7 @@ def main() -> None:
     request = Forks(listener).serve()
     try:
         status = run(request["arguments"])
-    except BaseException:
+    except BaseException:  # noqa: BLE001 (Python, too, says any and ends)
         traceback.print_exc()
         status = 1
     threading._shutdown()  # waits for threads; as multiprocessing ends a fork of its own
