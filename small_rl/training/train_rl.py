@@ -4,7 +4,6 @@ import contextlib
 import json
 import math
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +31,7 @@ from small_rl.reward.rescue import BufferedResponse, RescueBuffer
 from small_rl.rl_settings import Core, RlTraining, SearchedTemperature
 from small_rl.training import export_gate, verl_checkpoint, verl_config, verl_devices
 from small_rl.training.answer_tokens import tokenised
+from small_rl.training.verl_preload import interpreter
 from small_rl.training.verl_ray_cluster import ray_cluster
 
 RAY_FOLDERS = Path("/tmp"), "ray-"  # where they lie, and how their names begin
@@ -146,10 +146,12 @@ def at_temperature(settings: RlTraining, search: Manifest | None) -> RlTraining:
     return settings.model_copy(update={"temperature": chosen})
 
 
-def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: Path, evaluate: bool) -> None:
+def launch(
+    stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: Path, python: str, evaluate: bool
+) -> None:
     """Run verl until all steps are done; one line of progress per line of metrics.jsonl.
 
-    ray: folder for Ray's sockets; evaluate: with `validate`, before the first step of this launch
+    ray: folder for Ray's sockets; python: of all processes; evaluate: with `validate`, before the first step
     Raises UserError without a GPU for device cuda, and as polaris.stage.subprocesses.run for a hang or a crash.
     """
     device = settings.engine.device
@@ -172,7 +174,7 @@ def launch(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: 
     largest = max(math.prod(tensor.shape) for shard in shards for tensor in shard.tensors.values())
     overrides = verl_config.rl_overrides(settings, files, evaluate, deadline(settings.timeout), largest)
     overrides += verl_config.hydra_overrides(stage.state)
-    command = [sys.executable, "-m", module_name("small_rl.training.verl_main"), *overrides]
+    command = [python, "-m", module_name("small_rl.training.verl_main"), *overrides]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
     env = verl_devices.environment(device)
     cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None
@@ -235,16 +237,18 @@ def required(stage: Stage, name: str, key: str) -> Manifest:
     return stage.inputs[name]
 
 
-def run(stage: Stage, settings: RlTraining, files: verl_config.RlFiles) -> int:
-    """Train from the last checkpoint to the planned last step; the step reached. Raises UserError for fewer."""
+def run(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: Path, python: str) -> int:
+    """Train from the last checkpoint to the planned last step; the step reached. Raises UserError for fewer.
+
+    ray, python: as in `launch`
+    """
     if done := verl_checkpoint.last_step(files.checkpoints):
         stage.say(f"resumes after step {done}")
     for log in (files.metrics, files.accuracy, *([files.validation] if settings.validation else [])):
         verl_checkpoint.keep_curve(log, done)
     evaluate = evaluation_due(settings, files.validation, done)
     if done < settings.steps or evaluate:
-        with ray_folder(stage.state) as ray:
-            launch(stage, settings, files, ray, evaluate)
+        launch(stage, settings, files, ray, python, evaluate)
     reached = verl_checkpoint.last_step(files.checkpoints)
     if reached < settings.steps:
         raise UserError(
@@ -258,11 +262,12 @@ def train(stage: Stage) -> None:
     """The stage: prepare, train, export, publish."""
     settings = at_temperature(stage.settings, stage.inputs.get("temperature"))
     stage.say(f"temperature {settings.temperature:g}")
-    files = prepare(stage, settings)
-    reached = run(stage, settings, files)
+    device, preload_log = settings.engine.device, stage.log / "preload.log"
+    with ray_folder(stage.state) as ray, interpreter(device, settings.nodes, ray, preload_log) as python:
+        files = prepare(stage, settings)  # while verl is imported
+        reached = run(stage, settings, files, ray, python)
     folder = verl_checkpoint.step_folder(files.checkpoints, reached)
-    precision, device = settings.precision, settings.engine.device
-    deviation = export_gate.export(folder, files.model, precision, device, stage.partial / "model")
+    deviation = export_gate.export(folder, files.model, settings.precision, device, stage.partial / "model")
     stage.say(f"exported; its log-probabilities are within {deviation:.1e} of the actor's")
     if settings.core:
         shutil.copyfile(folder / "consensus.parquet", stage.partial / "consensus.parquet")

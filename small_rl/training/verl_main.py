@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from multiprocessing import spawn
 from typing import Any
 
 import hydra
@@ -25,6 +26,7 @@ def _start_ray(config: DictConfig) -> None:
     os.environ["SMALL_RL_RUN"] = str(os.getpid())  # see verl_plugin.py
     runtime_env = get_ppo_ray_runtime_env(config)
     runtime_env["env_vars"] |= {"TRANSFER_QUEUE_ENABLE": "1", "SMALL_RL_RUN": os.environ["SMALL_RL_RUN"]}
+    runtime_env["py_executable"] = os.fsdecode(spawn.get_executable())  # Python itself, unless verl_preload.py says so
     arguments: Any = OmegaConf.to_container(config.ray_kwargs.get("ray_init", {}), resolve=True)
     overrides = {key: value for key, value in (arguments.pop("runtime_env", None) or {}).items() if value is not None}
     ray.init(runtime_env={**runtime_env, **overrides}, **arguments)

@@ -31,9 +31,11 @@ PATIENCE = 300.0  # seconds for that
 GRACE = 30.0  # seconds for Ray to stop its processes
 
 QUIET = {
+    "RAY_AUTH_MODE": "token",
     "RAY_enable_metrics_collection": "0",
     "DASHBOARD_METRIC_PORT": "-1",  # no port at all: what is left of the dashboard would serve metrics to anyone
 }
+ON_ONE_NODE = QUIET | ON_LOOPBACK
 
 
 @contextlib.contextmanager
@@ -48,8 +50,8 @@ def ray_cluster(
     """
     head = LOOPBACK if nodes == 1 else this_node()
     port = str(free_port(head))
-    env = env | QUIET | (ON_LOOPBACK if nodes == 1 else {})
-    env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    env = env | (ON_ONE_NODE if nodes == 1 else QUIET)
+    env |= {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
     start = [
         sys.executable,
         "-m",
