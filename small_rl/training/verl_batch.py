@@ -6,6 +6,7 @@ Legend: _P group of the step's batch.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import transfer_queue
 from transfer_queue import KVBatchMeta
@@ -57,6 +58,16 @@ def forget_other_policies(batch: KVBatchMeta) -> dict[str, float]:
     fields = ["responses", "response_mask", "rollout_log_probs", "old_log_probs"]
     data = transfer_queue.kv_batch_get(keys=batch.keys, partition_id=PARTITION, select_fields=fields)
     return calculate_debug_metrics(DataProto(batch=data.to_padded_tensor()))
+
+
+def old_log_probs(batch: KVBatchMeta, uids_P: Sequence[str], rollouts: int) -> dict[tuple[int, int], np.ndarray]:
+    """The actor's log-probabilities [T] of every response of the batch, by the place of its group and in its group."""
+    keys = {f"{uid}_{sample}_0": (place, sample) for place, uid in enumerate(uids_P) for sample in range(rollouts)}
+    own = [key for key in batch.keys if key in keys]  # no padding
+    fields = ["response_mask", "old_log_probs"]
+    data = transfer_queue.kv_batch_get(keys=own, partition_id=PARTITION, select_fields=fields)
+    rows = zip(own, data["response_mask"].unbind(), data["old_log_probs"].unbind(), strict=True)
+    return {keys[key]: log_probs[: len(mask)].float().numpy() for key, mask, log_probs in rows}
 
 
 def with_loss(batch: KVBatchMeta, updates: int, ranks: int) -> tuple[KVBatchMeta, int]:

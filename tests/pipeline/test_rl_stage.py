@@ -62,7 +62,7 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
     with train_rl.ray_folder(folder) as ray:
         logs = [folder / f"{name}.jsonl" for name in ("metrics", "accuracy", "validation")]
         files = verl_config.RlFiles(
-            start.model, folder / "prompts.parquet", folder / "checkpoints", *logs, consensus=sets
+            start.model, folder / "prompts.parquet", folder / "checkpoints", *logs, folder / "rollouts", consensus=sets
         )
         overrides = verl_config.rl_overrides(settings, files) + verl_config.hydra_overrides(folder)
         overrides.append(f"trainer.rollout_data_dir={folder / 'rows'}")
