@@ -15,9 +15,9 @@ def store_of(run: str, stage: str) -> Path:
 
 
 def show(run: str, stage: str) -> None:
-    """Write the stage's pages beside its store, print its steps. Raises UserError where there is no store."""
+    """Write the stage's pages into runs/<run>/rollouts/<stage>, print its steps. Raises UserError where there is no store."""
     store = store_of(run, stage)
-    out = store.parents[1] / "rollouts"
+    out = store.parents[2] / FOLDER / store.parents[1].name
     rows = pages.write(store, out)
     say("\n".join(table(pages.lines(rows))))
     say(f"\npage  {out / 'index.html'}")

@@ -69,13 +69,14 @@ class _Pages:
         from markupsafe import Markup
 
         steps = [row["step"] for row in table]
-        pictures = []
+        pictures, few = [], len(steps) < 12
         for name, key, word in (
             ("Correct", "accuracy", axis_percent),
             ("What wrong responses earn", "process_reward", plain),
             ("Tokens of a response", "tokens", plain),
         ):
-            chart = line_chart([Line("", steps, [row[key] for row in table])], name, "step", word)
+            line = Line("", steps, [row[key] for row in table])
+            chart = line_chart([line], name, "step", word, [(step, str(step)) for step in steps] if few else ())
             pictures.append((name, Markup(chart)))
         kept = self.about.settings.rollout_store
         total = sum(row["rollouts"] for row in table)
