@@ -113,7 +113,7 @@ def row(uid: str, rollout: Rollout, masked_from: int | None) -> dict[str, Any]:
     A masked one still counts in its group's mean: its reward is known, but it carries no loss.
     """
     response = rollout.response
-    prompt, tokens = torch.tensor(rollout.prompt), torch.tensor(response.tokens_T)
+    prompt, tokens = _tensor(rollout.prompt, np.int64), _tensor(response.tokens_T, np.int64)
     whole = torch.cat([prompt, tokens])
     scores = torch.zeros(len(tokens))
     scores[-1] = rollout.reward
@@ -129,10 +129,15 @@ def row(uid: str, rollout: Rollout, masked_from: int | None) -> dict[str, Any]:
         "position_ids": torch.arange(len(whole)),
         "response_mask": mask,
         "loss_mask": mask.clone(),
-        "rollout_log_probs": torch.tensor(log_probs),
+        "rollout_log_probs": _tensor(log_probs, np.float32),
         "rm_scores": scores,
         "num_turns": torch.tensor(2),
     }
+
+
+def _tensor(values: Sequence[int] | Sequence[float], dtype: type) -> torch.Tensor:
+    """By numpy, which reads a Python list four times as fast as torch."""
+    return torch.from_numpy(np.array(values, dtype=dtype))
 
 
 def _tag(step: int, rollout: Rollout) -> dict[str, Any]:
