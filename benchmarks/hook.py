@@ -35,6 +35,7 @@ GROUPS, GROUP, PROMPT, TOKENS, STEPS, VOCABULARY = 64, 8, 200, 30_000, 40, 151_9
 class Settings:
     """What rl_step.finished reads of a stage's section."""
 
+    rescue = "own"
     core = Core(
         cap=0.5, min_support=1, results="intermediate", key="string", scope="response",
         update="online", denominator="current", guard="none", consensus="rl_data",
@@ -103,7 +104,8 @@ def measure(step: float) -> None:
         f"{step:g} s"
     )
     timed("accuracies of the log", step, lambda: accuracies(groups))
-    groups, _ = timed("rewards, sets, rescue, substitution", step, lambda: finished(groups, 7, Settings, state, source))
+    decide = lambda: finished(groups, 7, Settings, state, source).trained_P
+    groups = timed("rewards, sets, rescue, substitution", step, decide)
     uids = [f"{group:08d}" for group in range(GROUPS)]
     timed("rows into TransferQueue", step, lambda: verl_batch.put(7, uids, groups, None))
     batch = rows_of(transfer_queue)

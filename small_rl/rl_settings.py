@@ -115,6 +115,10 @@ class RlTraining(Section):
     precision: Annotated[Literal["fp32", "fp16", "bf16"], Field(description="of actor and rollouts")]
     max_tokens_per_gpu: Annotated[Count, Field(description="padded tokens of one forward/backward pass of a rank")]
     save_every: Annotated[Count, Field(description="steps between resumable checkpoints")]
+    rollout_store: Annotated[
+        Literal["all"] | Count | None,
+        Field(description="rollouts kept in log/rollouts: all, so many whole groups of each step, or null: none"),
+    ]
     nodes: Count
     gpus_per_node: Annotated[Count, Field(description="processes (GPUs) per node")]
     engine: Engine

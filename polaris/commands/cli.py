@@ -93,6 +93,30 @@ def preflight(argv: list[str]) -> None:
     checks.main(argv)
 
 
+def rollouts(argv: list[str]) -> None:
+    """The responses of an RL stage's steps: pages that a browser opens, and a table."""
+    from polaris.commands import rollouts as pages
+    from polaris.recipe import recipe
+    from polaris.recipe.command_line import recipe_parser
+
+    parser = recipe_parser("rollouts")
+    parser.add_argument("stage", help="an RL stage of the run, or a folder like runs/other/core")
+    args = parser.parse_args(argv)
+    pages.show(recipe.load(args.configfile).run, args.stage)
+
+
+def replay(argv: list[str]) -> None:
+    """What other process rewards would have paid the rollouts of an RL stage with CORE."""
+    from polaris.commands import rollouts as stored
+    from polaris.recipe import recipe
+    from polaris.recipe.command_line import recipe_parser
+
+    parser = recipe_parser("replay")
+    parser.add_argument("stage", help="an RL stage of the run, or a folder like runs/other/core")
+    args = parser.parse_args(argv)
+    stored.replay(recipe.load(args.configfile).run, args.stage)
+
+
 def study(argv: list[str]) -> None:
     """What the replicates of the laptop recipe found: claims beside their controls (`make study`)."""
     from polaris.commands import study as replicates
@@ -109,7 +133,7 @@ def publish(argv: list[str]) -> None:
 
 COMMANDS = {
     command.__name__: command
-    for command in (show, recipe, pin, status, compare, regrade, plan, preflight, publish, study)
+    for command in (show, recipe, pin, status, compare, regrade, plan, preflight, rollouts, replay, publish, study)
 }
 
 

@@ -45,6 +45,10 @@ class ConsensusSets:
         counts = self._counts.get(problem_id, {})
         return frozenset(result for result, count in counts.items() if count >= self.min_support)
 
+    def counts(self, problem_id: str) -> dict[str, int]:
+        """Each of the problem's results with the number of correct trajectories that had it, a copy."""
+        return dict(self._counts.get(problem_id, {}))
+
     def sizes(self) -> dict[str, int]:
         """|s| by problem, of the problems with a set that is not empty."""
         sizes = {problem_id: len(self.get(problem_id)) for problem_id in self._counts}

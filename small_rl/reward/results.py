@@ -21,7 +21,12 @@ _PROSE = re.compile(r"[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*[.!?]?")
 
 
 def underlined(response: str) -> list[str]:
-    r"""The contents of the outermost complete `\underline{...}` spans, in order, at most MAX_SPANS.
+    """The contents of the spans that count as underlined, in order."""
+    return [response[start:end] for start, end in underlined_spans(response)]
+
+
+def underlined_spans(response: str) -> list[tuple[int, int]]:
+    r"""Where the contents of the outermost complete `\underline{...}` spans stand, in order, at most MAX_SPANS.
 
     `\{`, `\}` and `\\` do not count as braces. An unclosed opening and a span longer than MAX_LENGTH are passed over;
     the spans inside them count. One pass over the text, linear however the braces are nested.
@@ -30,7 +35,7 @@ def underlined(response: str) -> list[str]:
     position = 0
     while (start := _next_underline(response, position)) is not None:
         position = _read_span(response, start, spans)
-    return [response[start:end] for start, end in spans[:MAX_SPANS]]
+    return spans[:MAX_SPANS]
 
 
 def _next_underline(text: str, position: int) -> int | None:

@@ -49,12 +49,39 @@ class Response:
 
 @dataclass(frozen=True)
 class Rollout:
-    """A graded response to a prompt (token ids); reward: 0 until `finished` sets it."""
+    """A graded response to a prompt (token ids).
+
+    earned: by the outcome, or by CORE; penalty: for the length, taken off it. Both are 0 until `finished` sets them
+    """
 
     trajectory: Trajectory
     prompt: Sequence[int]
     response: Response
-    reward: float = 0.0
+    earned: float = 0.0
+    penalty: float = 0.0
+
+    @property
+    def reward(self) -> float:
+        return self.earned - self.penalty
+
+
+@dataclass(frozen=True)
+class FinishedStep:
+    """A step's groups at each stage of their treatment; the lists are in the batch's order.
+
+    rewarded_P: as sampled, with their rewards; rescued_P: with at most one rollout of a group swapped; source_P: which
+    group is trained in this place
+    """
+
+    rewarded_P: list[list[Rollout]]
+    rescued_P: list[list[Rollout]]
+    source_P: list[int]
+    metrics: dict[str, float]
+
+    @property
+    def trained_P(self) -> list[list[Rollout]]:
+        """The groups to train on; one may stand in several places."""
+        return [self.rescued_P[source] for source in self.source_P]
 
 
 @dataclass(frozen=True)
@@ -97,24 +124,24 @@ def check_graded(groups_P: Sequence[Sequence[Rollout]], allowed: float, step: in
 
 def finished(
     groups_P: Sequence[Sequence[Rollout]], step: int, settings: Settings, state: TrainingState, random: Random
-) -> tuple[list[list[Rollout]], dict[str, float]]:
-    """The groups to train on, rewarded, and the step's metrics. Changes `state`: call it once per step.
+) -> FinishedStep:
+    """The groups rewarded and chosen for training, and the step's metrics. Changes `state`: call it once per step.
 
-    A returned group is a group of the batch with at most one rollout swapped; it may stand in several places.
     Metrics: small_rl.reward.step_metrics, with overlong `length_penalty` (mean over the rollouts), and shares of the
     step's groups: `rescued` (with rescue), `substituted` (with substitution), `zero_variance_after` (with either).
     """
-    numbers, groups = _rewarded(groups_P, settings, state)
+    numbers, rewarded = _rewarded(groups_P, settings, state)
+    rescued, source_P = rewarded, list(range(len(rewarded)))
     if state.rescue_buffer is not None:
-        before, groups = groups, _rescued(groups, step, settings, state.rescue_buffer, random)
-        numbers["rescued"] = fmean(old != new for old, new in zip(before, groups, strict=True))
+        rescued = _rescued(rewarded, step, settings, state.rescue_buffer, random)
+        numbers["rescued"] = fmean(old != new for old, new in zip(rewarded, rescued, strict=True))
     if settings.substitution is not None:
-        source_P = substitutes(_rewards(groups), settings.substitution.min_informative, random)
-        groups = [groups[source] for source in source_P]
+        source_P = list(substitutes(_rewards(rescued), settings.substitution.min_informative, random))
         numbers["substituted"] = fmean(source != place for place, source in enumerate(source_P))
+    done = FinishedStep(rewarded, rescued, source_P, numbers)
     if state.rescue_buffer is not None or settings.substitution is not None:
-        numbers["zero_variance_after"] = fmean(not informative(rewards_G) for rewards_G in _rewards(groups))
-    return groups, numbers
+        numbers["zero_variance_after"] = fmean(not informative(rewards_G) for rewards_G in _rewards(done.trained_P))
+    return done
 
 
 def _rewards(groups_P: Sequence[Sequence[Rollout]]) -> list[list[float]]:
@@ -141,8 +168,8 @@ def _rewarded(
         }
     penalties = [_penalty(t.tokens, settings) for t in trajectories]
     length_metrics = {} if settings.overlong is None else {"length_penalty": fmean(penalties)}
-    paid = iter([reward - penalty for reward, penalty in zip(rewards, penalties, strict=True)])
-    groups = [[replace(rollout, reward=next(paid)) for rollout in group] for group in groups_P]
+    paid = iter([{"earned": earned, "penalty": off} for earned, off in zip(rewards, penalties, strict=True)])
+    groups = [[replace(rollout, **next(paid)) for rollout in group] for group in groups_P]
     return step_metrics(trajectories, rewards, penalties) | set_metrics | length_metrics, groups
 
 
@@ -159,9 +186,8 @@ def _rescued(
     rescued = [list(group) for group in groups_P]
     for (group, place), buffered in rescues(problem_P, correct_PG, buffer, step, random).items():
         response = Response(buffered.tokens_T, None, buffered.weights)
-        rescued[group][place] = replace(
-            groups_P[group][place], response=response, reward=1.0 - _penalty(len(buffered.tokens_T), settings)
-        )
+        penalty = _penalty(len(buffered.tokens_T), settings)
+        rescued[group][place] = replace(groups_P[group][place], response=response, earned=1.0, penalty=penalty)
     for group, place in enumerate(rollouts_to_buffer(correct_PG, random) if settings.rescue == "own" else ()):
         if place is not None:
             response = groups_P[group][place].response

@@ -13,7 +13,7 @@ class Trajectory:
     """One graded response.
 
     group: id shared by the rollouts of one prompt in one step; reason: one of polaris.grading.answers.REASONS; results:
-    underlined results that count; tokens: length; cut: truncated at the longest length
+    underlined results that count; tokens: length; cut: truncated at the longest length; answer: as read from it
     """
 
     group: str
@@ -23,6 +23,7 @@ class Trajectory:
     results: tuple[str, ...]
     tokens: int
     cut: bool
+    answer: str | None = None
 
 
 def outcome_metrics(trajectories_R: Sequence[Trajectory]) -> dict[str, float]:

@@ -29,6 +29,8 @@ from polaris.stage.stage import Stage, run_verb
 from small_rl.reward.core import initial_sets
 from small_rl.reward.rescue import BufferedResponse, RescueBuffer
 from small_rl.rl_settings import Core, RlTraining, SearchedTemperature
+from small_rl.rollouts import about, store
+from small_rl.rollouts.about import About
 from small_rl.training import export_gate, verl_checkpoint, verl_config, verl_devices
 from small_rl.training.answer_tokens import tokenised
 from small_rl.training.verl_preload import interpreter
@@ -204,11 +206,11 @@ def prepare(stage: Stage, settings: RlTraining) -> verl_config.RlFiles:
     data = stage.inputs["data"].file("problems.parquet")
     problems = read_problems(data)
     check(settings, problems, data)
-    start_sets = rescue_buffer = benchmark = None
+    start_sets = sets_file = rescue_buffer = benchmark = None
     if settings.core:
-        consensus = required(stage, "consensus", "reward: core")
+        sets_file = required(stage, "consensus", "reward: core").file("consensus.parquet")
         start_sets = stage.state / "start_sets.parquet"
-        write_start_sets(settings.core, settings.grading, problems, consensus.file("consensus.parquet"), start_sets)
+        write_start_sets(settings.core, settings.grading, problems, sets_file, start_sets)
     if settings.rescue == "teacher":
         answers = required(stage, "teacher", "rescue: teacher").file("messages.parquet")
         rescue_buffer = stage.state / "rescue_buffer.parquet"
@@ -217,6 +219,9 @@ def prepare(stage: Stage, settings: RlTraining) -> verl_config.RlFiles:
     if settings.validation:
         questions = read_problems(required(stage, "benchmark", "validate").file("problems.parquet"))
         benchmark = prompts_file(stage.state / "benchmark.parquet", questions, settings, start)
+    if settings.rollout_store:
+        described = About(stage.name, settings, stage.inputs["start"].model, data, sets_file)
+        about.write(stage.log / store.FOLDER, described)
     return verl_config.RlFiles(
         model=start,
         data=prompts_file(stage.state / "prompts.parquet", problems, settings, start),
@@ -227,6 +232,7 @@ def prepare(stage: Stage, settings: RlTraining) -> verl_config.RlFiles:
         rescue_buffer=rescue_buffer,
         benchmark=benchmark,
         validation=stage.log / "validation.jsonl",
+        rollouts=stage.log / store.FOLDER,
     )
 
 
@@ -246,6 +252,7 @@ def run(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: Pat
         stage.say(f"resumes after step {done}")
     for log in (files.metrics, files.accuracy, *([files.validation] if settings.validation else [])):
         verl_checkpoint.keep_curve(log, done)
+    store.keep(files.rollouts, done)
     evaluate = evaluation_due(settings, files.validation, done)
     if done < settings.steps or evaluate:
         launch(stage, settings, files, ray, python, evaluate)

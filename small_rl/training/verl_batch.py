@@ -6,6 +6,7 @@ Legend: _P group of the step's batch.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import transfer_queue
 from transfer_queue import KVBatchMeta
@@ -59,6 +60,16 @@ def forget_other_policies(batch: KVBatchMeta) -> dict[str, float]:
     return calculate_debug_metrics(DataProto(batch=data.to_padded_tensor()))
 
 
+def old_log_probs(batch: KVBatchMeta, uids_P: Sequence[str], rollouts: int) -> dict[tuple[int, int], np.ndarray]:
+    """The actor's log-probabilities [T] of every response of the batch, by the place of its group and in its group."""
+    keys = {f"{uid}_{sample}_0": (place, sample) for place, uid in enumerate(uids_P) for sample in range(rollouts)}
+    own = [key for key in batch.keys if key in keys]  # no padding
+    fields = ["response_mask", "old_log_probs"]
+    data = transfer_queue.kv_batch_get(keys=own, partition_id=PARTITION, select_fields=fields)
+    rows = zip(own, data["response_mask"].unbind(), data["old_log_probs"].unbind(), strict=True)
+    return {keys[key]: log_probs[: len(mask)].float().numpy() for key, mask, log_probs in rows}
+
+
 def with_loss(batch: KVBatchMeta, updates: int, ranks: int) -> tuple[KVBatchMeta, int]:
     """The rows of the updates in which at least one row carries loss, and the number of updates left out.
 
@@ -102,7 +113,7 @@ def row(uid: str, rollout: Rollout, masked_from: int | None) -> dict[str, Any]:
     A masked one still counts in its group's mean: its reward is known, but it carries no loss.
     """
     response = rollout.response
-    prompt, tokens = torch.tensor(rollout.prompt), torch.tensor(response.tokens_T)
+    prompt, tokens = _tensor(rollout.prompt, np.int64), _tensor(response.tokens_T, np.int64)
     whole = torch.cat([prompt, tokens])
     scores = torch.zeros(len(tokens))
     scores[-1] = rollout.reward
@@ -118,10 +129,15 @@ def row(uid: str, rollout: Rollout, masked_from: int | None) -> dict[str, Any]:
         "position_ids": torch.arange(len(whole)),
         "response_mask": mask,
         "loss_mask": mask.clone(),
-        "rollout_log_probs": torch.tensor(log_probs),
+        "rollout_log_probs": _tensor(log_probs, np.float32),
         "rm_scores": scores,
         "num_turns": torch.tensor(2),
     }
+
+
+def _tensor(values: Sequence[int] | Sequence[float], dtype: type) -> torch.Tensor:
+    """By numpy, which reads a Python list four times as fast as torch."""
+    return torch.from_numpy(np.array(values, dtype=dtype))
 
 
 def _tag(step: int, rollout: Rollout) -> dict[str, Any]:

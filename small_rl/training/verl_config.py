@@ -22,7 +22,7 @@ class RlFiles:
     """Where an RL stage reads and writes.
 
     model: Hugging Face folder; data: verl's parquet; checkpoints, metrics, accuracy, validation: written and resumed,
-    the last one with `validate` only; consensus: consensus.parquet to start from, for reward: core; rescue_buffer: the
+    the last one with `validate` only; rollouts: folder of the store; consensus: consensus.parquet to start from, for reward: core; rescue_buffer: the
     teacher's, for rescue: teacher; benchmark: verl's parquet, for validate
     """
 
@@ -32,6 +32,7 @@ class RlFiles:
     metrics: Path
     accuracy: Path
     validation: Path
+    rollouts: Path
     consensus: Path | None = None
     rescue_buffer: Path | None = None
     benchmark: Path | None = None
@@ -172,6 +173,7 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     values["+polaris.max_response_length"] = settings.max_response_length
     values["+polaris.masked_from"] = settings.max_response_length if settings.truncation == "mask" else None
     values["+polaris.validation"] = files.validation
+    values |= {"+polaris.rollout_store": settings.rollout_store, "+polaris.rollouts": files.rollouts}
     for name, section in (
         ("grading", settings.grading),
         ("core", settings.core),

@@ -112,7 +112,7 @@ class Rollouts:
         self, group: str, problem: str, response: Response, verdict: Verdict, results: tuple[str, ...]
     ) -> Trajectory:
         tokens, cut = len(response.tokens_T), self._cut(response)
-        return Trajectory(group, problem, verdict.correct, verdict.reason, results, tokens, cut)
+        return Trajectory(group, problem, verdict.correct, verdict.reason, results, tokens, cut, verdict.answer)
 
     async def _results(self, text: str, verdict: Verdict, golds: list[str]) -> tuple[str, ...]:
         """The underlined results of a response, as the consensus sets have them."""

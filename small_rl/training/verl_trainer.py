@@ -18,8 +18,9 @@ from polaris.stage.deadline import is_due
 from polaris.stage.records import CONSENSUS, RESCUE_BUFFER, read_rows, write_rows
 from small_rl.reward.core import ConsensusSets
 from small_rl.reward.rescue import RescueBuffer
-from small_rl.reward.rl_step import Rollout, TrainingState, accuracies, check_graded, finished
+from small_rl.reward.rl_step import FinishedStep, Rollout, TrainingState, accuracies, check_graded, finished
 from small_rl.reward.step_metrics import outcome_metrics
+from small_rl.rollouts.store import Counts, RolloutStore
 from small_rl.training import verl_batch
 from small_rl.training.export_gate import LOG_PROBS, ROWS
 from small_rl.training.verl_config import polaris_settings
@@ -51,6 +52,9 @@ class PolarisTrainer(PPOTrainerSync):
         self.settings = polaris_settings(config)
         self.training_state = self._initial_state()
         self.numbers: dict[str, float] = {}
+        stored = self.settings.rollout_store
+        self.store = RolloutStore(Path(self.settings.rollouts), None if stored == "all" else stored) if stored else None
+        self.unstored: tuple[FinishedStep, Counts | None] | None = None
         self.clock = time.monotonic()
         self.longest = 0.0  # seconds of a step of this launch
 
@@ -77,14 +81,29 @@ class PolarisTrainer(PPOTrainerSync):
         graded = check_graded(groups, self.settings.grading.max_failure_rate, step)
         _append(Path(self.settings.accuracy), {"step": step} | accuracies(groups))
         random = Random(f"seed {self.config.actor_rollout_ref.rollout.seed}, step {step}")
-        groups, self.numbers = finished(groups, step, self.settings, self.training_state, random)
-        self.numbers |= graded
-        return groups
+        counts = self._counts(groups) if self.store else None
+        done = finished(groups, step, self.settings, self.training_state, random)
+        self.numbers = done.metrics | graded
+        self.unstored = done, counts
+        return done.trained_P
+
+    def _counts(self, groups: list[list[Rollout]]) -> Counts | None:
+        """What the consensus sets know of the step's problems before they learn from it."""
+        sets = self.training_state.sets
+        return None if sets is None else {group[0].trajectory.problem: sets.counts(group[0].trajectory.problem)
+                                          for group in groups}  # fmt: skip
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         """Like verl, by the current actor, also for rescued rows; these then count as sampled by it."""
         batch = super()._compute_old_log_prob(batch, metrics)
         metrics.update(verl_batch.forget_other_policies(batch))
+        if self.store and self.unstored:
+            done, counts = self.unstored
+            uids = [group[0].trajectory.group for group in done.rewarded_P]
+            actor = verl_batch.old_log_probs(batch, uids, len(done.rewarded_P[0]))
+            trained = {place: values for place, values in actor.items() if done.source_P[place[0]] == place[0]}
+            self.store.write(self.global_steps, done, counts, trained)
+        self.unstored = None
         return batch
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
@@ -156,6 +175,8 @@ class PolarisTrainer(PPOTrainerSync):
             write_rows(self._folder() / "consensus.parquet", self.training_state.sets.rows(), CONSENSUS)
         if self.training_state.rescue_buffer is not None:
             write_rows(self._folder() / RESCUE_FILE, self.training_state.rescue_buffer.rows(), RESCUE_BUFFER)
+        if self.store:
+            self.store.wait()
         super()._save_checkpoint()
 
     def _load_checkpoint(self) -> None:

@@ -63,7 +63,7 @@ def batch() -> tuple[list[list[Rollout]], np.ndarray]:
         group("saved", "0000", ("", "", "", "")),
         group("solved", "1111", ("", "", "", "")),
     ]
-    trained, _ = finished(groups, 9, Settings, TrainingState(sets, sets.sizes(), buffer), Random(0))
+    trained = finished(groups, 9, Settings, TrainingState(sets, sets.sizes(), buffer), Random(0)).trained_P
     rows = [row(f"place {place}", one, None) for place, group in enumerate(trained) for one in group]
     padded = lambda name: torch.nn.utils.rnn.pad_sequence([r[name].float() for r in rows], batch_first=True)
     uids = np.array([r["uid"] for r in rows], dtype=object)

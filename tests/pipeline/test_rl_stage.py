@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 from polaris.stage import manifest, subprocesses
 from polaris.stage.records import ACCURACY, CONSENSUS, RESCUE_BUFFER, read_problems, read_rows
 from small_rl.rl_settings import RlTraining
+from small_rl.rollouts.store import FOLDER, read_step, stored_steps
+from small_rl.rollouts.variants import replayed
 from small_rl.training import train_rl, verl_checkpoint, verl_config, verl_devices
 from small_rl.training.verl_ray_cluster import ray_cluster
 
@@ -62,7 +64,7 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
     with train_rl.ray_folder(folder) as ray:
         logs = [folder / f"{name}.jsonl" for name in ("metrics", "accuracy", "validation")]
         files = verl_config.RlFiles(
-            start.model, folder / "prompts.parquet", folder / "checkpoints", *logs, consensus=sets
+            start.model, folder / "prompts.parquet", folder / "checkpoints", *logs, folder / "rollouts", consensus=sets
         )
         overrides = verl_config.rl_overrides(settings, files) + verl_config.hydra_overrides(folder)
         overrides.append(f"trainer.rollout_data_dir={folder / 'rows'}")
@@ -118,6 +120,27 @@ def test_a_rescued_row_has_reward_one(uninterrupted):
         rescued += found
         assert line["mismatch_max"] < 1e-3  # rows of another policy are not measured against it
     assert rescued, "the test recipe no longer rescues anything: give the stage more steps"
+
+
+def test_the_store_has_what_was_sampled_and_trained(killed, uninterrupted):
+    """The same rollouts after kills, the rewards of the rows that verl trained on, and a replay that pays the same."""
+    folders = killed.folder / "log" / FOLDER, uninterrupted.folder / FOLDER
+    steps = list(range(1, uninterrupted.settings.steps + 1))
+    assert [stored_steps(folder) for folder in folders] == [steps, steps]
+    for step in steps:
+        ours, theirs = (read_step(folder, step) for folder in folders)
+        by_engine = ("log_probs", "actor_log_probs")
+        assert [{**row, **dict.fromkeys(by_engine)} for row in ours] == [
+            {**row, **dict.fromkeys(by_engine)} for row in theirs
+        ]
+        for row in ours:
+            if row["actor_log_probs"] and row["rescued"] is None:
+                assert row["actor_log_probs"] == pytest.approx(row["log_probs"], abs=1e-3)
+        paid = {(row["group"], row["sample"]): row["earned"] if row["rescued"] is None else 1.0 for row in ours}
+        trained = [paid[row["source"], row["sample"]] for row in ours]
+        assert sorted(trained) == pytest.approx(sorted(row["score"] for row in uninterrupted.rows[step]), abs=1e-6)
+    recorded, *others = replayed(folders[0])
+    assert recorded.same == recorded.rollouts and others
 
 
 def test_the_log_is_published_as_a_table(killed, uninterrupted):

@@ -15,7 +15,7 @@ LIMIT = 4
 
 def rollout(tokens: int, reward: float) -> Rollout:
     trajectory = Trajectory("uid", "p", reward == 1.0, "exact", (), tokens, tokens >= LIMIT)
-    return Rollout(trajectory, [1, 2], Response(list(range(10, 10 + tokens)), [-0.5] * tokens, 3), reward=reward)
+    return Rollout(trajectory, [1, 2], Response(list(range(10, 10 + tokens)), [-0.5] * tokens, 3), earned=reward)
 
 
 def padded(rows, name):

@@ -1,0 +1,43 @@
+"""`polaris rollouts STAGE` and `polaris replay STAGE`: what an RL stage sampled, and what other rewards would have paid."""
+
+from pathlib import Path
+
+from polaris.stage.terminal import NONE, say, table
+from small_rl.rollouts import pages, variants
+from small_rl.rollouts.replay import Replayed
+from small_rl.rollouts.store import FOLDER
+
+
+def store_of(run: str, stage: str) -> Path:
+    """The store of a stage of a run, or of the folder of a stage."""
+    folder = Path(stage) if "/" in stage else Path("runs") / run / stage
+    return folder / "log" / FOLDER
+
+
+def show(run: str, stage: str) -> None:
+    """Write the stage's pages into runs/<run>/rollouts/<stage>, print its steps. Raises UserError where there is no store."""
+    store = store_of(run, stage)
+    out = store.parents[2] / FOLDER / store.parents[1].name
+    rows = pages.write(store, out)
+    say("\n".join(table(pages.lines(rows))))
+    say(f"\npage  {out / 'index.html'}")
+
+
+def replay(run: str, stage: str) -> None:
+    """Print what other process rewards would have paid. Raises UserError as `variants.replayed`."""
+    rows = variants.replayed(store_of(run, stage))
+    say("\n".join(table(lines(rows))))
+    first = rows[0]
+    say(f"\n{first.name}: {first.same} of {first.rollouts} responses earn exactly what was recorded")
+
+
+def lines(rows: list[Replayed]) -> list[list[str]]:
+    """The variants as rows of a table, its head first."""
+    head = ["reward", "groups with signal", "of unsolved ones", "wrong ones paid", "mean of wrong ones", "advantages"]
+    return [head, *([row.name, *_cells(row)] for row in rows)]
+
+
+def _cells(row: Replayed) -> list[str]:
+    share = lambda value: NONE if value is None else f"{100 * value:.1f} %"
+    correlation = NONE if row.correlation is None else f"{row.correlation:.3f}"
+    return [share(row.signal), share(row.unsolved_signal), share(row.paid), f"{row.process:.3f}", correlation]
