@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from polaris.planning.plan_memory import GIB, total
+from polaris.hardware.gpus import GPUS, Gpu
+from polaris.hardware.memory import GIB, total
 from polaris.planning.plan_profile import Profile
-from polaris.planning.plan_time import GPUS, NO_WORK, Gpu, Range, ranged
+from polaris.planning.plan_time import NO_WORK, Range, ranged
 from polaris.planning.planned import Planned
 from polaris.planning.planned_stages import Planner
 from polaris.recipe.command_line import recipe_parser

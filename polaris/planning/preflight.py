@@ -15,12 +15,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from polaris.hardware.gpus import GPUS, Gpu
 from polaris.models.chat_template import ChatTemplate
 from polaris.models.check_model import check_model, check_tokenizer
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.models.settings import HubModel, LocalModel, TinyModel
 from polaris.planning import preflight_gpus
-from polaris.planning.plan_time import GPUS, Gpu
 from polaris.planning.planned_stages import Planner
 from polaris.problems.settings import FileProblems, HubProblems
 from polaris.recipe.command_line import recipe_parser

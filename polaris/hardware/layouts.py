@@ -5,18 +5,25 @@ from dataclasses import fields
 from large_sft.model import layout
 from large_sft.model.qwen3 import Qwen3
 from large_sft.settings import Sft
+from polaris.hardware import memory as model_memory
+from polaris.hardware.gpus import Gpu
+from polaris.hardware.memory import GIB, Parts, Ranks, total
+from polaris.hardware.shapes import Shape
 from polaris.models.architecture import Sizes
-from polaris.planning import plan_memory
-from polaris.planning.plan_memory import GIB, Parts, Ranks, total
-from polaris.planning.plan_model import Shape
-from polaris.planning.plan_time import Gpu, Range, mixture_efficiency
 from polaris.stage.errors import UserError
+
+# Mixture of experts, while no pipeline stage waits: at most NVIDIA's own 253 of 989 TFLOP/s on 256 H100 with balanced
+# routing (Megatron-Bridge, docs/performance-summary.md, 26.04); no figure is published for SFT at 32K tokens, the lower
+# end is a guess. Where the experts of a layer lie on several nodes, every layer's tokens cross the slower network:
+# half, a guess.
+MIXTURE_TRAINING = (0.15, 0.26)
+ACROSS_NODES = 0.5
 
 
 def memory(shape: Shape, settings: Sft, ranks: Ranks, layers: list[int] | None = None) -> Parts:
     """Bytes on the fullest GPU. layers: of the pipeline stages; without it as Megatron would cut them."""
     packs, chunk = settings.seq_length, settings.loss_chunk
-    return plan_memory.megatron(shape, ranks, packs, settings.recompute, layers=layers, loss_chunk=chunk)
+    return model_memory.megatron(shape, ranks, packs, settings.recompute, layers=layers, loss_chunk=chunk)
 
 
 def of(shape: Shape, settings: Sft) -> Parts:
@@ -31,7 +38,18 @@ def of(shape: Shape, settings: Sft) -> Parts:
     return memory(shape, settings, ranks, stages)
 
 
-def efficiency(settings: Sft) -> Range:
+def mixture_efficiency(expert_ranks: int, node: int, stages: int, packs: float) -> tuple[float, float]:
+    """Share of the peak in the training of a mixture of experts.
+
+    expert_ranks: neighbouring GPUs over which a layer's experts are spread; node: GPUs of a node; packs: of a batch on
+    one replica, between which the pipeline's `stages` wait stages - 1 times (the bubble of 1F1B)
+    """
+    network = ACROSS_NODES if expert_ranks > node else 1.0
+    busy = packs / (packs + stages - 1)
+    return MIXTURE_TRAINING[0] * network * busy, MIXTURE_TRAINING[1] * network * busy
+
+
+def efficiency(settings: Sft) -> tuple[float, float]:
     """Share of the peak that a mixture's training may reach in the recipe's own layout."""
     place = settings.layout
     packs = settings.batch_tokens / settings.seq_length / layout.data_parallel(place)
@@ -60,11 +78,11 @@ def others(shape: Shape, settings: Sft, gpu: Gpu) -> tuple[str, ...]:
 def fitting(shape: Shape, settings: Sft, gpu: Gpu, gpus: int) -> list[tuple[Ranks, float]]:
     """Layouts of so many GPUs that the trainer accepts and that fit, the leanest first, with their bytes per GPU."""
     fits = []
-    for ranks in plan_memory.layouts(shape, gpus):
+    for ranks in model_memory.layouts(shape, gpus):
         need = total(memory(shape, settings, ranks))
         nodes = max(1, gpus // settings.layout.gpus_per_node)
         place = {"nodes": nodes, "tensor": ranks.tensor, "pipeline": ranks.pipeline, "expert": ranks.expert}
-        stages = plan_memory.megatron_stages(shape, ranks)
+        stages = model_memory.megatron_stages(shape, ranks)
         ends = (stages[0], stages[-1]) if len(set(stages)) > 1 else (None, None)
         place |= {"virtual_pipeline": 1, "first_layers": ends[0], "last_layers": ends[1]}
         values = {**settings.layout.model_dump(), **place, "expert_tensor": 1, "context": 1}

@@ -1,7 +1,7 @@
 """GPU memory of one rank, part by part, in bytes: what is known from shapes, and one stated guess for the rest.
 
-Checked against published layouts in tests/unit/planning/test_plan.py; figures agree within about 10 %. Nothing here was
-measured on a GPU by us.
+Checked against published layouts in tests/unit/hardware/test_memory.py; figures agree within about 10 %. Nothing
+here was measured on a GPU by us.
 """
 
 import itertools
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from polaris.generation.settings import Engine
-from polaris.planning.plan_model import Shape
+from polaris.hardware.shapes import Shape
 from polaris.stage.errors import UserError
 
 GIB = 1 << 30
