@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from polaris.hardware.gpus import GPUS, Gpu
-from polaris.hardware.memory import GIB, total
+from polaris.hardware.memory import GIB, TIGHT, total
 from polaris.planning.plan_profile import Profile
 from polaris.planning.plan_time import NO_WORK, Range, ranged
 from polaris.planning.planned import Planned
@@ -19,8 +19,6 @@ from polaris.stage.settings import read_section
 from polaris.stage.terminal import NONE, say, table
 
 KEPT = "plan.json"  # in the run's folder
-# Share of a GPU's memory beyond which the memory model's error decides: 14 % measured (docs/performance.md).
-TIGHT = 0.87
 
 
 def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Planned:

@@ -16,7 +16,7 @@ import pytest
 from large_sft.model.weights import Weights
 from large_sft.settings import Sft
 from polaris.hardware import memory, shapes
-from polaris.planning.plan import TIGHT
+from polaris.hardware.memory import TIGHT
 from polaris.stage.records import TOKENS, write_rows
 from tests.gpu.random_models import CONFIG, TINY, random_model
 from tests.helpers import stages
