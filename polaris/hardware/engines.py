@@ -60,9 +60,9 @@ def need(engine: Engine, shape: Shape, hardware: Hardware, fixed: Mapping[str, A
     share = (wide.gpu_memory_utilization or SHARE) * hardware.kind.memory
     parts, one = vllm(shape, wide.gpus, hardware.kind.memory, 1.0), cache(shape, wide) * engine.max_model_len
     return (
-        f"needs {(parts['weights'] + parts['other'] + one) / GIB:.1f} GiB on each of {wide.gpus} GPUs (weights "
-        f"{parts['weights'] / GIB:.1f}, one response of max_model_len {engine.max_model_len} {one / GIB:.1f}), and its "
-        f"engine has {share / GIB:.1f} on {hardware}"
+        f"needs {(parts['weights'] + parts['other'] + one) / GIB:.1f} GiB per GPU on {wide.gpus} of them (weights "
+        f"{parts['weights'] / GIB:.1f}, one response of max_model_len {engine.max_model_len} {one / GIB:.1f}), an "
+        f"engine on {hardware} has {share / GIB:.1f}"
     )
 
 

@@ -12,7 +12,8 @@ NODE = 8  # GPUs of the largest node that is suggested
 def nearest(hardware: Hardware, fits: Callable[[Hardware], bool]) -> str:
     """The least of the same GPUs, and the smallest other GPU in the same number, that fit; in words."""
     found = [next((other for other in way if fits(other)), None) for way in (_more(hardware), _larger(hardware))]
-    return " or ".join(str(other) for other in found if other) or f"none up to {MOST_NODES} nodes of these GPUs"
+    fitting = " or ".join(str(other) for other in found if other)
+    return f"it fits on {fitting}" if fitting else f"it fits on no {MOST_NODES} nodes of these GPUs"
 
 
 def _more(hardware: Hardware) -> Iterator[Hardware]:

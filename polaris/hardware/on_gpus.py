@@ -73,7 +73,7 @@ class OnGpus:
                 self._put(at, {"gpus_per_node": gpus})
                 continue
             gpus, tokens = self.hardware.gpus_per_node, settings.micro_batch * settings.max_tokens
-            need = self._on_all(gpus, actors.format_need(settings, shape, gpus), f"passes of {tokens} tokens")
+            need = self._on_all(actors.format_need(settings, shape, gpus), f"passes of {tokens} tokens")
             self._refuse(
                 name, at, need, lambda other, shape=shape: actors.format_gpus(settings, shape, other) is not None
             )
@@ -96,11 +96,11 @@ class OnGpus:
                 self._put(at, found[0])
                 self._put(inner, found[1])
                 continue
-            need, gpus = actors.rl_need(stage, shape, self.hardware), self.hardware.nodes * self.hardware.gpus_per_node
+            need = actors.rl_need(stage, shape, self.hardware)
             self._refuse(
                 model,
                 at,
-                self._on_all(gpus, need, f"sequences of {actors.longest(stage)} tokens"),
+                self._on_all(need, f"sequences of {actors.longest(stage)} tokens"),
                 lambda other, shape=shape: actors.rl_sizes(stage, shape, other, own, rollouts) is not None,
             )
 
@@ -117,20 +117,17 @@ class OnGpus:
                 self._put(at, found.model_dump())
                 continue
             gpus = self.hardware.nodes * self.hardware.gpus_per_node
-            need = self._on_all(gpus, layouts.least(shape, settings, gpus), f"packs of {settings.seq_length} tokens")
+            need = self._on_all(layouts.least(shape, settings, gpus), f"packs of {settings.seq_length} tokens")
             self._refuse(
                 name, SFT, need, lambda other, shape=shape: bool(layouts.fastest(shape, settings, other, fixed))
             )
 
-    def _on_all(self, gpus: int, need: float, of: str) -> str:
-        return (
-            f"needs {need / GIB:.1f} GiB on each of {gpus} GPUs for {of}, and a GPU of {self.hardware} has "
-            f"{self.hardware.kind.memory / GIB:.1f}"
-        )
+    def _on_all(self, need: float, of: str) -> str:
+        has = f"{self.hardware} {'have' if self.hardware.nodes > 1 else 'has'} {self.hardware.kind.memory / GIB:.1f}"
+        return f"needs {need / GIB:.1f} GiB per GPU for {of}, {has}"
 
     def _refuse(self, model: str, at: Key, need: str, fits: Callable[[Hardware], bool]) -> None:
-        place, other = ".".join(at), nearest(self.hardware, fits)
-        raise UserError(f"{self.parts.where}: {model} ({place}) {need}; it fits on {other}")
+        raise UserError(f"{self.parts.where}: {model} ({'.'.join(at)}) {need}; {nearest(self.hardware, fits)}")
 
 
 def _open(fixed: Mapping[str, Any], keys: Iterable[str]) -> bool:

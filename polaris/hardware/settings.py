@@ -39,3 +39,8 @@ GpusOrCpu = Annotated[
     Annotated[Hardware, Tag("<gpus>")] | Annotated[Literal["cpu"], Tag("<word>")],
     Discriminator(lambda value: "<gpus>" if isinstance(value, dict | Hardware) else "<word>"),
 ]
+
+
+def gpu_of(hardware: Hardware | str | None) -> str:
+    """The GPU that a recipe is planned for: its hardware's, or that of the published runs."""
+    return hardware.gpu if isinstance(hardware, Hardware) else "H100-80GB"
