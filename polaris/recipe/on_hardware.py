@@ -32,7 +32,7 @@ def expanded(values: dict[str, Any], origins: dict[Key, Origin]) -> tuple[dict[s
         raise UserError(describe(error, f"{origin}: {HARDWARE}", Hardware)) from None
 
     def free(key: Key) -> bool:
-        return origins[key].beneath_hardware if key in origins else _at(values, key) is None
+        return _at(values, key) is None or (key in origins and origins[key].beneath_hardware)
 
     parts = Parts(on_device(values, "cpu" if hardware == CPU else "cuda"), free, f"{origin}: {HARDWARE}")
     whole, stated = copy.deepcopy(values), dict(origins)
