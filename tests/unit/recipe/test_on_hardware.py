@@ -131,20 +131,27 @@ def test_an_extra_evaluation_that_only_samples_otherwise_keeps_the_usual_engine(
     [
         (
             ("extends: [polaris_v2]", NODE),
-            "mine.yaml:2: hardware: Qwen/Qwen3-235B-A22B-Thinking-2507 (large_sft.sft) needs 508.2 GiB per GPU for packs "
-            "of 32768 tokens, 8 x H100-80GB has 79.6; it fits on 8 nodes of 8 x H100-80GB",
+            (
+                "mine.yaml:2: hardware: Qwen/Qwen3-235B-A22B-Thinking-2507 (large_sft.sft) needs 508.2 GiB per GPU for "
+                "packs of 32768 tokens, 8 x H100-80GB has 79.6; it fits on 8 nodes of 8 x H100-80GB"
+            ),
         ),
         (
             ("extends: [one_gpu]", "hardware: {nodes: 1, gpus_per_node: 1, gpu: RTX-4090}",
              "inputs: {base_small: {hub: Qwen/Qwen3-4B, revision: unpinned}}"),
-            "mine.yaml:2: hardware: Qwen/Qwen3-4B (small_rl.rl.grpo) needs 75.7 GiB per GPU for sequences of 9216 tokens, "
-            "1 x RTX-4090 has 24.0; it fits on 8 x RTX-4090 or 1 x H100-80GB",
+            (
+                "mine.yaml:2: hardware: Qwen/Qwen3-4B (small_rl.rl.grpo) needs 75.7 GiB per GPU for sequences of 9216 "
+                "tokens, 1 x RTX-4090 has 24.0; it fits on 8 x RTX-4090 or 1 x H100-80GB"
+            ),
         ),
         (
             ("extends: [one_gpu]", "hardware: {nodes: 1, gpus_per_node: 1, gpu: RTX-4090}",
              "inputs: {base_small: {hub: Qwen/Qwen3-32B, revision: unpinned}}"),
-            "Qwen/Qwen3-32B (small_rl.difficulty.engine) needs 66.3 GiB per GPU on 1 of them (weights 61.0, one response "
-            "of max_model_len 9216 2.2), an engine on 1 x RTX-4090 has 21.6; it fits on 4 x RTX-4090 or 1 x H100-80GB",
+            (
+                "Qwen/Qwen3-32B (small_rl.difficulty.engine) needs 66.3 GiB per GPU on 1 of them (weights 61.0, one "
+                "response of max_model_len 9216 2.2), an engine on 1 x RTX-4090 has 21.6; it fits on 4 x RTX-4090 or 1 "
+                "x H100-80GB"
+            ),
         ),
         (("extends: [laptop]", "hardware: cpus"), "mine.yaml:2: hardware: 'cpus' is neither cpu nor {nodes: 1, "),
         (("extends: [laptop]", "hardware: {nodes: 1, gpu: H200}"), ":2: hardware: gpus_per_node: this key is missing"),
