@@ -1,6 +1,7 @@
 """`hardware` in a recipe: what it becomes, what is given by hand beside it, what does not fit on it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,16 @@ def test_the_published_hardware_gives_the_published_layouts(tmp_path):
         assert (own.nodes, own.gpus_per_node) == (stage.nodes, stage.gpus_per_node) == (4, 8)
         assert own.max_tokens_per_gpu == stage.max_tokens_per_gpu and own.engine.replicas == 1
     assert made.small_rl.format_sft.gpus_per_node == 8
+
+
+def test_the_recipe_of_the_page(tmp_path):
+    """And what it shows of the print."""
+    (block,) = re.findall(r"```yaml\n(extends.*?hardware.*?)```", (ROOT / "docs/cluster.md").read_text(), re.DOTALL)
+    path = mine(tmp_path, block)
+    loaded = recipe.loaded([path])
+    text = printed.text(loaded, [path]).replace(str(path), "mine.yaml")
+    shown = re.search(r"```\n( *nodes: 1 .*?)```", (ROOT / "docs/cluster.md").read_text(), re.DOTALL)
+    assert all(" ".join(line.split()) in " ".join(text.split()) for line in shown[1].splitlines())
 
 
 def test_one_node_rewrites_the_layers_below(tmp_path):
