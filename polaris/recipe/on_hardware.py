@@ -17,7 +17,7 @@ from polaris.stage.settings import describe
 def expanded(values: dict[str, Any], origins: dict[Key, Origin]) -> tuple[dict[str, Any], dict[Key, Origin]]:
     """A copy with the sizes that the hardware decides. What its own layer or a higher one gives is by hand, and stays.
 
-    values: whole, without names. Raises UserError for wrong hardware, and for what does not fit on it.
+    values: whole, without names. Raises UserError for wrong hardware, and for what does not fit on it or exceeds it.
     """
     if (given := values.get(HARDWARE)) is None:
         return values, origins
@@ -40,7 +40,19 @@ def expanded(values: dict[str, Any], origins: dict[Key, Origin]) -> tuple[dict[s
         old = _at(values, key)
         _set(whole, key, value)
         stated[key] = Origin(f"{HARDWARE} ({origin})", 0, replaced=old if old != value else None)
+    if isinstance(hardware, Hardware):
+        _refuse_more(whole, stated, hardware, origin)
     return whole, stated
+
+
+def _refuse_more(values: dict[str, Any], origins: dict[Key, Origin], hardware: Hardware, origin: Origin) -> None:
+    """Raises UserError where more nodes, or more GPUs of a node, are given by hand than there are."""
+    most = {"nodes": hardware.nodes, "gpus_per_node": hardware.gpus_per_node}
+    for key, own in origins.items():
+        if key[-1] in most and isinstance(value := _at(values, key), int) and value > most[key[-1]]:
+            raise UserError(
+                f"{own}: {'.'.join(key)}: {value}, but {HARDWARE} ({origin}) has {most[key[-1]]}; change one of them"
+            )
 
 
 def _at(values: Any, key: Key) -> Any:

@@ -164,6 +164,10 @@ def test_an_extra_evaluation_that_only_samples_otherwise_keeps_the_usual_engine(
                 "x H100-80GB"
             ),
         ),
+        (
+            ("extends: [polaris_v2]", NODE, MIXTURE, "small_rl: {rl: {core: {nodes: 9}}}"),
+            "mine.yaml:4: small_rl.rl.core.nodes: 9, but hardware (",
+        ),
         (("extends: [laptop]", "hardware: cpus"), "mine.yaml:2: hardware: 'cpus' is neither cpu nor {nodes: 1, "),
         (("extends: [laptop]", "hardware: {nodes: 1, gpu: H200}"), ":2: hardware: gpus_per_node: this key is missing"),
         (
@@ -226,6 +230,11 @@ def test_what_is_not_there_is_not_asked_for(tmp_path):
     made = recipe.load([mine(tmp_path, "extends: [polaris_v2]", NODE, WITHOUT)])
     assert made.large_sft is None and made.evaluate.large_engine is None
     assert made.small_rl.rl["grpo"].nodes == 1 and made.evaluate.generate.engine.replicas == 8
+
+
+def test_hardware_of_the_command_line(tmp_path):
+    made = recipe.loaded([mine(tmp_path, "extends: [one_gpu]")], {"hardware": "cpu"})
+    assert made.recipe.device == "cpu" and str(made.origins["device",]) == "hardware (--config)"
 
 
 def test_tiny_models_on_gpus(tmp_path):
