@@ -53,9 +53,8 @@ def rl_sizes(
                 for tokens in chosen(fixed, "max_tokens_per_gpu", passes(stage)):
                     world = nodes * gpus
                     share = engine.get("gpu_memory_utilization") or _share(shape, world, hardware.kind.memory, limit)
-                    if shape.heads % tensor == 0 and _fits(
-                        stage, shape, world, tensor, tokens, share, hardware.kind.memory, limit
-                    ):
+                    whole = gpus % tensor == 0 and shape.heads % tensor == 0
+                    if whole and _fits(stage, shape, world, tensor, tokens, share, hardware.kind.memory, limit):
                         own = {"nodes": nodes, "gpus_per_node": gpus, "max_tokens_per_gpu": tokens}
                         # verl has an engine on every `tensor_parallel_size` GPUs by itself.
                         rollouts = {"tensor_parallel_size": tensor, "pipeline_parallel_size": 1, "nodes": 1}

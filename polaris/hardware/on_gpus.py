@@ -85,10 +85,8 @@ class OnGpus:
         stage = self.parts.parsed(RlStage, at, {**ones, "engine": self.parts.part(inner) | start})
         self._put(at, ones)
         self._put(inner, start)
-        if stage is None or not _open(
-            {**own, **{f"engine.{key}": value for key, value in rollouts.items()}},
-            [*OWN, *(f"engine.{key}" for key in start)],
-        ):
+        hand = own | {f"engine.{key}": value for key, value in rollouts.items()}
+        if stage is None or not _open(hand, [*OWN, *(f"engine.{key}" for key in start)]):
             return
         for model, shape in self.parts.shapes(["base_small"], at).items():
             found = actors.rl_sizes(stage, shape, self.hardware, own, rollouts)
