@@ -88,31 +88,15 @@ KNOWN = {
     "Qwen/Qwen3-30B-A3B-Thinking-2507": Shape(151936, 2048, 48, 32, 4, 128, 6144, 768, 128, 8, False),
     "Qwen/Qwen3-235B-A22B-Thinking-2507": Shape(151936, 4096, 94, 64, 4, 128, 12288, 1536, 128, 8, False),
     "openai/gpt-oss-20b": Shape(201088, 2880, 24, 64, 8, 64, 2880, 2880, 32, 4, False, 13.8e9),
-    "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": Shape(151936, 1536, 28, 12, 2, 128, 8960, 0, 0, 0, False),
-    "deepseek-ai/DeepSeek-R1-Distill-Qwen-14B": Shape(152064, 5120, 48, 40, 8, 128, 13824, 0, 0, 0, False),
-    "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B": Shape(152064, 5120, 64, 40, 8, 128, 27648, 0, 0, 0, False),
-    "deepseek-ai/DeepSeek-R1-Distill-Llama-8B": Shape(128256, 4096, 32, 32, 8, 128, 14336, 0, 0, 0, False),
 }
-# Trained from one of these, or beside it: the same shape.
-LIKE = {
-    "Qwen/Qwen3-0.6B": ("Qwen/Qwen3-0.6B-Base",),
-    "Qwen/Qwen3-1.7B": ("Qwen/Qwen3-1.7B-Base", "POLARIS-Project/Polaris-1.7B-Preview"),
-    "Qwen/Qwen3-4B": (
-        "Qwen/Qwen3-4B-Base",
-        "Qwen/Qwen3-4B-Instruct-2507",
-        "POLARIS-Project/Polaris-4B-Preview",
-        "POLARIS-Project/Polaris-V2-Qwen3-4B-SFT",
-        "POLARIS-Project/Polaris-V2-Qwen3-4B",
-    ),
-    "Qwen/Qwen3-8B": ("Qwen/Qwen3-8B-Base",),
-    "Qwen/Qwen3-14B": ("Qwen/Qwen3-14B-Base",),
-    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": ("POLARIS-Project/Polaris-7B-Preview",),
-    "Qwen/Qwen3-30B-A3B": ("Qwen/Qwen3-30B-A3B-Base", "Qwen/Qwen3-30B-A3B-Instruct-2507"),
-    "Qwen/Qwen3-235B-A22B-Thinking-2507": ("Qwen/Qwen3-235B-A22B", "Qwen/Qwen3-235B-A22B-Instruct-2507"),
-}
-KNOWN |= {other: KNOWN[name] for name, others in LIKE.items() for other in others}
 
 
 def from_config(config: Mapping[str, Any], where: str) -> Shape:
     """The shape that a config.json describes. Raises UserError, beginning with `where`, for a missing key."""
     return Shape(**asdict(sizes(config, where)))
+
+
+# Trained before or beside one of these: the same shape.
+KNOWN |= {f"Qwen/Qwen3-{size}-Base": KNOWN[f"Qwen/Qwen3-{size}"] for size in ("0.6B", "1.7B", "4B", "8B", "14B")}
+KNOWN |= {f"Qwen/Qwen3-{size}": KNOWN["Qwen/Qwen3-30B-A3B"] for size in ("30B-A3B-Base", "30B-A3B-Instruct-2507")}
+KNOWN |= {"Qwen/Qwen3-4B-Instruct-2507": KNOWN["Qwen/Qwen3-4B"]}
