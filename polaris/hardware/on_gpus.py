@@ -5,7 +5,8 @@ from typing import Any
 
 from large_sft.settings import Sft
 from polaris.generation.settings import Engine
-from polaris.hardware import actors, engines, layouts
+from polaris.hardware import actors, engines
+from polaris.hardware.fastest import fastest, least
 from polaris.hardware.memory import GIB
 from polaris.hardware.nearest import nearest
 from polaris.hardware.parts import FORMATS, GATE, RL, SFT, USUAL, Key, Parts
@@ -111,14 +112,12 @@ class OnGpus:
         if settings is None or not _open(fixed, LAYOUT):
             return
         for name, shape in self.parts.shapes(["base_large"], at).items():
-            if found := layouts.fastest(shape, settings, self.hardware, fixed):
+            if found := fastest(shape, settings, self.hardware, fixed):
                 self._put(at, found.model_dump())
                 continue
             gpus = self.hardware.nodes * self.hardware.gpus_per_node
-            need = self._on_all(layouts.least(shape, settings, gpus), f"packs of {settings.seq_length} tokens")
-            self._refuse(
-                name, SFT, need, lambda other, shape=shape: bool(layouts.fastest(shape, settings, other, fixed))
-            )
+            need = self._on_all(least(shape, settings, gpus), f"packs of {settings.seq_length} tokens")
+            self._refuse(name, SFT, need, lambda other, shape=shape: bool(fastest(shape, settings, other, fixed)))
 
     def _on_all(self, need: float, of: str) -> str:
         has = f"{self.hardware} {'have' if self.hardware.nodes > 1 else 'has'} {self.hardware.kind.memory / GIB:.1f}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from large_sft.settings import LargeSft, Sft
 from polaris.generation.settings import Engine, Generate
-from polaris.hardware import layouts, memory, shapes
+from polaris.hardware import fastest, layouts, memory, shapes
 from polaris.hardware.gpus import Gpu
 from polaris.hardware.memory import GIB, Parts, total
 from polaris.hardware.shapes import Shape
@@ -254,7 +254,7 @@ class Planner:
         examples = self.known.problems("distill") * sum(large.traces.k.values())
         tokens = ranged(lambda length: settings.epochs * examples * length, mean)
         flops = ranged(lambda number, length: 3 * number * shape.forward_flops(length), tokens, mean)
-        efficiency = layouts.efficiency(settings) if shape.experts else DENSE_TRAINING
+        efficiency = fastest.efficiency(settings) if shape.experts else DENSE_TRAINING
         refused = layouts.refusal(shape, settings)
         planned = self._checked(
             Planned(

@@ -3,8 +3,8 @@
 import pytest
 
 from large_sft.model.qwen3 import read_config
+from polaris.hardware.fastest import mixture_efficiency
 from polaris.hardware.gpus import GPUS
-from polaris.hardware.layouts import mixture_efficiency
 from polaris.hardware.memory import GIB, Ranks, fsdp, layouts, megatron, megatron_stages, total, vllm
 from polaris.hardware.shapes import KNOWN, Shape, from_config
 

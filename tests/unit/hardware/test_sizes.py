@@ -4,6 +4,7 @@ import pytest
 
 from polaris.generation.settings import Engine
 from polaris.hardware import actors, engines, layouts
+from polaris.hardware.fastest import fastest
 from polaris.hardware.memory import TIGHT, total
 from polaris.hardware.nearest import nearest
 from polaris.hardware.settings import Hardware
@@ -95,23 +96,23 @@ def test_the_format_sft_takes_the_gpus_that_share_its_batch(v2):
 
 def test_the_fastest_layout_is_one_that_fits_with_room_to_spare(v2):
     settings = v2.large_sft.sft
-    found = layouts.fastest(LARGE, settings, on(16, 8), {})
+    found = fastest(LARGE, settings, on(16, 8), {})
     assert found == settings.layout  # by hand: 57 GiB, experts within a node
-    assert layouts.fastest(LARGE, settings, on(4, 8), {}) is None
-    middle = layouts.fastest(MIDDLE, settings, on(4, 8), {})
+    assert fastest(LARGE, settings, on(4, 8), {}) is None
+    middle = fastest(MIDDLE, settings, on(4, 8), {})
     need = total(layouts.of(MIDDLE, settings.model_copy(update={"layout": middle})))
     assert need <= TIGHT * on(1, 1).kind.memory and middle.pipeline == 1 and middle.nodes == 4
-    forced = layouts.fastest(MIDDLE, settings, on(4, 8), {"pipeline": 4, "nodes": 2})
+    forced = fastest(MIDDLE, settings, on(4, 8), {"pipeline": 4, "nodes": 2})
     assert (forced.pipeline, forced.nodes) == (4, 2)
 
 
 def test_a_dense_model_has_layouts_too(v2):
     """Its blocks are cut as its attention is: a layout without expert ranks."""
     settings = v2.large_sft.sft
-    found = layouts.fastest(DENSE, settings, on(1, 8), {"tensor": 2})
+    found = fastest(DENSE, settings, on(1, 8), {"tensor": 2})
     assert (found.tensor, found.expert, found.expert_tensor) == (2, 1, 2)
-    assert layouts.fastest(DENSE, settings, on(1, 1), {}).tensor == 1
-    assert layouts.fastest(DENSE, settings, on(1, 1, "RTX-4090"), {}) is None
+    assert fastest(DENSE, settings, on(1, 1), {}).tensor == 1
+    assert fastest(DENSE, settings, on(1, 1, "RTX-4090"), {}) is None
 
 
 def test_the_nearest_hardware_is_more_of_it_or_a_larger_kind():
