@@ -55,6 +55,23 @@ def others(shape: Shape, settings: Sft, gpu: Gpu) -> tuple[str, ...]:
     return (f"no layout fits on up to {4 * world} of these GPUs",)
 
 
+def _laid(shape: Shape, ranks: Ranks, gpus_per_node: int) -> dict[str, int | None]:
+    """The keys of a layout. An uneven pipeline says how many layers its ends have."""
+    stages = model_memory.megatron_stages(shape, ranks)
+    ends = (stages[0], stages[-1]) if len(set(stages)) > 1 else (None, None)
+    return {
+        "nodes": max(1, ranks.world // gpus_per_node),
+        "tensor": ranks.tensor,
+        "pipeline": ranks.pipeline,
+        "expert": ranks.expert,
+        "expert_tensor": ranks.expert_tensor,
+        "context": ranks.context,
+        "virtual_pipeline": 1,
+        "first_layers": ends[0],
+        "last_layers": ends[1],
+    }
+
+
 def fitting(
     shape: Shape, settings: Sft, gpu: Gpu, gpus: int, fixed: Mapping[str, Any] = MappingProxyType({})
 ) -> list[tuple[Layout, float]]:
@@ -75,23 +92,6 @@ def fitting(
         if (need := total(of(shape, other))) <= gpu.memory:
             fits.append((other.layout, need))
     return sorted(fits, key=lambda pair: pair[1])
-
-
-def _laid(shape: Shape, ranks: Ranks, gpus_per_node: int) -> dict[str, int | None]:
-    """The keys of a layout. An uneven pipeline says how many layers its ends have."""
-    stages = model_memory.megatron_stages(shape, ranks)
-    ends = (stages[0], stages[-1]) if len(set(stages)) > 1 else (None, None)
-    return {
-        "nodes": max(1, ranks.world // gpus_per_node),
-        "tensor": ranks.tensor,
-        "pipeline": ranks.pipeline,
-        "expert": ranks.expert,
-        "expert_tensor": ranks.expert_tensor,
-        "context": ranks.context,
-        "virtual_pipeline": 1,
-        "first_layers": ends[0],
-        "last_layers": ends[1],
-    }
 
 
 def _qwen3(shape: Shape) -> Qwen3:
