@@ -13,6 +13,7 @@ from polaris.planning.plan_profile import Profile
 from polaris.planning.planned import Planned
 from polaris.planning.planned_stages import Planner
 from polaris.recipe.recipe import Recipe, load
+from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 
 # Of a node, beside each GPU: as in cluster/config.yaml, ours. A stage that is planned with more asks for it.
@@ -54,7 +55,7 @@ def of(recipe: Recipe) -> Profile:
     """
     hardware = recipe.hardware
     if not isinstance(hardware, Hardware):
-        return Profile(Path("cluster/config.yaml"))
+        return Profile(ROOT / "cluster/config.yaml")
     values = slurm(planned(recipe, hardware, DAY), hardware, "", "", DAY)
     return Profile(Path("hardware"), {key: value for key, value in values.items() if key != "executor"})
 
@@ -142,31 +143,37 @@ def _written(value: Any) -> str:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Command line of `polaris profile`. Raises UserError without hardware, and for a question that nobody answers."""
+    """Command line of `polaris profile`. Raises UserError as `printed`."""
     parser = argparse.ArgumentParser(prog="polaris profile", description=__doc__)
-    parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="a recipe with `hardware`, and overlays in their order"
-    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a recipe with `hardware`, and overlays")
     parser.add_argument("--partition", help="of the nodes with GPUs; asked for when absent, as the next two")
     parser.add_argument("--cpu-partition", help="of jobs that need no GPU")
     parser.add_argument("--time", help="hours of the longest job there")
     parser.add_argument("--local", action="store_true", help="this machine, without Slurm")
     args = parser.parse_args(argv)
-    recipe = load(args.files)
+    print(printed(args.files, args.partition, args.cpu_partition, args.time, args.local), end="")
+
+
+def printed(
+    files: Sequence[str], partition: str | None, cpu_partition: str | None, time: str | None, on_this: bool
+) -> str:
+    """The profile of a recipe. What is None is asked on the terminal; on_this: for this machine, without Slurm.
+
+    Raises UserError without hardware, for a question that nobody answers, and for an answer that is none.
+    """
+    recipe = load(files)
     if not isinstance(hardware := recipe.hardware, Hardware):
         raise UserError(
-            f"{args.files[0]}: hardware: {hardware or 'this key is missing'}, and a profile reserves GPUs; write "
+            f"{files[0]}: hardware: {hardware or 'this key is missing'}, and a profile reserves GPUs; write "
             "hardware: {nodes: 1, gpus_per_node: 8, gpu: H100-80GB}"
             + ("; on a CPU snakemake --cores 2 needs no profile" if hardware else "")
         )
-    if args.local:
-        print(text(local(planned(recipe, hardware), hardware), args.files, hardware), end="")
-        return
-    partition = _name(args.partition or _asked("partition of the nodes with GPUs"))
-    cpu_partition = _name(args.cpu_partition or _asked("partition of jobs without a GPU"))
-    hours = _hours(args.time or _asked("hours of the longest job there"))
-    values = slurm(planned(recipe, hardware, hours), hardware, partition, cpu_partition, hours)
-    print(text(values, args.files, hardware), end="")
+    if on_this:
+        return text(local(planned(recipe, hardware), hardware), files, hardware)
+    of_gpus = _name(partition or _asked("partition of the nodes with GPUs"))
+    of_others = _name(cpu_partition or _asked("partition of jobs without a GPU"))
+    hours = _hours(time or _asked("hours of the longest job there"))
+    return text(slurm(planned(recipe, hardware, hours), hardware, of_gpus, of_others, hours), files, hardware)
 
 
 def _asked(question: str) -> str:
