@@ -1,5 +1,6 @@
 """`polaris profile`: what each rule reserves on the hardware of a recipe, and that the plan agrees."""
 
+import math
 import os
 import pty
 import subprocess
@@ -16,7 +17,8 @@ from polaris.recipe import recipe
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 
-ANSWERS = ["--partition", "gpu", "--cpu-partition", "cpu", "--time", "48"]
+ANSWERS = {"partition": "gpu", "cpu_partition": "cpu", "time": "48", "on_this": False}
+LOCAL = dict.fromkeys(ANSWERS) | {"on_this": True}
 
 
 @pytest.fixture
@@ -45,29 +47,26 @@ RECIPES = {
 
 
 @pytest.mark.parametrize("text", RECIPES.values(), ids=RECIPES)
-def test_what_it_prints_holds_every_stage(write, capsys, text):
-    """And without a profile the plan takes the same numbers."""
+def test_what_it_prints_holds_every_stage(write, text):
+    """And without a profile the plan takes the same numbers, and no limit of time."""
     file = write(text)
-    slurm_profile.main([file, *ANSWERS])
-    printed = capsys.readouterr().out
+    printed = slurm_profile.printed([file], **ANSWERS)
     Path("config.yaml").write_text(printed)
-    profile, loaded = Profile(Path("config.yaml")), recipe.load([file])
-    planner = Planner(loaded, loaded.hardware.kind, Path("run"), lambda rule: profile.reserved(rule).nodes)
-    stages = [plan.scheduled(stage, profile, {}) for stage in planner.stages()]
-    reasons = [reason for stage in stages for reason in stage.wrong if "times the limit" not in reason]
-    assert reasons == [] and yaml.safe_load(printed)["configfile"] == file
-    most = loaded.hardware.nodes
-    assert all(profile.reserved(stage.rule).nodes <= most for stage in stages)
-    assert all(profile.reserved(stage.rule).seconds == 48 * 3600 for stage in stages if stage.gpus)
-    plan.main(["--configfile", file])
-    assert "too large" not in capsys.readouterr().out
+    assert yaml.safe_load(printed)["configfile"] == file
+    loaded = recipe.load([file])
+    for profile, wrong in ((Profile(Path("config.yaml")), "times the limit"), (slurm_profile.of(loaded), None)):
+        planner = Planner(loaded, loaded.hardware.kind, Path("run"), lambda rule, of=profile: of.reserved(rule).nodes)
+        stages = [plan.scheduled(stage, profile, plan.limits(loaded)) for stage in planner.stages()]
+        assert [reason for stage in stages for reason in stage.wrong if not wrong or wrong not in reason] == []
+        assert all(profile.reserved(stage.rule).nodes <= loaded.hardware.nodes for stage in stages)
+        limit = 48 * 3600 if wrong else math.inf
+        assert {profile.reserved(stage.rule).seconds for stage in stages if stage.gpus} == {limit}
 
 
-def test_the_published_hardware_reserves_what_the_shipped_profile_does(write, capsys):
+def test_the_published_hardware_reserves_what_the_shipped_profile_does(write):
     """cluster/config.yaml by hand: four nodes for RL, sixteen for the SFT, which is warned before its limit."""
     shipped = yaml.safe_load((ROOT / "cluster/config.yaml").read_text())
-    slurm_profile.main([write(v2(16)), *ANSWERS])
-    printed = yaml.safe_load(capsys.readouterr().out)
+    printed = yaml.safe_load(slurm_profile.printed([write(v2(16))], **ANSWERS))
     assert printed["default-resources"] == shipped["default-resources"]
     for rule in ("rl", "conversion", "distilled", "format_sft", "merged"):
         own, hand = printed["set-resources"][rule], shipped["set-resources"][rule]
@@ -79,11 +78,10 @@ def test_the_published_hardware_reserves_what_the_shipped_profile_does(write, ca
 
 
 @pytest.mark.parametrize(("name", "gpu", "gpus"), [("one_gpu", "RTX-4090", 1), ("one_node", "H100-80GB", 8)])
-def test_the_profiles_of_one_machine_are_what_it_prints(write, capsys, name, gpu, gpus):
+def test_the_profiles_of_one_machine_are_what_it_prints(write, name, gpu, gpus):
     """They have the rules of overlays beside those of their recipe."""
     file = write(f"extends: [{name}]\nhardware: {{nodes: 1, gpus_per_node: {gpus}, gpu: {gpu}}}\n")
-    slurm_profile.main([file, "--local"])
-    printed = yaml.safe_load(capsys.readouterr().out)
+    printed = yaml.safe_load(slurm_profile.printed([file], **LOCAL))
     shipped = yaml.safe_load((ROOT / "cluster" / name / "config.yaml").read_text())
     rules, own = shipped.pop("set-resources"), printed.pop("set-resources")
     assert own.items() <= rules.items()
@@ -91,21 +89,25 @@ def test_the_profiles_of_one_machine_are_what_it_prints(write, capsys, name, gpu
 
 
 @pytest.mark.parametrize(
-    ("text", "arguments", "words"),
+    ("text", "answers", "words"),
     [
-        (v2(1, MIXTURE), ["--time", "48"], "There is no terminal to ask on; give --partition, --cpu-partition and "),
-        (v2(1, MIXTURE), [*ANSWERS[:5], "soon"], "--time soon: write the hours as a number"),
-        (v2(1, MIXTURE), ["--partition", "a b", *ANSWERS[2:]], "partition 'a b': write its name as `sinfo` shows it"),
-        (v2(4, MIXTURE), ["--local"], "hardware: 4 nodes of 8 x H100-80GB: without Slurm there is one machine"),
+        (
+            v2(1, MIXTURE),
+            ANSWERS | {"partition": None},
+            "There is no terminal to ask on; give --partition, --cpu-partition and ",
+        ),
+        (v2(1, MIXTURE), ANSWERS | {"time": "soon"}, "--time soon: write the hours as a number"),
+        (v2(1, MIXTURE), ANSWERS | {"partition": "a b"}, "partition 'a b': write its name as `sinfo` shows it"),
+        (v2(4, MIXTURE), LOCAL, "hardware: 4 nodes of 8 x H100-80GB: without Slurm there is one machine"),
         ("extends: [polaris_v2]", ANSWERS, "mine.yaml: hardware: this key is missing, and a profile reserves GPUs"),
         ("extends: [laptop]\nhardware: cpu", ANSWERS, "on a CPU snakemake --cores 2 needs no profile"),
     ],
 )
-def test_what_cannot_be_printed_is_one_sentence(write, monkeypatch, text, arguments, words):
+def test_what_cannot_be_printed_is_one_sentence(write, monkeypatch, text, answers, words):
     with open(os.devnull) as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)
         with pytest.raises(UserError) as error:
-            slurm_profile.main([write(text), *arguments])
+            slurm_profile.printed([write(text)], **answers)
     assert words in str(error.value) and len(str(error.value).splitlines()) == 1
 
 
