@@ -25,7 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from polaris.planning.plan_model import KNOWN
+from polaris.hardware.shapes import KNOWN
 from polaris.planning.plan_time import GPUS
 
 MODEL, GPU, COUNT = KNOWN["Qwen/Qwen3-4B-Thinking-2507"], GPUS["H100-80GB"], 32

@@ -86,6 +86,13 @@ def plan(argv: list[str]) -> None:
     planning.main(argv)
 
 
+def profile(argv: list[str]) -> None:
+    """A Snakemake profile for the hardware of a recipe: what each stage reserves, on Slurm or on this machine."""
+    from polaris.planning import slurm_profile
+
+    slurm_profile.main(argv)
+
+
 def preflight(argv: list[str]) -> None:
     """What would stop a run later: inputs, disk, file system, engines, GPUs."""
     from polaris.planning import preflight as checks
@@ -133,7 +140,9 @@ def publish(argv: list[str]) -> None:
 
 COMMANDS = {
     command.__name__: command
-    for command in (show, recipe, pin, status, compare, regrade, plan, preflight, rollouts, replay, publish, study)
+    for command in (
+        show, recipe, pin, status, compare, regrade, plan, profile, preflight, rollouts, replay, publish, study,
+    )
 }
 
 

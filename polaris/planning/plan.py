@@ -1,12 +1,16 @@
 """`polaris plan`: what a recipe asks of a cluster before a GPU is booked, and a refusal where it cannot work."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from polaris.planning.plan_memory import GIB, total
+from polaris.hardware.gpus import GPUS, Gpu
+from polaris.hardware.memory import GIB, TIGHT, total
+from polaris.hardware.settings import gpu_of
+from polaris.planning import slurm_profile
 from polaris.planning.plan_profile import Profile
-from polaris.planning.plan_time import GPUS, NO_WORK, Gpu, Range, ranged
+from polaris.planning.plan_time import NO_WORK, Range, ranged
 from polaris.planning.planned import Planned
 from polaris.planning.planned_stages import Planner
 from polaris.recipe.command_line import recipe_parser
@@ -18,8 +22,6 @@ from polaris.stage.settings import read_section
 from polaris.stage.terminal import NONE, say, table
 
 KEPT = "plan.json"  # in the run's folder
-# Share of a GPU's memory beyond which the memory model's error decides: 14 % measured (docs/performance.md).
-TIGHT = 0.87
 
 
 def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Planned:
@@ -39,7 +41,11 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
             )
         slot = min(reserved.seconds, limits.get(one.stage, reserved.seconds))
         low, high = (seconds / slot for seconds in one.seconds)
-        if low > reserved.attempts:
+        if math.isinf(reserved.seconds) and high > 1:  # nobody counts the tries
+            notes.append(
+                f"up to {high:.1f} launches of {slot / 3600:.0f} h, its timeout: start the run again after each"
+            )
+        elif low > reserved.attempts:
             wrong.append(
                 f"takes at least {low:.1f} times the limit of {slot / 3600:.0f} h; the profile tries "
                 f"{reserved.attempts} times"
@@ -174,14 +180,20 @@ def kept(run: Path) -> Plan | None:
 def main(argv: Sequence[str]) -> None:
     """Command line of `polaris plan`. Raises UserError with every reason why the recipe cannot work."""
     parser = recipe_parser("plan", __doc__, default="configs/polaris_v2.yaml")
-    parser.add_argument("--profile", type=Path, default=Path("cluster/config.yaml"), help="what each rule reserves")
-    parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="A800 is planned as A100, H800 as H100")
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        help="what each rule reserves; without it as the recipe's hardware, or cluster/config.yaml",
+    )
+    parser.add_argument("--gpu", choices=GPUS, help="A800 is planned as A100, H800 as H100; without it the recipe's")
     parser.add_argument("--price", type=float, help="of a GPU hour, in any currency")
     parser.add_argument(
         "--keep", action="store_true", help=f"write runs/<run>/{KEPT}: the report sets it beside what was measured"
     )
     args = parser.parse_args(argv)
-    recipe, gpu, profile = load(args.configfile), GPUS[args.gpu], Profile(args.profile)
+    recipe = load(args.configfile)
+    name = args.gpu or gpu_of(recipe.hardware)
+    gpu, profile = GPUS[name], Profile(args.profile) if args.profile else slurm_profile.of(recipe)
     run = Path("runs") / recipe.run
     planner = Planner(recipe, gpu, run, lambda rule: profile.reserved(rule).nodes)
     planned = [scheduled(one, profile, limits(recipe)) for one in planner.stages()]
@@ -189,4 +201,4 @@ def main(argv: Sequence[str]) -> None:
     if wrong := [f"{one.name}: {reason}" for one in planned for reason in one.wrong]:
         raise UserError("this recipe will not run on this profile:\n  " + "\n  ".join(wrong))
     if args.keep:
-        keep(planned, profile, args.gpu, run)
+        keep(planned, profile, name, run)

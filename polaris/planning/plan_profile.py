@@ -33,17 +33,12 @@ class Reserved:
 class Profile:
     """`cluster/config.yaml`, or its folder; without an executor it is this machine, whose jobs have no time limit.
 
-    Raises UserError where there is none, or it has another form.
+    values: those of a profile that is in no file. Raises UserError where there is none, or it has another form.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, values: Any = None):
         self._path = path = path / "config.yaml" if path.is_dir() else path
-        try:
-            values = yaml.safe_load(path.read_text())
-        except FileNotFoundError:
-            raise UserError(f"{path}: there is no such profile") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"{path}: this profile cannot be read ({' '.join(str(error).split())})") from None
+        values = _read(path) if values is None else values
         if not isinstance(values, dict):
             raise UserError(f"{path}: this is no profile: a mapping is expected")
         self._executor = values.get("executor")
@@ -86,3 +81,12 @@ class Profile:
         seconds = 60.0 * number("runtime", 240) if self._executor else math.inf
         memory = 1e6 * number("mem_mb", 0) if self._executor else math.inf
         return Reserved(nodes, gpus, cpus if cpus >= 0 else None, seconds, memory, self._attempts)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such profile") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: this profile cannot be read ({' '.join(str(error).split())})") from None

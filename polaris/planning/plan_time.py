@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from polaris.generation.settings import Engine
-from polaris.planning.plan_memory import GIB, cache, share, vllm
-from polaris.planning.plan_model import Shape
+from polaris.hardware.gpus import Gpu
+from polaris.hardware.memory import cache, share, vllm
+from polaris.hardware.shapes import Shape
 
 Range = tuple[float, float]
 NO_WORK: Range = (0.0, 0.0)
@@ -16,34 +17,8 @@ def ranged(function: Callable[..., float], *ranges: Range) -> Range:
     return function(*(low for low, _ in ranges)), function(*(high for _, high in ranges))
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """memory: bytes that nvidia-smi shows; flops: dense bf16 peak per second; bandwidth: of its memory, bytes per
-    second.
-    """
-
-    memory: float
-    flops: float
-    bandwidth: float
-
-
-# NVIDIA's data sheets; memory as nvidia-smi reports it. The A800 and H800 are the A100 and H100 with slower links.
-GPUS = {
-    "A100-80GB": Gpu(80.0 * GIB, 312e12, 2.039e12),
-    "H100-80GB": Gpu(79.6 * GIB, 989e12, 3.35e12),
-    "H200": Gpu(140.4 * GIB, 989e12, 4.8e12),
-    "H20": Gpu(95.6 * GIB, 148e12, 4.0e12),
-    "L40S": Gpu(45.0 * GIB, 362e12, 0.864e12),
-    "RTX-4090": Gpu(24.0 * GIB, 165e12, 1.008e12),
-}
 # Share of the peak in dense FSDP training over long sequences: a guess around common reports of 30 %.
 DENSE_TRAINING: Range = (0.2, 0.4)
-# Mixture of experts, while no pipeline stage waits: at most NVIDIA's own 253 of 989 TFLOP/s on 256 H100 with balanced
-# routing (Megatron-Bridge, docs/performance-summary.md, 26.04); no figure is published for SFT at 32K tokens, the lower
-# end is a guess. Where the experts of a layer lie on several nodes, every layer's tokens cross the slower network:
-# half, a guess.
-MIXTURE_TRAINING: Range = (0.15, 0.26)
-ACROSS_NODES = 0.5
 # Share of the memory bandwidth in decoding, with stragglers and scheduling: a guess, wide enough for the published cost
 # of V1 (0.33 h per step on 32 H800) and V2 (10 days on 32 H800).
 DECODING: Range = (0.2, 0.6)
@@ -55,17 +30,6 @@ READING: Range = (0.5e9, 5e9)
 def training_seconds(flops: Range, gpus: int, gpu: Gpu, efficiency: Range) -> Range:
     """flops: of the whole work, lowest and highest."""
     return flops[0] / (gpus * gpu.flops * efficiency[1]), flops[1] / (gpus * gpu.flops * efficiency[0])
-
-
-def mixture_efficiency(expert_ranks: int, node: int, stages: int, packs: float) -> Range:
-    """Share of the peak in the training of a mixture of experts.
-
-    expert_ranks: neighbouring GPUs over which a layer's experts are spread; node: GPUs of a node; packs: of a batch on
-    one replica, between which the pipeline's `stages` wait stages - 1 times (the bubble of 1F1B)
-    """
-    network = ACROSS_NODES if expert_ranks > node else 1.0
-    busy = packs / (packs + stages - 1)
-    return MIXTURE_TRAINING[0] * network * busy, MIXTURE_TRAINING[1] * network * busy
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from polaris.planning.plan_memory import Parts
+from polaris.hardware.memory import Parts
 from polaris.planning.plan_time import NO_WORK, Range
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from large_sft.settings import LargeSft, Sft
 from polaris.generation.settings import Engine, Generate
+from polaris.hardware import fastest, layouts, memory, shapes
+from polaris.hardware.gpus import Gpu
+from polaris.hardware.memory import GIB, Parts, total
+from polaris.hardware.shapes import Shape
 from polaris.models.checkpoint import CONFIG, read_config
 from polaris.models.settings import HubModel, LocalModel, Model, TinyModel
-from polaris.planning import plan_memory, plan_model, planned_layouts
 from polaris.planning.known import MEAN_LENGTH, Known, count
-from polaris.planning.plan_memory import GIB, Parts, total
-from polaris.planning.plan_model import Shape
-from polaris.planning.plan_time import DENSE_TRAINING, READING, Decoding, Gpu, ranged, training_seconds
+from polaris.planning.plan_time import DENSE_TRAINING, READING, Decoding, ranged, training_seconds
 from polaris.planning.planned import Planned
 from polaris.recipe.recipe import Recipe
 from polaris.stage.errors import UserError
@@ -110,7 +111,7 @@ class Planner:
             yield self._checked(
                 Planned(name=name, rule=name, gpus=engine.gpus, parts=parts, seconds=reading, wrong=wrong)
             )
-        training = planned_layouts.of(self.large, sft)
+        training = layouts.of(self.large, sft)
         yield self._checked(
             Planned(
                 name="conversion",
@@ -129,10 +130,10 @@ class Planner:
         if isinstance(source, TinyModel):
             raise UserError(f"inputs.{stage}: a tiny model runs on a CPU; there is no GPU to plan for")
         folder = source.path if isinstance(source, LocalModel) else self.known.run / stage / "model"
-        if isinstance(source, HubModel) and source.hub in plan_model.KNOWN:
-            return plan_model.KNOWN[source.hub]
+        if isinstance(source, HubModel) and source.hub in shapes.KNOWN:
+            return shapes.KNOWN[source.hub]
         try:
-            return plan_model.from_config(read_config(folder), str(folder / CONFIG))
+            return shapes.from_config(read_config(folder), str(folder / CONFIG))
         except UserError as error:
             raise UserError(f"inputs.{stage}: its shape is not known ({error}); run its stage first") from None
 
@@ -141,8 +142,8 @@ class Planner:
 
     def _engine(self, shape: Shape, engine: Engine, engines: int) -> tuple[Decoding, Parts, tuple[str, ...]]:
         """Its speed, its memory, and why it cannot work. engines: side by side."""
-        parts = plan_memory.vllm(shape, engine.gpus, self.gpu.memory, plan_memory.share(engine))
-        need, wrong = plan_memory.cache(shape, engine) * engine.max_model_len, ()
+        parts = memory.vllm(shape, engine.gpus, self.gpu.memory, memory.share(engine))
+        need, wrong = memory.cache(shape, engine) * engine.max_model_len, ()
         if parts["KV cache"] < need:
             left, full = parts["KV cache"] / GIB, need / GIB
             reason = (
@@ -190,7 +191,7 @@ class Planner:
                 name=name,
                 rule=name,
                 gpus=gpus,
-                parts=plan_memory.fsdp(small, gpus, settings.micro_batch * settings.max_tokens),
+                parts=memory.fsdp(small, gpus, settings.micro_batch * settings.max_tokens),
                 tokens=tokens,
                 flops=flops,
                 seconds=training_seconds(flops, gpus, self.gpu, DENSE_TRAINING),
@@ -218,7 +219,7 @@ class Planner:
             evaluation = decoding.seconds(per_evaluation, mean, longest)
             seconds = ranged(lambda training, once: training + evaluations * once, seconds, evaluation)
             tokens = ranged(lambda trained, length: trained + evaluations * per_evaluation * length, tokens, mean)
-        awake = plan_memory.beside_rollouts(small, gpus, self.gpu.memory, plan_memory.share(stage.engine))
+        awake = memory.beside_rollouts(small, gpus, self.gpu.memory, memory.share(stage.engine))
         if total(awake) > self.gpu.memory:
             reason = self._too_large(awake, " while the rollout engine is awake")
             wrong = (*wrong, f"{reason}; lower engine.gpu_memory_utilization")
@@ -231,7 +232,7 @@ class Planner:
                 name=name,
                 rule="rl",
                 gpus=gpus,
-                parts=plan_memory.fsdp(small, gpus, stage.max_tokens_per_gpu) | {"rollouts": plan_memory.ASLEEP},
+                parts=memory.fsdp(small, gpus, stage.max_tokens_per_gpu) | {"rollouts": memory.ASLEEP},
                 tokens=tokens,
                 flops=flops,
                 seconds=seconds,
@@ -253,14 +254,14 @@ class Planner:
         examples = self.known.problems("distill") * sum(large.traces.k.values())
         tokens = ranged(lambda length: settings.epochs * examples * length, mean)
         flops = ranged(lambda number, length: 3 * number * shape.forward_flops(length), tokens, mean)
-        efficiency = planned_layouts.efficiency(settings) if shape.experts else DENSE_TRAINING
-        refused = planned_layouts.refusal(shape, settings)
+        efficiency = fastest.efficiency(settings) if shape.experts else DENSE_TRAINING
+        refused = layouts.refusal(shape, settings)
         planned = self._checked(
             Planned(
                 name=name,
                 rule="distilled",
                 gpus=world,
-                parts=planned_layouts.of(shape, settings),
+                parts=layouts.of(shape, settings),
                 tokens=tokens,
                 flops=flops,
                 seconds=training_seconds(flops, world, self.gpu, efficiency),
@@ -272,7 +273,7 @@ class Planner:
                 wrong=(refused,) if refused else (),
             )
         )
-        return replace(planned, notes=planned_layouts.others(shape, settings, self.gpu)) if planned.wrong else planned
+        return replace(planned, notes=layouts.others(shape, settings, self.gpu)) if planned.wrong else planned
 
     def _benchmark(self, name: str) -> float:
         """Problems of a benchmark."""

@@ -15,12 +15,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from polaris.hardware.gpus import GPUS, Gpu
+from polaris.hardware.settings import gpu_of
 from polaris.models.chat_template import ChatTemplate
 from polaris.models.check_model import check_model, check_tokenizer
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.models.settings import HubModel, LocalModel, TinyModel
 from polaris.planning import preflight_gpus
-from polaris.planning.plan_time import GPUS, Gpu
 from polaris.planning.planned_stages import Planner
 from polaris.problems.settings import FileProblems, HubProblems
 from polaris.recipe.command_line import recipe_parser
@@ -245,11 +246,11 @@ def main(argv: Sequence[str]) -> None:
     """Command line of `polaris preflight`. Raises UserError when something would stop the run."""
     parser = recipe_parser("preflight", __doc__)
     parser.add_argument("--run", type=Path, help="folder of the run; without it the recipe's")
-    parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="as for `polaris plan`")
+    parser.add_argument("--gpu", choices=GPUS, help="as for `polaris plan`")
     args = parser.parse_args(argv)
     recipe = load(args.configfile)
     run = args.run or Path("runs") / recipe.run
-    checks = [Finding("ok", "recipe", "valid"), *findings(recipe, run, GPUS[args.gpu])]
+    checks = [Finding("ok", "recipe", "valid"), *findings(recipe, run, GPUS[args.gpu or gpu_of(recipe.hardware)])]
     say("\n".join(table([["", "what", "found"], *map(list, checks)])))
     if wrong := sum(check.level == "wrong" for check in checks):
         raise UserError(f"{wrong} of {len(checks)} checks would stop the run: what the lines `wrong` name")

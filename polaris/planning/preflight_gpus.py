@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from polaris.generation.settings import Generate
-from polaris.planning.plan_memory import GIB, total
+from polaris.hardware.memory import GIB, total
 from polaris.planning.planned import Planned
 from polaris.planning.tool_check import Seen
 from polaris.recipe.recipe import Recipe

@@ -5,7 +5,7 @@ null removes a key, and a mapping that names its kind (a model's `hub`, a set's 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,20 @@ from polaris.stage.errors import UserError
 from polaris.stage.suggestions import suggestion
 
 SHIPPED = ROOT / "configs"
+HARDWARE = "hardware"  # the key whose layer decides anew what the hardware decides in the layers below it
 KINDS = {"hub", "path", "tiny", "family", "file"}  # of models and problem sets
 
 
 @dataclass(frozen=True)
 class Origin:
     """Where a value stands. line: 0 where it is no file's; replaced: the value of the layers below, where it is another
-    one.
+    one; beneath_hardware: a higher layer gives `hardware`.
     """
 
     file: str
     line: int
     replaced: Any = None
+    beneath_hardware: bool = False
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file
@@ -44,7 +46,10 @@ class Layer:
 
     def over(self, low: "Layer") -> "Layer":
         """This layer on top of another one."""
-        values, origins = _laid_over(low.values, self.values, (), low.origins, self.origins)
+        below = low.origins
+        if self.values.get(HARDWARE) is not None:
+            below = {key: replace(origin, beneath_hardware=True) for key, origin in below.items()}
+        values, origins = _laid_over(low.values, self.values, (), below, self.origins)
         return Layer(values, origins)
 
 

@@ -14,10 +14,12 @@ from merge.alpha import spelled
 from merge.settings import Merge
 from polaris.evaluation.settings import Evaluate
 from polaris.generation.settings import Generate
+from polaris.hardware.settings import GpusOrCpu
 from polaris.models.settings import HubModel
 from polaris.problems.settings import UNPINNED, Clean, HubProblems
 from polaris.recipe import checks, named
 from polaris.recipe.layers import Key, Origin, given, inherited, layered, origin_of, read_layer, without_nulls
+from polaris.recipe.on_hardware import expanded
 from polaris.recipe.recipe_files import like_others, of_replicate, on_device, with_further
 from polaris.recipe.settings import Inputs
 from polaris.report.settings import Report
@@ -44,6 +46,9 @@ class Recipe(Section):
 
     run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="results lie in runs/<run>/")]
     replicate: Annotated[int, Field(ge=0, le=1000, description="other draws of everything but the benchmarks")]
+    hardware: Annotated[
+        GpusOrCpu | None, Field(description="what sizes and layouts are computed from; null: all are given by hand")
+    ]
     device: Device
     invalidate_on_code: Annotated[bool, Field(description="a changed module reruns its stages; false: only reported")]
     interpreters: Interpreters
@@ -190,7 +195,7 @@ def loaded(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> 
     try:
         values = with_further(like_others(layer.values, file_of))
         origins = inherited(values, layer.values, layer.origins)
-        whole = of_replicate(without_nulls(named.resolved(values, file_of)))
+        whole, origins = expanded(of_replicate(without_nulls(named.resolved(values, file_of))), origins)
         return Loaded(Recipe.model_validate(whole), origins)
     except ValidationError as error:
         lines = []

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from polaris.planning.plan_memory import GIB, fsdp, total
-from polaris.planning.plan_model import from_config
+from polaris.hardware.memory import GIB, fsdp, total
+from polaris.hardware.shapes import from_config
 from small_rl.training import verl_devices
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,8 +15,8 @@ import pytest
 
 from large_sft.model.weights import Weights
 from large_sft.settings import Sft
-from polaris.planning import plan_memory, plan_model
-from polaris.planning.plan import TIGHT
+from polaris.hardware import memory, shapes
+from polaris.hardware.memory import TIGHT
 from polaris.stage.records import TOKENS, write_rows
 from tests.gpu.random_models import CONFIG, TINY, random_model
 from tests.helpers import stages
@@ -79,15 +79,15 @@ def trained(gpu, scratch, figures):
     assert done.returncode == 0, done.stderr[-3000:]
     steps = lines(metrics)
     assert 1 <= first < len(steps) and [step["step"] for step in steps] == list(range(1, len(steps) + 1))
-    shape, late = plan_model.from_config(CONFIG, "here"), steps[first + 1 :]  # the first step of a launch is slower
+    shape, late = shapes.from_config(CONFIG, "here"), steps[first + 1 :]  # the first step of a launch is slower
     rate = sum(step["tokens"] for step in late) / sum(step["seconds"] for step in late)
     flops = 3 * shape.forward_flops(float(np.average(lengths, weights=lengths)))
-    parts = plan_memory.megatron(shape, plan_memory.Ranks(1, 1, 1, 1, 1, 1), 32768, "full", loss_chunk=4096)
+    parts = memory.megatron(shape, memory.Ranks(1, 1, 1, 1, 1, 1), 32768, "full", loss_chunk=4096)
     figures["mixture"] = {
         "parameters": shape.parameters, "steps": len(steps), "stopped after": first, "tokens/s": round(rate),
         "model TFLOP/s": round(flops * rate / 1e12, 1), "loss": [steps[0]["loss"], steps[-1]["loss"]],
-        "planned GiB": {name: round(size / plan_memory.GIB, 1) for name, size in parts.items()},
-        "planned GiB in all": round(plan_memory.total(parts) / plan_memory.GIB, 1),
+        "planned GiB": {name: round(size / memory.GIB, 1) for name, size in parts.items()},
+        "planned GiB in all": round(memory.total(parts) / memory.GIB, 1),
         "measured GiB": max(step["gpu_gib"] for step in steps),
     }  # fmt: skip
     return scratch / "trained", start

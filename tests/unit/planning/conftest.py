@@ -2,7 +2,7 @@
 
 import pytest
 
-from polaris.planning.plan_time import GPUS
+from polaris.hardware.gpus import GPUS
 from polaris.planning.planned_stages import Planner
 from polaris.recipe import recipe
 from polaris.stage.code import ROOT

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from polaris.hardware.gpus import GPUS
 from polaris.planning import plan
 from polaris.planning.plan_profile import Profile
-from polaris.planning.plan_time import GPUS
 from polaris.planning.planned_stages import Planner
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError

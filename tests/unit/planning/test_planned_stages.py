@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from polaris.hardware.gpus import GPUS
+from polaris.hardware.memory import cache
+from polaris.hardware.shapes import KNOWN
 from polaris.planning.plan import limits
-from polaris.planning.plan_memory import cache
-from polaris.planning.plan_model import KNOWN
-from polaris.planning.plan_time import GPUS, Decoding
+from polaris.planning.plan_time import Decoding
 from polaris.planning.planned_stages import Planner
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError

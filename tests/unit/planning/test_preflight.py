@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from polaris.hardware.gpus import GPUS
 from polaris.models.settings import LocalModel
 from polaris.models.tiny_tokenizer import build_tokenizer
 from polaris.planning import preflight
-from polaris.planning.plan_time import GPUS
 from polaris.planning.planned_stages import Planner
 from polaris.planning.preflight import Finding
 from polaris.recipe import recipe

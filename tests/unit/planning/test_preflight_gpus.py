@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from polaris.hardware.gpus import GPUS
+from polaris.hardware.memory import GIB
 from polaris.planning import preflight, preflight_gpus
-from polaris.planning.plan_memory import GIB
-from polaris.planning.plan_time import GPUS
 from polaris.planning.planned_stages import Planner
 from polaris.planning.preflight_gpus import Wanted
 from polaris.planning.tool_check import Seen, failure, look

@@ -99,3 +99,9 @@ KNOWN = {
 def from_config(config: Mapping[str, Any], where: str) -> Shape:
     """The shape that a config.json describes. Raises UserError, beginning with `where`, for a missing key."""
     return Shape(**asdict(sizes(config, where)))
+
+
+# Trained before or beside one of these: the same shape.
+KNOWN |= {f"Qwen/Qwen3-{size}-Base": KNOWN[f"Qwen/Qwen3-{size}"] for size in ("0.6B", "1.7B", "4B", "8B", "14B")}
+KNOWN |= {f"Qwen/Qwen3-{size}": KNOWN["Qwen/Qwen3-30B-A3B"] for size in ("30B-A3B-Base", "30B-A3B-Instruct-2507")}
+KNOWN |= {"Qwen/Qwen3-4B-Instruct-2507": KNOWN["Qwen/Qwen3-4B"]}

@@ -3,9 +3,10 @@
 import pytest
 
 from large_sft.model.decoder import read_config
-from polaris.planning.plan_memory import GIB, Ranks, fsdp, layouts, megatron, megatron_stages, total, vllm
-from polaris.planning.plan_model import KNOWN, Shape, from_config
-from polaris.planning.plan_time import GPUS, mixture_efficiency
+from polaris.hardware.fastest import mixture_efficiency
+from polaris.hardware.gpus import GPUS
+from polaris.hardware.memory import GIB, Ranks, fsdp, layouts, megatron, megatron_stages, total, vllm
+from polaris.hardware.shapes import KNOWN, Shape, from_config
 
 SMALL, MIDDLE, LARGE = (
     KNOWN[f"Qwen/Qwen3-{name}"] for name in ("4B-Thinking-2507", "30B-A3B", "235B-A22B-Thinking-2507")

@@ -1,7 +1,7 @@
 """GPU memory of one rank, part by part, in bytes: what is known from shapes, and one stated guess for the rest.
 
-Checked against published layouts in tests/unit/planning/test_plan.py; figures agree within about 10 %. Nothing here was
-measured on a GPU by us.
+Checked against published layouts in tests/unit/hardware/test_memory.py; figures agree within about 10 %. Nothing
+here was measured on a GPU by us.
 """
 
 import itertools
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from polaris.generation.settings import Engine
-from polaris.planning.plan_model import Shape
+from polaris.hardware.shapes import Shape
 from polaris.stage.errors import UserError
 
 GIB = 1 << 30
@@ -19,6 +19,8 @@ OVERHEAD = 6 * GIB
 ASLEEP = 3 * GIB
 TRANSFER = 2 * GIB  # verl's bucket of weights on their way to the engine (update_weights_bucket_megabytes)
 FUSED_TOKENS = 512  # whose logits exist at a time (verl's FusedLinearForPPO)
+# Share of a GPU's memory beyond which this arithmetic's error decides: 14 % measured (docs/performance.md).
+TIGHT = 0.87
 # Tokens of the most loaded expert against the mean: a guess; real routing is uneven.
 IMBALANCE = 1.3
 
@@ -137,15 +139,18 @@ def _megatron_stage(
 
 
 def layouts(shape: Shape, world: int) -> Iterator[Ranks]:
-    """Every layout of `world` GPUs that Megatron's product rules allow, without context parallelism."""
+    """Every layout of `world` GPUs that Megatron's product rules allow, without context parallelism.
+
+    A mixture's experts lie whole on their ranks; a dense model's blocks are cut as its attention is.
+    """
     powers = [2**i for i in range(world.bit_length()) if 2**i <= world]
     for tensor, pipeline, expert in itertools.product(powers, powers, powers):
         divides = world % (tensor * pipeline) == 0 and world % (pipeline * expert) == 0
         splits = shape.layers % pipeline == 0 or (shape.layers + 2) % pipeline == 0
         heads = shape.kv_heads % tensor == 0 and shape.vocabulary % tensor == 0
-        experts = expert == 1 and tensor == 1 or shape.experts and expert > 1 and shape.experts % expert == 0
-        if divides and splits and heads and experts:
-            yield Ranks(world, tensor, pipeline, expert, 1, 1)
+        mixture = expert == 1 and tensor == 1 or expert > 1 and shape.experts % expert == 0
+        if divides and splits and heads and (mixture if shape.experts else expert == 1):
+            yield Ranks(world, tensor, pipeline, expert, 1 if shape.experts else tensor, 1)
 
 
 def fsdp(shape: Shape, world: int, tokens: int) -> Parts:

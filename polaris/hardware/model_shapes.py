@@ -1,0 +1,66 @@
+"""The shape of a model that a recipe names, before any of it is fetched."""
+
+from pathlib import Path
+
+from polaris.hardware import shapes
+from polaris.hardware.shapes import Shape
+from polaris.models.checkpoint import CONFIG, read_config
+from polaris.models.settings import HubModel, LocalModel, Model, TinyModel
+from polaris.models.tiny_tokenizer import SIZE
+from polaris.problems.settings import UNPINNED
+
+
+def known_shape(source: Model, fetched: Path) -> Shape | None:
+    """From the recipe, the table of published models, or the config.json of a local, fetched or cached model.
+
+    fetched: the folder to which its stage fetches it. None for a hub model whose config.json is in none of them.
+    Raises UserError for a local folder without a readable config.json.
+    """
+    if isinstance(source, TinyModel):
+        return _of_tiny(source)
+    if isinstance(source, LocalModel):
+        return _read(source.path)
+    if source.hub in shapes.KNOWN:
+        return shapes.KNOWN[source.hub]
+    folder = fetched if (fetched / CONFIG).is_file() else _cached(source)
+    return folder and _read(folder)
+
+
+def called(source: Model) -> str:
+    """A model's name in a sentence."""
+    if isinstance(source, HubModel):
+        return source.hub
+    return str(source.path) if isinstance(source, LocalModel) else f"the tiny {source.tiny}"
+
+
+def _read(folder: Path) -> Shape:
+    return shapes.from_config(read_config(folder), str(folder / CONFIG))
+
+
+def _cached(source: HubModel) -> Path | None:
+    """The folder in the hub's local cache that holds its config.json. Nothing is fetched."""
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError
+
+    revision = None if source.revision == UNPINNED else source.revision
+    try:
+        found = huggingface_hub.try_to_load_from_cache(source.hub, CONFIG, revision=revision)
+    except HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _of_tiny(source: TinyModel) -> Shape:
+    return Shape(
+        vocabulary=SIZE,
+        hidden=source.hidden,
+        layers=source.layers,
+        heads=source.heads,
+        kv_heads=source.kv_heads,
+        head_dim=source.head_dim,
+        intermediate_size=source.intermediate_size,
+        moe_intermediate_size=source.intermediate_size if source.experts else 0,
+        experts=source.experts,
+        experts_per_token=source.experts_per_token,
+        tied=True,
+    )
