@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from polaris.planning.input_checks import folders_of, refusals
 from polaris.planning.plan_memory import GIB, total
 from polaris.planning.plan_profile import Profile
 from polaris.planning.plan_time import GPUS, NO_WORK, Gpu, Range, ranged
 from polaris.planning.planned import Planned
-from polaris.planning.planned_stages import Planner
+from polaris.planning.planned_range import planned_stages
 from polaris.recipe.command_line import recipe_parser
 from polaris.recipe.recipe import Recipe, load
 from polaris.report.settings import Plan, PlannedStage
@@ -183,10 +184,11 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     recipe, gpu, profile = load(args.configfile), GPUS[args.gpu], Profile(args.profile)
     run = Path("runs") / recipe.run
-    planner = Planner(recipe, gpu, run, lambda rule: profile.reserved(rule).nodes)
-    planned = [scheduled(one, profile, limits(recipe)) for one in planner.stages()]
-    say("\n".join(lines(planned, profile, gpu, args.price)))
-    if wrong := [f"{one.name}: {reason}" for one in planned for reason in one.wrong]:
+    stages, guessed = planned_stages(recipe, gpu, run, lambda rule: profile.reserved(rule).nodes)
+    planned = [scheduled(one, profile, limits(recipe)) for one in stages]
+    say("\n".join([*lines(planned, profile, gpu, args.price), *(f"guessed: {key}: {guessed[key]}" for key in guessed)]))
+    wrong = refusals(recipe, folders_of(recipe, run))
+    if wrong := [*wrong, *(f"{one.name}: {reason}" for one in planned for reason in one.wrong)]:
         raise UserError("this recipe will not run on this profile:\n  " + "\n  ".join(wrong))
     if args.keep:
         keep(planned, profile, args.gpu, run)
