@@ -13,6 +13,7 @@ from polaris.planning.planned_range import planned_stages
 from polaris.recipe.command_line import recipe_parser
 from polaris.recipe.recipe import Recipe, load
 from polaris.report.settings import Plan, PlannedStage
+from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
 from polaris.stage.settings import read_section
@@ -175,19 +176,25 @@ def kept(run: Path) -> Plan | None:
 def main(argv: Sequence[str]) -> None:
     """Command line of `polaris plan`. Raises UserError with every reason why the recipe cannot work."""
     parser = recipe_parser("plan", __doc__, default="configs/polaris_v2.yaml")
-    parser.add_argument("--profile", type=Path, default=Path("cluster/config.yaml"), help="what each rule reserves")
+    parser.add_argument("--profile", type=Path, default=ROOT / "cluster/config.yaml", help="what each rule reserves")
     parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="A800 is planned as A100, H800 as H100")
     parser.add_argument("--price", type=float, help="of a GPU hour, in any currency")
     parser.add_argument(
         "--keep", action="store_true", help=f"write runs/<run>/{KEPT}: the report sets it beside what was measured"
     )
     args = parser.parse_args(argv)
-    recipe, gpu, profile = load(args.configfile), GPUS[args.gpu], Profile(args.profile)
+    recipe, gpu = load(args.configfile), GPUS[args.gpu]
     run = Path("runs") / recipe.run
+    wrong = refusals(recipe, folders_of(recipe, run))
+    if recipe.device == "cpu":
+        if wrong:
+            raise UserError("this recipe will not run:\n  " + "\n  ".join(wrong))
+        say("device: cpu: no GPU is planned for, and nothing that the files here tell is in the way")
+        return
+    profile = Profile(args.profile)
     stages, guessed = planned_stages(recipe, gpu, run, lambda rule: profile.reserved(rule).nodes)
     planned = [scheduled(one, profile, limits(recipe)) for one in stages]
     say("\n".join([*lines(planned, profile, gpu, args.price), *(f"guessed: {key}: {guessed[key]}" for key in guessed)]))
-    wrong = refusals(recipe, folders_of(recipe, run))
     if wrong := [*wrong, *(f"{one.name}: {reason}" for one in planned for reason in one.wrong)]:
         raise UserError("this recipe will not run on this profile:\n  " + "\n  ".join(wrong))
     if args.keep:
