@@ -3,11 +3,18 @@
 BENCHMARKS = [data_of(f"benchmarks/{name}") for name in RECIPE.inputs.benchmarks]
 
 
+def gate_of(w) -> list[str]:
+    """The conversion gate, before the large base model is evaluated: a model that cannot be trained is not paid for."""
+    gated = RECIPE.large_sft and RECIPE.evaluations[w.model][0] == "base_large"
+    return [data_of("conversion")] if gated else []
+
+
 rule responses:
     "k responses of one model to every problem of every benchmark."
     input:
         model=lambda w: checkpoint_of(RECIPE.checkpoints[RECIPE.evaluations[w.model][0]]),
         problems=BENCHMARKS,
+        conversion=ancient(gate_of),
     output:
         data_of("responses/{model}"),
     params:

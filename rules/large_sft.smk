@@ -46,6 +46,7 @@ rule traces:
     input:
         model=lambda w: checkpoint_of(RECIPE.arms[w.arm]),
         problems=data_of("clean/distill"),
+        conversion=ancient(data_of("conversion")),  # no trace is paid for before the generalist can be trained on it
     output:
         data_of("traces{arm}"),
     params:

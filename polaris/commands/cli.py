@@ -27,6 +27,13 @@ def recipe(argv: list[str]) -> None:
     print(printed.text(loaded(files), files), end="")
 
 
+def init(argv: list[str]) -> None:
+    """A recipe for a model and problems of your own, by looking at them."""
+    from polaris.init import init as starting
+
+    starting.main(argv)
+
+
 def pin(argv: list[str]) -> None:
     """Fix the revisions of a recipe's hub models and data sets (needs a network)."""
     from polaris.commands import pin as pinning
@@ -141,7 +148,20 @@ def publish(argv: list[str]) -> None:
 COMMANDS = {
     command.__name__: command
     for command in (
-        show, recipe, pin, status, compare, regrade, plan, profile, preflight, rollouts, replay, publish, study,
+        init,
+        show,
+        recipe,
+        pin,
+        status,
+        compare,
+        regrade,
+        plan,
+        profile,
+        preflight,
+        rollouts,
+        replay,
+        publish,
+        study,
     )
 }
 

@@ -1,6 +1,7 @@
 """`polaris pin configs/x.yaml`: every unpinned hub id of a recipe gets its current commit, in place.
 
-Only the word `unpinned` is replaced: comments, order and every other byte stay.
+Only the word `unpinned` is replaced: comments, order and every other byte stay. Shipped models and sets that the recipe
+names are pinned in a block of the recipe (pin_names.py).
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from polaris.commands.pin_names import KINDS, unpinned_names, with_pins
 from polaris.problems.hub import Kind
 from polaris.problems.settings import UNPINNED
 from polaris.recipe.layers import extended
@@ -23,7 +25,9 @@ DATASET_KEYS = {"split"}  # a section with one of these keys is a data set, else
 
 @dataclasses.dataclass(frozen=True)
 class Unpinned:
-    """A `revision: unpinned` beside a `hub:`; start and end are character positions of the word in the file."""
+    """A `revision: unpinned` beside a `hub:`; start and end are character positions of the word in the file, 0 and 0 for
+    what the file only names.
+    """
 
     hub: str
     kind: Kind
@@ -96,18 +100,22 @@ def pin(path: Path) -> list[tuple[Unpinned, str]]:
         # Bytes, not text: line ends must survive.
         text = path.read_bytes().decode("utf-8")
         wanted = unpinned(text)
+        names = unpinned_names(path)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: this is not YAML ({' '.join(str(error).split())})") from None
     commits: dict[tuple[str, Kind], str] = {}
-    for item in wanted:
+    given = {name: Unpinned(name.hub, KINDS[name.block], 0, 0) for name in names}
+    for item in (*wanted, *given.values()):
         if (item.hub, item.kind) not in commits:
             commits[item.hub, item.kind] = current_commit(item.hub, item.kind)
     pinned = [(item, commits[item.hub, item.kind]) for item in wanted]
     for item, commit in reversed(pinned):
         quotes = "'" if commit.isdigit() and text[item.start - 1] not in "'\"" else ""
         text = text[: item.start] + quotes + commit + quotes + text[item.end :]
+    text = with_pins(text, {name: commits[item.hub, item.kind] for name, item in given.items()}, path)
+    pinned += [(item, commits[item.hub, item.kind]) for item in given.values()]
     if pinned:
         replace(path.resolve(), text.encode("utf-8"))
     return pinned

@@ -1,7 +1,8 @@
 """Sizes of a transformer for planning: parameters, bytes and floating point operations, as functions of its shape."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from polaris.models.architecture import Sizes, sizes
@@ -76,6 +77,8 @@ class Shape(Sizes):
         return 2 * self.active + 2 * self.layers * length * self.heads * self.head_dim
 
 
+QWEN2 = {"head_norms": False, "qkv_bias": True}
+
 # From the config.json of each repository. gpt-oss-20b: its attention biases are left out; 13.8e9 bytes as published
 # (MXFP4).
 KNOWN = {
@@ -86,14 +89,48 @@ KNOWN = {
     "Qwen/Qwen3-8B": Shape(151936, 4096, 36, 32, 8, 128, 12288, 0, 0, 0, False),
     "Qwen/Qwen3-14B": Shape(151936, 5120, 40, 40, 8, 128, 17408, 0, 0, 0, False),
     "Qwen/Qwen3-32B": Shape(151936, 5120, 64, 64, 8, 128, 25600, 0, 0, 0, False),
-    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": Shape(
-        152064, 3584, 28, 28, 4, 128, 18944, 0, 0, 0, False, head_norms=False, qkv_bias=True
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": Shape(151936, 1536, 28, 12, 2, 128, 8960, 0, 0, 0, False, **QWEN2),
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": Shape(152064, 3584, 28, 28, 4, 128, 18944, 0, 0, 0, False, **QWEN2),
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-14B": Shape(152064, 5120, 48, 40, 8, 128, 13824, 0, 0, 0, False, **QWEN2),
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B": Shape(152064, 5120, 64, 40, 8, 128, 27648, 0, 0, 0, False, **QWEN2),
+    "deepseek-ai/DeepSeek-R1-Distill-Llama-8B": Shape(
+        128256, 4096, 32, 32, 8, 128, 14336, 0, 0, 0, False, head_norms=False
     ),
     "Qwen/Qwen3-30B-A3B": Shape(151936, 2048, 48, 32, 4, 128, 6144, 768, 128, 8, False),
     "Qwen/Qwen3-30B-A3B-Thinking-2507": Shape(151936, 2048, 48, 32, 4, 128, 6144, 768, 128, 8, False),
+    "Qwen/Qwen3-235B-A22B": Shape(151936, 4096, 94, 64, 4, 128, 12288, 1536, 128, 8, False),
     "Qwen/Qwen3-235B-A22B-Thinking-2507": Shape(151936, 4096, 94, 64, 4, 128, 12288, 1536, 128, 8, False),
     "openai/gpt-oss-20b": Shape(201088, 2880, 24, 64, 8, 64, 2880, 2880, 32, 4, False, 13.8e9),
 }
+
+# Trained from these, which leaves the shape as it was.
+KNOWN |= {
+    "POLARIS-Project/Polaris-1.7B-Preview": KNOWN["Qwen/Qwen3-1.7B"],
+    "POLARIS-Project/Polaris-4B-Preview": KNOWN["Qwen/Qwen3-4B"],
+    "POLARIS-Project/Polaris-7B-Preview": KNOWN["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"],
+    "POLARIS-Project/Polaris-V2-Qwen3-4B-SFT": KNOWN["Qwen/Qwen3-4B"],
+    "POLARIS-Project/Polaris-V2-Qwen3-4B": KNOWN["Qwen/Qwen3-4B"],
+}
+SIZE = re.compile(r"(\d+(?:\.\d+)?)([bm])(?![a-z])", re.IGNORECASE)  # 30B, 0.6B, 135M
+
+
+def between(hub: str) -> tuple[Shape, Shape]:
+    """Two shapes for a model whose config.json is not here: of the next smaller and the next larger known model, each
+    with as many layers as make the number of parameters that the id names; the smallest and the largest where it names
+    none.
+    """
+    name = hub.rpartition("/")[2]
+    mixture, found = bool(re.search(r"-a\d+(\.\d+)?b", name, re.IGNORECASE)), SIZE.search(name)
+    shapes = sorted((one for one in KNOWN.values() if bool(one.experts) == mixture), key=lambda one: one.parameters)
+    if not found:
+        return shapes[0], shapes[-1]
+    parameters = float(found[1]) * (1e9 if found[2] in "bB" else 1e6)
+    below = [one for one in shapes if one.parameters <= parameters] or shapes[:1]
+    above = [one for one in shapes if one.parameters >= parameters] or shapes[-1:]
+    low, high = (
+        replace(one, layers=max(1, round(one.layers * parameters / one.parameters))) for one in (below[-1], above[0])
+    )
+    return low, high
 
 
 def from_config(config: Mapping[str, Any], where: str) -> Shape:

@@ -3,11 +3,10 @@
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from polaris.models.architecture import rope
 from polaris.models.chat_template import ChatTemplate
-from polaris.models.checkpoint import Checkpoint, read_checkpoint, read_config
+from polaris.models.checkpoint import read_checkpoint, read_config
 from polaris.models.model_files import model_files, take
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.models.safetensors_header import shown
@@ -25,6 +24,24 @@ def check_model(folder: Path) -> dict[str, Path]:
     Reads headers, configuration and tokenizer, no weights. Raises UserError naming what is wrong or missing.
     """
     files = model_files(folder)
+    check_described(folder, files)
+    checkpoint = read_checkpoint(folder)
+    for name, shard in checkpoint.shard_of.items():
+        if (dtype := shard.tensors[name].dtype).startswith("F8_"):
+            raise UserError(
+                f"{shard.path}: tensor {shown(name)} is {dtype}: quantised weights can be neither trained nor merged; "
+                "take the model's bf16 version"
+            )
+    if not files.keys() & set(TOKENIZERS):
+        raise UserError(f"{folder}: there is no tokenizer in it (looked for {', '.join(TOKENIZERS)})")
+    shards = {shard.path.name for shard in checkpoint.shards}
+    return {name: path for name, path in files.items() if path.suffix != ".safetensors" or name in shards}
+
+
+def check_described(folder: Path, files: Mapping[str, Path]) -> None:
+    """What a model's files beside its weights say. Raises UserError for an adapter, for no model of transformers, and
+    for weights that are quantised: they can be neither trained nor averaged.
+    """
     if ADAPTER in files:
         raise UserError(
             f"{folder}/{ADAPTER}: this is an adapter, not a model: merge it into its base model (peft's "
@@ -34,28 +51,12 @@ def check_model(folder: Path) -> dict[str, Path]:
     if "model_type" not in config:
         raise UserError(f"{where}: it has no model_type, so this is not a model of transformers")
     rope(config, where)
-    checkpoint = read_checkpoint(folder)
-    _check_precision(config, where, checkpoint)
-    if not files.keys() & set(TOKENIZERS):
-        raise UserError(f"{folder}: there is no tokenizer in it (looked for {', '.join(TOKENIZERS)})")
-    shards = {shard.path.name for shard in checkpoint.shards}
-    return {name: path for name, path in files.items() if path.suffix != ".safetensors" or name in shards}
-
-
-def _check_precision(config: Mapping[str, Any], where: str, checkpoint: Checkpoint) -> None:
-    """Raises UserError for weights that are quantised: they can be neither trained nor averaged."""
     for key in ("quantization_config", "compression_config"):
         method = config[key].get("quant_method") if isinstance(config.get(key), dict) else config.get(key)
         if config.get(key) and method != SERVED:
             raise UserError(
                 f"{where}: {key} says that its weights are quantised ({shown(method)}): they can be neither trained "
                 "nor merged; take the model's bf16 version"
-            )
-    for name, shard in checkpoint.shard_of.items():
-        if (dtype := shard.tensors[name].dtype).startswith("F8_"):
-            raise UserError(
-                f"{shard.path}: tensor {shown(name)} is {dtype}: quantised weights can be neither trained nor merged; "
-                "take the model's bf16 version"
             )
 
 

@@ -1,11 +1,14 @@
 """What is known of a run before it is planned: how many problems its sets have, and what finished stages measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from polaris.planning.plan_time import Range
+from polaris.problems.settings import FileProblems
 from polaris.recipe.recipe import Recipe
 from polaris.stage import manifest
+from polaris.stage.data_files import data_rows
 from polaris.stage.errors import UserError
 
 # Mean length of a response as a share of max_tokens, where the run has not measured it: a guess.
@@ -17,21 +20,30 @@ ROWS = {
 }
 
 
-def count(source: object, where: str) -> float:
-    """Problems of a set, as its section says. Raises UserError when it takes all rows of a set of unknown size."""
+UNCOUNTED: Range = (1_000.0, 100_000.0)  # problems of a set of which nobody says how many it has: a guess
+End = Literal[0, 1]  # of a range: the lowest, the highest
+
+
+def count(source: object) -> float | None:
+    """Problems of a set, as its section or its file says; None where neither does."""
     keys = ("max_rows", "count")
     rows = next((value for key in keys if (value := getattr(source, key, None))), ROWS.get(getattr(source, "hub", "")))
-    if rows is None:
-        raise UserError(f"{where}: the number of problems is not known before the stage has run; set count")
-    return float(rows)
+    if rows is None and isinstance(source, FileProblems) and source.file.is_file():
+        rows = sum(1 for _ in data_rows(source.file, ()))
+    return None if rows is None else float(rows)
 
 
 @dataclass(frozen=True)
 class Known:
-    """A recipe and the folder of its run, in which finished stages tell what is otherwise assumed."""
+    """A recipe and the folder of its run, in which finished stages tell what is otherwise assumed.
+
+    end: which end of a guess is taken where nothing is known; guessed: key of the recipe -> the guess, in words
+    """
 
     recipe: Recipe
     run: Path
+    end: End = 0
+    guessed: dict[str, str] = field(default_factory=dict)
 
     def finished(self, stage: str) -> manifest.Manifest | None:
         """The manifest of a stage, by its folder inside the run; None where it is missing or its files are gone."""
@@ -54,8 +66,18 @@ class Known:
         return float(value) if isinstance(value, (int, float)) else None
 
     def problems(self, name: str) -> float:
-        """Problems of a set of `inputs.problems`. Raises UserError where nobody knows."""
-        return self.rows(f"problems/{name}") or count(self.recipe.inputs.problems[name], f"inputs.problems.{name}")
+        """Problems of a set of `inputs.problems`."""
+        return self.rows(f"problems/{name}") or self.counted(
+            self.recipe.inputs.problems[name], f"inputs.problems.{name}"
+        )
+
+    def counted(self, source: object, where: str) -> float:
+        """Problems of a set, or a guess."""
+        if (rows := count(source)) is None:
+            low, high = UNCOUNTED
+            self.guessed[where] = f"how many problems it has is not known; {low:,.0f} to {high:,.0f} are planned for"
+            rows = UNCOUNTED[self.end]
+        return rows
 
     def lengths(self, stage: str, longest: int) -> Range:
         """Mean tokens of a response: measured by the stage, else assumed of the longest one's."""

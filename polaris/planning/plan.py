@@ -9,13 +9,15 @@ from polaris.hardware.gpus import GPUS, Gpu
 from polaris.hardware.memory import GIB, TIGHT, total
 from polaris.hardware.settings import gpu_of
 from polaris.planning import slurm_profile
+from polaris.planning.input_checks import folders_of, refusals
 from polaris.planning.plan_profile import Profile
 from polaris.planning.plan_time import NO_WORK, Range, ranged
 from polaris.planning.planned import Planned
-from polaris.planning.planned_stages import Planner
+from polaris.planning.planned_range import planned_stages
 from polaris.recipe.command_line import recipe_parser
 from polaris.recipe.recipe import Recipe, load
 from polaris.report.settings import Plan, PlannedStage
+from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
 from polaris.stage.settings import read_section
@@ -193,12 +195,19 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     recipe = load(args.configfile)
     name = args.gpu or gpu_of(recipe.hardware)
-    gpu, profile = GPUS[name], Profile(args.profile) if args.profile else slurm_profile.of(recipe)
+    gpu = GPUS[name]
     run = Path("runs") / recipe.run
-    planner = Planner(recipe, gpu, run, lambda rule: profile.reserved(rule).nodes)
-    planned = [scheduled(one, profile, limits(recipe)) for one in planner.stages()]
-    say("\n".join(lines(planned, profile, gpu, args.price)))
-    if wrong := [f"{one.name}: {reason}" for one in planned for reason in one.wrong]:
+    wrong = refusals(recipe, folders_of(recipe, run))
+    if recipe.device == "cpu":
+        if wrong:
+            raise UserError("this recipe will not run:\n  " + "\n  ".join(wrong))
+        say("device: cpu: no GPU is planned for, and nothing that the files here tell is in the way")
+        return
+    profile = Profile(args.profile) if args.profile else slurm_profile.of(recipe)
+    stages, guessed = planned_stages(recipe, gpu, run, lambda rule: profile.reserved(rule).nodes)
+    planned = [scheduled(one, profile, limits(recipe)) for one in stages]
+    say("\n".join([*lines(planned, profile, gpu, args.price), *(f"guessed: {key}: {guessed[key]}" for key in guessed)]))
+    if wrong := [*wrong, *(f"{one.name}: {reason}" for one in planned for reason in one.wrong)]:
         raise UserError("this recipe will not run on this profile:\n  " + "\n  ".join(wrong))
     if args.keep:
         keep(planned, profile, name, run)

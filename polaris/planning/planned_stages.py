@@ -11,8 +11,9 @@ from polaris.hardware.gpus import Gpu
 from polaris.hardware.memory import GIB, Parts, total
 from polaris.hardware.shapes import Shape
 from polaris.models.checkpoint import CONFIG, read_config
-from polaris.models.settings import HubModel, LocalModel, Model, TinyModel
-from polaris.planning.known import MEAN_LENGTH, Known, count
+from polaris.models.settings import HubModel, Model, TinyModel
+from polaris.planning.input_checks import folder_of
+from polaris.planning.known import MEAN_LENGTH, End, Known
 from polaris.planning.plan_time import DENSE_TRAINING, READING, Decoding, ranged, training_seconds
 from polaris.planning.planned import Planned
 from polaris.recipe.recipe import Recipe
@@ -32,11 +33,11 @@ class Planner:
     """The stages of one recipe on one kind of GPU.
 
     run: folder whose finished stages say what is otherwise assumed; nodes: of one job of a generating rule, which works
-    on all that it gets
+    on all that it gets; end: of the ranges of what is not known, which `known.guessed` then names
     """
 
-    def __init__(self, recipe: Recipe, gpu: Gpu, run: Path, nodes: Callable[[str], int] = _alone):
-        self.recipe, self.gpu, self.known, self.nodes = recipe, gpu, Known(recipe, run), nodes
+    def __init__(self, recipe: Recipe, gpu: Gpu, run: Path, nodes: Callable[[str], int] = _alone, end: End = 0):
+        self.recipe, self.gpu, self.known, self.nodes = recipe, gpu, Known(recipe, run, end), nodes
         self.small = self._shape("base_small", recipe.inputs.base_small)
         self.large = recipe.inputs.base_large and self._shape("base_large", recipe.inputs.base_large)
 
@@ -126,16 +127,21 @@ class Planner:
         )
 
     def _shape(self, stage: str, source: Model) -> Shape:
-        """From the table of published models, else from the fetched or local config.json. Raises UserError."""
+        """As published, else from config.json where that is here, else a guess. Raises UserError for a local model."""
         if isinstance(source, TinyModel):
             raise UserError(f"inputs.{stage}: a tiny model runs on a CPU; there is no GPU to plan for")
-        folder = source.path if isinstance(source, LocalModel) else self.known.run / stage / "model"
         if isinstance(source, HubModel) and source.hub in shapes.KNOWN:
             return shapes.KNOWN[source.hub]
+        folder = folder_of(source, self.known.run / stage)
+        if folder is None and isinstance(source, HubModel):
+            guess = f"the shape of {source.hub} is not known without its config.json; planned by the size in its name"
+            self.known.guessed[f"inputs.{stage}"] = guess
+            return shapes.between(source.hub)[self.known.end]
+        folder = folder or source.path
         try:
             return shapes.from_config(read_config(folder), str(folder / CONFIG))
         except UserError as error:
-            raise UserError(f"inputs.{stage}: its shape is not known ({error}); run its stage first") from None
+            raise UserError(f"inputs.{stage}: its shape is not known ({error})") from None
 
     def _model(self, name: str, rule: str, shape: Shape, jobs: int = 1) -> Planned:
         return Planned(name=name, rule=rule, jobs=jobs, published=shape.weights)
@@ -277,7 +283,7 @@ class Planner:
 
     def _benchmark(self, name: str) -> float:
         """Problems of a benchmark."""
-        return count(self.recipe.inputs.benchmarks[name], f"inputs.benchmarks.{name}")
+        return self.known.counted(self.recipe.inputs.benchmarks[name], f"inputs.benchmarks.{name}")
 
     def _checked(self, one: Planned) -> Planned:
         """With the time that it took, where it has run, and a reason where a GPU has no room for it."""

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +23,8 @@ from polaris.models.check_model import check_model, check_tokenizer
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.models.settings import HubModel, LocalModel, TinyModel
 from polaris.planning import preflight_gpus
-from polaris.planning.planned_stages import Planner
+from polaris.planning.input_checks import fetched_descriptions, folders_of, models_of, refusals
+from polaris.planning.planned_range import planned_stages
 from polaris.problems.settings import FileProblems, HubProblems
 from polaris.recipe.command_line import recipe_parser
 from polaris.recipe.recipe import Recipe, load
@@ -108,6 +110,21 @@ def reachable(key: str, source: HubModel | HubProblems) -> Finding:
             "fetch it where there is a network",
         )
     return Finding("ok", "inputs", f"{key}: {source.hub} can be fetched")
+
+
+def contents(recipe: Recipe, run: Path) -> Iterator[Finding]:
+    """What the files of models and problem sets tell; of a hub's model that is not here yet, those beside its weights."""
+    models, folders = models_of(recipe), folders_of(recipe, run)
+    local = [name for name, source in models.items() if isinstance(source, LocalModel)]
+    with tempfile.TemporaryDirectory() as scratch:
+        folders |= fetched_descriptions(recipe, models.keys() - folders.keys(), Path(scratch))
+        said = refusals(recipe, folders, local)
+    yield from (Finding("wrong", "contents", text) for text in said)
+    for name in models.keys() - folders.keys():
+        if isinstance(models[name], HubModel):
+            yield Finding("look", "contents", f"{name}: its files are not here; they are looked at once it is fetched")
+    if not said:
+        yield Finding("ok", "contents", "lengths, layouts and gold answers, as far as the files are here")
 
 
 def _has_transformers() -> bool:
@@ -225,17 +242,20 @@ def findings(recipe: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
     """All checks of a recipe in this folder, on this node. With `device: cuda` they print a table of interpreters."""
     run.mkdir(parents=True, exist_ok=True)
     yield from inputs(recipe, run)
+    yield from contents(recipe, run)
     yield from templates(recipe, run)
     yield from file_system(run)
     yield from engines(recipe)
-    stages, need = [], LEAST
+    stages, need, guessed = [], LEAST, {}
     if recipe.device == "cuda" and not isinstance(recipe.inputs.base_small, TinyModel):
         try:
-            stages = list(Planner(recipe, gpu, run).stages())
+            stages, guessed = planned_stages(recipe, gpu, run)
+            yield from (Finding("look", "plan", f"{key}: {guess}") for key, guess in guessed.items())
             need = sum(one.jobs * one.published for one in stages) + max(one.scratch for one in stages)
         except UserError as error:
             yield Finding("look", "plan", f"{error}; until then memory and disk are not compared with the plan")
-    yield disk(run, need)
+    room = disk(run, need)
+    yield room._replace(level="look") if guessed and room.level == "wrong" else room
     if recipe.device == "cuda":
         rows, sentences = preflight_gpus.check(recipe, preflight_gpus.wanted(recipe, stages))
         say("\n".join([*rows, ""]))

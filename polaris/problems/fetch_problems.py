@@ -8,10 +8,8 @@ from typing import Annotated, Any
 from pydantic import Discriminator, RootModel, Tag
 
 from polaris.problems.hub_files import split_files
-from polaris.problems.problem_layouts import COLUMNS, read_layout
+from polaris.problems.read_problems import read_problems
 from polaris.problems.settings import FileProblems, HubProblems
-from polaris.stage.data_files import data_rows
-from polaris.stage.errors import UserError
 from polaris.stage.records import PROBLEMS, write_rows
 from polaris.stage.settings import Section
 from polaris.stage.stage import Stage, run_verb
@@ -37,14 +35,7 @@ def main() -> None:
             files, where = split_files(settings, stage.state / "datasets"), settings.hub
         else:
             files, where = [settings.file], str(settings.file)
-        rows = (row for file in files for row in data_rows(file, COLUMNS))
-        problems = read_layout(rows, stage.name, where, settings.gold, settings.max_rows)
-        expected = settings.count and min(settings.count, settings.max_rows or settings.count)
-        if expected not in (None, len(problems)):
-            raise UserError(
-                f"{where}: {len(problems)} problems are read, {expected} were expected (count: {settings.count}); is "
-                "this the set that is meant, in the right version? Otherwise correct inputs' `count`"
-            )
+        problems = read_problems(settings, files, stage.name, where)
         write_rows(stage.partial / "problems.parquet", problems, PROBLEMS)
         stage.publish(metrics={"problems": len(problems)})
 

@@ -11,8 +11,16 @@ from polaris.stage.errors import UserError
 Kind = Literal["model", "dataset"]
 
 
-def snapshot(hub: str, revision: str, kind: Kind, patterns: Sequence[str], leave_out: Sequence[str] = ()) -> Path:
-    """Folder with the files of `hub` at commit `revision` that match, from the cache or the network.
+def snapshot(
+    hub: str,
+    revision: str,
+    kind: Kind,
+    patterns: Sequence[str],
+    leave_out: Sequence[str] = (),
+    into: Path | None = None,
+) -> Path:
+    """Folder with the files of `hub` at commit `revision` that match, from the cache or the network; with `into`, copies
+    there in place of the cache.
 
     Raises UserError when the revision is not pinned, or the files are in neither.
     """
@@ -37,6 +45,7 @@ def snapshot(hub: str, revision: str, kind: Kind, patterns: Sequence[str], leave
                 revision=revision,
                 allow_patterns=list(patterns),
                 ignore_patterns=list(leave_out),
+                local_dir=into,
             )
         )
     except LocalEntryNotFoundError:

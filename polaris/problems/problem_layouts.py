@@ -14,16 +14,19 @@ The worked solution is the column `solution`, or what the assistant says in `mes
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from polaris.problems.gold_answers import gold_answers
 from polaris.stage.data_files import Row
 from polaris.stage.errors import UserError
+from polaris.stage.suggestions import suggestion
 
 # every: a row without a gold answer is an error; some: it is read, and cleaning drops it; none: golds are not looked
 # for.
 Gold = Literal["every", "some", "none"]
+# What a recipe's `columns` may name a column for.
+Role = Literal["problem", "answer", "solution", "id"]
 
 # Beginnings and ends of prompts that ask for the answer's form: V1's and R1's end, and what DAPO-Math-17k and OpenAI's
 # simple-evals put around a problem. What is asked is the recipe's `instruction`, not part of the problem.
@@ -46,6 +49,12 @@ CHAT = ("messages", "conversations")
 SPEAKERS = {"human": "user", "gpt": "assistant"}  # as ShareGPT's conversations call them, in `from` beside `value`
 GOLD = ("answers", "answer", "final_answer", "solutions")
 ID = ("id", "unique_id", "query_id", "problem_idx", "index", "idx")
+NAMES: dict[Role, tuple[str, ...]] = {
+    "problem": (*TEXT, *CHAT),
+    "answer": (*GOLD, "reward_model"),
+    "solution": ("solution",),
+    "id": (*ID, "extra_info"),
+}
 GSM8K_MARK = "####"
 COLUMNS = frozenset((*TEXT, *CHAT, *GOLD, *ID, "solution", "context", "reward_model", "extra_info"))  # that are read
 SIZE = 4 << 30  # characters of all problems, about; they are held in memory
@@ -142,7 +151,26 @@ def layout(row: dict[str, Any], where: str, gold: Gold) -> Callable[[dict[str, A
         if any(name in row for name in GOLD) and any(name in row for name in (*TEXT, *CHAT)):
             return _plain if any(name in row for name in TEXT) else _chat
     names = ", ".join(sorted(row)) or "none"
-    raise UserError(f"{where}: these columns are no known layout of problems: {names}; needed are {needed}")
+    mapping = "problem: <its text>" + ("" if gold == "none" else ", answer: <its gold answer>")
+    raise UserError(
+        f"{where}: these columns are no known layout of problems: {names}; needed are {needed}, or which of these "
+        f"columns they are: `columns: {{{mapping}}}` beside the set's name in the recipe"
+    )
+
+
+def renamed(rows: Iterable[Row], columns: Mapping[Role, str], where: str) -> Iterator[Row]:
+    """Rows in which the columns that a recipe names stand under our names, in place of others that we know.
+
+    Raises UserError for a column that the first row has not.
+    """
+    for number, (place, raw) in enumerate(rows):
+        row = {name.lower(): value for name, value in raw.items()}
+        for role, column in columns.items():
+            if number == 0 and column.lower() not in row:
+                raise UserError(f"{where}: columns.{role}: there is no column {column}{suggestion(column, raw)}")
+        known = {name for role in columns for name in NAMES[role]}
+        own = {role: row.get(column.lower()) for role, column in columns.items()}
+        yield place, {name: value for name, value in row.items() if name not in known} | own
 
 
 def read_layout(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, Tag
 
 from polaris.grading.settings import Grading
-from polaris.problems.problem_layouts import Gold
+from polaris.problems.problem_layouts import Gold, Role
 from polaris.problems.suitability import Rule
 from polaris.stage.settings import Count, Fraction, Section, Seed, kind
 
@@ -43,6 +43,11 @@ class ReadProblems(Section):
         ),
     ]
     max_rows: Annotated[int | None, Field(ge=1, description="take the first so many; null: all")]
+    licence: Annotated[str | None, Field(description="as the set's card says; null: not known")]
+    columns: Annotated[
+        dict[Role, str] | None,
+        Field(min_length=1, description="where a set has other names for them: what we read -> its column"),
+    ]
 
 
 class FileProblems(ReadProblems):

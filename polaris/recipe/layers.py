@@ -2,6 +2,7 @@
 
 A file names the files below it (`extends`); files given together lie in their order. A mapping is merged key by key,
 null removes a key, and a mapping that names its kind (a model's `hub`, a set's `file`, ...) replaces what was there.
+Lowest of all lie the named models and problem sets (CATALOGUE).
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from polaris.recipe.named import BLOCKS, Key, over_name, references
+from polaris.recipe.named import Key, over_name, references, replaces
 from polaris.recipe.recipe_yaml import read_document, read_file
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
@@ -19,7 +20,9 @@ from polaris.stage.suggestions import suggestion
 
 SHIPPED = ROOT / "configs"
 HARDWARE = "hardware"  # the key whose layer decides anew what the hardware decides in the layers below it
-KINDS = {"hub", "path", "tiny", "family", "file"}  # of models and problem sets
+CATALOGUE = [SHIPPED / "presets" / f"{name}.yaml" for name in ("models", "benchmarks", "training")]
+BENCHMARKS = ("inputs", "benchmarks")
+SAMPLES = ("evaluate", "generate", "k")  # by benchmark
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,14 @@ class Layer:
     origins: dict[Key, Origin] = field(default_factory=dict)
 
     def over(self, low: "Layer") -> "Layer":
-        """This layer on top of another one."""
+        """This layer on top of another one. A list of benchmarks replaces those below, with their samples; a mapping
+        adds to them.
+        """
+        above = mapping_at(self.values, "inputs").get("benchmarks")
+        if isinstance(above, list):
+            low = _without_samples(low, listed(self))
+        elif isinstance(above, dict):
+            low = listed(low)
         below = low.origins
         if self.values.get(HARDWARE) is not None:
             below = {key: replace(origin, beneath_hardware=True) for key, origin in below.items()}
@@ -66,6 +76,11 @@ def read_layer(path: str | Path, waiting: tuple[Path, ...] = ()) -> Layer:
     return own.over(low)
 
 
+def catalogue() -> Layer:
+    """The models and problem sets that every recipe may name."""
+    return layered(read_layer(file) for file in CATALOGUE)
+
+
 def layered(layers: Iterable[Layer]) -> Layer:
     """All layers, the first one lowest."""
     low = Layer()
@@ -74,13 +89,34 @@ def layered(layers: Iterable[Layer]) -> Layer:
     return low
 
 
+def listed(layer: Layer) -> Layer:
+    """The layer with a list of benchmarks, of names and of {name: set}, as a mapping."""
+    listing = mapping_at(layer.values, "inputs").get("benchmarks")
+    if not isinstance(listing, list) or not all(isinstance(item, str | dict) for item in listing):
+        return layer
+    pairs = [pair for item in listing for pair in ({item: item} if isinstance(item, str) else item).items()]
+    high = _at(layer.origins[BENCHMARKS], {"inputs": {"benchmarks": dict(pairs)}})
+    return Layer(*_laid_over(layer.values, high.values, (), layer.origins, high.origins))
+
+
+def _without_samples(low: Layer, high: Layer) -> Layer:
+    """The lower layer without the samples of benchmarks that the higher one leaves out."""
+    gone = mapping_at(low.values, *SAMPLES).keys() - mapping_at(high.values, *BENCHMARKS).keys()
+    return _at(high.origins[BENCHMARKS], {"evaluate": {"generate": {"k": dict.fromkeys(gone)}}}).over(low)
+
+
 def given(values: dict[str, Any], source: str) -> Layer:
     """Values that stand in no file, as those of --config."""
+    return _at(Origin(source, 0), values)
+
+
+def _at(origin: Origin, values: dict[str, Any]) -> Layer:
+    """A layer whose values all stand in one place."""
     origins: dict[Key, Origin] = {}
 
     def note(part: dict[str, Any], key: Key) -> None:
         for name, value in part.items():
-            origins[(*key, name)] = Origin(source, 0)
+            origins[(*key, name)] = origin
             if isinstance(value, dict):
                 note(value, (*key, name))
 
@@ -114,20 +150,24 @@ def inherited(whole: dict[str, Any], values: dict[str, Any], stated: dict[Key, O
             if key[: len(source)] == source:
                 origins.setdefault((*target, *key[len(source) :]), origin)
 
-    stages = _mapping(values, "small_rl", "rl")
+    stages = mapping_at(values, "small_rl", "rl")
     for name in stages:
         chain = [name]
-        while other := _mapping(stages, chain[-1]).get("like"):
+        while other := mapping_at(stages, chain[-1]).get("like"):
             take(("small_rl", "rl", other), ("small_rl", "rl", name))
             chain.append(other)
-    for name in _mapping(values, "evaluate", "extra_evaluations"):
+    for name in mapping_at(values, "evaluate", "extra_evaluations"):
         take(("evaluate", "generate"), ("evaluate", "extra_evaluations", name))
     for place, entry in references(whole):
         take(entry, place)
+    for name in mapping_at(values, *BENCHMARKS):
+        take((*BENCHMARKS, name, "k"), (*SAMPLES, name))
+        for further in mapping_at(values, "evaluate", "extra_evaluations"):
+            take((*SAMPLES, name), ("evaluate", "extra_evaluations", further, "k", name))
     return origins
 
 
-def _mapping(values: Any, *keys: str) -> dict[str, Any]:
+def mapping_at(values: Any, *keys: str) -> dict[str, Any]:
     """The mapping under the keys; empty where there is none."""
     for key in keys:
         values = values.get(key) if isinstance(values, dict) else None
@@ -185,9 +225,8 @@ def _laid_over(
     values, origins = dict(low), dict(below)
     for name, value in high.items():
         key, old = (*at, name), values.get(name)
-        value = over_name(name, old, value)
-        replacing = KINDS if name not in BLOCKS else {"like"}
-        if isinstance(old, dict) and isinstance(value, dict) and not replacing & value.keys():
+        value = over_name(key, old, value)
+        if isinstance(old, dict) and isinstance(value, dict) and not replaces(key, value):
             values[name], origins = _laid_over(old, value, key, origins, above)
             origins[key] = above[key]
             continue

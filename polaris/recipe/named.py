@@ -1,6 +1,7 @@
-"""Engines and gradings that a recipe names once, and that its sections refer to.
+"""Engines, gradings, models and problem sets that a recipe names once, and that its sections refer to.
 
 engines: {wide: {...}, half: {like: wide, dtype: float16}}
+inputs: {base_small: qwen3_4b, problems: {rl: {like: boba, max_rows: 500}}}
 small_rl: {difficulty: {engine: half}, ...}
 large_sft: {traces: {engine: {like: wide, max_num_seqs: 64}}}
 """
@@ -17,27 +18,47 @@ from polaris.stage.suggestions import suggestion
 BLOCKS = {"engine": "engines", "large_engine": "engines", "vllm": "engines", "grading": "gradings"}
 SECTIONS = {"engines": Engine, "gradings": Grading}
 ELSEWHERE = {"interpreters"}  # its key vllm is another thing
+KINDS = {"hub", "path", "tiny", "family", "file"}  # of models and problem sets: the key that only one kind has
 
 Key = tuple[str, ...]
+
+
+def block_of(place: Key) -> str | None:
+    """The block that a value at this place may refer to."""
+    match place:
+        case ("inputs", "base_small" | "base_large" | "teacher") | ("inputs", "models", _):
+            return "models"
+        case ("inputs", "problems" | "benchmarks", _):
+            return "problem_sets"
+    return BLOCKS.get(place[-1])
 
 
 def merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     """`high` over `low`, mapping by mapping; some keys of a named engine over its name are that engine but for them."""
     both = dict(low)
     for key, value in high.items():
-        old, new = both.get(key), over_name(key, both.get(key), value)
+        old, new = both.get(key), over_name((key,), both.get(key), value)
         both[key] = merged(old, new) if isinstance(new, dict) and isinstance(old, dict) else new
     return both
 
 
-def over_name(key: str, old: Any, new: Any) -> Any:
+def over_name(place: Key, old: Any, new: Any) -> Any:
     """`new`; where it is some keys over the name of an entry, that entry but for these keys."""
-    return {"like": old, **new} if refers(key, old) and isinstance(new, dict) and "like" not in new else new
+    changes = refers(place, old) and isinstance(new, dict) and not replaces(place, new)
+    return {"like": old, **new} if changes else new
 
 
-def refers(key: str, value: Any) -> bool:
+def replaces(place: Key, new: dict[str, Any]) -> bool:
+    """Whether a mapping replaces what a layer below has at this place, in place of changing some keys of it."""
+    block = block_of(place)
+    if block in SECTIONS:
+        return "like" in new
+    return bool((KINDS | {"like"} if block else KINDS) & new.keys())
+
+
+def refers(place: Key, value: Any) -> bool:
     """Whether the value is the name of a block's entry."""
-    return key in BLOCKS and isinstance(value, str)
+    return block_of(place) is not None and isinstance(value, str)
 
 
 def references(values: dict[str, Any]) -> Iterator[tuple[Key, Key]]:
@@ -59,7 +80,7 @@ def references(values: dict[str, Any]) -> Iterator[tuple[Key, Key]]:
 
 def _blocks(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Block -> its entries, without those that are null."""
-    given = {block: values.get(block) for block in dict.fromkeys(BLOCKS.values())}
+    given = {block: values.get(block) for block in (*SECTIONS, "models", "problem_sets")}
     return {
         block: {name: entry for name, entry in entries.items() if entry is not None}
         if isinstance(entries, dict)
@@ -72,12 +93,14 @@ def _references(values: Any, at: Key) -> Iterator[tuple[Key, Key]]:
     if isinstance(values, list):
         return
     for key, value in values.items() if isinstance(values, dict) else ():
-        if refers(key, value):
-            yield (*at, key), (BLOCKS[key], value)
-        elif key in BLOCKS and isinstance(value, dict) and "like" in value:
-            yield (*at, key), (BLOCKS[key], value["like"])
+        place = (*at, key)
+        block = block_of(place)
+        if block and isinstance(value, str):
+            yield place, (block, value)
+        elif block and isinstance(value, dict) and "like" in value:
+            yield place, (block, value["like"])
         else:
-            yield from _references(value, (*at, key))
+            yield from _references(value, place)
 
 
 def resolved(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str, Any]:
@@ -109,8 +132,8 @@ def resolved(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str,
             return part
         copy = {}
         for key, value in part.items():
-            if key in BLOCKS and isinstance(value, str | dict):
-                copy[key] = entry(".".join((*at, key)), BLOCKS[key], value)
+            if (block := block_of((*at, key))) and isinstance(value, str | dict):
+                copy[key] = entry(".".join((*at, key)), block, value)
             else:
                 copy[key] = value if not at and key in ELSEWHERE else walk(value, (*at, key))
         return copy
@@ -119,14 +142,16 @@ def resolved(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str,
     for block, entries in blocks.items():
         for name in [name for name in entries if (block, name) not in used]:
             where = f"{block}.{name}"
-            if absent := _required(block) - set(entry(where, block, {"like": name})):
+            if absent := _absent(block, entry(where, block, {"like": name})):
                 hint = suggestion(name, [other for other in entries if other != name])
-                raise UserError(
-                    f"{file_of(where)}: {where}: no section refers to it, and it has no {min(absent)}{hint}"
-                )
+                raise UserError(f"{file_of(where)}: {where}: no section refers to it, and it has no {absent}{hint}")
     return whole
 
 
-def _required(block: str) -> set[str]:
+def _absent(block: str, entry: dict[str, Any]) -> str | None:
+    """A key that is needed and that an entry has not; None for a whole one."""
+    if block not in SECTIONS:
+        return None if KINDS & entry.keys() else " or ".join(sorted(KINDS))
     fields = SECTIONS[block].model_fields
-    return {key for key, field in fields.items() if key != "device" and type(None) not in get_args(field.annotation)}
+    needed = {key for key, field in fields.items() if key != "device" and type(None) not in get_args(field.annotation)}
+    return min(needed - set(entry), default=None)

@@ -18,9 +18,20 @@ from polaris.hardware.settings import GpusOrCpu
 from polaris.models.settings import HubModel
 from polaris.problems.settings import UNPINNED, Clean, HubProblems
 from polaris.recipe import checks, named
-from polaris.recipe.layers import Key, Origin, given, inherited, layered, origin_of, read_layer, without_nulls
+from polaris.recipe.layers import (
+    Key,
+    Origin,
+    catalogue,
+    given,
+    inherited,
+    layered,
+    listed,
+    origin_of,
+    read_layer,
+    without_nulls,
+)
 from polaris.recipe.on_hardware import expanded
-from polaris.recipe.recipe_files import like_others, of_replicate, on_device, with_further
+from polaris.recipe.recipe_files import like_others, of_replicate, on_device, with_further, with_samples
 from polaris.recipe.settings import Inputs
 from polaris.report.settings import Report
 from polaris.stage.errors import UserError
@@ -186,7 +197,7 @@ def load(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Re
 
 def loaded(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Loaded:
     """As `load`, with the origin of each value."""
-    layer = layered([*(read_layer(file) for file in files), given(extra or {}, "--config")])
+    layer = listed(layered([catalogue(), *(read_layer(file) for file in files), given(extra or {}, "--config")]))
 
     def file_of(key: str) -> str:
         origin = origin_of(layer.origins, key)
@@ -195,7 +206,8 @@ def loaded(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> 
     try:
         values = with_further(like_others(layer.values, file_of))
         origins = inherited(values, layer.values, layer.origins)
-        whole, origins = expanded(of_replicate(without_nulls(named.resolved(values, file_of))), origins)
+        whole = of_replicate(with_samples(without_nulls(named.resolved(values, file_of))))
+        whole, origins = expanded(whole, origins)
         return Loaded(Recipe.model_validate(whole), origins)
     except ValidationError as error:
         lines = []

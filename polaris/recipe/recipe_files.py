@@ -1,6 +1,6 @@
 """A recipe's files as plain values, before any value is checked: overlays, what is like another thing, other seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from polaris.recipe.named import merged
@@ -51,6 +51,38 @@ def with_further(values: dict[str, Any]) -> dict[str, Any]:
         return values
     whole = {name: merged(usual, own) if isinstance(own, dict) else own for name, own in extra.items()}
     return values | {"evaluate": evaluate | {"extra_evaluations": whole}}
+
+
+def with_samples(values: dict[str, Any]) -> dict[str, Any]:
+    """A copy in which `k`, a key of a benchmark that is no property of the set, stands with the evaluations: for those
+    that do not say how many responses they take. values: whole, without names
+    """
+    inputs, evaluate = values.get("inputs"), values.get("evaluate")
+    if not isinstance(inputs, dict) or not isinstance(evaluate, dict):
+        return values
+    usual = {name: one["k"] for name, one in _items(inputs, "benchmarks") if isinstance(one, dict) and one.get("k")}
+    sets = {
+        kind: {name: _without_k(one) for name, one in _items(inputs, kind)}
+        for kind in ("problems", "benchmarks")
+        if isinstance(inputs.get(kind), dict)
+    }
+
+    def filled(section: Any) -> Any:
+        stated = (section.get("k") or {}) if isinstance(section, dict) else None
+        return section | {"k": usual | stated} if isinstance(stated, dict) else section
+
+    both = {key: filled(evaluate[key]) for key in ("generate",) if key in evaluate}
+    if isinstance(evaluate.get("extra_evaluations"), dict):
+        both["extra_evaluations"] = {name: filled(one) for name, one in evaluate["extra_evaluations"].items()}
+    return values | {"inputs": inputs | sets, "evaluate": evaluate | both}
+
+
+def _items(inputs: dict[str, Any], kind: str) -> Iterable[tuple[str, Any]]:
+    return inputs[kind].items() if isinstance(inputs.get(kind), dict) else ()
+
+
+def _without_k(one: Any) -> Any:
+    return {key: value for key, value in one.items() if key != "k"} if isinstance(one, dict) else one
 
 
 def of_replicate(values: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from small_rl.rollouts.history import COLUMNS, History, Result
 from small_rl.rollouts.step_numbers import EQUAL, EXTREME, MARKS, marked, numbers, reward
 from small_rl.rollouts.texts import pieces
 
-NAMES = {mark: name for mark, (name, _) in MARKS.items()} | dict([EQUAL]) | {m: name for m, (name, _) in EXTREME.items()}
+NAMES = (
+    {mark: name for mark, (name, _) in MARKS.items()} | dict([EQUAL]) | {m: name for m, (name, _) in EXTREME.items()}
+)
 TEMPLATES = Path(__file__).parent
 SHOWN = 8  # supporters of a result that are named
 

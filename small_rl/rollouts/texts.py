@@ -42,9 +42,7 @@ def _piece(text: str, form: str, counts: dict[str, int], core: Settings | None) 
     return Piece(text, KNOWN if counts[form] >= core.min_support else NEW, counts[form])
 
 
-def _counts_by_form(
-    text: str, row: dict[str, Any], golds: Sequence[str], core: Settings | None
-) -> dict[str, int]:
+def _counts_by_form(text: str, row: dict[str, Any], golds: Sequence[str], core: Settings | None) -> dict[str, int]:
     """Normal form of each result that counts -> its count. The store has results by their keys, in the same order."""
     if core is None or row["counts"] is None:
         return {}

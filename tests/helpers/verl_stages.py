@@ -7,7 +7,9 @@ from small_rl.rl_settings import RlTraining
 from small_rl.training.verl_config import RlFiles
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-FILES = RlFiles(*(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "v", "r", "c", "s", "b")))
+FILES = RlFiles(
+    *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "v", "r", "c", "s", "b"))
+)
 
 
 def recipe_files(name: str) -> list[Path]:

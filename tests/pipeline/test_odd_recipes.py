@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from polaris.commands.snakemake_jobs import COMMAND, parsed
-from polaris.recipe.recipe_yaml import read_file
+from polaris.recipe.layers import read_layer
 from polaris.stage.code import PACKAGES
 
 from .conftest import ROOT, command, snakemake
@@ -36,7 +36,7 @@ def asked(values) -> list[str]:
 @pytest.mark.parametrize("name", ["polaris_v2", "polaris_v1_4b", "laptop_sparse"])
 def test_an_instruction_may_hold_braces(tmp_path, name):
     config = ROOT / f"configs/{name}.yaml"
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(instructed(read_file(config))))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(instructed(read_layer(config).values)))
     done = snakemake(tmp_path, "-n", "-p", configs=[str(config), str(tmp_path / "mine.yaml")])
     assert done.returncode == 0, done.stdout[-2000:]
     jobs = [parsed(line) for line in done.stdout.splitlines() if line.startswith(COMMAND) and " --out " in line]

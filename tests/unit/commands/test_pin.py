@@ -12,10 +12,13 @@ import pytest
 import yaml
 
 from polaris.commands.pin import unpinned
+from polaris.recipe.layers import CATALOGUE
 
 COMMITS = {
     "/api/models/org/model": "a" * 40,
     "/api/datasets/org/data": "0" * 40,
+    "/api/models/POLARIS-Project/Polaris-V2-Qwen3-4B": "a" * 40,
+    "/api/datasets/inclusionAI/AReaL-boba-Data": "b" * 40,
 }
 RECIPE = """\
 # a recipe; every byte of this stays
@@ -130,11 +133,34 @@ def test_an_unknown_id_is_named_and_nothing_changes(tmp_path, endpoint):
     assert path.read_text() == text
 
 
-def test_every_hub_id_of_the_cluster_recipe_is_found():
-    text = (Path(__file__).resolve().parents[3] / "configs/polaris_v2.yaml").read_text()
-    found = unpinned(text)
-    assert all(text[item.start : item.end] == "unpinned" for item in found)
-    assert len(found) == text.count("revision: unpinned")
+def test_every_hub_id_of_the_presets_is_found():
+    for path in CATALOGUE:
+        text = path.read_text()
+        found = unpinned(text)
+        assert found and all(text[item.start : item.end] == "unpinned" for item in found)
+        assert len(found) == text.count("revision: unpinned")
+
+
+def test_a_named_model_is_pinned_in_the_recipe_and_the_presets_stay(tmp_path, endpoint):
+    """Those that it names and no other, with what it extends; a second time there is nothing to do."""
+    presets = [path.read_bytes() for path in CATALOGUE]
+    path = tmp_path / "mine.yaml"
+    text = """# mine
+inputs:
+  base_small: polaris_v2_4b # ours
+  problems: {rl: {like: mine, max_rows: 5}}
+models:
+  own: {path: /models/own}
+problem_sets:
+  mine: {like: boba, max_rows: 9}
+"""
+    path.write_text(text)
+    done = pin(path, endpoint)
+    assert done.returncode == 0, done.stderr
+    expected = text.replace("models:\n", f'models:\n  polaris_v2_4b: {{revision: "{"a" * 40}"}}\n')
+    expected = expected.replace("sets:\n", f'sets:\n  boba: {{revision: "{"b" * 40}"}}\n')
+    assert path.read_text() == expected and [one.read_bytes() for one in CATALOGUE] == presets
+    assert "nothing is unpinned" in pin(path, endpoint).stdout
 
 
 def test_what_an_extended_recipe_leaves_unpinned_is_said(tmp_path, endpoint):

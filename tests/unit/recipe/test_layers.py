@@ -1,6 +1,5 @@
 """Recipes laid one over another: what wins, where it stands, what is refused."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -67,12 +66,6 @@ def test_what_cannot_be_extended_is_one_sentence(tmp_path, files, words):
     with pytest.raises(UserError) as error:
         layers.read_layer(written(tmp_path, **files))
     assert words in str(error.value)
-
-
-@pytest.mark.parametrize("number", [0, 1])
-def test_the_recipes_of_the_page(tmp_path, number):
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
-    recipe.load([written(tmp_path, mine=blocks[number])])
 
 
 def test_a_recipe_in_a_few_lines(tmp_path):

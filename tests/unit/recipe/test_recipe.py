@@ -8,7 +8,7 @@ import yaml
 from polaris.recipe import recipe
 from polaris.recipe.named import merged
 from polaris.stage.errors import UserError
-from tests.helpers.recipes import LAPTOP, ROOT, overlaid
+from tests.helpers.recipes import LAPTOP, ROOT, overlaid, values_of
 
 SPARSE = [ROOT / "configs/laptop_sparse.yaml"]
 # Overlays of the laptop recipe that leave parts out. A mapping of an overlay cannot drop keys of the one below it.
@@ -18,7 +18,7 @@ NO_FORMAT = {"small_rl": {"format_data": None, "format_sft": None, "difficulty_m
 
 def without(tmp_path: Path, *overlays: dict, problems: list[str], **rl: dict) -> recipe.Recipe:
     """The laptop recipe with overlays, only these problem sets, and changes to RL stages."""
-    values = yaml.safe_load(LAPTOP.read_text())
+    values = values_of(LAPTOP)
     for overlay in [*overlays, {"small_rl": {"rl": rl}}]:
         values = merged(values, overlay)
     for section in (values["inputs"]["problems"], values["clean"]):

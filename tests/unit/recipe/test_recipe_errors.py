@@ -5,7 +5,7 @@ import yaml
 
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError
-from tests.helpers.recipes import LAPTOP, ROOT, overlaid
+from tests.helpers.recipes import LAPTOP, ROOT, overlaid, values_of
 
 
 def search(change: str) -> str:
@@ -152,7 +152,7 @@ def test_where_sections_disagree_the_file_of_the_blamed_key_is_named(tmp_path):
 
 
 def test_a_missing_key_is_named(tmp_path):
-    values = yaml.safe_load(LAPTOP.read_text())
+    values = values_of(LAPTOP)
     del values["small_rl"]["rl"]["grpo"]["temperature"]
     (tmp_path / "short.yaml").write_text(yaml.safe_dump(values))
     with pytest.raises(UserError, match="short.yaml: small_rl.rl.grpo.temperature: this key is missing"):

@@ -1,0 +1,1 @@
+"""`polaris init`: from a model and a file of problems to a recipe."""

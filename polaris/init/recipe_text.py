@@ -1,0 +1,104 @@
+"""The text of a recipe that `polaris init` writes: what differs from the shipped one that it extends."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from polaris.init.seen import Seen
+from polaris.stage.errors import UserError
+
+# Hardware -> the recipe or the presets that are extended.
+HARDWARE = {
+    "cpu": ["presets/method", "presets/tiny", "presets/try", "presets/no_format"],
+    "one_gpu": ["one_gpu"],
+    "one_node": ["one_node"],
+    "cluster": ["polaris_v2"],
+}
+TEACHER = ("one_node", "cluster")  # whose recipes have a teacher's answers before RL
+SAMPLES = 8  # responses a question of a file, 4 on a CPU
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was asked for. generalist: None for none; instruction: None as in the recipe that is extended"""
+
+    run: str
+    model: Seen
+    problems: Seen
+    benchmarks: Sequence[Seen]
+    generalist: Seen | None
+    hardware: str
+    instruction: str | None
+
+
+def text(choices: Choices) -> str:
+    """YAML with what was found beside what was given. Raises UserError for choices that do not go together."""
+    names = [one.name for one in choices.benchmarks]
+    if choices.generalist and choices.hardware == "one_gpu":
+        raise UserError("--generalist: one GPU holds no mixture of experts for training; choose --hardware one_node")
+    if choices.generalist and len(names) < 2:
+        raise UserError("--benchmark: give two: alpha is selected on the last one, and reported on the others")
+    lower = HARDWARE[choices.hardware]
+    if not choices.generalist and choices.hardware != "one_gpu":
+        lower = [*lower, "presets/no_generalist"]
+    lines = [
+        f"# By `polaris init`. Every value of the run, and where it stands: polaris recipe {choices.run}.yaml",
+        f"extends: [{', '.join(lower)}]",
+        f"run: {choices.run}",
+        "inputs:",
+        f"  base_small: {_line(choices.model)}",
+    ]
+    lines += [f"  base_large: {_line(choices.generalist)}"] if choices.generalist else []
+    lines += ["  problems:", f"    rl: {_line(choices.problems)}"]
+    for other in _sets(choices):
+        lines.append(f"    {other}: {_written(choices.problems.value)}")
+    lines.append("  benchmarks:")
+    lines += [f"    - {_benchmark(one, choices.hardware)}" for one in choices.benchmarks]
+    if choices.model.thinks is False:
+        lines.append("gradings: {train: {format: none}} # its tokenizer has no </think> that a response could lack")
+    if small := _small_rl(choices):
+        lines += ["small_rl:", *(f"  {key}: {_written(value)}" for key, value in small.items())]
+    if choices.instruction is not None:
+        lines.append(f"evaluate: {{generate: {_written({'instruction': choices.instruction})}}}")
+    if choices.generalist:
+        lines.append(f"merge: {{select_on: [{names[-1]}]}} # alpha is selected there, and reported on the others")
+    lines.append("report: {pass_k: [4], published: null}")
+    return "\n".join(lines) + "\n"
+
+
+def _sets(choices: Choices) -> list[str]:
+    """Further sets that are the same problems: those of a teacher's answers, on a CPU the prompts of the traces."""
+    taught = ["format"] if choices.hardware in TEACHER else []
+    return [*taught, *(["distill"] if choices.generalist and choices.hardware == "cpu" else [])]
+
+
+def _small_rl(choices: Choices) -> dict[str, Any]:
+    """The curve beside the training on a benchmark that there is, and the instruction of every rollout."""
+    curve = {} if choices.hardware == "cpu" else {"validate": {"benchmark": choices.benchmarks[0].name}}
+    asked = {} if choices.instruction is None else {"instruction": choices.instruction}
+    filtered = curve | ({"overlap": {"generate": asked}} if asked else {})
+    stages = {name: own for name, own in (("grpo", curve | asked), ("core_filtered", filtered)) if own}
+    return ({"difficulty": asked} if asked else {}) | ({"rl": stages} if stages else {})
+
+
+def _benchmark(one: Seen, hardware: str) -> str:
+    if isinstance(one.value, str):
+        return f"{one.value} # {one.found}"
+    value = one.value | {"k": 4 if hardware == "cpu" else SAMPLES}
+    return f"{one.name}: {_written(value)} # {one.found}"
+
+
+def _line(one: Seen) -> str:
+    return f"{_written(one.value)} # {one.found}"
+
+
+def _written(value: Any) -> str:
+    """A value on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_written(inner)}" for key, inner in value.items()) + "}"
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_]\w*", value) and yaml.safe_load(value) == value
+    return str(value) if plain else json.dumps(value, ensure_ascii=False)
