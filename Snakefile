@@ -17,9 +17,13 @@ if not workflow.configfiles:
 
 include: "rules/common.smk"  # the recipe, and what the rules share
 include: "rules/inputs.smk"  # base models, problems, benchmarks: made here, fetched, or local
-include: "rules/small_rl.smk"  # format SFT, RL data: what the specialist starts from
-include: "rules/rl.smk"  # RL stages: the specialist
-include: "rules/studies.smk"  # beside the flow: search for a temperature, probe
+
+if RECIPE.small_rl:
+
+    include: "rules/small_rl.smk"  # format SFT, RL data: what the specialist starts from
+    include: "rules/rl.smk"  # RL stages: the specialist
+    include: "rules/studies.smk"  # beside the flow: search for a temperature, probe
+
 
 if RECIPE.large_sft:
 
@@ -36,5 +40,5 @@ rule all:
     input:
         rules.report.output,
         STAGES["scores"],  # named, as over another clone's results nothing else tells of a new model
-        STUDIES,
+        STUDIES if RECIPE.small_rl else [],
         WEIGHTS,

@@ -57,7 +57,9 @@ def generation_settings(report: dict, model: str, run: Path) -> dict:
 
 def header(settings: Recipe, model: str, license_id: str) -> dict[str, object]:
     """The metadata that the hub reads from a card. license_id: as the hub spells it"""
-    source = settings.inputs.base_small if model in settings.specialists else settings.inputs.base_large
+    inputs = settings.inputs
+    start = inputs.base_small if model in settings.specialists else inputs.base_large
+    source = inputs.models.get(model, start)
     base = {"base_model": source.hub} if isinstance(source, HubModel) else {}
     return {"license": license_id, **base, "library_name": "transformers", "pipeline_tag": "text-generation"}
 

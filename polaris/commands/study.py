@@ -71,10 +71,10 @@ def record(recipe: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
         },
         "alphas": {SPECIALIST_SWEEP: recipe.alphas_of(""), SELF_SWEEP: recipe.alphas_of(SELF)},
         "models": {name: model_record(tables) for name, tables in verdicts.items()},
-        "rl": {name: rl_record(by_label[name]) for name in recipe.small_rl.rl if name in by_label},
+        "rl": {name: rl_record(by_label[name]) for name in recipe.rl if name in by_label},
         "underlined": {
             name: underlined_record(manifest.read(run / "responses" / name / "data.json"), scores[name])
-            for name in recipe.small_rl.rl
+            for name in recipe.rl
             if name in scores
         },
         "stages": {

@@ -58,8 +58,9 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
 def limits(recipe: Recipe) -> dict[str, float]:
     """Seconds after which a training verb stops its engine, by stage."""
     large = {f"distilled{arm}": recipe.large_sft.sft for arm in recipe.arms} if recipe.large_sft else {}
-    small = {"format_sft": recipe.small_rl.format_sft, "teacher_sft": recipe.small_rl.teacher_sft}
-    stages = {**small, **recipe.small_rl.rl, **large}
+    small = recipe.small_rl
+    supervised = {"format_sft": small.format_sft, "teacher_sft": small.teacher_sft} if small else {}
+    stages = {**supervised, **recipe.rl, **large}
     return {name: stage.timeout for name, stage in stages.items() if stage}
 
 

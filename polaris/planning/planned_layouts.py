@@ -10,6 +10,7 @@ from polaris.planning import plan_memory
 from polaris.planning.plan_memory import GIB, Parts, Ranks, total
 from polaris.planning.plan_model import Shape
 from polaris.planning.plan_time import Gpu, Range, mixture_efficiency
+from polaris.planning.planned import Planned
 from polaris.stage.errors import UserError
 
 
@@ -29,6 +30,14 @@ def of(shape: Shape, settings: Sft) -> Parts:
     except UserError:  # `refusal` says why
         stages = None
     return memory(shape, settings, ranks, stages)
+
+
+def conversion(shape: Shape, settings: Sft) -> Planned:
+    """The gate in the recipe's own layout: the model's weights, and no gradient."""
+    training = of(shape, settings)
+    parts = {name: training[name] for name in ("weights", "other")}
+    gpus = settings.layout.gpus_per_node * settings.layout.nodes
+    return Planned(name="conversion", rule="conversion", gpus=gpus, parts=parts)
 
 
 def efficiency(settings: Sft) -> Range:

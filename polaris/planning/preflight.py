@@ -51,13 +51,7 @@ def inputs(recipe: Recipe, run: Path) -> Iterator[Finding]:
         yield Finding(
             "wrong", "pinned", f"{key}.revision: unpinned; run `polaris pin <config>` where there is a network"
         )
-    given = recipe.inputs
-    models = {"base_small": given.base_small, "base_large": given.base_large, "teacher": given.teacher}
-    sets = {
-        **{f"problems.{k}": v for k, v in given.problems.items()},
-        **{f"benchmarks.{k}": v for k, v in given.benchmarks.items()},
-    }
-    for key, source in {**models, **sets}.items():
+    for key, source in recipe.inputs.sources.items():
         if isinstance(source, LocalModel):
             try:
                 files = check_model(source.path)
@@ -120,7 +114,7 @@ def templates(recipe: Recipe, run: Path) -> Iterator[Finding]:
         yield Finding("look", "templates", "transformers is not installed here; chat templates were not compared")
         return
     prompts = []
-    for name in ("base_small", "base_large") if recipe.large_sft else ():
+    for name in ("base_small", "base_large") if recipe.small_rl and recipe.large_sft else ():
         source = getattr(recipe.inputs, name)
         folder = source.path if isinstance(source, LocalModel) else run / name / "model"
         if not (folder / "config.json").is_file():
@@ -196,9 +190,10 @@ def pins() -> dict[str, set[str]]:
 
 def engines(recipe: Recipe) -> Iterator[Finding]:
     """Every interpreter of `interpreters` starts and has its engine, at a version that was tried."""
-    tried = pins()
+    tried, parts = pins(), {"rl": recipe.small_rl, "megatron": recipe.large_sft, "merge": recipe.merge}
+    used = {"vllm", *(key for key, part in parts.items() if part)}
     for key, python in recipe.interpreters.model_dump().items():
-        if key in ("megatron", "merge") and not recipe.large_sft:
+        if key not in used:
             continue
         try:
             versions = versions_of(interpreter(python))
@@ -228,7 +223,7 @@ def findings(recipe: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
     yield from file_system(run)
     yield from engines(recipe)
     stages, need = [], LEAST
-    if recipe.device == "cuda" and not isinstance(recipe.inputs.base_small, TinyModel):
+    if recipe.device == "cuda" and not any(isinstance(one, TinyModel) for one in recipe.inputs.sources.values()):
         try:
             stages = list(Planner(recipe, gpu, run).stages())
             need = sum(one.jobs * one.published for one in stages) + max(one.scratch for one in stages)

@@ -82,7 +82,8 @@ def estimates(
     """
     own = settings.self_distillation
     controls = [own.distilled, *own.alphas.values()] if own else []
-    named = [*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls, *settings.extra_evaluations]
+    named = [*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls, *settings.models]
+    named += settings.extra_evaluations
     names = list(dict.fromkeys(named))
     tables = {manifest.stage: read_verdicts(manifest) for manifest in scores}
     verdicts.check_tables(tables, names)
@@ -100,7 +101,7 @@ def estimates(
 def compared(settings: ReportPage, trained: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """(family, a, b) of every paired comparison."""
     start = {name: row["start"] for name, row in trained.items()}
-    pairs = results.compared(settings.ladder, settings.generalists, settings.alphas, start)
+    pairs = results.compared(settings.ladder, settings.generalists, settings.models, settings.alphas, start)
     pairs += results.own_compared(settings.generalists, settings.alphas, settings.self_distillation)
     return pairs + [(results.EXTRA, name, results.evaluated_model(name)) for name in settings.extra_evaluations]
 
@@ -118,8 +119,8 @@ def claimed(
 
 
 def hardest(settings: ReportPage, numbers: results.Numbers) -> list[dict[str, Any]]:
-    """`hardest` of results.json: where the large base model fails, or the small one without a generalist."""
-    base, *others = settings.generalists or settings.ladder
+    """`hardest` of results.json: where the large base model fails, or the small one, or the first of all models."""
+    base, *others = settings.generalists or settings.ladder or settings.models
     merged = [model for _, model in results.by_alpha(settings.alphas) if model not in settings.generalists]
     return response_rows.hardest_pools(numbers, base, [*others, *merged], settings.worst_k)
 
