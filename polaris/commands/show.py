@@ -31,9 +31,11 @@ def lines(report: dict[str, Any]) -> list[str]:
     confidence = settings["confidence"]
     level = f"{100 * confidence:g} %"
 
-    text = [f"Specialist: avg@k in % with {level} interval, paired difference to the start in points"]
-    against = {name: [start[name]] for name in settings["ladder"]}
-    text += _blocks(report, against, ["difference"], start)
+    text: list[str] = []
+    if settings["ladder"]:
+        text += [f"Specialist: avg@k in % with {level} interval, paired difference to the start in points"]
+        against = {name: [start[name]] for name in settings["ladder"]}
+        text += _blocks(report, against, ["difference"], start)
     arms = [(row["a"], row["b"]) for row in report["pairs"] if start[row["a"]] and start[row["a"]] == start[row["b"]]]
     if arms:
         text += ["", "Arms with the same start"]
@@ -44,6 +46,10 @@ def lines(report: dict[str, Any]) -> list[str]:
     if generalists:
         text += ["", f"Generalist: avg@k in % with {level} interval, paired differences to both ends in points"]
         text += _blocks(report, {name: generalists for name in generalists + merged}, [f"to {b}" for b in generalists])
+    if models := settings.get("models"):
+        text += ["", f"Models: avg@k in % with {level} interval, paired differences in points"]
+        others = models[:-1]
+        text += _blocks(report, {name: others for name in models}, [f"to {name}" for name in others])
     if control := twins(settings):
         text += ["", "Generalist against the one that learned from its own traces, at the same alpha"]
         text += _blocks(report, {other: [model] for model, other in control}, ["to own traces"])
@@ -51,7 +57,9 @@ def lines(report: dict[str, Any]) -> list[str]:
         text += ["", "Extra evaluations of the same models"]
         text += _blocks(report, {name: [results.evaluated_model(name)] for name in extra}, ["to the model"])
         text += ["", *(f"{name}: {changes}" for name, changes in extra.items())]
-    return [*text, "", "* higher or lower after correction; without it no difference was shown. One training each."]
+    trained = " One training each." if settings["ladder"] or generalists else ""
+    text += ["", f"* higher or lower after correction; without it no difference was shown.{trained}"]
+    return text[1:] if text[0] == "" else text
 
 
 def _blocks(

@@ -1,9 +1,9 @@
 """Verb: index.html, report.md and results.json, the same numbers for a browser, for a text and for programs.
 
 results.json: `models pairs alphas own_alphas claims choice published` as `polaris.evaluation.results`, `measures
-lengths budgets hardest` as `polaris.evaluation.response_rows` and `timings lineage` as `polaris.evaluation.lineage` and
-`planned` as `polaris.report.planned` describe them row by row, and `checkpoints curves difficulty data`, which the page
-also shows. Scores are shares in [0, 1].
+lengths budgets hardest` as `polaris.evaluation.response_rows`, `examples` as `polaris.evaluation.examples`, `timings
+lineage` as `polaris.evaluation.lineage` and `planned` as `polaris.report.planned` describe them row by row, and
+`checkpoints curves difficulty data`, which the page also shows. Scores are shares in [0, 1].
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polaris.evaluation import claims, lineage, response_rows, results, verdicts
+from polaris.evaluation import claims, examples, lineage, response_rows, results, verdicts
 from polaris.evaluation.claims import Claim
 from polaris.evaluation.scores import read_verdicts
 from polaris.report.markdown import markdown
@@ -63,6 +63,7 @@ def collect(
         "published": results.published_rows(numbers, settings.published_values),
         **response_rows.response_rows(numbers, settings.pass_k, settings.length_groups),
         "hardest": hardest(settings, numbers),
+        "examples": examples.example_rows(scores, list(numbers.tables)),
         "checkpoints": list(trained.values()),
         "curves": lineage.curve_rows(checkpoints),
         "difficulty": lineage.difficulty_rows(data),
