@@ -3,7 +3,6 @@
 Only the word `unpinned` is replaced: comments, order and every other byte stay.
 """
 
-import argparse
 import dataclasses
 import os
 import tempfile
@@ -126,11 +125,9 @@ def replace(path: Path, data: bytes) -> None:
             raise
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Command line of `polaris pin`. Raises UserError."""
-    parser = argparse.ArgumentParser(prog="polaris pin", description=__doc__)
-    parser.add_argument("config", nargs="+", type=Path, help="recipe files")
-    for path in parser.parse_args(argv).config:
+def main(files: Sequence[Path]) -> None:
+    """`polaris pin`: of recipe files. Raises UserError."""
+    for path in files:
         pinned = pin(path)
         for item, commit in pinned:
             say(f"{path}: {item.kind} {item.hub} is now pinned to {commit}")

@@ -1,6 +1,5 @@
-"""The two tables of a finished run, for the terminal: the ladder, and the generalist with its merges."""
+"""The tables of a finished run, for the terminal: the ladder, the generalist with its merges, further models."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +9,20 @@ from polaris.evaluation import results
 from polaris.report.page import twins
 from polaris.report.page_charts import columns
 from polaris.stage import manifest
-from polaris.stage.terminal import NONE, say, table
+from polaris.stage.terminal import NONE, say, say_json, table
 
 
-def main(argv: Sequence[str]) -> None:
-    """`--run runs/laptop`: print both tables and where the page lies. Raises UserError where there is no report."""
-    parser = argparse.ArgumentParser(prog="polaris show")
-    parser.add_argument("--run", required=True, type=Path, help="folder of the run: runs/<run>")
-    stage = manifest.read(parser.parse_args(argv).run / "report" / "data.json")
-    say("\n".join(lines(json.loads(stage.file("results.json").read_text()))))
+def main(run: Path, as_json: bool = False) -> None:
+    """Print the tables of a run, by its folder, and where the page lies. Raises UserError where there is no report.
+
+    as_json: what the report's results.json holds instead
+    """
+    stage = manifest.read(run / "report" / "data.json")
+    report = json.loads(stage.file("results.json").read_text())
+    if as_json:
+        say_json(report)
+        return
+    say("\n".join(lines(report)))
     say(f"\npage  {stage.file('index.html')}")
 
 

@@ -1,21 +1,21 @@
 """`polaris plan`: what a recipe asks of a cluster before a GPU is booked, and a refusal where it cannot work."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from polaris.planning.plan_memory import GIB, total
 from polaris.planning.plan_profile import Profile
-from polaris.planning.plan_time import GPUS, NO_WORK, Gpu, Range, ranged
+from polaris.planning.plan_time import NO_WORK, Gpu, Range, named_gpu, ranged
 from polaris.planning.planned import Planned
 from polaris.planning.planned_stages import Planner
-from polaris.recipe.command_line import recipe_parser
+from polaris.recipe.layers import SHIPPED
 from polaris.recipe.recipe import Recipe, load
 from polaris.report.settings import Plan, PlannedStage
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
 from polaris.stage.settings import read_section
-from polaris.stage.terminal import NONE, say, table
+from polaris.stage.terminal import NONE, say, say_json, table
 
 KEPT = "plan.json"  # in the run's folder
 # Share of a GPU's memory beyond which the memory model's error decides: 14 % measured (docs/performance.md).
@@ -172,22 +172,19 @@ def kept(run: Path) -> Plan | None:
     return read_section(Plan, str(path)) if path.exists() else None
 
 
-def main(argv: Sequence[str]) -> None:
-    """Command line of `polaris plan`. Raises UserError with every reason why the recipe cannot work."""
-    parser = recipe_parser("plan", __doc__, default="configs/polaris_v2.yaml")
-    parser.add_argument("--profile", type=Path, default=Path("cluster/config.yaml"), help="what each rule reserves")
-    parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="A800 is planned as A100, H800 as H100")
-    parser.add_argument("--price", type=float, help="of a GPU hour, in any currency")
-    parser.add_argument(
-        "--keep", action="store_true", help=f"write runs/<run>/{KEPT}: the report sets it beside what was measured"
-    )
-    args = parser.parse_args(argv)
-    recipe, gpu, profile = load(args.configfile), GPUS[args.gpu], Profile(args.profile)
-    run = Path("runs") / recipe.run
-    planner = Planner(recipe, gpu, run, lambda rule: profile.reserved(rule).nodes)
-    planned = [scheduled(one, profile, limits(recipe)) for one in planner.stages()]
-    say("\n".join(lines(planned, profile, gpu, args.price)))
+def main(
+    configs: Sequence[str | Path], profile: Path, gpu: str, price: float | None, keeping: bool, as_json: bool
+) -> None:
+    """`polaris plan`. configs: none for polaris_v2. Raises UserError with every reason why the recipe cannot work."""
+    recipe, machine = load(configs or [SHIPPED / "polaris_v2.yaml"]), named_gpu(gpu)
+    reserving, run = Profile(profile), Path("runs") / recipe.run
+    planner = Planner(recipe, machine, run, lambda rule: reserving.reserved(rule).nodes)
+    planned = [scheduled(one, reserving, limits(recipe)) for one in planner.stages()]
+    if as_json:
+        say_json([asdict(one) for one in planned])
+    else:
+        say("\n".join(lines(planned, reserving, machine, price)))
     if wrong := [f"{one.name}: {reason}" for one in planned for reason in one.wrong]:
         raise UserError("this recipe will not run on this profile:\n  " + "\n  ".join(wrong))
-    if args.keep:
-        keep(planned, profile, args.gpu, run)
+    if keeping:
+        keep(planned, reserving, gpu, run)

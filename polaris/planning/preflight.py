@@ -20,15 +20,15 @@ from polaris.models.check_model import check_model, check_tokenizer
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.models.settings import HubModel, LocalModel, TinyModel
 from polaris.planning import preflight_gpus
-from polaris.planning.plan_time import GPUS, Gpu
+from polaris.planning.plan_time import Gpu, named_gpu
 from polaris.planning.planned_stages import Planner
 from polaris.problems.settings import FileProblems, HubProblems
-from polaris.recipe.command_line import recipe_parser
+from polaris.recipe.layers import SHIPPED
 from polaris.recipe.recipe import Recipe, load
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interpreter
-from polaris.stage.terminal import say, table
+from polaris.stage.terminal import say, say_json, table
 from polaris.stage.versions import versions_of
 
 # Key of `interpreters` -> the distributions of which its interpreter needs one.
@@ -236,15 +236,14 @@ def findings(recipe: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
         yield from (Finding("wrong", "GPUs", sentence) for sentence in sentences)
 
 
-def main(argv: Sequence[str]) -> None:
-    """Command line of `polaris preflight`. Raises UserError when something would stop the run."""
-    parser = recipe_parser("preflight", __doc__)
-    parser.add_argument("--run", type=Path, help="folder of the run; without it the recipe's")
-    parser.add_argument("--gpu", choices=GPUS, default="H100-80GB", help="as for `polaris plan`")
-    args = parser.parse_args(argv)
-    recipe = load(args.configfile)
-    run = args.run or Path("runs") / recipe.run
-    checks = [Finding("ok", "recipe", "valid"), *findings(recipe, run, GPUS[args.gpu])]
-    say("\n".join(table([["", "what", "found"], *map(list, checks)])))
+def main(configs: Sequence[str | Path], run: Path | None = None, gpu: str = "H100-80GB", as_json: bool = False) -> None:
+    """`polaris preflight`. run: a folder; None: the recipe's. Raises UserError when something would stop the run."""
+    recipe = load(configs or [SHIPPED / "laptop.yaml"])
+    folder = run or Path("runs") / recipe.run
+    checks = [Finding("ok", "recipe", "valid"), *findings(recipe, folder, named_gpu(gpu))]
+    if as_json:
+        say_json([check._asdict() for check in checks])
+    else:
+        say("\n".join(table([["", "what", "found"], *map(list, checks)])))
     if wrong := sum(check.level == "wrong" for check in checks):
         raise UserError(f"{wrong} of {len(checks)} checks would stop the run: what the lines `wrong` name")

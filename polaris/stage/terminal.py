@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import errno
 import io
+import json
 import os
 import pwd
 import sys
@@ -44,6 +45,11 @@ def _is_shown(char: str) -> bool:
 def say(text: str, out: TextIO | None = None) -> None:
     """Print a line, or several, for people. out: stdout"""
     print(printable(text), file=out or sys.stdout, flush=True)
+
+
+def say_json(values: object) -> None:
+    """Print values as JSON, for programs: ASCII alone, so that no terminal is ruled by it."""
+    print(json.dumps(values, indent=1, default=str), flush=True)
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -26,7 +26,7 @@ def wrong(found: list[Finding]) -> list[str]:
 
 def test_the_laptop_recipe_passes_here(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    preflight.main(["--configfile", str(LAPTOP)])
+    preflight.main([LAPTOP])
     text = capsys.readouterr().out
     assert "a lock is held by one" in text and "rename replaces a file" in text and "wrong" not in text
     assert list((tmp_path / "runs/laptop").iterdir()) == []
@@ -138,5 +138,5 @@ def test_the_v2_recipe_asks_for_its_disk_and_gpus(tmp_path):
 def test_the_command_ends_with_an_error_when_something_is_wrong(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="checks would stop the run"):
-        preflight.main(["--configfile", str(V2)])
+        preflight.main([V2])
     assert "unpinned" in capsys.readouterr().out

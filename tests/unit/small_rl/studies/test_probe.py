@@ -66,11 +66,13 @@ def rollouts(path, rows: list[dict]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def by_hand(tmp_path, rows, *more) -> dict:
+REPORT = Resampling(confidence=0.95, resamples=200, seed=0)
+
+
+def by_hand(tmp_path, rows, page=None, judge=None) -> dict:
+    """`polaris probe r.jsonl --output p.json`"""
     rollouts(tmp_path / "r.jsonl", rows)
-    tables.run(
-        probe_file.main, "--rollouts", tmp_path / "r.jsonl", "--out", tmp_path / "p.json", "--resamples", "200", *more
-    )
+    files.probe(tmp_path / "r.jsonl", [], tmp_path / "p.json", page, "none", judge, REPORT, 20.0)
     return json.loads((tmp_path / "p.json").read_text())
 
 
@@ -83,7 +85,7 @@ def rows(graded: bool) -> list[dict]:
 
 
 def test_by_hand_with_and_without_verdicts(tmp_path):
-    graded = by_hand(tmp_path, rows(graded=True), "--plot", tmp_path / "p.html")
+    graded = by_hand(tmp_path, rows(graded=True), tmp_path / "p.html")
     assert "<svg" in (tmp_path / "p.html").read_text() and graded["grading"] is None
     again = by_hand(tmp_path, rows(graded=False))
     assert sum(again["grading"].values()) == 8 and again["grading"]["different"] == 4
