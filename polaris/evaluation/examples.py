@@ -35,7 +35,7 @@ def _of_model(name: str, scores: Manifest) -> list[dict[str, Any]]:
         problems = {one.stage: one for one in map(manifest.read, input_paths(scores, ["problems"]))}
     except (UserError, ValueError):
         return []
-    if responses.content != scores.inputs["responses"]["content"]:
+    if responses.content != scores.inputs["responses"]["content"] or "responses.parquet" not in responses.files:
         return []
     graded = read_rows(scores.file("graded.parquet"), GRADED)
     chosen = list(_chosen(graded))
