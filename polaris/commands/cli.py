@@ -9,6 +9,8 @@ from polaris.commands import cli_alone  # noqa: F401 (its commands)
 from polaris.commands.options import A_RECIPE, A_RUN, STUDIES, Configs, GraderName, Json, Run, app
 from polaris.commands.typed import command, run
 
+CLUSTER = Path(__file__).parents[2] / "cluster/config.yaml"
+
 
 @command(app, A_RUN)
 def show(configfile: Configs = (), run: Run = None, json: Json = False) -> None:
@@ -112,7 +114,7 @@ def pin(files: Annotated[list[Path], typer.Argument(help="Recipe files, which ar
 @command(app, A_RECIPE)
 def plan(
     configfile: Configs = (),
-    profile: Annotated[Path, typer.Option(help="What each rule reserves.")] = Path("cluster/config.yaml"),
+    profile: Annotated[Path, typer.Option(help="What each rule reserves.")] = CLUSTER,
     gpu: Annotated[str, typer.Option(help="A kind of GPU; A800 is planned as A100, H800 as H100.")] = "H100-80GB",
     price: Annotated[float | None, typer.Option(help="Of a GPU hour, in any currency.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Write it to the run, for its report to compare.")] = False,

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import click
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
+from typer.exceptions import TyperException
 
 from polaris.stage import terminal
 
@@ -19,9 +19,9 @@ from polaris.stage import terminal
 class Spread(TyperCommand):
     """A command that takes `--configfile A B` as `--configfile A --configfile B`, as Snakemake does."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         several = {
-            name for option in self.params if isinstance(option, click.Option) and option.multiple
+            name for option in self.params if isinstance(option, TyperOption) and option.multiple
             for name in option.opts
         }  # fmt: skip
         return super().parse_args(ctx, spread(args, several))
@@ -58,8 +58,9 @@ def run(app: typer.Typer) -> None:
     """Entry point: read the words, then do what they say."""
     try:
         work = app(prog_name="polaris", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        error.show() if hasattr(error, "show") else terminal.say(f"error: {error}", sys.stderr)
         sys.exit(error.exit_code)
     if callable(work):
         terminal.run(work)
+    sys.exit(work if isinstance(work, int) else 0)
