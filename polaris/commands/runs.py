@@ -47,7 +47,7 @@ def found(run: str) -> Path:
     """The folder of a run, by its path, or by its name in `runs/` here or in a folder above. Raises UserError."""
     above = [Path(), *(Path.cwd() / path for path in Path.cwd().parents)]
     for folder in (Path(run), *(folder / "runs" / run for folder in above)):
-        if (folder / KEPT).is_file() or (folder / "report").is_dir():
+        if any((folder / name).exists() for name in (KEPT, "report", "scores")):
             return folder
     near = next((path for path in (folder / "runs" for folder in above) if path.is_dir()), None)
     there = " ".join(sorted(path.parent.name for path in near.glob(f"*/{KEPT}"))) if near else ""
