@@ -6,7 +6,7 @@ from pathlib import Path
 
 from polaris.planning.plan_memory import GIB, total
 from polaris.planning.plan_profile import Profile
-from polaris.planning.plan_time import NO_WORK, Gpu, Range, named_gpu, ranged
+from polaris.planning.plan_time import GPUS, NO_WORK, Gpu, Range, ranged
 from polaris.planning.planned import Planned
 from polaris.planning.planned_stages import Planner
 from polaris.recipe.layers import SHIPPED
@@ -15,6 +15,7 @@ from polaris.report.settings import Plan, PlannedStage
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
 from polaris.stage.settings import read_section
+from polaris.stage.suggestions import suggestion
 from polaris.stage.terminal import NONE, say, say_json, table
 
 KEPT = "plan.json"  # in the run's folder
@@ -164,6 +165,13 @@ def keep(planned: Sequence[Planned], profile: Profile, gpu: str, run: Path) -> N
 def _hours(stages: Sequence[Planned], end: int) -> float:
     """Wall time of all jobs. end: 0 the lowest, 1 the highest"""
     return sum(one.jobs * one.seconds[end] / 3600 for one in stages)
+
+
+def named_gpu(name: str) -> Gpu:
+    """The entry of GPUS. Raises UserError for another name."""
+    if name not in GPUS:
+        raise UserError(f"--gpu {name}: there is no such kind{suggestion(name, GPUS)}; known: {' '.join(GPUS)}")
+    return GPUS[name]
 
 
 def kept(run: Path) -> Plan | None:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from polaris.generation.settings import Engine
 from polaris.planning.plan_memory import GIB, cache, share, vllm
 from polaris.planning.plan_model import Shape
-from polaris.stage.errors import UserError
-from polaris.stage.suggestions import suggestion
 
 Range = tuple[float, float]
 NO_WORK: Range = (0.0, 0.0)
@@ -38,14 +36,6 @@ GPUS = {
     "L40S": Gpu(45.0 * GIB, 362e12, 0.864e12),
     "RTX-4090": Gpu(24.0 * GIB, 165e12, 1.008e12),
 }
-
-
-def named_gpu(name: str) -> Gpu:
-    """The entry of GPUS. Raises UserError for another name."""
-    if name not in GPUS:
-        raise UserError(f"--gpu {name}: there is no such kind{suggestion(name, GPUS)}; known: {' '.join(GPUS)}")
-    return GPUS[name]
-
 
 # Share of the peak in dense FSDP training over long sequences: a guess around common reports of 30 %.
 DENSE_TRAINING: Range = (0.2, 0.4)

@@ -20,7 +20,8 @@ from polaris.models.check_model import check_model, check_tokenizer
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.models.settings import HubModel, LocalModel, TinyModel
 from polaris.planning import preflight_gpus
-from polaris.planning.plan_time import Gpu, named_gpu
+from polaris.planning.plan import named_gpu
+from polaris.planning.plan_time import Gpu
 from polaris.planning.planned_stages import Planner
 from polaris.problems.settings import FileProblems, HubProblems
 from polaris.recipe.layers import SHIPPED
