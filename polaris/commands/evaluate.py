@@ -3,8 +3,6 @@
 The recipe is written beside the results and run through Snakemake: the same command resumes it, and it can be edited.
 """
 
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ import yaml
 
 from polaris.commands import show
 from polaris.commands.asked import Asked, given, named
+from polaris.commands.child import waited
 from polaris.commands.runs import folder_of
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
@@ -83,10 +82,8 @@ def main(paths: Sequence[Path], asked: Asked, run: str | None, again: Path | Non
             raise UserError(f"name one {what} at least: polaris evaluate FOLDER... FILE...")
         config = written(run, values("", named(models), named(files), asked))
     say(f"recipe  {config}", sys.stderr)
-    environment = {name: value for name, value in os.environ.items() if name != "SNAKEMAKE_PROFILE"}
     command, root = [*snakemake(config.absolute(), cores), "--quiet", "all"], config.absolute().parents[2]
-    done = subprocess.run(command, check=False, env=environment, cwd=root)
-    if done.returncode:
+    if waited(command, root):
         raise UserError(f"{config.parent}: the evaluation is not finished; the same command goes on")
     show.main(config.parent)
     say(f"text  {config.parent / 'report' / 'report.md'}")

@@ -1,13 +1,13 @@
 """`polaris generate MODEL FILE...`: a model's responses to problem files, in a folder of their own."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from polaris.commands.asked import Asked, named
+from polaris.commands.child import waited
 from polaris.recipe import recipe_yaml
 from polaris.recipe.layers import SHIPPED
 from polaris.stage import manifest
@@ -70,6 +70,6 @@ def rows(responses: Path, problems: Sequence[Path]) -> list[dict[str, Any]]:
 def _stage(module: str, settings: dict[str, Any], out: Path, *words: str) -> Path:
     """Run a verb, and return the manifest that it wrote."""
     command = [sys.executable, "-m", module, "--settings", json.dumps(settings), "--out", str(out), *words]
-    if subprocess.run(command, check=False).returncode:
+    if waited(command):
         raise UserError(f"{out.parent}: {module} did not finish; the same command goes on")
     return out

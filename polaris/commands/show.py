@@ -1,7 +1,7 @@
 """The tables of a finished run, for the terminal: the ladder, the generalist with its merges, further models."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from polaris.report.page import twins
 from polaris.report.page_charts import columns
 from polaris.stage import manifest
 from polaris.stage.terminal import NONE, say, say_json, table
+
+ENDINGS = {"truncated": "truncated %", "no_answer": "no answer %"}
 
 
 def main(run: Path, as_json: bool = False) -> None:
@@ -53,7 +55,8 @@ def lines(report: dict[str, Any]) -> list[str]:
     if models := settings.get("models"):
         text += ["", f"Models: avg@k in % with {level} interval, paired differences in points"]
         others = models[:-1]
-        text += _blocks(report, {name: others for name in models}, [f"to {name}" for name in others])
+        head = [*(f"to {name}" for name in others), *ENDINGS.values()]
+        text += _blocks(report, {name: others for name in models}, head, endings=ENDINGS)
     if control := twins(settings):
         text += ["", "Generalist against the one that learned from its own traces, at the same alpha"]
         text += _blocks(report, {other: [model] for model, other in control}, ["to own traces"])
@@ -71,8 +74,11 @@ def _blocks(
     against: dict[str, list[str | None]],
     head: Sequence[str],
     start: dict[str, str | None] | None = None,
+    endings: Iterable[str] = (),
 ) -> list[str]:
-    """A table per benchmark. against: model -> what it is compared with; start: adds that column."""
+    """A table per benchmark. against: model -> what it is compared with; start: adds that column; endings: shares of
+    responses that follow, in %.
+    """
     score = {(row["name"], row["benchmark"]): row for row in report["models"]}
     pair = {(row["a"], row["b"], row["benchmark"]): row for row in report["pairs"]}
     text, confidence = [], report["settings"]["confidence"]
@@ -82,7 +88,8 @@ def _blocks(
         rows = [["model", *(["start"] if start else []), "score", *head]]
         for model, others in against.items():
             cells = [model, *([start[model] or NONE] if start else []), _score(score[model, benchmark])]
-            rows.append(cells + [_change(pair.get((model, other, benchmark)), confidence) for other in others])
+            cells += [_change(pair.get((model, other, benchmark)), confidence) for other in others]
+            rows.append(cells + [results.percent(score[model, benchmark][ending]) for ending in endings])
         text += ["", f"{name}: {size}", *table(rows)]
     return text
 

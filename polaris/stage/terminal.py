@@ -77,7 +77,7 @@ def run(main: Callable[[], object]) -> None:
         _end("stopped by Ctrl-C; the same command goes on", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
-        _end("the output was cut short: its reader has ended", BROKEN_PIPE)
+        sys.exit(BROKEN_PIPE)  # without a word: whoever types `| head` wants no more
     except Exception as error:
         sentence = explained(error)
         if sentence is None:
