@@ -14,17 +14,17 @@ if not workflow.configfiles:
 
     configfile: "configs/laptop.yaml"
 
-
 include: "rules/common.smk"  # the recipe, and what the rules share
 include: "rules/inputs.smk"  # base models, problems, benchmarks: made here, fetched, or local
-include: "rules/small_rl.smk"  # format SFT, RL data: what the specialist starts from
-include: "rules/rl.smk"  # RL stages: the specialist
-include: "rules/studies.smk"  # beside the flow: search for a temperature, probe
+if RECIPE.small_rl:
+
+    include: "rules/small_rl.smk"  # format SFT, RL data: what the specialist starts from
+    include: "rules/rl.smk"  # RL stages: the specialist
+    include: "rules/studies.smk"  # beside the flow: search for a temperature, probe
 
 if RECIPE.large_sft:
 
     include: "rules/large_sft.smk"  # traces, their selection, Megatron SFT: the distilled generalist
-
 
 include: "rules/merge.smk"  # alpha * base + (1 - alpha) * distilled
 include: "rules/evaluate.smk"  # every checkpoint on every benchmark
@@ -36,5 +36,5 @@ rule all:
     input:
         rules.report.output,
         STAGES["scores"],  # named, as over another clone's results nothing else tells of a new model
-        STUDIES,
+        STUDIES if RECIPE.small_rl else [],
         WEIGHTS,

@@ -25,8 +25,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from polaris.hardware.shapes import KNOWN
 from polaris.hardware.gpus import GPUS
+from polaris.hardware.shapes import KNOWN
 
 MODEL, GPU, COUNT = KNOWN["Qwen/Qwen3-4B-Thinking-2507"], GPUS["H100-80GB"], 32
 GROUPS, SIZE, LIMIT = 64, 8, 65_536

@@ -158,7 +158,9 @@ class ConversionCheck(Placed):
 class LargeSft(Section):
     """From the specialist's traces to the distilled generalist."""
 
-    traces: Generate
+    traces: Annotated[
+        Generate | None, Field(description="the specialist's; null: the worked solutions of inputs.problems.distill")
+    ]
     sft_data: SftData
     gate: Gate
     sft: Sft

@@ -84,6 +84,4 @@ wildcard_constraints:
     benchmark=NAME.pattern,
     model="[A-Za-z0-9_=.@-]+",
     alpha=r"0\.\d+",
-    stage=one_of(RECIPE.small_rl.rl),
-    search=one_of(RECIPE.small_rl.temperature_search),
     arm=one_of(RECIPE.arms),

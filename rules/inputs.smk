@@ -35,7 +35,9 @@ rule preflight:
 MODELS = {
     "base_small": RECIPE.inputs.base_small,  # start of the specialist
     "base_large": RECIPE.inputs.base_large,  # start of the generalist
+    "distilled": RECIPE.inputs.distilled,  # a generalist that was trained elsewhere
     "teacher_model": RECIPE.inputs.teacher,  # writes the format answers; on a laptop the problems bring their own
+    **{f"models/{name}": source for name, source in RECIPE.inputs.models.items()},  # evaluated as they are
 }
 
 

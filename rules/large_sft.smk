@@ -49,6 +49,8 @@ rule traces:
         conversion=ancient(data_of("conversion")),  # no trace is paid for before the generalist can be trained on it
     output:
         data_of("traces{arm}"),
+    wildcard_constraints:
+        arm=one_of(arm for arm, writer in RECIPE.arms.items() if writer),
     params:
         settings=lambda w: settings(LARGE.traces),
         code=lambda w: code("polaris.generation.generate", data_of(f"traces{w.arm}")),
@@ -61,10 +63,10 @@ rule traces:
 
 
 rule sft_data:
-    "Traces worth teaching, as tokens of the generalist's own chat template."
+    "Traces or worked solutions worth teaching, as tokens of the generalist's own chat template."
     input:
         problems=data_of("clean/distill"),
-        responses=data_of("traces{arm}"),
+        responses=lambda w: data_of(f"traces{w.arm}") if LARGE.traces else [],
         base=checkpoint_of("base_large"),
         benchmarks=[data_of(f"benchmarks/{name}") for name in RECIPE.inputs.benchmarks],
     output:
@@ -72,12 +74,13 @@ rule sft_data:
     params:
         settings=lambda w: settings(LARGE.sft_data),
         code=lambda w: code("large_sft.traces.build_sft_data", data_of(f"sft_data{w.arm}")),
+        responses=lambda w: option("responses", LARGE.traces and data_of(f"traces{w.arm}")),
     threads: 1
     benchmark:
         f"{RUN}/sft_data{{arm}}/benchmark.tsv"
     shell:
         "{PY[megatron]} -m large_sft.traces.build_sft_data --settings {params.settings:q} --code {params.code} "
-        "--problems {input.problems} --responses {input.responses} --base {input.base} "
+        "--problems {input.problems} {params.responses} --base {input.base} "
         "--benchmarks {input.benchmarks} --out {output}"
 
 

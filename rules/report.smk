@@ -10,17 +10,18 @@ from polaris.report.settings import ReportPage
 
 FILTERED = [
     folder
-    for name, stage in RECIPE.small_rl.rl.items()
+    for name, stage in RECIPE.rl.items()
     for folder, on in ((f"{name}_drop_easy", stage.drop_easy), (f"{name}_data", stage.overlap))
     if on
 ]
-FORMAT_DATA = ["format_data"] if RECIPE.small_rl.format_sft else []
-SFT_DATA = [f"sft_data{arm}" for arm in RECIPE.arms]
+FORMAT_DATA = ["format_data"] if RECIPE.small_rl and RECIPE.small_rl.format_sft else []
+RL_DATA = ["rl_data"] if RECIPE.small_rl else []
+SFT_DATA = [f"sft_data{arm}" for arm in RECIPE.arms] if RECIPE.large_sft else []
 CLEAN = [f"clean/{name}" for name in RECIPE.clean]
 STAGES = {
     "scores": [data_of(f"scores/{name}") for name in RECIPE.evaluations],
     "checkpoints": [checkpoint_of(folder) for folder in RECIPE.checkpoints.values()],
-    "data": [data_of(name) for name in (*CLEAN, *FORMAT_DATA, "rl_data", *FILTERED, *SFT_DATA)],
+    "data": [data_of(name) for name in (*CLEAN, *FORMAT_DATA, *RL_DATA, *FILTERED, *SFT_DATA)],
 }
 OWN = SelfDistillation(distilled=f"distilled{SELF}", alphas=RECIPE.alphas_of(SELF)) if SELF in RECIPE.arms else None
 EXTRA = {
@@ -35,6 +36,7 @@ PAGE = ReportPage(
     **RECIPE.report.model_dump(),
     ladder=RECIPE.specialists,
     generalists=RECIPE.generalists,
+    models=list(RECIPE.inputs.models),
     alphas=RECIPE.alphas,
     select_on=RECIPE.select_on,
     selected=RECIPE.selected,

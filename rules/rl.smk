@@ -3,6 +3,10 @@
 from small_rl.study_settings import TEACHER_SETS
 
 
+wildcard_constraints:
+    stage=one_of(SMALL.rl),
+
+
 def before_overlap(name: str) -> str:
     """Data of an RL stage before its overlap filter."""
     return f"{name}_drop_easy" if SMALL.rl[name].drop_easy else "rl_data"

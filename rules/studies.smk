@@ -5,6 +5,10 @@ ROLLOUTS = SMALL.probe and SMALL.probe.rollouts
 STUDIES = [data_of(f"temperature/{name}") for name in SEARCHES] + ([data_of("probe")] if SMALL.probe else [])
 
 
+wildcard_constraints:
+    search=one_of(SEARCHES),
+
+
 def problem_set(name: str) -> str:
     """A set of inputs.problems: a training set as it is trained on, another as it came."""
     return data_of(f"clean/{name}" if name in RECIPE.clean else f"problems/{name}")

@@ -188,10 +188,10 @@ class SmallRl(Section):
 # Folders of a run that an RL stage must not take: those of all other rules, and of the generalist's arms with their
 # suffix (compared by tests/unit/small_rl/test_settings.py). The folders of a stage's own data end in BESIDE.
 FOLDERS = {
-    "base_small", "base_large", "teacher_model", "problems", "benchmarks", "clean", "format_data", "format_sft",
-    "difficulty", "rl_data", "teacher", "teacher_rl", "teacher_answers", "teacher_sft", "consensus", "temperature",
-    "probe", "probe_rollouts", "conversion", "conversion_reference", "traces", "sft_data", "distilled", "merged",
-    "traces_self", "sft_data_self", "distilled_self", "merged_self", "responses", "scores", "report",
+    "base_small", "base_large", "models", "teacher_model", "problems", "benchmarks", "clean", "format_data",
+    "format_sft", "difficulty", "rl_data", "teacher", "teacher_rl", "teacher_answers", "teacher_sft", "consensus",
+    "temperature", "probe", "probe_rollouts", "conversion", "conversion_reference", "traces", "sft_data", "distilled",
+    "merged", "traces_self", "sft_data_self", "distilled_self", "merged_self", "responses", "scores", "report",
 }  # fmt: skip
 BESIDE = ("_drop_easy", "_rollouts", "_data")
 

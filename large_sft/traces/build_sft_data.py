@@ -1,6 +1,7 @@
 """Stage: traces worth teaching, as tokens of the generalist's own chat template.
 
-`tokens.parquet` are the examples, `card.html` what was dropped and why, and one example with its loss mask.
+Without `--responses` the problems' own worked solutions are the traces. `tokens.parquet` are the examples, `card.html`
+what was dropped and why, and one example with its loss mask.
 `large_sft.traces.template` says what a template does to a trace.
 """
 
@@ -18,6 +19,7 @@ from polaris.grading.grade import grade_responses
 from polaris.models.chat_template import ChatTemplate
 from polaris.models.prompts import load_tokenizer
 from polaris.problems.contamination import Held, HeldOut, leaks
+from polaris.problems.solutions import from_solutions
 from polaris.stage.errors import UserError
 from polaris.stage.records import RESPONSES, TOKENS, read_problems, read_rows, write_rows
 from polaris.stage.stage import Stage, run_verb
@@ -131,14 +133,15 @@ class Examples:
 
 def main() -> None:
     # Of the base the tokenizer is read, and none of its weights.
-    flags = {"inputs": ("problems", "responses", "base"), "repeated": ("benchmarks",), "unchecked": ("base",)}
+    flags = {"inputs": ("problems", "base"), "repeated": ("benchmarks",), "unchecked": ("base",)}
     with (
-        Stage.from_command_line("large_sft.traces.build_sft_data", SftData, **flags) as stage,
+        Stage.from_command_line("large_sft.traces.build_sft_data", SftData, optional=("responses",), **flags) as stage,
         ChatTemplate(load_tokenizer(stage.inputs["base"].model)) as template,
     ):
         check_template(template)
         problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
-        responses = read_rows(stage.inputs["responses"].file("responses.parquet"), RESPONSES)
+        traces = stage.inputs.get("responses")
+        responses = read_rows(traces.file("responses.parquet"), RESPONSES) if traces else from_solutions(problems)
         benchmarks = {b.stage: read_problems(b.file("problems.parquet")) for b in stage.inputs["benchmarks"]}
         held = [Held(name, row["id"], row["problem"]) for name, rows in benchmarks.items() for row in rows.values()]
         dropped: collections.Counter[str] = collections.Counter()

@@ -1,178 +1,198 @@
-"""The commands that people type: `polaris show`, `polaris pin`. Stages are `python -m <package>.<verb>`."""
+"""The commands that people type: `polaris show`, `polaris evaluate`. Stages are `python -m <package>.<verb>`."""
 
-import argparse
-import sys
+from pathlib import Path
+from typing import Annotated
 
-from polaris.stage import terminal
+import typer
+
+from polaris.commands import cli_alone  # noqa: F401 (its commands)
+from polaris.commands.options import A_RECIPE, A_RUN, STUDIES, Configs, GraderName, Json, Run, app
+from polaris.commands.typed import command, run
 
 
-def show(argv: list[str]) -> None:
+@command(app, A_RUN)
+def show(configfile: Configs = (), run: Run = None, json: Json = False) -> None:
     """The tables of a finished run, and where its page lies."""
+    from polaris.commands import runs
     from polaris.commands import show as tables
-    from polaris.recipe import recipe
-    from polaris.recipe.command_line import recipe_parser
 
-    args = recipe_parser("show").parse_args(argv)
-    tables.main(["--run", f"runs/{recipe.load(args.configfile).run}"])
+    tables.main(runs.place(run, configfile).folder, json)
 
 
-def recipe(argv: list[str]) -> None:
-    """Every value of a recipe, with the file and line that it comes from."""
+@command(app, A_RUN)
+def status(
+    configfile: Configs = (),
+    run: Run = None,
+    digests: Annotated[bool, typer.Option("--digests", help="Read every file: is it what its stage wrote?")] = False,
+    json: Json = False,
+) -> None:
+    """How far every stage is, and what runs next."""
+    from polaris.commands import runs
+    from polaris.commands import status as states
+
+    states.show(runs.place(run, configfile), digests, json)
+
+
+@command(app, A_RUN)
+def compare(
+    model: Annotated[str, typer.Argument(help="A name in the run, or a folder like runs/other/scores/core.")],
+    other: Annotated[str, typer.Argument(help="What it is compared with.")],
+    configfile: Configs = (),
+    run: Run = None,
+    runs: Annotated[list[str], typer.Option(metavar="NAME...", help="Replicates of one recipe, pooled.")] = (),
+    json: Json = False,
+) -> None:
+    """Two models on the same questions: paired difference."""
+    from polaris.commands import runs as places
+    from polaris.evaluation import compare as comparison
+
+    where = [str(places.found(name)) for name in runs] or [str(places.place(run, configfile).folder)]
+    comparison.main(model, other, where, json)
+
+
+@command(app, A_RUN)
+def regrade(
+    model: Annotated[str, typer.Argument(help="A name in the run, or a folder like runs/other/scores/core.")],
+    configfile: Configs = (),
+    run: Run = None,
+    grader: Annotated[
+        GraderName | None, typer.Option(help="Instead of the one that the scores were made with.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Stored responses graded again: which verdicts flip.
+
+    Exit status 1 where any verdict or reason did.
+    """
+    from polaris.commands import regrade as regrading
+    from polaris.commands import runs
+
+    if not regrading.main(model, runs.place(run, configfile), grader, json):
+        raise SystemExit(1)
+
+
+@command(app, A_RUN)
+def publish(
+    model: Annotated[str, typer.Argument(help="A name in the run: core_filtered, distilled, alpha=0.50.")],
+    to: Annotated[Path, typer.Option(help="Folder to be made.")],
+    license: Annotated[str, typer.Option(help="Of the weights, as the hub spells it: apache-2.0.")],
+    configfile: Configs = (),
+    run: Run = None,
+    push: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Upload the folder to this repository (private).")
+    ] = None,
+) -> None:
+    """A model's folder with its card, ready to be pushed."""
+    from polaris.commands import publish as publishing
+    from polaris.commands import runs
+
+    publishing.main(runs.place(run, configfile), model, to, license, push)
+
+
+@command(app, A_RECIPE)
+def recipe(files: Annotated[list[str], typer.Argument(help="A recipe, and overlays in their order.")]) -> None:
+    """Every value of a recipe, and where it stands."""
     from polaris.recipe import printed
     from polaris.recipe.recipe import loaded
 
-    parser = argparse.ArgumentParser(prog="polaris recipe")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a recipe, and overlays in their order")
-    files = parser.parse_args(argv).files
     print(printed.text(loaded(files), files), end="")
 
 
-def init(argv: list[str]) -> None:
-    """A recipe for a model and problems of your own, by looking at them."""
-    from polaris.init import init as starting
+@command(app, A_RECIPE)
+def pin(files: Annotated[list[Path], typer.Argument(help="Recipe files, which are changed.")]) -> None:
+    """Fix the revisions of hub models and data sets.
 
-    starting.main(argv)
-
-
-def pin(argv: list[str]) -> None:
-    """Fix the revisions of a recipe's hub models and data sets (needs a network)."""
+    Every `revision: unpinned` becomes the current commit, in place; comments, order and all else stay. Needs a network.
+    """
     from polaris.commands import pin as pinning
 
-    pinning.main(argv)
+    pinning.main(files)
 
 
-def status(argv: list[str]) -> None:
-    """How far every stage is, and which stages the next run will make again."""
-    from polaris.commands import status as states
-    from polaris.recipe import recipe
-    from polaris.recipe.command_line import recipe_parser
-
-    parser = recipe_parser("status")
-    parser.add_argument("--digests", action="store_true", help="read every file: is it what its stage wrote?")
-    args = parser.parse_args(argv)
-    states.show(args.configfile, recipe.load(args.configfile).run, args.digests)
-
-
-def compare(argv: list[str]) -> None:
-    """Two models on the same questions: paired difference, p-value, minimum detectable effect; with --runs over
-    replicates.
-    """
-    from polaris.evaluation import compare as comparison
-    from polaris.recipe import recipe
-    from polaris.recipe.command_line import recipe_parser
-
-    parser = recipe_parser("compare")
-    parser.add_argument("model", help="a name in the run, or a folder like runs/other/scores/core")
-    parser.add_argument("other", help="what it is compared with")
-    parser.add_argument("--runs", nargs="+", help="replicates of one recipe, by the names of their runs")
-    args = parser.parse_args(argv)
-    comparison.main(args.model, args.other, args.runs or [recipe.load(args.configfile).run])
-
-
-def regrade(argv: list[str]) -> None:
-    """Stored generations graded again: which verdicts flipped. Exit status 1 where any verdict or reason did."""
-    from typing import get_args
-
-    from polaris.commands import regrade as regrading
-    from polaris.grading.answers import Grader
-    from polaris.recipe import recipe
-    from polaris.recipe.command_line import recipe_parser
-
-    parser = recipe_parser("regrade")
-    parser.add_argument("model", help="a name in the run, or a folder like runs/other/scores/core")
-    parser.add_argument("--grader", choices=get_args(Grader), help="instead of the one that the scores were made with")
-    args = parser.parse_args(argv)
-    if not regrading.main(args.model, recipe.load(args.configfile).run, args.grader):
-        sys.exit(1)
-
-
-def plan(argv: list[str]) -> None:
-    """What a recipe asks of a cluster: memory, tokens, hours, disk, price; refuses what cannot work."""
+@command(app, A_RECIPE)
+def plan(
+    configfile: Configs = (),
+    profile: Annotated[Path | None, typer.Option(help="What each rule reserves; without it the hardware's.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="Of what kind, without `hardware`; A800 counts as A100.")] = None,
+    price: Annotated[float | None, typer.Option(help="Of a GPU hour, in any currency.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Write it to the run, for its report to compare.")] = False,
+    json: Json = False,
+) -> None:
+    """Memory, hours, disk and price before anything runs."""
     from polaris.planning import plan as planning
 
-    planning.main(argv)
+    planning.main(configfile, profile, gpu, price, keep, json)
 
 
-def profile(argv: list[str]) -> None:
-    """A Snakemake profile for the hardware of a recipe: what each stage reserves, on Slurm or on this machine."""
+@command(app, A_RECIPE)
+def profile(
+    files: Annotated[list[str], typer.Argument(help="A recipe with `hardware`, and overlays in their order.")],
+    partition: Annotated[str | None, typer.Option(help="Of the nodes with GPUs; asked for when absent.")] = None,
+    cpu_partition: Annotated[str | None, typer.Option(help="Of jobs that need no GPU; asked for when absent.")] = None,
+    time: Annotated[str | None, typer.Option(help="Hours of the longest job there; asked for when absent.")] = None,
+    local: Annotated[bool, typer.Option("--local", help="This machine, without Slurm.")] = False,
+) -> None:
+    """A Snakemake profile for the hardware of a recipe: what each stage reserves."""
     from polaris.planning import slurm_profile
 
-    slurm_profile.main(argv)
+    print(slurm_profile.printed(files, partition, cpu_partition, time, local), end="")
 
 
-def preflight(argv: list[str]) -> None:
-    """What would stop a run later: inputs, disk, file system, engines, GPUs."""
+@command(app, A_RECIPE)
+def preflight(
+    configfile: Configs = (),
+    run: Annotated[Path | None, typer.Option(help="Folder of the run; without it the recipe's.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="As for `polaris plan`.")] = None,
+    json: Json = False,
+) -> None:
+    """What would stop a run later: inputs, disk, engines, GPUs."""
     from polaris.planning import preflight as checks
 
-    checks.main(argv)
+    checks.main(configfile, run, gpu, json)
 
 
-def rollouts(argv: list[str]) -> None:
-    """The responses of an RL stage's steps: pages that a browser opens, and a table."""
-    from polaris.commands import rollouts as pages
-    from polaris.recipe import recipe
-    from polaris.recipe.command_line import recipe_parser
-
-    parser = recipe_parser("rollouts")
-    parser.add_argument("stage", help="an RL stage of the run, or a folder like runs/other/core")
-    args = parser.parse_args(argv)
-    pages.show(recipe.load(args.configfile).run, args.stage)
-
-
-def replay(argv: list[str]) -> None:
-    """What other process rewards would have paid the rollouts of an RL stage with CORE."""
+@command(app, A_RUN)
+def rollouts(
+    stage: Annotated[str, typer.Argument(help="An RL stage of the run, or a folder like runs/other/core.")],
+    configfile: Configs = (),
+    run: Run = None,
+    json: Json = False,
+) -> None:
+    """The responses of an RL stage's steps: a table, and pages for a browser."""
     from polaris.commands import rollouts as stored
-    from polaris.recipe import recipe
-    from polaris.recipe.command_line import recipe_parser
+    from polaris.commands import runs
 
-    parser = recipe_parser("replay")
-    parser.add_argument("stage", help="an RL stage of the run, or a folder like runs/other/core")
-    args = parser.parse_args(argv)
-    stored.replay(recipe.load(args.configfile).run, args.stage)
+    stored.show(stored.store_of(stage, lambda: runs.place(run, configfile).folder), json)
 
 
-def study(argv: list[str]) -> None:
-    """What the replicates of the laptop recipe found: claims beside their controls (`make study`)."""
-    from polaris.commands import study as replicates
+@command(app, A_RUN)
+def replay(
+    stage: Annotated[str, typer.Argument(help="An RL stage of the run, or a folder like runs/other/core.")],
+    configfile: Configs = (),
+    run: Run = None,
+    json: Json = False,
+) -> None:
+    """What other process rewards would have paid an RL stage's rollouts."""
+    from polaris.commands import rollouts as stored
+    from polaris.commands import runs
 
-    replicates.main(argv)
+    stored.replay(stored.store_of(stage, lambda: runs.place(run, configfile).folder), json)
 
 
-def publish(argv: list[str]) -> None:
-    """A model's folder with its card, ready to be pushed."""
-    from polaris.commands import publish as publishing
+@command(app, STUDIES)
+def study(
+    replicates: Annotated[list[int], typer.Argument(help="0 1 2: the runs study_0 sparse_0 study_1 ...")],
+    to: Annotated[Path, typer.Option(help="Folder of the records and the pages.")] = Path("docs/study"),
+) -> None:
+    """What replicates of the laptop recipe found (make study)."""
+    from polaris.commands import study as studies
 
-    publishing.main(argv)
-
-
-COMMANDS = {
-    command.__name__: command
-    for command in (
-        init,
-        show,
-        recipe,
-        pin,
-        status,
-        compare,
-        regrade,
-        plan,
-        profile,
-        preflight,
-        rollouts,
-        replay,
-        publish,
-        study,
-    )
-}
+    studies.main(replicates, to)
 
 
 def main() -> None:
     """Entry point of the console script."""
-    parser = argparse.ArgumentParser(prog="polaris", description=__doc__)
-    described = "; ".join(f"{name}: {command.__doc__}" for name, command in COMMANDS.items())
-    parser.add_argument("command", choices=COMMANDS, help=described)
-    args = parser.parse_args(sys.argv[1:2])
-    terminal.run(lambda: COMMANDS[args.command](sys.argv[2:]))
+    run(app)
 
 
 if __name__ == "__main__":

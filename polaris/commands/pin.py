@@ -4,7 +4,6 @@ Only the word `unpinned` is replaced: comments, order and every other byte stay.
 names are pinned in a block of the recipe (pin_names.py).
 """
 
-import argparse
 import dataclasses
 import os
 import tempfile
@@ -25,8 +24,9 @@ DATASET_KEYS = {"split"}  # a section with one of these keys is a data set, else
 
 @dataclasses.dataclass(frozen=True)
 class Unpinned:
-    """A `revision: unpinned` beside a `hub:`; start and end are character positions of the word in the file, 0 and 0 for
-    what the file only names.
+    """A `revision: unpinned` beside a `hub:`.
+
+    start, end: character positions of the word in the file, 0 and 0 for what the file only names
     """
 
     hub: str
@@ -134,11 +134,9 @@ def replace(path: Path, data: bytes) -> None:
             raise
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Command line of `polaris pin`. Raises UserError."""
-    parser = argparse.ArgumentParser(prog="polaris pin", description=__doc__)
-    parser.add_argument("config", nargs="+", type=Path, help="recipe files")
-    for path in parser.parse_args(argv).config:
+def main(files: Sequence[Path]) -> None:
+    """`polaris pin`: of recipe files. Raises UserError."""
+    for path in files:
         pinned = pin(path)
         for item, commit in pinned:
             say(f"{path}: {item.kind} {item.hub} is now pinned to {commit}")

@@ -3,16 +3,16 @@
 Nothing but the model's published files goes into it: no optimizer, no logs, no paths of this machine.
 """
 
+import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from polaris.commands.runs import Place
 from polaris.evaluation.lineage import input_paths
 from polaris.models.settings import HubModel
-from polaris.recipe import recipe
-from polaris.recipe.command_line import recipe_parser
 from polaris.recipe.recipe import Recipe
 from polaris.report.model_card import model_card
 from polaris.stage import files, manifest
@@ -57,7 +57,9 @@ def generation_settings(report: dict, model: str, run: Path) -> dict:
 
 def header(settings: Recipe, model: str, license_id: str) -> dict[str, object]:
     """The metadata that the hub reads from a card. license_id: as the hub spells it"""
-    source = settings.inputs.base_small if model in settings.specialists else settings.inputs.base_large
+    inputs = settings.inputs
+    start = inputs.base_small if model in settings.specialists else inputs.base_large
+    source = inputs.models.get(model, start)
     base = {"base_model": source.hub} if isinstance(source, HubModel) else {}
     return {"license": license_id, **base, "library_name": "transformers", "pipeline_tag": "text-generation"}
 
@@ -96,24 +98,18 @@ def push(folder: Path, repository: str) -> str:
     return str(address)
 
 
-def main(argv: Sequence[str]) -> None:
-    """Command line of `polaris publish`. Raises UserError."""
-    parser = recipe_parser("publish", __doc__)
-    parser.add_argument("model", help="a name in the run: core_filtered, distilled, alpha=0.50")
-    parser.add_argument("--to", required=True, type=Path, help="folder to be made")
-    parser.add_argument("--license", required=True, help="of the weights, as the hub spells it: apache-2.0")
-    parser.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to this repository (private)")
-    args = parser.parse_args(argv)
-    settings = recipe.load(args.configfile)
-    run = Path("runs") / settings.run
-    report, checkpoint = checked(args.model, run, settings.checkpoints)
-    generation = generation_settings(report, args.model, run)
-    sampling = {name: value for name, value in generation["sampling"].items() if name != "seed"}
-    head = header(settings, args.model, args.license)
-    card = model_card(report, args.model, args.to.name, head, sampling, generation["instruction"])
-    write(checkpoint, card, args.to)
-    say(
-        f"{args.to}: {sum(path.stat().st_size for path in args.to.rglob('*')) / 1e6:,.1f} MB, with its card in "
-        "README.md"
-    )
-    say(push(args.to, args.push) if args.push else "nothing was uploaded; --push OWNER/NAME does")
+def main(place: Place, model: str, to: Path, license_id: str, repository: str | None) -> None:
+    """`polaris publish`. Raises UserError."""
+    to = to.absolute()
+    settings = place.recipe()
+    with contextlib.chdir(place.root):  # manifests name their inputs from there
+        run = Path("runs") / place.folder.name
+        report, checkpoint = checked(model, run, settings.checkpoints)
+        generation = generation_settings(report, model, run)
+        sampling = {name: value for name, value in generation["sampling"].items() if name != "seed"}
+        head = header(settings, model, license_id)
+        card = model_card(report, model, to.name, head, sampling, generation["instruction"])
+        write(checkpoint, card, to)
+    size = sum(path.stat().st_size for path in to.rglob("*")) / 1e6
+    say(f"{to}: {size:,.1f} MB, with its card in README.md")
+    say(push(to, repository) if repository else "nothing was uploaded; --push OWNER/NAME does")

@@ -4,9 +4,12 @@ Nothing is written. Snakemake grades again whatever changed code has graded; thi
 """
 
 import collections
+import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from polaris.commands.runs import Place
 from polaris.evaluation import lineage
 from polaris.evaluation.compare import scores_of
 from polaris.evaluation.results import percent
@@ -17,17 +20,31 @@ from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import GRADED, RESPONSES, read_rows
 from polaris.stage.settings import validated
-from polaris.stage.terminal import say, table
+from polaris.stage.terminal import say, say_json, table
 
 Rows = Sequence[dict[str, Any]]
 SHOWN = 200  # flips that are listed
 
 
-def main(name: str, run: str, grader: Grader | None) -> bool:
+def main(name: str, place: Place, grader: Grader | None, as_json: bool = False) -> bool:
     """Print what grading again changes. Returns whether every verdict and reason is as stored.
 
-    name: of the model; grader: in place of the scores' own. Raises UserError where responses or problems are missing.
+    name: of the model, or a folder of scores; grader: in place of the scores' own. Raises UserError where responses or
+    problems are missing.
     """
+    name = str(Path(name).absolute()) if Path(name).exists() else name
+    with contextlib.chdir(place.root):  # manifests name their inputs from there
+        stored, regraded = both(name, place.folder.name, grader)
+    if as_json:
+        changed = [(old, new) for old, new in zip(stored, regraded, strict=True) if old != new]
+        say_json({"responses": len(stored), "changed": [{"stored": old, "now": new} for old, new in changed]})
+    else:
+        say("\n".join(lines(stored, regraded)))
+    return stored == regraded
+
+
+def both(name: str, run: str, grader: Grader | None) -> tuple[Rows, Rows]:
+    """The stored verdicts of a model, and those of now. Raises UserError as `main`."""
     scores = manifest.read(scores_of(name, run))
     grading = validated(Grading, scores.settings, f"{scores.path}: settings")
     if grader:
@@ -40,8 +57,7 @@ def main(name: str, run: str, grader: Grader | None) -> bool:
         raise UserError(
             f"{scores.path}: its verdicts are not of {responses.path}, which was generated again since; run snakemake"
         )
-    say("\n".join(lines(stored, regraded)))
-    return stored == regraded
+    return stored, regraded
 
 
 def _key(row: dict[str, Any]) -> tuple[str, str, int]:

@@ -1,31 +1,38 @@
-"""`polaris rollouts STAGE` and `polaris replay STAGE`: what an RL stage sampled, and what other rewards would have paid."""
+"""`polaris rollouts` and `polaris replay`: what an RL stage sampled, and what other rewards would have paid."""
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
-from polaris.stage.terminal import NONE, say, table
+from polaris.stage.terminal import NONE, say, say_json, table
 from small_rl.rollouts import pages, variants
 from small_rl.rollouts.replay import Replayed
 from small_rl.rollouts.store import FOLDER
 
 
-def store_of(run: str, stage: str) -> Path:
-    """The store of a stage of a run, or of the folder of a stage."""
-    folder = Path(stage) if "/" in stage else Path("runs") / run / stage
+def store_of(stage: str, run: Callable[[], Path]) -> Path:
+    """The store of a stage: of a run (its folder), or of the stage's own folder, where `stage` is one."""
+    folder = Path(stage).absolute() if "/" in stage else run() / stage
     return folder / "log" / FOLDER
 
 
-def show(run: str, stage: str) -> None:
-    """Write the stage's pages into runs/<run>/rollouts/<stage>, print its steps. Raises UserError where there is no store."""
-    store = store_of(run, stage)
+def show(store: Path, as_json: bool) -> None:
+    """Write the stage's pages into runs/<run>/rollouts/<stage>, print its steps. Raises UserError without a store."""
     out = store.parents[2] / FOLDER / store.parents[1].name
     rows = pages.write(store, out)
+    if as_json:
+        say_json(rows)
+        return
     say("\n".join(table(pages.lines(rows))))
     say(f"\npage  {out / 'index.html'}")
 
 
-def replay(run: str, stage: str) -> None:
+def replay(store: Path, as_json: bool) -> None:
     """Print what other process rewards would have paid. Raises UserError as `variants.replayed`."""
-    rows = variants.replayed(store_of(run, stage))
+    rows = variants.replayed(store)
+    if as_json:
+        say_json([dataclasses.asdict(row) for row in rows])
+        return
     say("\n".join(table(lines(rows))))
     first = rows[0]
     say(f"\n{first.name}: {first.same} of {first.rollouts} responses earn exactly what was recorded")

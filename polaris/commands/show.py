@@ -1,8 +1,7 @@
-"""The two tables of a finished run, for the terminal: the ladder, and the generalist with its merges."""
+"""The tables of a finished run, for the terminal: the ladder, the generalist with its merges, further models."""
 
-import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,22 @@ from polaris.evaluation import results
 from polaris.report.page import twins
 from polaris.report.page_charts import columns
 from polaris.stage import manifest
-from polaris.stage.terminal import NONE, say, table
+from polaris.stage.terminal import NONE, say, say_json, table
+
+ENDINGS = {"truncated": "truncated %", "no_answer": "no answer %"}
 
 
-def main(argv: Sequence[str]) -> None:
-    """`--run runs/laptop`: print both tables and where the page lies. Raises UserError where there is no report."""
-    parser = argparse.ArgumentParser(prog="polaris show")
-    parser.add_argument("--run", required=True, type=Path, help="folder of the run: runs/<run>")
-    stage = manifest.read(parser.parse_args(argv).run / "report" / "data.json")
-    say("\n".join(lines(json.loads(stage.file("results.json").read_text()))))
+def main(run: Path, as_json: bool = False) -> None:
+    """Print the tables of a run, by its folder, and where the page lies. Raises UserError where there is no report.
+
+    as_json: what the report's results.json holds instead
+    """
+    stage = manifest.read(run / "report" / "data.json")
+    report = json.loads(stage.file("results.json").read_text())
+    if as_json:
+        say_json(report)
+        return
+    say("\n".join(lines(report)))
     say(f"\npage  {stage.file('index.html')}")
 
 
@@ -31,9 +37,11 @@ def lines(report: dict[str, Any]) -> list[str]:
     confidence = settings["confidence"]
     level = f"{100 * confidence:g} %"
 
-    text = [f"Specialist: avg@k in % with {level} interval, paired difference to the start in points"]
-    against = {name: [start[name]] for name in settings["ladder"]}
-    text += _blocks(report, against, ["difference"], start)
+    text: list[str] = []
+    if settings["ladder"]:
+        text += [f"Specialist: avg@k in % with {level} interval, paired difference to the start in points"]
+        against = {name: [start[name]] for name in settings["ladder"]}
+        text += _blocks(report, against, ["difference"], start)
     arms = [(row["a"], row["b"]) for row in report["pairs"] if start[row["a"]] and start[row["a"]] == start[row["b"]]]
     if arms:
         text += ["", "Arms with the same start"]
@@ -44,6 +52,11 @@ def lines(report: dict[str, Any]) -> list[str]:
     if generalists:
         text += ["", f"Generalist: avg@k in % with {level} interval, paired differences to both ends in points"]
         text += _blocks(report, {name: generalists for name in generalists + merged}, [f"to {b}" for b in generalists])
+    if models := settings.get("models"):
+        text += ["", f"Models: avg@k in % with {level} interval, paired differences in points"]
+        others = models[:-1]
+        head = [*(f"to {name}" for name in others), *ENDINGS.values()]
+        text += _blocks(report, {name: others for name in models}, head, endings=ENDINGS)
     if control := twins(settings):
         text += ["", "Generalist against the one that learned from its own traces, at the same alpha"]
         text += _blocks(report, {other: [model] for model, other in control}, ["to own traces"])
@@ -51,7 +64,9 @@ def lines(report: dict[str, Any]) -> list[str]:
         text += ["", "Extra evaluations of the same models"]
         text += _blocks(report, {name: [results.evaluated_model(name)] for name in extra}, ["to the model"])
         text += ["", *(f"{name}: {changes}" for name, changes in extra.items())]
-    return [*text, "", "* higher or lower after correction; without it no difference was shown. One training each."]
+    trained = " One training each." if settings["ladder"] or generalists else ""
+    text += ["", f"* higher or lower after correction; without it no difference was shown.{trained}"]
+    return text[1:] if text[0] == "" else text
 
 
 def _blocks(
@@ -59,8 +74,11 @@ def _blocks(
     against: dict[str, list[str | None]],
     head: Sequence[str],
     start: dict[str, str | None] | None = None,
+    endings: Iterable[str] = (),
 ) -> list[str]:
-    """A table per benchmark. against: model -> what it is compared with; start: adds that column."""
+    """A table per benchmark. against: model -> what it is compared with; start: adds that column; endings: shares of
+    responses that follow, in %.
+    """
     score = {(row["name"], row["benchmark"]): row for row in report["models"]}
     pair = {(row["a"], row["b"], row["benchmark"]): row for row in report["pairs"]}
     text, confidence = [], report["settings"]["confidence"]
@@ -70,7 +88,8 @@ def _blocks(
         rows = [["model", *(["start"] if start else []), "score", *head]]
         for model, others in against.items():
             cells = [model, *([start[model] or NONE] if start else []), _score(score[model, benchmark])]
-            rows.append(cells + [_change(pair.get((model, other, benchmark)), confidence) for other in others])
+            cells += [_change(pair.get((model, other, benchmark)), confidence) for other in others]
+            rows.append(cells + [results.percent(score[model, benchmark][ending]) for ending in endings])
         text += ["", f"{name}: {size}", *table(rows)]
     return text
 

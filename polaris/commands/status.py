@@ -4,16 +4,18 @@ The rules say what the recipe wants, the manifests what exists. Snakemake is ask
 would do. Its records stay behind where a run's folder is moved, and then it takes every stage for finished.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from polaris.commands.runs import Place
 from polaris.commands.snakemake_jobs import Job, all_jobs, next_jobs
 from polaris.commands.stage_state import State, state_of
 from polaris.stage.progress import duration
-from polaris.stage.terminal import NONE, say, table
+from polaris.stage.terminal import NONE, say, say_json, table
 from polaris.stage.versions import versions_of
 
 WIDTH = 80  # characters of a reason
@@ -80,11 +82,25 @@ def _size(count: float) -> str:
     return f"{count:.2f} TB"
 
 
-def show(configs: Sequence[str], run: str, digests: bool) -> None:
-    """Print the state of a recipe's run in this folder, after reading all of its files where asked to. Raises UserError
-    for a recipe that cannot run.
+def show(place: Place, digests: bool, as_json: bool) -> None:
+    """Print the state of a run, after reading all of its files where asked to. Raises UserError for a recipe that
+    cannot run.
     """
-    with ThreadPoolExecutor() as pool:
+    configs, run = [str(Path(file).absolute()) for file in place.configs], Path("runs") / place.folder.name
+    with contextlib.chdir(place.root), ThreadPoolExecutor() as pool:
         pending, jobs = pool.submit(next_jobs, configs), all_jobs(configs)
         upcoming = pending.result()
-    say("\n".join(lines(states_of(jobs, upcoming, digests), upcoming, Path("runs") / run)))
+        states = states_of(jobs, upcoming, digests)
+        if as_json:
+            say_json([row(state, upcoming, run) for state in states])
+            return
+        say("\n".join(lines(states, upcoming, run)))
+        if not run.exists():
+            say(f"{run} is not here; of a run that lies elsewhere: polaris status --run FOLDER")
+
+
+def row(state: State, upcoming: set[Path], run: Path) -> dict[str, object]:
+    """A state for programs. next: whether the next run makes it; bytes: of its folder; run: the run's"""
+    names = ("state", "why", "progress", "seconds")
+    values = {name: getattr(state, name) for name in names} | {"bytes": state.size, "next": state.job.out in upcoming}
+    return {"stage": str(state.job.out.parent.relative_to(run))} | values

@@ -5,7 +5,6 @@ rewards. From its record a reader can recompute every number of the page without
 is listed as missing.
 """
 
-import argparse
 import json
 import re
 import subprocess
@@ -71,10 +70,10 @@ def record(recipe: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
         },
         "alphas": {SPECIALIST_SWEEP: recipe.alphas_of(""), SELF_SWEEP: recipe.alphas_of(SELF)},
         "models": {name: model_record(tables) for name, tables in verdicts.items()},
-        "rl": {name: rl_record(by_label[name]) for name in recipe.small_rl.rl if name in by_label},
+        "rl": {name: rl_record(by_label[name]) for name in recipe.rl if name in by_label},
         "underlined": {
             name: underlined_record(manifest.read(run / "responses" / name / "data.json"), scores[name])
-            for name in recipe.small_rl.rl
+            for name in recipe.rl
             if name in scores
         },
         "stages": {
@@ -180,14 +179,10 @@ def write(design: Design, replicates: Sequence[int], to: Path) -> str | None:
     return f"{to}/{design.markdown} and {design.page}: {len(records)} replicates, {len(absent)} missing"
 
 
-def main(argv: Sequence[str]) -> None:
-    """Command line of `polaris study`. Raises UserError where no replicate has a record."""
-    parser = argparse.ArgumentParser(prog="polaris study")
-    parser.add_argument("replicates", nargs="+", type=int, help="0 1 2: the runs study_0 sparse_0 study_1 ...")
-    parser.add_argument("--to", type=Path, default=Path("docs/study"), help="folder of the records and the pages")
-    args = parser.parse_args(argv)
-    args.to.mkdir(parents=True, exist_ok=True)
-    lines = [written for design in DESIGNS if (written := write(design, args.replicates, args.to))]
+def main(replicates: Sequence[int], to: Path) -> None:
+    """`polaris study`. to: folder of the records and the pages. Raises UserError where no replicate has a record."""
+    to.mkdir(parents=True, exist_ok=True)
+    lines = [written for design in DESIGNS if (written := write(design, replicates, to))]
     if not lines:
-        raise UserError(f"{args.to}: no replicate has a record, and none of the runs a scored model; run `make study`")
+        raise UserError(f"{to}: no replicate has a record, and none of the runs a scored model; run `make study`")
     say("\n".join(lines))

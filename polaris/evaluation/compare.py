@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from polaris.evaluation.scores import read_verdicts
 from polaris.evaluation.verdicts import AVERAGE, Verdicts
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from polaris.stage.terminal import say, table
+from polaris.stage.terminal import say, say_json, table
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 20_000, 0
 
@@ -21,13 +22,14 @@ CONFIDENCE, RESAMPLES, SEED = 0.95, 20_000, 0
 def scores_of(name: str, run: str) -> Path:
     """The manifest of a model's scores: of a name in the run, or of a path to it or to its folder.
 
-    Raises UserError when neither is there.
+    run: its name in runs/, or its folder. Raises UserError when neither is there.
     """
-    for place in (Path(f"runs/{run}/scores/{name}"), Path(name)):
+    folder = Path(run) if "/" in run else Path("runs") / run
+    for place in (folder / "scores" / name, Path(name)):
         path = place if place.suffix == ".json" else place / "data.json"
         if path.exists():
             return path
-    raise UserError(f"{name}: no such model in runs/{run}/scores, and no such folder")
+    raise UserError(f"{name}: no such model in {folder}/scores, and no such folder")
 
 
 def lines(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> list[str]:
@@ -56,6 +58,13 @@ def lines(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> list[
     ]
 
 
+def rows(a: str, b: str, tables: Mapping[str, Mapping[str, Verdicts]]) -> dict[str, Any]:
+    """The comparison for programs: `models` and `pairs` of results.json. Raises UserError as `lines`."""
+    verdicts.check_tables(tables, [a, b])
+    numbers = Numbers(tables, CONFIDENCE, RESAMPLES, SEED)
+    return {"models": results.model_rows(numbers, {}), "pairs": results.pair_rows(numbers, [("comparison", a, b)])}
+
+
 def _numbers(numbers: Numbers, a: str, b: str, benchmark: str) -> list[str]:
     cells = [
         f"{results.percent(score.value)} {results.span(numbers.interval(score))}"
@@ -70,13 +79,8 @@ def pooled_lines(a: str, b: str, tables_N: Mapping[str, verdicts.Tables]) -> lis
 
     Raises UserError where a run's models, or two runs, answered other questions.
     """
-    for tables in tables_N.values():
-        verdicts.check_tables(tables, [a, b])
-    verdicts.check_tables({run: tables[a] for run, tables in tables_N.items()}, list(tables_N))
+    by_benchmark = _by_benchmark(a, b, tables_N)
     first = next(iter(tables_N.values()))[a]
-    by_benchmark = {name: _pooled(a, b, name, list(tables_N.values())) for name in first}
-    if len(by_benchmark) > 1:
-        by_benchmark[AVERAGE] = replicates.over_benchmarks(list(by_benchmark.values()))
     rows = [["benchmark", "questions", *tables_N, "mean: these trainings", "other trainings"]]
     for name, pooled in by_benchmark.items():
         questions = f"{len(first[name].problems)} x {first[name].samples}" if name in first else ""
@@ -94,6 +98,32 @@ def pooled_lines(a: str, b: str, tables_N: Mapping[str, verdicts.Tables]) -> lis
     ]
 
 
+def pooled_rows(a: str, b: str, tables_N: Mapping[str, verdicts.Tables]) -> list[dict[str, Any]]:
+    """`pooled_lines` for programs, a row per benchmark: the difference in each run, their mean and both intervals."""
+    return [
+        {
+            "benchmark": name,
+            "differences": dict(zip(tables_N, map(float, pooled.each_N), strict=True)),
+            "mean": float(pooled.mean.value),
+            "these_trainings": list(map(float, pooled.mean.interval(CONFIDENCE))),
+            "other_trainings": list(map(float, replicates.trainings_interval(pooled.each_N, CONFIDENCE))),
+        }
+        for name, pooled in _by_benchmark(a, b, tables_N).items()
+    ]
+
+
+def _by_benchmark(a: str, b: str, tables_N: Mapping[str, verdicts.Tables]) -> dict[str, Pooled]:
+    """Each benchmark's pooled difference, and that of their mean. Raises UserError as `pooled_lines`."""
+    for tables in tables_N.values():
+        verdicts.check_tables(tables, [a, b])
+    verdicts.check_tables({run: tables[a] for run, tables in tables_N.items()}, list(tables_N))
+    first = next(iter(tables_N.values()))[a]
+    by_benchmark = {name: _pooled(a, b, name, list(tables_N.values())) for name in first}
+    if len(by_benchmark) > 1:
+        by_benchmark[AVERAGE] = replicates.over_benchmarks(list(by_benchmark.values()))
+    return by_benchmark
+
+
 def _pooled(a: str, b: str, benchmark: str, tables_N: Sequence[verdicts.Tables]) -> Pooled:
     both_N = [[tables[model][benchmark].correct_PG for model in (a, b)] for tables in tables_N]
     difference_NP = np.array([significance.differences(*both) for both in both_N])
@@ -106,12 +136,14 @@ def _read(a: str, b: str, run: str, labels: Sequence[str]) -> dict[str, dict[str
     return {label: read_verdicts(manifest.read(path)) for label, path in zip(labels, paths, strict=True)}
 
 
-def main(a: str, b: str, runs: Sequence[str]) -> None:
-    """Print the comparison of two models. runs: where names are looked for; several are replicates"""
+def main(a: str, b: str, runs: Sequence[str], as_json: bool = False) -> None:
+    """Print the comparison of two models. runs: as in `scores_of`; several are replicates"""
     labels = (a, b) if a != b else (f"{a} (1)", f"{b} (2)")
     if len(runs) == 1:
-        say("\n".join(lines(labels[0], labels[1], _read(a, b, runs[0], labels))))
+        tables = _read(a, b, runs[0], labels)
+        say_json(rows(*labels, tables)) if as_json else say("\n".join(lines(*labels, tables)))
         return
     if len(set(runs)) < len(runs) or a == b or "/" in a + b:
         raise UserError("--runs: name different runs, and two different models that each of them has")
-    say("\n".join(pooled_lines(a, b, {run: _read(a, b, run, labels) for run in runs})))
+    tables_N = {Path(run).name: _read(a, b, run, labels) for run in runs}
+    say_json(pooled_rows(a, b, tables_N)) if as_json else say("\n".join(pooled_lines(a, b, tables_N)))

@@ -20,7 +20,7 @@ POWER = 0.8  # of the minimum detectable effect
 ENDINGS = {"truncated": "truncated_PG", "no_answer": "no_answer_PG", "ungraded": "ungraded_PG", "tokens": "tokens_PG"}
 # Families of comparisons: p-values are corrected for all comparisons of one family.
 LADDER, GENERALISTS, SWEEP, CLAIMS = "ladder", "generalists", "sweep", "claims"
-SELF_DISTILLATION, EXTRA = "self-distillation", "extra evaluations"
+SELF_DISTILLATION, EXTRA, MODELS = "self-distillation", "extra evaluations", "models"
 
 
 class Numbers:
@@ -124,12 +124,17 @@ def _mean(over: Iterable[Verdicts], table: str) -> float:
 
 
 def compared(
-    ladder: Sequence[str], generalists: Sequence[str], alphas: Mapping[str, str], start: Mapping[str, str | None]
+    ladder: Sequence[str],
+    generalists: Sequence[str],
+    models: Sequence[str],
+    alphas: Mapping[str, str],
+    start: Mapping[str, str | None],
 ) -> list[tuple[str, str, str]]:
     """The compared pairs, as (family, a, b): a against b; p-values are corrected within a family.
 
     Each ladder model against the one it started from, and against earlier ones with the same start; each generalist
-    against those before it; each merged model against both generalists.
+    against those before it; each further model against all of these and those before it; each merged model against both
+    generalists.
     """
     pairs = [(LADDER, name, before) for name in ladder if (before := start.get(name)) is not None and before in ladder]
     for position, name in enumerate(ladder):
@@ -137,6 +142,8 @@ def compared(
         pairs += [(LADDER, name, other) for other in same]
     for position, name in enumerate(generalists):
         pairs += [(GENERALISTS, name, other) for other in generalists[:position]]
+    for position, name in enumerate(models):
+        pairs += [(MODELS, name, other) for other in (*ladder, *generalists, *models[:position])]
     merged = [model for _, model in by_alpha(alphas) if model not in generalists]
     return pairs + [(SWEEP, name, other) for name in merged for other in generalists]
 

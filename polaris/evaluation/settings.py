@@ -46,7 +46,7 @@ class Evaluate(Section):
     large_engine: Annotated[Engine | None, Field(description="of generalists and merges; null: as of generate")]
     extra_evaluations: Annotated[
         dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], ExtraEvaluation],
-        Field(description="entry -> models that are evaluated once more, as <model>@<entry>"),
+        Field(default_factory=dict, description="entry -> models that are evaluated once more, as <model>@<entry>"),
     ]
     grading: Grading
 

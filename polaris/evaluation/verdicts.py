@@ -101,7 +101,7 @@ def check_tables(tables: Tables, wanted: Sequence[str]) -> None:
         raise UserError(f"--scores: no scores of {', '.join(missing)}, named in the report's settings")
     if extra := [name for name in tables if name not in wanted]:
         raise UserError(
-            f"--scores: {', '.join(extra)} is in none of ladder, generalists and alphas of the report's settings"
+            f"--scores: {', '.join(extra)} is in none of ladder, generalists, models, alphas of the report's settings"
         )
     first = wanted[0]
     if AVERAGE in tables[first]:

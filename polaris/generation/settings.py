@@ -13,7 +13,7 @@ Temperature = Annotated[float, Field(gt=0, le=5)]
 class Sampling(Section):
     """Sampling parameters of the responses."""
 
-    temperature: Temperature
+    temperature: Annotated[float, Field(ge=0, le=5, description="0: greedy, always the likeliest token")]
     top_p: Annotated[float, Field(gt=0, le=1)]
     top_k: Annotated[int, Field(ge=-1, description="-1: off")]
     max_tokens: Annotated[Count, Field(description="tokens of one response")]
@@ -89,3 +89,9 @@ class Generate(Section):
     instruction: Annotated[str, Field(description="appended to the problem's text")]
     sampling: Sampling
     engine: Engine
+
+    @model_validator(mode="after")
+    def _greedy_once(self) -> "Generate":
+        if self.sampling.temperature == 0 and (name := next((name for name, k in self.k.items() if k > 1), None)):
+            raise ValueError(f"k.{name}: must be 1 with sampling.temperature: 0, where every response is the same")
+        return self

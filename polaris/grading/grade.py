@@ -1,25 +1,13 @@
-"""Verb: which responses are right. Also by hand, on any file of answers:
+"""Verb: which responses are right. For a file without a run: polaris/grading/grade_file.py."""
 
-    python -m polaris.grading.grade --answers pairs.jsonl --out graded.jsonl
-
-Rows {"gold": text, number or list of them, "response": whole text} or {"gold": ..., "answer": bare answer}; out come
-the same rows, in order, with `correct`, `reason` (polaris/grading/answers.py) and `seconds`.
-"""
-
-import argparse
 import collections
-import json
-import os
-import sys
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from polaris.grading.answers import FAILURES, Grader, golds_from
+from polaris.grading.answers import FAILURES, golds_from
 from polaris.grading.diversity import distinct_share
 from polaris.grading.grading_pool import GradingPool, Verdict
 from polaris.grading.settings import Grading
 from polaris.stage.errors import UserError
-from polaris.stage.json_files import json_lines
 from polaris.stage.manifest import Manifest
 from polaris.stage.progress import Progress
 from polaris.stage.records import DIVERSITY, GRADED, RESPONSES, read_problems, read_rows, write_rows
@@ -118,8 +106,7 @@ def grade_sets(responses: list[dict[str, Any]], problems: list[Manifest], gradin
     return _graded(responses, [_golds(row, sets[row["set"]]) for row in responses], grading)
 
 
-def grade_stage() -> None:
-    """The stage of the graph."""
+def main() -> None:
     with Stage.from_command_line(
         "polaris.grading.grade", Grading, inputs=("responses",), repeated=("problems",)
     ) as stage:
@@ -129,53 +116,8 @@ def grade_stage() -> None:
         write_rows(stage.partial / "diversity.parquet", diversity_rows(responses), DIVERSITY)
         metrics = summary(graded)
         stage.say(" ".join(f"{name} {value:.1%}" for name, value in metrics["accuracy"].items()) + " right")
+        stage.say(", ".join(f"{count} {reason}" for reason, count in metrics["reasons"].items()))
         stage.publish(metrics=metrics)
-
-
-# --- by hand ------------------------------------------------------------------------------------------------------
-def _answer_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of the jsonl file, checked. Raises UserError naming the line."""
-    rows = []
-    for number, row in json_lines(path):
-        if "gold" not in row:
-            raise UserError(f"{path}: line {number}: the key `gold` is missing")
-        if not isinstance(row.get("response", row.get("answer")), str):
-            raise UserError(f"{path}: line {number}: one of the keys `response` and `answer` must be a text")
-        rows.append(row)
-    return rows
-
-
-def grade_file() -> None:
-    """Grade a jsonl file; the columns are those of the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m polaris.grading.grade", description="Grade a file of answers.")
-    parser.add_argument("--answers", required=True, type=Path, help="a jsonl file")
-    parser.add_argument("--out", required=True, type=Path, help="the jsonl file to write")
-    parser.add_argument("--format", choices=("think", "none"), default="none", help="think: demand a </think>")
-    parser.add_argument("--grader", choices=get_args(Grader), default="polaris", help="deepscaler: V1's")
-    parser.add_argument("--timeout", type=float, default=5.0, help="seconds for one answer")
-    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1) - 1), help="processes")
-    args = parser.parse_args()
-    rows = _answer_rows(args.answers)
-    golds = [golds_from(row["gold"]) for row in rows]
-    with GradingPool(args.timeout, args.workers, args.grader) as pool:
-        whole = [i for i, row in enumerate(rows) if "response" in row]
-        bare = [i for i, row in enumerate(rows) if "response" not in row]
-        results = pool.grade([(golds[i], rows[i]["response"]) for i in whole], args.format)
-        results += pool.grade_answers([(golds[i], rows[i]["answer"]) for i in bare])
-    verdicts = [verdict for _, verdict in sorted(zip(whole + bare, results, strict=True), key=lambda pair: pair[0])]
-    partial = args.out.with_name(args.out.name + ".partial")
-    with partial.open("w") as out:
-        for row, v in zip(rows, verdicts, strict=True):
-            result = {"correct": v.correct, "reason": v.reason, "seconds": round(v.seconds, 6)}
-            print(json.dumps(row | result), file=out)
-    partial.rename(args.out)
-    counts = collections.Counter(v.reason for v in verdicts)
-    print(", ".join(f"{count} {reason}" for reason, count in counts.most_common()), file=sys.stderr)
-
-
-def main() -> None:
-    by_hand = any(word.split("=")[0] == "--answers" for word in sys.argv[1:])
-    grade_file() if by_hand else grade_stage()
 
 
 if __name__ == "__main__":

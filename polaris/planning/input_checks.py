@@ -1,4 +1,4 @@
-"""What the files of a recipe's models and problem sets tell before anything runs: lengths, architecture, columns, golds."""
+"""What the files of a recipe's models and problem sets tell before anything runs: lengths, layers, columns, golds."""
 
 import contextlib
 import importlib.util
@@ -8,22 +8,24 @@ from typing import NamedTuple
 
 from huggingface_hub.constants import HF_HUB_CACHE
 
-from large_sft.model import qwen3 as decoder
+from large_sft.model import decoder
 from polaris.generation.settings import Engine
 from polaris.models.check_model import check_described, check_tokenizer
 from polaris.models.checkpoint import CONFIG, read_config
 from polaris.models.model_context import check_context
 from polaris.models.model_files import model_files
-from polaris.models.settings import HubModel, LocalModel, Model
+from polaris.models.settings import HubModel, LocalModel, Model, TinyModel
 from polaris.problems.hub import snapshot
 from polaris.problems.read_problems import read_problems
 from polaris.problems.settings import UNPINNED, FileProblems
 from polaris.recipe.recipe import Recipe
 from polaris.stage.errors import UserError
+from small_rl.settings import SmallRl
 
 # What describes a model on the hub: a few MB beside its weights.
 DESCRIBING = ("*.json", "*.jinja", "merges.txt", "vocab.txt", "tokenizer.model", "*.tiktoken")
 STAGES = {"teacher": "teacher_model"}  # folders of the run that are not called as their model
+MODELS = (HubModel, LocalModel, TinyModel)
 STRETCH = "ask for less, or stretch it with engine.yarn"
 
 
@@ -39,8 +41,7 @@ class Asked(NamedTuple):
 
 def models_of(recipe: Recipe) -> dict[str, Model]:
     """Key below `inputs` -> the model, of those that the recipe has."""
-    given = {name: getattr(recipe.inputs, name) for name in ("base_small", "base_large", "teacher")}
-    return {name: source for name, source in given.items() if source}
+    return {key: one for key, one in recipe.inputs.sources.items() if isinstance(one, MODELS)}
 
 
 def folder_of(source: Model, fetched: Path) -> Path | None:
@@ -56,13 +57,15 @@ def folder_of(source: Model, fetched: Path) -> Path | None:
 def folders_of(recipe: Recipe, run: Path) -> dict[str, Path]:
     """Key of `models_of` -> its folder, of the models that are here."""
     models = models_of(recipe)
-    folders = {name: folder_of(source, run / STAGES.get(name, name)) for name, source in models.items()}
+    stages = {name: run / STAGES.get(name, name.replace(".", "/", 1)) for name in models}
+    folders = {name: folder_of(source, stages[name]) for name, source in models.items()}
     return {name: folder for name, folder in folders.items() if folder}
 
 
 def fetched_descriptions(recipe: Recipe, missing: Collection[str], scratch: Path) -> dict[str, Path]:
-    """As `folders_of`, of the hub's models that are not here: what describes them, copied into `scratch`. Those that are
-    not pinned, or cannot be reached, are left out.
+    """As `folders_of`, of the hub's models that are not here: what describes them, copied into `scratch`.
+
+    Those that are not pinned, or cannot be reached, are left out.
     """
     folders = {}
     for name, source in models_of(recipe).items():
@@ -111,16 +114,17 @@ def _lengths(recipe: Recipe) -> Iterator[Asked]:
     """What is asked of each input model and of what is trained from it."""
     small, large = recipe.small_rl, recipe.large_sft
     raised: dict[str, int] = {}  # by a training's `context`, for it and for what starts from it
-    for name, stage in small.rl.items():
+    for name, stage in small.rl.items() if small else ():
         raised[name] = max(stage.context or 0, raised.get(stage.start, 0))
         if not stage.engine.yarn:
             key = f"small_rl.rl.{name}.engine.max_model_len"
             yield Asked(key, "base_small", stage.engine.max_model_len, raised[name], "raise `context`")
     for key, model, engine in _engines(recipe):
-        own = model if model == "teacher" else "base_small" if model in recipe.specialists else "base_large"
+        own = "base_small" if model in recipe.specialists else "base_large"
+        own = model if model == "teacher" else f"models.{model}" if model in recipe.inputs.models else own
         if not engine.yarn:
             yield Asked(f"{key}.max_model_len", own, engine.max_model_len, raised.get(model, 0), STRETCH)
-    if small.format_sft:
+    if small and small.format_sft:
         yield Asked("small_rl.format_sft.max_tokens", "base_small", small.format_sft.max_tokens, 0, "ask for less")
     if large:
         yield Asked("large_sft.sft_data.max_tokens", "base_large", large.sft_data.max_tokens, 0, "ask for less")
@@ -128,7 +132,17 @@ def _lengths(recipe: Recipe) -> Iterator[Asked]:
 
 def _engines(recipe: Recipe) -> Iterator[tuple[str, str, Engine]]:
     """Every engine beside those of RL: its key, the model that it loads, itself."""
-    small, large = recipe.small_rl, recipe.large_sft
+    if recipe.small_rl:
+        yield from _engines_of_specialist(recipe.small_rl)
+    if recipe.large_sft and recipe.large_sft.traces:
+        writer = recipe.small_rl and recipe.small_rl.specialist or "base_small"
+        yield "large_sft.traces.engine", writer, recipe.large_sft.traces.engine
+    for checkpoint, section in recipe.evaluations.values():
+        other = section.engine == recipe.evaluate.large_engine
+        yield f"evaluate.{'large_engine' if other else 'generate.engine'}", checkpoint, section.engine
+
+
+def _engines_of_specialist(small: SmallRl) -> Iterator[tuple[str, str, Engine]]:
     yield "small_rl.difficulty.engine", small.difficulty_model, small.difficulty.engine
     if small.teacher:
         yield "small_rl.teacher.engine", "teacher", small.teacher.engine
@@ -139,18 +153,12 @@ def _engines(recipe: Recipe) -> Iterator[tuple[str, str, Engine]]:
         yield f"small_rl.temperature_search.{name}.engine", search.model, search.engine
     if small.probe and (rollouts := small.probe.rollouts):
         yield "small_rl.probe.rollouts.generate.engine", rollouts.model, rollouts.generate.engine
-    if large:
-        yield "large_sft.traces.engine", small.specialist or "base_small", large.traces.engine
-    for checkpoint, section in recipe.evaluations.values():
-        other = section.engine == recipe.evaluate.large_engine
-        yield f"evaluate.{'large_engine' if other else 'generate.engine'}", checkpoint, section.engine
 
 
 def _local_sets(recipe: Recipe) -> dict[str, FileProblems]:
     """Key below `inputs` -> the set, of the files that are here."""
-    sets = {f"problems.{name}": source for name, source in recipe.inputs.problems.items()}
-    sets |= {f"benchmarks.{name}": source for name, source in recipe.inputs.benchmarks.items()}
-    return {name: source for name, source in sets.items() if isinstance(source, FileProblems) and source.file.is_file()}
+    sets = recipe.inputs.sources.items()
+    return {name: source for name, source in sets if isinstance(source, FileProblems) and source.file.is_file()}
 
 
 @contextlib.contextmanager

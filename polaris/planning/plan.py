@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from polaris.hardware.gpus import GPUS, Gpu
@@ -14,14 +14,14 @@ from polaris.planning.plan_profile import Profile
 from polaris.planning.plan_time import NO_WORK, Range, ranged
 from polaris.planning.planned import Planned
 from polaris.planning.planned_range import planned_stages
-from polaris.recipe.command_line import recipe_parser
+from polaris.recipe.layers import SHIPPED
 from polaris.recipe.recipe import Recipe, load
 from polaris.report.settings import Plan, PlannedStage
-from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import replace_file
 from polaris.stage.settings import read_section
-from polaris.stage.terminal import NONE, say, table
+from polaris.stage.suggestions import suggestion
+from polaris.stage.terminal import NONE, say, say_json, table
 
 KEPT = "plan.json"  # in the run's folder
 
@@ -66,8 +66,9 @@ def scheduled(one: Planned, profile: Profile, limits: dict[str, float]) -> Plann
 def limits(recipe: Recipe) -> dict[str, float]:
     """Seconds after which a training verb stops its engine, by stage."""
     large = {f"distilled{arm}": recipe.large_sft.sft for arm in recipe.arms} if recipe.large_sft else {}
-    small = {"format_sft": recipe.small_rl.format_sft, "teacher_sft": recipe.small_rl.teacher_sft}
-    stages = {**small, **recipe.small_rl.rl, **large}
+    small = recipe.small_rl
+    supervised = {"format_sft": small.format_sft, "teacher_sft": small.teacher_sft} if small else {}
+    stages = {**supervised, **recipe.rl, **large}
     return {name: stage.timeout for name, stage in stages.items() if stage}
 
 
@@ -173,41 +174,48 @@ def _hours(stages: Sequence[Planned], end: int) -> float:
     return sum(one.jobs * one.seconds[end] / 3600 for one in stages)
 
 
+def named_gpu(name: str) -> Gpu:
+    """The entry of GPUS. Raises UserError for another name."""
+    if name not in GPUS:
+        raise UserError(f"--gpu {name}: there is no such kind{suggestion(name, GPUS)}; known: {' '.join(GPUS)}")
+    return GPUS[name]
+
+
 def kept(run: Path) -> Plan | None:
     """What was planned for the run in this folder. Raises UserError for a file that `keep` did not write."""
     path = run / KEPT
     return read_section(Plan, str(path)) if path.exists() else None
 
 
-def main(argv: Sequence[str]) -> None:
-    """Command line of `polaris plan`. Raises UserError with every reason why the recipe cannot work."""
-    parser = recipe_parser("plan", __doc__, default="configs/polaris_v2.yaml")
-    parser.add_argument(
-        "--profile",
-        type=Path,
-        help="what each rule reserves; without it as the recipe's hardware, or cluster/config.yaml",
-    )
-    parser.add_argument("--gpu", choices=GPUS, help="A800 is planned as A100, H800 as H100; without it the recipe's")
-    parser.add_argument("--price", type=float, help="of a GPU hour, in any currency")
-    parser.add_argument(
-        "--keep", action="store_true", help=f"write runs/<run>/{KEPT}: the report sets it beside what was measured"
-    )
-    args = parser.parse_args(argv)
-    recipe = load(args.configfile)
-    name = args.gpu or gpu_of(recipe.hardware)
-    gpu = GPUS[name]
-    run = Path("runs") / recipe.run
-    wrong = refusals(recipe, folders_of(recipe, run))
+def main(
+    configs: Sequence[str | Path],
+    profile: Path | None,
+    gpu: str | None,
+    price: float | None,
+    keeping: bool,
+    as_json: bool,
+) -> None:
+    """`polaris plan`. configs: none for polaris_v2; profile, gpu: None for what the recipe's hardware says.
+
+    Raises UserError with every reason why the recipe cannot work.
+    """
+    recipe = load(configs or [SHIPPED / "polaris_v2.yaml"])
+    name, run = gpu or gpu_of(recipe.hardware), Path("runs") / recipe.run
+    machine, wrong = named_gpu(name), refusals(recipe, folders_of(recipe, run))
     if recipe.device == "cpu":
         if wrong:
             raise UserError("this recipe will not run:\n  " + "\n  ".join(wrong))
         say("device: cpu: no GPU is planned for, and nothing that the files here tell is in the way")
         return
-    profile = Profile(args.profile) if args.profile else slurm_profile.of(recipe)
-    stages, guessed = planned_stages(recipe, gpu, run, lambda rule: profile.reserved(rule).nodes)
-    planned = [scheduled(one, profile, limits(recipe)) for one in stages]
-    say("\n".join([*lines(planned, profile, gpu, args.price), *(f"guessed: {key}: {guessed[key]}" for key in guessed)]))
+    reserving = Profile(profile) if profile else slurm_profile.of(recipe)
+    stages, guessed = planned_stages(recipe, machine, run, lambda rule: reserving.reserved(rule).nodes)
+    planned = [scheduled(one, reserving, limits(recipe)) for one in stages]
+    if as_json:
+        say_json([asdict(one) for one in planned])
+    else:
+        guesses = [f"guessed: {key}: {guessed[key]}" for key in guessed]
+        say("\n".join([*lines(planned, reserving, machine, price), *guesses]))
     if wrong := [*wrong, *(f"{one.name}: {reason}" for one in planned for reason in one.wrong)]:
         raise UserError("this recipe will not run on this profile:\n  " + "\n  ".join(wrong))
-    if args.keep:
-        keep(planned, profile, name, run)
+    if keeping:
+        keep(planned, reserving, name, run)

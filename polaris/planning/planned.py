@@ -1,9 +1,9 @@
 """One planned stage: what it needs of GPUs, memory, disk and time."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from polaris.hardware.memory import Parts
-from polaris.planning.plan_time import NO_WORK, Range
+from polaris.planning.plan_time import NO_WORK, Range, ranged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +35,8 @@ class Planned:
     def stage(self) -> str:
         """The first folder of its jobs: responses of `responses (large)`, temperature of `temperature/first`."""
         return self.name.split()[0].split("/")[0]
+
+    def times(self, number: int) -> "Planned":
+        """So many of it: tokens and work are of all."""
+        tokens, flops = (ranged(lambda each: number * each, work) for work in (self.tokens, self.flops))
+        return replace(self, jobs=number, tokens=tokens, flops=flops)

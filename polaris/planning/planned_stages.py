@@ -19,14 +19,12 @@ from polaris.planning.planned import Planned
 from polaris.recipe.recipe import Recipe
 from polaris.stage.errors import UserError
 from small_rl.format_settings import FormatSft
-from small_rl.settings import RlStage
+from small_rl.settings import RlStage, SmallRl
 from small_rl.study_settings import TEACHER_STAGES
 
+LABELS = {"base_small": "small", "base_large": "large"}  # of models by the shape that they have
+REFERENCE = "conversion_reference"
 PROMPT = 300  # tokens; small beside a response
-
-
-def _alone(rule: str) -> int:
-    return 1
 
 
 class Planner:
@@ -36,17 +34,30 @@ class Planner:
     on all that it gets; end: of the ranges of what is not known, which `known.guessed` then names
     """
 
-    def __init__(self, recipe: Recipe, gpu: Gpu, run: Path, nodes: Callable[[str], int] = _alone, end: End = 0):
+    def __init__(self, recipe: Recipe, gpu: Gpu, run: Path, nodes: Callable[[str], int] = lambda rule: 1, end: End = 0):
         self.recipe, self.gpu, self.known, self.nodes = recipe, gpu, Known(recipe, run, end), nodes
-        self.small = self._shape("base_small", recipe.inputs.base_small)
-        self.large = recipe.inputs.base_large and self._shape("base_large", recipe.inputs.base_large)
+        inputs = recipe.inputs
+        given = {"base_small": inputs.base_small, "base_large": inputs.base_large, "distilled": inputs.distilled}
+        given |= {f"models/{name}": source for name, source in inputs.models.items()}
+        self.shapes = {stage: self._shape(stage, source) for stage, source in given.items() if source}
+        self.large = self.shapes.get("base_large")
+
+    @property
+    def small(self) -> Shape:
+        """Of the specialist, in a recipe that has one."""
+        return self.shapes["base_small"]
 
     def stages(self) -> Iterator[Planned]:
         """Every stage that needs a GPU, and the models' copies, in the order of the flow."""
-        small, recipe = self.recipe.small_rl, self.recipe
-        yield self._model("base_small", "models", self.small)
-        if self.large:
-            yield self._model("base_large", "models", self.large)
+        recipe = self.recipe
+        yield from (self._model(stage, "models", shape) for stage, shape in self.shapes.items())
+        yield from self._specialist(recipe.small_rl) if recipe.small_rl else ()
+        yield from self._generalist(self.large) if self.large else ()
+        yield from self._evaluations()
+
+    def _specialist(self, small: SmallRl) -> Iterator[Planned]:
+        """From the teacher's answers to the last RL stage, and the probe."""
+        recipe = self.recipe
         if recipe.inputs.teacher and small.teacher:
             teacher = self._shape("teacher_model", recipe.inputs.teacher)
             yield self._model("teacher_model", "models", teacher)
@@ -58,7 +69,7 @@ class Planner:
             yield self._format_sft("format_sft", "format", small.format_sft)
         if small.teacher_sft:
             yield self._format_sft("teacher_sft", "rl", small.teacher_sft)
-        yield from self._searches()
+        yield from self._searches(small)
         yield self._generate("difficulty", "difficulty", self.small, small.difficulty, self.known.problems("rl"))
         for name, stage in small.rl.items():
             if stage.overlap:
@@ -68,15 +79,21 @@ class Planner:
         if small.probe and (rollouts := small.probe.rollouts):
             problems = self.known.problems(rollouts.problems)
             yield self._generate("probe_rollouts", "probe_rollouts", self.small, rollouts.generate, problems)
-        if recipe.large_sft and self.large:
-            yield from self._gate(recipe.large_sft)
-            for arm, writer in recipe.arms.items():
-                shape, traces = self.large if writer == "base_large" else self.small, f"traces{arm}"
-                yield self._generate(traces, "traces", shape, recipe.large_sft.traces, self.known.problems("distill"))
-                yield self._sft(f"distilled{arm}", traces, recipe.large_sft.sft)
-                merged = [folder for folder in recipe.checkpoints.values() if folder.startswith(f"merged{arm}/")]
-                yield self._model(f"merged{arm}", "merged", self.large, len(merged))
-        yield from self._evaluations()
+
+    def _generalist(self, large: Shape) -> Iterator[Planned]:
+        """The gate, and the traces, the training and the merges of each arm."""
+        recipe, section = self.recipe, self.recipe.large_sft
+        if section:
+            yield from self._gate(section)
+        for arm, writer in recipe.arms.items():
+            if section and section.traces and writer:
+                shape, prompts = large if writer == "base_large" else self.small, self.known.problems("distill")
+                yield self._generate(f"traces{arm}", "traces", shape, section.traces, prompts)
+            if section:
+                yield self._sft(f"distilled{arm}", f"traces{arm}", section.sft)
+            merged = [folder for folder in recipe.checkpoints.values() if folder.startswith(f"merged{arm}/")]
+            if merged:
+                yield self._model(f"merged{arm}", "merged", large, len(merged))
 
     def _evaluations(self) -> Iterator[Planned]:
         """Responses to the benchmarks: of the small models, of the large ones, and those of each extra evaluation."""
@@ -85,21 +102,23 @@ class Planner:
         ways = {"": list(recipe.checkpoints)}
         ways |= {f"@{name}": entry.models for name, entry in recipe.evaluate.extra_evaluations.items()}
         for way, models in ways.items():
-            small = [name for name in models if name in recipe.specialists]
-            large = [name for name in models if name not in small]
-            for shape, mine, label in ((self.small, small, "small"), (self.large, large, "large")):
-                if shape and mine:
-                    _, section = recipe.evaluations[f"{mine[0]}{way}"]
-                    name, like = f"responses ({label}{way})", f"responses/{mine[0]}{way}"
-                    yield _jobs(self._generate(name, "responses", shape, section, problems, like), len(mine))
+            groups: dict[str, list[str]] = {}
+            for name in models:
+                own = "base_small" if name in recipe.specialists else "base_large"
+                groups.setdefault(f"models/{name}" if name in recipe.inputs.models else own, []).append(name)
+            for source, mine in groups.items():
+                shape, label = self.shapes[source], LABELS.get(source, source)
+                _, section = recipe.evaluations[f"{mine[0]}{way}"]
+                name, like = f"responses ({label}{way})", f"responses/{mine[0]}{way}"
+                yield self._generate(name, "responses", shape, section, problems, like).times(len(mine))
 
-    def _searches(self) -> Iterator[Planned]:
+    def _searches(self, small: SmallRl) -> Iterator[Planned]:
         """Responses at every temperature of each search."""
-        for name, search in self.recipe.small_rl.temperature_search.items():
+        for name, search in small.temperature_search.items():
             problems, first = self.known.problems(search.problems), search.grid[0]
             like, rule = f"temperature/{name}/T={first:.2f}", "responses_at_temperature"
             one = self._generate(f"temperature/{name}", rule, self.small, search.at(first), problems, like)
-            yield _jobs(one, len(search.grid))
+            yield one.times(len(search.grid))
 
     def _gate(self, large: LargeSft) -> Iterator[Planned]:
         """The conversion gate and what it is held against: weights are read, a few prompts are no work."""
@@ -108,40 +127,34 @@ class Planner:
         reading = weights / READING[1], weights / READING[0]
         if engine := large.gate.vllm:
             _, parts, wrong = self._engine(self.large, engine, 1)
-            name = "conversion_reference"
-            yield self._checked(
-                Planned(name=name, rule=name, gpus=engine.gpus, parts=parts, seconds=reading, wrong=wrong)
-            )
-        training = layouts.of(self.large, sft)
-        yield self._checked(
-            Planned(
-                name="conversion",
-                rule="conversion",
-                gpus=sft.layout.gpus_per_node * sft.layout.nodes,
-                parts={name: training[name] for name in ("weights", "other")},
-                # Read into the layout, and once more for the digests.
-                seconds=ranged(lambda once: 2 * once, reading),
-                # Without vLLM, transformers holds the model on one host.
-                host=0.0 if engine else weights,
-            )
-        )
+            one = Planned(name=REFERENCE, rule=REFERENCE, gpus=engine.gpus, parts=parts, seconds=reading, wrong=wrong)
+            yield self._checked(one)
+        # Read into the layout, and once more for the digests.
+        seconds = ranged(lambda once: 2 * once, reading)
+        training, gpus = layouts.of(self.large, sft), sft.layout.gpus_per_node * sft.layout.nodes
+        parts = {name: training[name] for name in ("weights", "other")}  # and no gradient
+        # Without vLLM, transformers holds the model on one host.
+        host = 0.0 if engine else weights
+        conversion = Planned(name="conversion", rule="conversion", gpus=gpus, parts=parts, seconds=seconds, host=host)
+        yield self._checked(conversion)
 
     def _shape(self, stage: str, source: Model) -> Shape:
         """As published, else from config.json where that is here, else a guess. Raises UserError for a local model."""
+        key = stage.replace("/", ".")
         if isinstance(source, TinyModel):
-            raise UserError(f"inputs.{stage}: a tiny model runs on a CPU; there is no GPU to plan for")
+            raise UserError(f"inputs.{key}: a tiny model runs on a CPU; there is no GPU to plan for")
         if isinstance(source, HubModel) and source.hub in shapes.KNOWN:
             return shapes.KNOWN[source.hub]
         folder = folder_of(source, self.known.run / stage)
         if folder is None and isinstance(source, HubModel):
             guess = f"the shape of {source.hub} is not known without its config.json; planned by the size in its name"
-            self.known.guessed[f"inputs.{stage}"] = guess
+            self.known.guessed[f"inputs.{key}"] = guess
             return shapes.between(source.hub)[self.known.end]
         folder = folder or source.path
         try:
             return shapes.from_config(read_config(folder), str(folder / CONFIG))
         except UserError as error:
-            raise UserError(f"inputs.{stage}: its shape is not known ({error})") from None
+            raise UserError(f"inputs.{key}: its shape is not known ({error})") from None
 
     def _model(self, name: str, rule: str, shape: Shape, jobs: int = 1) -> Planned:
         return Planned(name=name, rule=rule, jobs=jobs, published=shape.weights)
@@ -256,8 +269,9 @@ class Planner:
         shape, large, layout = self.large, self.recipe.large_sft, settings.layout
         assert shape and large
         world, longest = layout.gpus_per_node * layout.nodes, large.sft_data.max_tokens
-        mean = ranged(lambda length: min(length, longest), self.known.lengths(traces, large.traces.sampling.max_tokens))
-        examples = self.known.problems("distill") * sum(large.traces.k.values())
+        written = large.traces.sampling.max_tokens if large.traces else longest
+        mean = ranged(lambda length: min(length, longest), self.known.lengths(traces, written))
+        examples = self.known.problems("distill") * (sum(large.traces.k.values()) if large.traces else 1)
         tokens = ranged(lambda length: settings.epochs * examples * length, mean)
         flops = ranged(lambda number, length: 3 * number * shape.forward_flops(length), tokens, mean)
         efficiency = fastest.efficiency(settings) if shape.experts else DENSE_TRAINING
@@ -293,9 +307,3 @@ class Planner:
     def _too_large(self, parts: Parts, when: str = "") -> str:
         sizes = ", ".join(f"{part} {size / GIB:.1f}" for part, size in parts.items())
         return f"needs {total(parts) / GIB:.1f} GiB per GPU{when}, it has {self.gpu.memory / GIB:.1f}: {sizes}"
-
-
-def _jobs(one: Planned, number: int) -> Planned:
-    """So many of it: tokens and work are of all."""
-    both = (ranged(lambda each: number * each, one.tokens), ranged(lambda each: number * each, one.flops))
-    return replace(one, jobs=number, tokens=both[0], flops=both[1])

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from polaris.hardware.gpus import GPUS, Gpu
+from polaris.hardware.gpus import Gpu
 from polaris.hardware.settings import gpu_of
 from polaris.models.chat_template import ChatTemplate
 from polaris.models.check_model import check_model, check_tokenizer
@@ -24,14 +24,15 @@ from polaris.models.prompts import load_tokenizer, messages
 from polaris.models.settings import HubModel, LocalModel, TinyModel
 from polaris.planning import preflight_gpus
 from polaris.planning.input_checks import fetched_descriptions, folders_of, models_of, refusals
+from polaris.planning.plan import named_gpu
 from polaris.planning.planned_range import planned_stages
 from polaris.problems.settings import FileProblems, HubProblems
-from polaris.recipe.command_line import recipe_parser
+from polaris.recipe.layers import SHIPPED
 from polaris.recipe.recipe import Recipe, load
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interpreter
-from polaris.stage.terminal import say, table
+from polaris.stage.terminal import say, say_json, table
 from polaris.stage.versions import versions_of
 
 # Key of `interpreters` -> the distributions of which its interpreter needs one.
@@ -54,13 +55,7 @@ def inputs(recipe: Recipe, run: Path) -> Iterator[Finding]:
         yield Finding(
             "wrong", "pinned", f"{key}.revision: unpinned; run `polaris pin <config>` where there is a network"
         )
-    given = recipe.inputs
-    models = {"base_small": given.base_small, "base_large": given.base_large, "teacher": given.teacher}
-    sets = {
-        **{f"problems.{k}": v for k, v in given.problems.items()},
-        **{f"benchmarks.{k}": v for k, v in given.benchmarks.items()},
-    }
-    for key, source in {**models, **sets}.items():
+    for key, source in recipe.inputs.sources.items():
         if isinstance(source, LocalModel):
             try:
                 files = check_model(source.path)
@@ -113,7 +108,7 @@ def reachable(key: str, source: HubModel | HubProblems) -> Finding:
 
 
 def contents(recipe: Recipe, run: Path) -> Iterator[Finding]:
-    """What the files of models and problem sets tell; of a hub's model that is not here yet, those beside its weights."""
+    """What the files of models and problem sets tell; of a hub's model that is not here, those beside its weights."""
     models, folders = models_of(recipe), folders_of(recipe, run)
     local = [name for name, source in models.items() if isinstance(source, LocalModel)]
     with tempfile.TemporaryDirectory() as scratch:
@@ -138,7 +133,7 @@ def templates(recipe: Recipe, run: Path) -> Iterator[Finding]:
         yield Finding("look", "templates", "transformers is not installed here; chat templates were not compared")
         return
     prompts = []
-    for name in ("base_small", "base_large") if recipe.large_sft else ():
+    for name in ("base_small", "base_large") if recipe.small_rl and recipe.large_sft else ():
         source = getattr(recipe.inputs, name)
         folder = source.path if isinstance(source, LocalModel) else run / name / "model"
         if not (folder / "config.json").is_file():
@@ -214,9 +209,10 @@ def pins() -> dict[str, set[str]]:
 
 def engines(recipe: Recipe) -> Iterator[Finding]:
     """Every interpreter of `interpreters` starts and has its engine, at a version that was tried."""
-    tried = pins()
+    tried, parts = pins(), {"rl": recipe.small_rl, "megatron": recipe.large_sft, "merge": recipe.merge}
+    used = {"vllm", *(key for key, part in parts.items() if part)}
     for key, python in recipe.interpreters.model_dump().items():
-        if key in ("megatron", "merge") and not recipe.large_sft:
+        if key not in used:
             continue
         try:
             versions = versions_of(interpreter(python))
@@ -247,7 +243,7 @@ def findings(recipe: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
     yield from file_system(run)
     yield from engines(recipe)
     stages, need, guessed = [], LEAST, {}
-    if recipe.device == "cuda" and not isinstance(recipe.inputs.base_small, TinyModel):
+    if recipe.device == "cuda" and not any(isinstance(one, TinyModel) for one in recipe.inputs.sources.values()):
         try:
             stages, guessed = planned_stages(recipe, gpu, run)
             yield from (Finding("look", "plan", f"{key}: {guess}") for key, guess in guessed.items())
@@ -262,15 +258,17 @@ def findings(recipe: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
         yield from (Finding("wrong", "GPUs", sentence) for sentence in sentences)
 
 
-def main(argv: Sequence[str]) -> None:
-    """Command line of `polaris preflight`. Raises UserError when something would stop the run."""
-    parser = recipe_parser("preflight", __doc__)
-    parser.add_argument("--run", type=Path, help="folder of the run; without it the recipe's")
-    parser.add_argument("--gpu", choices=GPUS, help="as for `polaris plan`")
-    args = parser.parse_args(argv)
-    recipe = load(args.configfile)
-    run = args.run or Path("runs") / recipe.run
-    checks = [Finding("ok", "recipe", "valid"), *findings(recipe, run, GPUS[args.gpu or gpu_of(recipe.hardware)])]
-    say("\n".join(table([["", "what", "found"], *map(list, checks)])))
+def main(configs: Sequence[str | Path], run: Path | None = None, gpu: str | None = None, as_json: bool = False) -> None:
+    """`polaris preflight`. run: a folder, and gpu: a kind; None: the recipe's. Raises UserError when something would
+    stop the run.
+    """
+    recipe = load(configs or [SHIPPED / "laptop.yaml"])
+    folder = run or Path("runs") / recipe.run
+    found = findings(recipe, folder, named_gpu(gpu or gpu_of(recipe.hardware)))
+    checks = [Finding("ok", "recipe", "valid"), *found]
+    if as_json:
+        say_json([check._asdict() for check in checks])
+    else:
+        say("\n".join(table([["", "what", "found"], *map(list, checks)])))
     if wrong := sum(check.level == "wrong" for check in checks):
         raise UserError(f"{wrong} of {len(checks)} checks would stop the run: what the lines `wrong` name")

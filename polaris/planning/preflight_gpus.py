@@ -37,13 +37,16 @@ class Wanted:
 def wanted(recipe: Recipe, stages: list[Planned]) -> dict[str, Wanted]:
     """By tool, those that the recipe uses."""
     small, large = recipe.small_rl, recipe.large_sft
-    trainings = [one for one in (small.format_sft, small.teacher_sft, *small.rl.values()) if one]
+    trainings = [one for one in (small.format_sft, small.teacher_sft, *small.rl.values()) if one] if small else []
     engines = [section.engine for section in generating(recipe)]
     engines += [large.gate.vllm] if large and large.gate.vllm else []
-    gpus = {"rl": max(one.gpus_per_node for one in trainings), "vllm": max(one.gpus_per_node for one in engines)}
+    gpus = {"rl": max(one.gpus_per_node for one in trainings)} if trainings else {}
+    gpus |= {"vllm": max(one.gpus_per_node for one in engines)}
     if large:
-        gpus |= {"megatron": large.sft.layout.gpus_per_node, "merge": 0}
-    memory = {"rl": _fullest(stages, {"format_sft", "teacher_sft", *small.rl})}
+        gpus |= {"megatron": large.sft.layout.gpus_per_node}
+    if recipe.merge:
+        gpus |= {"merge": 0}
+    memory = {"rl": _fullest(stages, {"format_sft", "teacher_sft", *recipe.rl})}
     memory |= {"megatron": _fullest(stages, {f"distilled{arm}" for arm in recipe.arms})}
     modules = dict(MODULES)
     if large and large.sft.transformer_impl == "transformer_engine":
@@ -54,9 +57,12 @@ def wanted(recipe: Recipe, stages: list[Planned]) -> dict[str, Wanted]:
 def generating(recipe: Recipe) -> list[Generate]:
     """Every section that starts a vLLM engine of its own."""
     small, large = recipe.small_rl, recipe.large_sft
-    sections = [small.teacher, small.difficulty, *(one.overlap.generate for one in small.rl.values() if one.overlap)]
-    sections += [search.at(search.grid[0]) for search in small.temperature_search.values()]
-    sections += [small.probe.rollouts.generate] if small.probe and small.probe.rollouts else []
+    sections: list[Generate | None] = []
+    if small:
+        sections += [small.teacher, small.difficulty]
+        sections += [one.overlap.generate for one in small.rl.values() if one.overlap]
+        sections += [search.at(search.grid[0]) for search in small.temperature_search.values()]
+        sections += [small.probe.rollouts.generate] if small.probe and small.probe.rollouts else []
     sections += [section for _, section in recipe.evaluations.values()]
     sections += [large.traces] if large else []
     return [section for section in sections if section]

@@ -1,6 +1,5 @@
 """`polaris profile`: a Snakemake profile for the hardware of a recipe, on Slurm or on this machine."""
 
-import argparse
 import json
 import re
 import sys
@@ -140,18 +139,6 @@ def _written(value: Any) -> str:
         return f"[{', '.join(map(_written, value))}]"
     plain = not isinstance(value, str) or re.fullmatch(r"[\w./=-]+", value)
     return str(value).lower() if isinstance(value, bool) else str(value) if plain else json.dumps(value)
-
-
-def main(argv: Sequence[str]) -> None:
-    """Command line of `polaris profile`. Raises UserError as `printed`."""
-    parser = argparse.ArgumentParser(prog="polaris profile", description=__doc__)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a recipe with `hardware`, and overlays")
-    parser.add_argument("--partition", help="of the nodes with GPUs; asked for when absent, as the next two")
-    parser.add_argument("--cpu-partition", help="of jobs that need no GPU")
-    parser.add_argument("--time", help="hours of the longest job there")
-    parser.add_argument("--local", action="store_true", help="this machine, without Slurm")
-    args = parser.parse_args(argv)
-    print(printed(args.files, args.partition, args.cpu_partition, args.time, args.local), end="")
 
 
 def printed(

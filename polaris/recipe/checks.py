@@ -7,41 +7,71 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from polaris.recipe.recipe import Recipe
+    from small_rl.settings import SmallRl
 
 
-def generalist_is_whole(recipe: Recipe) -> None:
-    """Base model, specialist, SFT and merge of the generalist: all of them, or none."""
-    parts = {
-        "inputs.base_large": recipe.inputs.base_large,
-        "small_rl.specialist": recipe.small_rl.specialist,
-        "large_sft": recipe.large_sft,
-        "merge": recipe.merge,
-    }
-    absent = [key for key, value in parts.items() if value is None]
-    if absent and len(absent) < len(parts):
-        given = [key for key in parts if key not in absent]
-        raise ValueError(f"{absent[0]}: null, but {given[0]} is not; give {', '.join(parts)}, or null for all of them")
+def parts_are_whole(recipe: Recipe) -> None:
+    """A part of the flow has what it works on, and what is given is used."""
+    inputs, small, large = recipe.inputs, recipe.small_rl, recipe.large_sft
+    if (inputs.base_small is None) != (small is None):
+        absent, given = ("inputs.base_small", "small_rl") if small else ("small_rl", "inputs.base_small")
+        raise ValueError(
+            f"{absent}: null, but {given} is not; give both, or null for both (a model that is only evaluated belongs "
+            f"in inputs.models)"
+        )
+    if large and inputs.distilled:
+        raise ValueError("inputs.distilled: large_sft trains the generalist here; remove one of them")
+    makers = {"large_sft": large, "inputs.distilled": inputs.distilled, "merge": recipe.merge}
+    if inputs.base_large is None and (given := [key for key, part in makers.items() if part]):
+        raise ValueError(f"inputs.base_large: null, but {given[0]} is not, which needs it")
+    if inputs.base_large and not (large or inputs.distilled):
+        raise ValueError(
+            "large_sft: null, but inputs.base_large is not; give inputs.distilled too, a generalist that was trained "
+            "elsewhere, or null for inputs.base_large and merge"
+        )
+    if large and large.traces and (small is None or small.specialist is None):
+        raise ValueError(
+            "small_rl.specialist: null, but large_sft.traces is not; name the RL stage that writes them, or give null "
+            "for large_sft.traces: the worked solutions of inputs.problems.distill"
+        )
+    if large and large.self_distillation and not large.traces:
+        raise ValueError("large_sft.self_distillation: true needs large_sft.traces, which is null")
+    if not recipe.checkpoints:
+        raise ValueError("inputs.models: there is no model; name one, or give inputs.base_small and small_rl")
+
+
+def models_have_names_of_their_own(recipe: Recipe) -> None:
+    """No further model is called like one that the recipe makes."""
+    made = [*recipe.specialists, *recipe.generalists, *recipe.alphas.values()]
+    if taken := [name for name in recipe.inputs.models if name in made]:
+        raise ValueError(f"inputs.models.{taken[0]}: a model of this recipe has that name; choose another")
 
 
 def sections_agree(recipe: Recipe) -> None:
     """Mappings by name have the names that other sections use."""
-    _same_keys("inputs.problems", recipe.inputs.problems, dict.fromkeys([*recipe.trained_on, *recipe.small_rl.studied]))
+    _same_keys("inputs.problems", recipe.inputs.problems, dict.fromkeys([*recipe.trained_on, *recipe.studied]))
     _same_keys("clean", recipe.clean, recipe.trained_on)
     _same_keys("evaluate.generate.k", recipe.evaluate.generate.k, recipe.inputs.benchmarks)
-    _same_keys("small_rl.difficulty.k", recipe.small_rl.difficulty.k, ["rl"])
-    if recipe.large_sft:
+    if recipe.large_sft and recipe.large_sft.traces:
         _same_keys("large_sft.traces.k", recipe.large_sft.traces.k, ["distill"])
-    if (recipe.inputs.teacher is None) != (recipe.small_rl.teacher is None):
+    small = recipe.small_rl
+    if (recipe.inputs.teacher is None) != (small is None or small.teacher is None):
         raise ValueError("inputs.teacher and small_rl.teacher: give both, or null for both")
-    if recipe.small_rl.teacher:
-        sets = recipe.small_rl.teacher_sets or recipe.small_rl.rl_data.consensus == "teacher"
-        taught = {"format": recipe.small_rl.format_data, "rl": sets or recipe.small_rl.teacher_answers}
+    if small:
+        _small_rl_agrees(recipe, small)
+
+
+def _small_rl_agrees(recipe: Recipe, small: SmallRl) -> None:
+    _same_keys("small_rl.difficulty.k", small.difficulty.k, ["rl"])
+    if small.teacher:
+        sets = small.teacher_sets or small.rl_data.consensus == "teacher"
+        taught = {"format": small.format_data, "rl": sets or small.teacher_answers}
         if not any(taught.values()):
             raise ValueError("small_rl.teacher: must be null, since no stage uses its answers")
-        _same_keys("small_rl.teacher.k", recipe.small_rl.teacher.k, [name for name, wanted in taught.items() if wanted])
-    if recipe.small_rl.probe and (rollouts := recipe.small_rl.probe.rollouts):
+        _same_keys("small_rl.teacher.k", small.teacher.k, [name for name, wanted in taught.items() if wanted])
+    if small.probe and (rollouts := small.probe.rollouts):
         _same_keys("small_rl.probe.rollouts.generate.k", rollouts.generate.k, [rollouts.problems])
-    for name, stage in recipe.small_rl.rl.items():
+    for name, stage in small.rl.items():
         if stage.overlap:
             _same_keys(f"small_rl.rl.{name}.overlap.generate.k", stage.overlap.generate.k, ["rl_data"])
         if stage.validation and stage.validation.benchmark not in recipe.inputs.benchmarks:
@@ -96,8 +126,8 @@ def further_evaluations_are_others(recipe: Recipe) -> None:
 
 def large_engine_has_a_model(recipe: Recipe) -> None:
     """Only a recipe with a large model has an engine for it."""
-    if recipe.evaluate.large_engine and not recipe.large_sft:
-        raise ValueError("evaluate.large_engine: must be null, since large_sft is null and there is no large model")
+    if recipe.evaluate.large_engine and not recipe.generalists:
+        raise ValueError("evaluate.large_engine: must be null, since there is no large model (inputs.base_large: null)")
 
 
 def graded_problems_have_golds(recipe: Recipe) -> None:
@@ -105,7 +135,7 @@ def graded_problems_have_golds(recipe: Recipe) -> None:
     for name, benchmark in recipe.inputs.benchmarks.items():
         if getattr(benchmark, "gold", "every") != "every":
             raise ValueError(f"inputs.benchmarks.{name}.gold: must be every, since every response is graded")
-    for name in recipe.small_rl.studied:
+    for name in recipe.studied:
         gold = getattr(recipe.inputs.problems[name], "gold", "every")
         cleaned = name in recipe.clean and "no_gold" in recipe.clean[name].unsuitable
         if gold == "none" or (gold == "some" and not cleaned):
@@ -126,7 +156,7 @@ def intervals_have_problems(recipe: Recipe) -> None:
     """An interval is over problems: a benchmark, and a set of a study, has two at least."""
     inputs = recipe.inputs
     sets = {f"benchmarks.{name}": source for name, source in inputs.benchmarks.items()}
-    sets |= {f"problems.{name}": inputs.problems[name] for name in recipe.small_rl.studied}
+    sets |= {f"problems.{name}": inputs.problems[name] for name in recipe.studied}
     for where, source in sets.items():
         for key in ("count", "max_rows"):
             if getattr(source, key, None) == 1:
@@ -139,7 +169,8 @@ def _same_keys(where: str, given: Iterable[str], wanted: Iterable[str]) -> None:
 
 
 CHECKS = (
-    generalist_is_whole,
+    parts_are_whole,
+    models_have_names_of_their_own,
     sections_agree,
     selection_is_apart,
     passes_are_sampled,

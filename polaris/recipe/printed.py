@@ -9,7 +9,7 @@ import yaml
 
 from polaris.recipe.named import Key
 from polaris.recipe.recipe import Loaded
-from polaris.recipe.recipe_files import SEEDS
+from polaris.recipe.recipe_files import BETWEEN_REPLICATES, SEEDS, as_written
 from polaris.stage.manifest import replace_file
 
 WIDTH = 60  # of a value, before its origin
@@ -24,7 +24,7 @@ def keep(loaded: Loaded, files: list[str | Path]) -> None:
 
 def text(loaded: Loaded, files: list[str | Path]) -> str:
     """YAML with a comment per value: `file:line`, `instead of` what a layer below has, `off` where no file gives it."""
-    values = loaded.recipe.model_dump(mode="json", by_alias=True)
+    values = as_written(loaded.recipe.model_dump(mode="json", by_alias=True))
     head = f"# {' '.join(map(str, files))}: every value of the run {loaded.recipe.run}, and where it stands\n"
     return head + "\n".join(_lines(values, (), loaded)) + "\n"
 
@@ -57,5 +57,5 @@ def _comment(key: Key, loaded: Loaded) -> str:
     if origin.replaced is not None:
         words.append(f"instead of {origin.replaced}")
     if key[-1] in SEEDS and loaded.recipe.replicate:
-        words.append(f"moved by replicate {loaded.recipe.replicate}")
+        words.append(f"replicate {loaded.recipe.replicate} adds {loaded.recipe.replicate * BETWEEN_REPLICATES:,}")
     return ", ".join(words)

@@ -36,7 +36,7 @@ from polaris.recipe.settings import Inputs
 from polaris.report.settings import Report
 from polaris.stage.errors import UserError
 from polaris.stage.settings import Device, Section, describe
-from small_rl.settings import SmallRl
+from small_rl.settings import RlStage, SmallRl
 
 SELF = "_self"  # the arm whose generalist learns from its own traces
 
@@ -65,12 +65,17 @@ class Recipe(Section):
     interpreters: Interpreters
     environment: Annotated[
         dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str],
-        Field(description="variables of every engine: the cluster's network interfaces (NCCL_SOCKET_IFNAME, ...)"),
+        Field(
+            default_factory=dict,
+            description="variables of every engine: the cluster's network interfaces (NCCL_SOCKET_IFNAME, ...)",
+        ),
     ]
     inputs: Inputs
-    clean: Annotated[dict[str, Clean], Field(description="training set -> which of its problems stay")]
-    small_rl: SmallRl
-    large_sft: Annotated[LargeSft | None, Field(description="null, with merge and inputs.base_large: no generalist")]
+    clean: Annotated[
+        dict[str, Clean], Field(default_factory=dict, description="training set -> which of its problems stay")
+    ]
+    small_rl: Annotated[SmallRl | None, Field(description="null, with inputs.base_small: no specialist")]
+    large_sft: Annotated[LargeSft | None, Field(description="null: no generalist is trained")]
     merge: Merge | None
     evaluate: Evaluate
     report: Report
@@ -89,7 +94,18 @@ class Recipe(Section):
     @property
     def trained_on(self) -> list[str]:
         """Names of the problem sets that the stages use."""
-        return [*(["format"] if self.small_rl.format_sft else []), "rl", *(["distill"] if self.large_sft else [])]
+        small = [*(["format"] if self.small_rl.format_sft else []), "rl"] if self.small_rl else []
+        return [*small, *(["distill"] if self.large_sft else [])]
+
+    @property
+    def studied(self) -> list[str]:
+        """Problem sets of the temperature searches and of the probe."""
+        return self.small_rl.studied if self.small_rl else []
+
+    @property
+    def rl(self) -> dict[str, RlStage]:
+        """The RL stages, in order."""
+        return self.small_rl.rl if self.small_rl else {}
 
     @property
     def checkpoints(self) -> dict[str, str]:
@@ -97,7 +113,8 @@ class Recipe(Section):
         single = [*self.specialists, *self.generalists, *(f"distilled{arm}" for arm in self.arms if arm)]
         merged = [spelled(alpha) for alpha in self.merge.alphas if 0 < alpha < 1] if self.merge else []
         folders = {f"alpha={alpha}{arm}": f"merged{arm}/alpha={alpha}" for arm in self.arms for alpha in merged}
-        return {name: name for name in single} | folders
+        further = {name: f"models/{name}" for name in self.inputs.models}
+        return {name: name for name in single} | folders | further
 
     @property
     def evaluations(self) -> dict[str, tuple[str, Generate]]:
@@ -115,30 +132,35 @@ class Recipe(Section):
     def _generate(self, model: str, section: Generate) -> Generate:
         """With the large model's engine where that is another; an entry with an engine of its own means it."""
         engine = self.evaluate.large_engine
-        if engine is None or model in self.specialists or section.engine != self.evaluate.generate.engine:
+        small = model in self.specialists or model in self.inputs.models
+        if engine is None or small or section.engine != self.evaluate.generate.engine:
             return section
         return section.model_copy(update={"engine": engine})
 
     @property
-    def arms(self) -> dict[str, str]:
+    def arms(self) -> dict[str, str | None]:
         """What the names of a distillation's stages end with -> whose traces it learns from; the first is the
-        recipe's.
+        recipe's. None: nobody's here, but the problems' worked solutions, or what inputs.distilled learned from.
         """
-        specialist = self.small_rl.specialist
-        if not self.large_sft or specialist is None:
+        if not self.generalists:
             return {}
-        return {"": specialist} | ({SELF: "base_large"} if self.large_sft.self_distillation else {})
+        if not self.large_sft:
+            return {"": None}
+        writer = self.small_rl.specialist if self.small_rl and self.large_sft.traces else None
+        return {"": writer} | ({SELF: "base_large"} if self.large_sft.self_distillation else {})
 
     @property
     def specialists(self) -> list[str]:
         """The small model's checkpoints."""
+        if not self.small_rl:
+            return []
         taught = ["teacher_sft"] if self.small_rl.teacher_sft else []
         return [*self.small_rl.starts, *self.small_rl.rl, *taught]
 
     @property
     def generalists(self) -> list[str]:
         """The large model's checkpoints before the merge."""
-        return ["base_large", "distilled"] if self.large_sft else []
+        return ["base_large", "distilled"] if self.large_sft or self.inputs.distilled else []
 
     @property
     def alphas(self) -> dict[str, str]:
@@ -169,14 +191,7 @@ class Recipe(Section):
 
     def unpinned(self) -> list[str]:
         """Hub ids without a fixed revision, as dotted keys."""
-        sources = {
-            "base_small": self.inputs.base_small,
-            "base_large": self.inputs.base_large,
-            "teacher": self.inputs.teacher,
-            **{f"problems.{name}": source for name, source in self.inputs.problems.items()},
-            **{f"benchmarks.{name}": source for name, source in self.inputs.benchmarks.items()},
-        }
-        hub = {key: s for key, s in sources.items() if isinstance(s, (HubModel, HubProblems))}
+        hub = {key: one for key, one in self.inputs.sources.items() if isinstance(one, (HubModel, HubProblems))}
         return [f"inputs.{key}" for key, source in hub.items() if source.revision == UNPINNED]
 
 

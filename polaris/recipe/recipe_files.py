@@ -91,6 +91,11 @@ def of_replicate(values: dict[str, Any]) -> dict[str, Any]:
     return _reseeded(values, BETWEEN_REPLICATES * replicate) if isinstance(replicate, int) else values
 
 
+def as_written(values: dict[str, Any]) -> dict[str, Any]:
+    """The values whose seeds are those of a replicate, with the seeds that make it of them again."""
+    return _reseeded(values, -BETWEEN_REPLICATES * values["replicate"])
+
+
 def _reseeded(values: Any, by: int) -> Any:
     """A copy in which every seed of data, training and sampling is larger by so much."""
     if isinstance(values, list):

@@ -18,9 +18,7 @@ def check_problem_files(recipe: Recipe) -> None:
 
     A file dated in the future is newer than whatever is made from it: Snakemake would remove the finished stage.
     """
-    sets = {f"problems.{name}": source for name, source in recipe.inputs.problems.items()}
-    sets |= {f"benchmarks.{name}": source for name, source in recipe.inputs.benchmarks.items()}
-    for name, source in sets.items():
+    for name, source in recipe.inputs.sources.items():
         if not isinstance(source, FileProblems):
             continue
         where, text = f"inputs.{name}.file", str(source.file)

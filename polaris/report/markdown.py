@@ -14,6 +14,7 @@ NONE = "–"
 MARKUP = re.compile(r"[\\`|]|\*(?=\S)|(?<=\S)\*|(?<!\w)_|_(?!\w)|~~|\](?=[(\[:])")
 ENTITY, TAG = re.compile(r"&(?=#?\w+;)"), re.compile(r"<(?=[A-Za-z/!?])")
 ONE_TRAINING = "One training each: other seeds are in no interval."
+NO_TRAINING = "Nothing was trained in this run."
 ENDINGS = "Truncated at the length limit, without an answer, ungraded: percent of the responses."
 PAIRED = "Paired by question. p: permutation test, alone and corrected (Holm) for its family on the benchmark."
 CONTROLS = (
@@ -32,15 +33,12 @@ def markdown(report: dict[str, Any]) -> str:
     parts = [
         f"# Run {escaped(report['run'])}",
         f"avg@k and shares in percent, differences in points, with {100 * settings['confidence']:g} % interval. "
-        + ONE_TRAINING,
-        "## What was shown, and against which control",
+        + (ONE_TRAINING if settings["ladder"] or settings["generalists"] else NO_TRAINING),
         *_claims(report),
         "## Scores",
         _scores(report),
         f"{ENDINGS}{_dates(settings['dates'])}",
-        "## Differences",
-        _differences(report),
-        f"{PAIRED} {DETECTABLE}",
+        *_differences(report),
         *_extra(settings["extra_evaluations"]),
         *_choice(report["choice"]),
         *_published(report),
@@ -51,6 +49,7 @@ def markdown(report: dict[str, Any]) -> str:
         "Each model's own responses are grouped: a column does not compare models.",
         *_hardest(report),
         *_planned(report),
+        *_examples(report["examples"]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -94,20 +93,20 @@ def _scores(report: dict[str, Any]) -> str:
     )
 
 
-def _differences(report: dict[str, Any]) -> str:
+def _differences(report: dict[str, Any]) -> list[str]:
+    if not report["pairs"]:
+        return []
     shown, confidence = dict(with_selection(report)), report["settings"]["confidence"]
     head = ["family", "difference", "benchmark", "points", "p", "p, Holm", "minimum detectable effect", "verdict"]
-    return table(
-        head,
-        [
-            [row["family"], f"{row['a']} − {row['b']}", shown[row["benchmark"]]]
-            + [with_interval(row["difference"], row["interval"], results.points)]
-            + [results.p_word(row["p"]), results.p_word(row["p_holm"])]
-            + [results.percent(row["detectable"]) if row["detectable"] else NONE, results.verdict(row, confidence)]
-            for row in report["pairs"]
-            if row["benchmark"] in shown
-        ],
-    )
+    rows = [
+        [row["family"], f"{row['a']} − {row['b']}", shown[row["benchmark"]]]
+        + [with_interval(row["difference"], row["interval"], results.points)]
+        + [results.p_word(row["p"]), results.p_word(row["p_holm"])]
+        + [results.percent(row["detectable"]) if row["detectable"] else NONE, results.verdict(row, confidence)]
+        for row in report["pairs"]
+        if row["benchmark"] in shown
+    ]
+    return ["## Differences", table(head, rows), f"{PAIRED} {DETECTABLE}"]
 
 
 def _claims(report: dict[str, Any]) -> list[str]:
@@ -126,8 +125,9 @@ def _claims(report: dict[str, Any]) -> list[str]:
         ]
         rows.append([*cells, concluded(row, report)])
     if not rows:
-        return ["Nothing was trained by reinforcement learning, and nothing merged."]
+        return []
     return [
+        "## What was shown, and against which control",
         table(head, rows),
         CONTROLS,
     ]
@@ -241,3 +241,27 @@ def _hardest(report: dict[str, Any]) -> list[str]:
         "Every second sample of the base chose the problems; its score in those samples is low partly by bad luck "
         "(regression " + "to the mean) and compares with nothing.",
     ]
+
+
+def _examples(examples: Sequence[dict[str, Any]]) -> list[str]:
+    if not examples:
+        return []
+    parts = ["## Responses to read", "The first response of each of the most common verdicts; no sample to count in."]
+    for row in examples:
+        verdict = f"{'right' if row['correct'] else 'wrong'}, {row['reason']} ({row['count']} of {row['of']})"
+        read = NONE if row["answer"] is None else row["answer"]
+        golds = " or ".join(row["golds"])
+        parts += [
+            f"### {escaped(row['name'])} on {escaped(row['benchmark'])}: {escaped(verdict)}",
+            f"Problem {escaped(row['problem_id'])}, response {row['sample']}; accepted: {escaped(golds)}; "
+            + f"read: {escaped(read)}; {row['tokens']} tokens.",
+            _indented(row["problem"]),
+            _indented(row["response"]),
+        ]
+    return parts
+
+
+def _indented(text: str) -> str:
+    """A text as a block of code, which shows it as it is."""
+    lines = ("".join(letter if letter.isprintable() else " " for letter in line) for line in text.splitlines())
+    return "\n".join(f"    {line}" for line in lines) or "    (empty)"

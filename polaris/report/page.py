@@ -10,7 +10,7 @@ from polaris.evaluation.verdicts import AVERAGE
 from polaris.report.page_charts import columns, draw, first_charts, with_selection
 from polaris.stage.progress import duration
 
-SUPERVISED = "Supervised training"
+SUPERVISED, MODELS = "Supervised training", "Models"
 # A claim -> the finding that holds it.
 SUBJECTS = {
     claims.TRAINING: "Reinforcement learning",
@@ -97,12 +97,19 @@ def tables(report: dict[str, Any]) -> dict[str, list[tuple[str, list[tuple[str, 
         "ladder": [(name, [(name, start[name])]) for name in settings["ladder"]],
         "generalists": [(name, [(name, end) for end in ends]) for name in [*ends, *merged(settings)]],
         "own": [(name, [(name, ends[0]), (other, name)]) for name, other in twins(settings)],
+        "models": [(name, [(name, other) for other in _before(name, settings)]) for name in settings["models"]],
         "extra": [(name, [(name, results.evaluated_model(name))]) for name in settings["extra_evaluations"]],
     }
     return {
         table: [(name, [pair for pair in pairs if pair in compared]) for name, pairs in rows]
         for table, rows in wanted.items()
     }
+
+
+def _before(model: str, settings: dict[str, Any]) -> list[str]:
+    """The models that a further one is compared with."""
+    further = settings["models"]
+    return [*settings["ladder"], *settings["generalists"], *further[: further.index(model)]]
 
 
 def findings(report: dict[str, Any]) -> list[tuple[str, dict[str, list[dict[str, Any]]], list[str]]]:
@@ -121,17 +128,22 @@ def findings(report: dict[str, Any]) -> list[tuple[str, dict[str, list[dict[str,
 
 
 def _subjects(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """What a finding is about -> its comparisons: the claims, and supervised trainings against their starts."""
+    """What a finding is about -> its comparisons: the claims, and supervised trainings against their starts; in a run
+    without any training all comparisons.
+    """
     starts = {(row["name"], row["start"]) for row in report["checkpoints"]}
     claimed = {(row["a"], row["b"]) for row in report["claims"]}
+    alone = all(row["family"] in (results.MODELS, results.EXTRA) for row in report["pairs"])
     supervised: dict[tuple[str, str], dict[str, Any]] = {}
     for row in report["pairs"]:
         pair = row["a"], row["b"]
-        if row["family"] in (results.LADDER, results.GENERALISTS) and pair in starts - claimed:
+        trained = row["family"] in (results.LADDER, results.GENERALISTS) and pair in starts - claimed
+        if trained or alone and row["family"] == results.MODELS:
             supervised.setdefault(pair, {})[row["benchmark"]] = row
     subjects: dict[str, list[dict[str, Any]]] = {}
     for (a, b), differences in supervised.items():
-        subjects.setdefault(SUPERVISED, []).append({"a": a, "b": b, "differences": differences})
+        subject = MODELS if alone else SUPERVISED
+        subjects.setdefault(subject, []).append({"a": a, "b": b, "differences": differences})
     for row in report["claims"]:
         subjects.setdefault(SUBJECTS[row["about"]], []).append(row)
     return subjects

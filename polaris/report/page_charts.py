@@ -10,6 +10,7 @@ from polaris.evaluation.response_rows import ALL, OTHERS
 from polaris.evaluation.verdicts import AVERAGE
 from polaris.stage.progress import duration
 
+TONES = 4  # lines of one picture, each in its own colour
 SHOWN = 11  # stages with a bar of their own in the picture of the time
 
 
@@ -53,6 +54,11 @@ def first_charts(drawn: dict[str, list[tuple[str, str]]]) -> dict[str, list[tupl
     return drawn | rest | {"first": first}
 
 
+def drawn_models(settings: dict[str, Any]) -> list[str]:
+    """The models of the first picture: the ladder, or where there is none the further models, or the generalists."""
+    return settings["ladder"] or settings["models"] or settings["generalists"]
+
+
 def ladder_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
     drawn = []
     for benchmark, heading in columns(report):
@@ -64,14 +70,14 @@ def ladder_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
                 *row["interval"],
             )
             for row in report["models"]
-            if row["benchmark"] == benchmark and row["name"] in report["settings"]["ladder"]
+            if row["benchmark"] == benchmark and row["name"] in drawn_models(report["settings"])
         ]
         drawn.append((heading, charts.interval_chart(rows, f"avg@k on {heading}, %", axis_percent)))
     return drawn
 
 
 def change_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """Paired differences within the ladder, grey where none is shown."""
+    """Paired differences of these models, grey where none is shown."""
     drawn = []
     for benchmark, heading in columns(report):
         rows = [
@@ -83,7 +89,7 @@ def change_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
                 tone={"higher": 0, "lower": 1}.get(results.verdict(row, report["settings"]["confidence"]), 3),
             )
             for row in report["pairs"]
-            if row["benchmark"] == benchmark and row["a"] in report["settings"]["ladder"]
+            if row["benchmark"] == benchmark and row["a"] in drawn_models(report["settings"])
         ]
         if rows:
             drawn.append(
@@ -113,11 +119,16 @@ def alpha_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def budget_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """Accuracy against a token budget: the ladder's ends, the generalists and the chosen merge, extra evaluations."""
+    """Accuracy against a token budget: the ladder's ends, the generalists and the chosen merge, further models,
+    extra evaluations.
+    """
     settings, merge = report["settings"], report["choice"]["model"]
-    ladder = list(dict.fromkeys([settings["ladder"][0], settings["ladder"][-1]]))
+    ladder = list(dict.fromkeys([*settings["ladder"][:1], *settings["ladder"][-1:]]))
     generalists = list(dict.fromkeys([*settings["generalists"], *([merge] if merge else [])]))
     groups = {"specialist": ladder, "generalist": generalists}
+    for start in range(0, len(settings["models"]), TONES):
+        models = settings["models"][start : start + TONES]
+        groups["models" if start == 0 else f"models from {models[0]}"] = models
     for name in settings["extra_evaluations"]:
         model = results.evaluated_model(name)
         groups.setdefault(model, [model]).append(name)
@@ -144,10 +155,11 @@ def _curves(report: dict[str, Any], benchmark: str, names: Sequence[str]) -> lis
 
 def hardest_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
     """Problem by problem: the base's other samples, the distilled model, the chosen merge; or the ladder's last
-    model.
+    model; or all further models.
     """
-    ladder, generalists = report["settings"]["ladder"], report["settings"]["generalists"]
-    shown = {report["choice"]["model"], *(generalists or (ladder[0], ladder[-1]))}
+    settings = report["settings"]
+    ladder = (*settings["ladder"][:1], *settings["ladder"][-1:])
+    shown = {report["choice"]["model"], *(settings["generalists"] or ladder or settings["models"][:TONES])}
     drawn = []
     for pool in report["hardest"]:
         rows = [row for row in pool["rows"] if row["samples"] in (OTHERS, ALL) and row["name"] in shown]

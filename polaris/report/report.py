@@ -1,9 +1,9 @@
 """Verb: index.html, report.md and results.json, the same numbers for a browser, for a text and for programs.
 
 results.json: `models pairs alphas own_alphas claims choice published` as `polaris.evaluation.results`, `measures
-lengths budgets hardest` as `polaris.evaluation.response_rows` and `timings lineage` as `polaris.evaluation.lineage` and
-`planned` as `polaris.report.planned` describe them row by row, and `checkpoints curves difficulty data`, which the page
-also shows. Scores are shares in [0, 1].
+lengths budgets hardest` as `polaris.evaluation.response_rows`, `examples` as `polaris.evaluation.examples`, `timings
+lineage` as `polaris.evaluation.lineage` and `planned` as `polaris.report.planned` describe them row by row, and
+`checkpoints curves difficulty data`, which the page also shows. Scores are shares in [0, 1].
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polaris.evaluation import claims, lineage, response_rows, results, verdicts
+from polaris.evaluation import claims, examples, lineage, response_rows, results, verdicts
 from polaris.evaluation.claims import Claim
 from polaris.evaluation.scores import read_verdicts
 from polaris.report.markdown import markdown
@@ -63,6 +63,7 @@ def collect(
         "published": results.published_rows(numbers, settings.published_values),
         **response_rows.response_rows(numbers, settings.pass_k, settings.length_groups),
         "hardest": hardest(settings, numbers),
+        "examples": examples.example_rows(scores, list(numbers.tables)),
         "checkpoints": list(trained.values()),
         "curves": lineage.curve_rows(checkpoints),
         "difficulty": lineage.difficulty_rows(data),
@@ -82,7 +83,8 @@ def estimates(
     """
     own = settings.self_distillation
     controls = [own.distilled, *own.alphas.values()] if own else []
-    named = [*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls, *settings.extra_evaluations]
+    named = [*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls, *settings.models]
+    named += settings.extra_evaluations
     names = list(dict.fromkeys(named))
     tables = {manifest.stage: read_verdicts(manifest) for manifest in scores}
     verdicts.check_tables(tables, names)
@@ -100,7 +102,7 @@ def estimates(
 def compared(settings: ReportPage, trained: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """(family, a, b) of every paired comparison."""
     start = {name: row["start"] for name, row in trained.items()}
-    pairs = results.compared(settings.ladder, settings.generalists, settings.alphas, start)
+    pairs = results.compared(settings.ladder, settings.generalists, settings.models, settings.alphas, start)
     pairs += results.own_compared(settings.generalists, settings.alphas, settings.self_distillation)
     return pairs + [(results.EXTRA, name, results.evaluated_model(name)) for name in settings.extra_evaluations]
 
@@ -118,8 +120,8 @@ def claimed(
 
 
 def hardest(settings: ReportPage, numbers: results.Numbers) -> list[dict[str, Any]]:
-    """`hardest` of results.json: where the large base model fails, or the small one without a generalist."""
-    base, *others = settings.generalists or settings.ladder
+    """`hardest` of results.json: where the large base model fails, or the small one, or the first of all models."""
+    base, *others = settings.generalists or settings.ladder or settings.models
     merged = [model for _, model in results.by_alpha(settings.alphas) if model not in settings.generalists]
     return response_rows.hardest_pools(numbers, base, [*others, *merged], settings.worst_k)
 

@@ -47,10 +47,9 @@ class Plan(Section):
 class ReportPage(Report):
     """What the rule adds to the recipe's section: the evaluated models and how they are related."""
 
-    ladder: Annotated[
-        list[str], Field(min_length=1, description="the small model's checkpoints, in the order of the flow")
-    ]
+    ladder: Annotated[list[str], Field(description="the small model's checkpoints, in the order of the flow")]
     generalists: Annotated[list[str], Field(description="the large base model and the distilled one; empty: none")]
+    models: Annotated[list[str], Field(description="further models, which the run did not make")]
     alphas: Annotated[dict[str, str], Field(description="alpha as spelled in paths -> the model at that alpha")]
     select_on: Annotated[
         list[str], Field(description="benchmarks on which alpha is chosen; all others are headline sets")
@@ -63,3 +62,14 @@ class ReportPage(Report):
     self_distillation: Annotated[SelfDistillation | None, Field(description="the control; null: there is none")]
     published_values: Published | None
     planned: Annotated[Plan | None, Field(description="null: nothing was planned")]
+
+    @property
+    def compared(self) -> list[str]:
+        """The models in the order of the flow, without merges, controls and extra evaluations."""
+        return [*self.ladder, *self.generalists, *self.models]
+
+    @model_validator(mode="after")
+    def _has_a_model(self) -> Self:
+        if not self.compared:
+            raise ValueError("ladder, generalists, models: one of them must name a model")
+        return self

@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import errno
 import io
+import json
 import os
 import pwd
 import sys
@@ -46,6 +47,11 @@ def say(text: str, out: TextIO | None = None) -> None:
     print(printable(text), file=out or sys.stdout, flush=True)
 
 
+def say_json(values: object) -> None:
+    """Print values as JSON, for programs: ASCII alone, so that no terminal is ruled by it."""
+    print(json.dumps(values, indent=1, default=str), flush=True)
+
+
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns as wide as their longest cell, a rule under the head; a line end in a cell is shown as an escape."""
     rows = [[printable(cell).replace("\n", "\\n") for cell in row] for row in rows]
@@ -71,7 +77,7 @@ def run(main: Callable[[], object]) -> None:
         _end("stopped by Ctrl-C; the same command goes on", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
-        _end("the output was cut short: its reader has ended", BROKEN_PIPE)
+        sys.exit(BROKEN_PIPE)  # without a word: whoever types `| head` wants no more
     except Exception as error:
         sentence = explained(error)
         if sentence is None:

@@ -11,11 +11,11 @@ from typing import Any
 from polaris.grading.answers import END_OF_THOUGHT, NO_THINK, TRUNCATED
 from polaris.grading.grade import grade_responses
 from polaris.models.prompts import messages
+from polaris.problems.solutions import from_solutions
 from polaris.stage.errors import UserError
 from polaris.stage.records import MESSAGES, RESPONSES, read_problems, read_rows, write_rows
 from polaris.stage.stage import Stage, run_verb
 from small_rl.data.data_cards import format_card
-from small_rl.data.solutions import from_solutions
 from small_rl.format_settings import FormatData
 from small_rl.reward.results import parse_results
 

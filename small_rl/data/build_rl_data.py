@@ -11,12 +11,12 @@ from typing import Any
 from polaris.charts import charts
 from polaris.charts.figure_page import figure_page
 from polaris.grading.grade import grade_responses, summary
+from polaris.problems.solutions import from_solutions
 from polaris.stage.errors import UserError
 from polaris.stage.records import CONSENSUS, DIFFICULTY, PROBLEMS, RESPONSES, read_problems, read_rows, write_rows
 from polaris.stage.stage import Stage, run_verb
 from small_rl.data.difficulty import dropped_because, histogram
 from small_rl.data.groups import by_problem
-from small_rl.data.solutions import from_solutions
 from small_rl.reward.core import ConsensusSets
 from small_rl.reward.results import parse_results
 from small_rl.settings import RlData

@@ -28,8 +28,8 @@ _TOKENS, _LOG_PROBS = pa.list_(pa.int32()), pa.list_(pa.float32())
 # `prompt`: of a group's first response, the others have the same. `weights`: step of the weights that sampled it.
 # `counts`: of each result, how many correct responses had it in the consensus sets before this step; null without CORE.
 # `earned`: by the outcome or by CORE; `penalty`: for the length. The reward is their difference.
-# `source`: place of the group that was trained in this group's place; `rescued`: tokens of the correct response that was
-# trained instead of this one. `actor_log_probs`: by the actor, of what was trained here; null where a copy was.
+# `source`: place of the group that was trained in this group's place; `rescued`: tokens of the correct response that
+# was trained instead of this one. `actor_log_probs`: by the actor, of what was trained here; null where a copy was.
 ROLLOUTS = pa.schema(
     [
         pa.field("step", pa.int32(), nullable=False),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from polaris.grading.grading_pool import GradingPool
 from polaris.models.prompts import load_tokenizer
@@ -79,7 +79,7 @@ class _Results:
         grading = stage.settings.grading
         self.pool = GradingPool(grading.timeout, grading.workers, grading.grader)
 
-    def __enter__(self) -> "_Results":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -22,8 +22,8 @@ class RlFiles:
     """Where an RL stage reads and writes.
 
     model: Hugging Face folder; data: verl's parquet; checkpoints, metrics, accuracy, validation: written and resumed,
-    the last one with `validate` only; rollouts: folder of the store; consensus: consensus.parquet to start from, for reward: core; rescue_buffer: the
-    teacher's, for rescue: teacher; benchmark: verl's parquet, for validate
+    the last one with `validate` only; rollouts: folder of the store; consensus: consensus.parquet to start from, for
+    reward: core; rescue_buffer: the teacher's, for rescue: teacher; benchmark: verl's parquet, for validate
     """
 
     model: Path

@@ -144,7 +144,8 @@ class Run:
         """The command line of the report."""
         given = {"confidence": 0.95, "resamples": 400, "seed": 0, "generalists": [], "alphas": {}, "pass_k": [2]}
         given |= (
-            {"length_groups": [15, 35], "worst_k": 2, "select_on": [], "selected": None}
+            {"ladder": [], "models": []}
+            | {"length_groups": [15, 35], "worst_k": 2, "select_on": [], "selected": None}
             | {
                 "published": None,
                 "published_values": None,

@@ -1,13 +1,13 @@
-"""The ladder of recipes and the fifteen lines of docs/recipes.md: each parsed, planned, looked at, and read as a graph."""
+"""The ladder of recipes and the fifteen lines of docs/recipes.md: each parsed, planned, looked at, dry-run."""
 
 import json
 import re
 
 import pytest
 
+from polaris.hardware.gpus import GPUS
 from polaris.models.tiny_tokenizer import SIZE
 from polaris.planning import plan, preflight
-from polaris.hardware.gpus import GPUS
 from polaris.recipe import printed, recipe
 from polaris.stage.errors import UserError
 from tests.helpers.models import edit_json, write_model
@@ -21,9 +21,7 @@ LADDER = {  # recipe -> GPU, profile
     "polaris_v2": ("H100-80GB", "cluster"),
 }
 PAGE = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
-LINES = {
-    recipe.group(1): block for block in PAGE if (recipe := re.search(r"run: (\w+)", block)) and "mine.jsonl" in block
-}
+LINES = {name.group(1): block for block in PAGE if (name := re.search(r"run: (\w+)", block)) and "mine.jsonl" in block}
 
 
 def planned(files: list, name: str) -> None:

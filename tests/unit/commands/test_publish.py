@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from polaris.commands import publish
+from polaris.commands.runs import Place
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from tests.helpers.report_run import Run
@@ -35,13 +36,14 @@ def run(tmp_path, monkeypatch):
     return run
 
 
-def command(model: str, *more: str) -> list[str]:
-    return [model, "--configfile", LAPTOP, "--to", "out/released", "--license", "apache-2.0", *more]
+def published(model: str) -> None:
+    """`polaris publish MODEL --to out/released --license apache-2.0`"""
+    publish.main(Place(Path("runs/laptop"), [LAPTOP]), model, Path("out/released"), "apache-2.0", None)
 
 
 def test_a_folder_with_its_card(run, tmp_path, capsys):
     (tmp_path / "out").mkdir()
-    publish.main(command("core"))
+    published("core")
     out = tmp_path / "out/released"
     assert {path.name for path in out.iterdir()} == {"README.md", "config.json", "model.safetensors"}
     _, head, text = (out / "README.md").read_text().split("---\n", 2)
@@ -56,12 +58,12 @@ def test_a_folder_with_its_card(run, tmp_path, capsys):
     assert str(tmp_path) not in text
     assert "nothing was uploaded" in capsys.readouterr().out
     with pytest.raises(UserError, match="already exists"):
-        publish.main(command("core"))
+        published("core")
 
 
 def test_a_merge_says_what_it_is_of(run, tmp_path):
     (tmp_path / "out").mkdir()
-    publish.main(command("alpha=0.50"))
+    published("alpha=0.50")
     text = (tmp_path / "out/released/README.md").read_text()
     assert (
         "The average 0.50 · base_large + (1 − 0.50) · distilled" in text and "| to base_large | to distilled |" in text
@@ -71,18 +73,18 @@ def test_a_merge_says_what_it_is_of(run, tmp_path):
 def test_what_must_not_be_published(run, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match="this run evaluates base_small, format_sft"):
-        publish.main(command("nobody"))
+        published("nobody")
     weights = run.folder / "core/model/model.safetensors"
     weights.write_text("weights x")  # as long as before
     with pytest.raises(UserError, match="model.safetensors: not the file that its stage published"):
-        publish.main(command("core"))
+        published("core")
     assert not (tmp_path / "out/released").exists()
     path = run.folder / "core/checkpoint.json"
     made = json.loads(path.read_text())
     made["files"]["model/model.safetensors"]["xxh3"] = "0"
     path.write_text(json.dumps(made))
     with pytest.raises(UserError, match="the report is of other weights"):
-        publish.main(command("core"))
+        published("core")
 
 
 def test_a_card_must_know_how_the_model_was_asked(run, tmp_path):
@@ -90,10 +92,10 @@ def test_a_card_must_know_how_the_model_was_asked(run, tmp_path):
     shutil.rmtree(run.folder / "responses/core")
     run.table("responses/core", "others")
     with pytest.raises(UserError, match="responses/core/data.json: other responses than those that were scored"):
-        publish.main(command("core"))
+        published("core")
     shutil.rmtree(run.folder / "responses/core")
     with pytest.raises(UserError, match="responses/core/data.json: there is no such manifest"):
-        publish.main(command("core"))
+        published("core")
     run.scores("grpo", {"chain": {"p0": "1111", "p1": "1111"}})
     with pytest.raises(UserError, match="scores/grpo/data.json: the report is of other scores"):
-        publish.main(command("grpo"))
+        published("grpo")

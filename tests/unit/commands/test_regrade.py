@@ -1,16 +1,19 @@
 """Stored generations graded again: the same verdicts, row by row, and a changed grader's flips by name."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from polaris.commands import regrade
+from polaris.commands.runs import Place
 from polaris.grading import grade
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.records import GRADED, read_rows
 from tests.helpers import tables
 
+PLACE = Place(Path("runs/laptop"), [])
 # math-verify's rules find 2^2 equal to 4 and 4/8 to 1/2; V1's do not.
 TEXTS = [
     ("1", "\\boxed{4}"),
@@ -35,12 +38,12 @@ def scores(tmp_path, monkeypatch):
 
 
 def test_stored_scores_are_reproduced(scores, capsys):
-    assert regrade.main("core", "laptop", None)
+    assert regrade.main("core", PLACE, None)
     assert capsys.readouterr().out == "6 responses: every verdict and every reason is as stored\n"
 
 
 def test_another_grader_shows_what_flipped(scores, capsys):
-    assert not regrade.main("core", "laptop", "deepscaler")
+    assert not regrade.main("core", PLACE, "deepscaler")
     out = capsys.readouterr().out
     assert out.startswith(
         "2 of 6 verdicts flipped, 0 to right and 2 to wrong; 0 others have another reason\nrl: 50.0 -> 16.7 %"
@@ -68,4 +71,4 @@ def test_a_verdict_that_was_tampered_with_is_found(scores, capsys):
 def test_other_generations_are_refused(scores, tmp_path):
     tables.responses(tmp_path / "responses", TEXTS[:3])
     with pytest.raises(UserError, match="its verdicts are not of .*which was generated again since"):
-        regrade.main("core", "laptop", None)
+        regrade.main("core", PLACE, None)

@@ -14,7 +14,7 @@ def test_show_prints_both_tables(tmp_path: Path, capsys):
     run = whole_run(tmp_path / "small <&>")
     make(run)
     capsys.readouterr()
-    show.main(["--run", str(run.folder)])
+    show.main(run.folder)
     out = capsys.readouterr().out
     assert re.search(r"^chain: 2 questions x 4\nmodel ", out, re.MULTILINE)
     assert re.search(r"^format_sft +base_small +87\.5 \[.*\] +\+50\.0 \[\+50\.0, \+50\.0\]$", out, re.MULTILINE)
@@ -26,4 +26,4 @@ def test_show_prints_both_tables(tmp_path: Path, capsys):
 
 def test_show_without_a_report(tmp_path: Path):
     with pytest.raises(UserError, match="report/data.json: there is no such manifest"):
-        show.main(["--run", str(tmp_path)])
+        show.main(tmp_path)

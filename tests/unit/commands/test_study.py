@@ -147,7 +147,7 @@ def test_underlined_results_of_right_and_wrong_responses(run: Run):
 
 
 def test_the_command(run: Run, capsys: pytest.CaptureFixture[str]):
-    command.main(["1", "2", "--to", "study"])
+    command.main([1, 2], Path("study"))
     found = json.loads(Path("study/laptop_1.json").read_text())
     assert found["models"]["core"] == {"accuracy": {"chain": 0.5}, "correct": {"chain": [2, 0]}}
     assert found["benchmarks"]["chain"]["k"] == 2 and found["replicate"] == 1
@@ -160,13 +160,13 @@ def test_the_command(run: Run, capsys: pytest.CaptureFixture[str]):
     other = found | {"replicate": 2, "benchmarks": {"chain": found["benchmarks"]["chain"] | {"ids": "others"}}}
     Path("study/laptop_2.json").write_text(json.dumps(other))
     with pytest.raises(UserError, match="they are no replicates"):
-        command.main(["1", "2", "--to", "study"])
+        command.main([1, 2], Path("study"))
 
 
 def test_nothing_to_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="run `make study`"):
-        command.main(["0"])
+        command.main([0], Path("docs/study"))
 
 
 @pytest.mark.parametrize("of", DESIGNS, ids=lambda of: of.records)

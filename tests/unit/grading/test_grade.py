@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from polaris.commands import files
 from polaris.grading.grade import grade_responses, main
 from polaris.grading.settings import Grading
 from polaris.stage import manifest
@@ -115,6 +116,11 @@ def test_too_many_failures_stop_the_stage():
         grade_responses(rows, {"1": {"answers": ["1"]}}, grading.model_copy(update={"max_failure_rate": 0.2}))
 
 
+def by_hand(folder):
+    """`polaris grade pairs.jsonl --output graded.jsonl`"""
+    files.grade(folder / "pairs.jsonl", folder / "graded.jsonl", "none", "polaris", 20.0, as_json=True)
+
+
 def test_by_hand(tmp_path):
     given = [
         {"gold": "1/2", "response": "x</think>\\boxed{0.5}", "note": [1]},
@@ -124,7 +130,7 @@ def test_by_hand(tmp_path):
         {"gold": "x+1", "answer": "1+x"},
     ]
     (tmp_path / "pairs.jsonl").write_text("\n".join(json.dumps(row) + "\n" for row in given))  # blank lines between
-    tables.run(main, "--answers", tmp_path / "pairs.jsonl", "--out", tmp_path / "graded.jsonl", "--timeout", "20")
+    by_hand(tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "graded.jsonl").read_text().splitlines()]
     reasons = ["exact", "exact", "no_answer", "unparseable_gold", "equivalent"]
     assert [row.pop("reason") for row in rows] == reasons
@@ -144,4 +150,4 @@ def test_by_hand(tmp_path):
 def test_a_bad_row_is_named(tmp_path, line, message):
     (tmp_path / "pairs.jsonl").write_text('{"gold": 5, "answer": "5"}\n' + line + "\n")
     with pytest.raises(UserError, match=message):
-        tables.run(main, "--answers", tmp_path / "pairs.jsonl", "--out", tmp_path / "out.jsonl")
+        by_hand(tmp_path)

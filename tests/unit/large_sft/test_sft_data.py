@@ -75,6 +75,15 @@ def run(out, given: dict, **changes) -> manifest.Manifest:
     return manifest.read(out / "data.json")
 
 
+def test_worked_solutions_are_traces(tmp_path, given):
+    """Without --responses: of two problems one has a solution."""
+    rows = [{"id": "1", "answers": ["2"], "solution": TRACE}, {"id": "2", "answers": ["2"]}]
+    own = {name: path for name, path in given.items() if name != "responses"}
+    done = run(tmp_path / "out", own | {"problems": tables.problems(tmp_path / "own", rows)})
+    assert [row["problem_id"] for row in tables.read(done.path, "tokens.parquet")] == ["1"]
+    assert done.metrics["dropped"] == {} and "responses" not in done.inputs
+
+
 def test_every_example_decodes_to_its_trace(tmp_path, given):
     done = run(tmp_path, given)
     rows = tables.read(done.path, "tokens.parquet")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from polaris.hardware.gpus import GPUS
+from polaris.hardware.shapes import KNOWN, between
 from polaris.models.settings import HubModel
 from polaris.planning import input_checks, preflight
-from polaris.hardware.shapes import KNOWN, between
-from polaris.hardware.gpus import GPUS
 from polaris.planning.planned_range import planned_stages
 from polaris.recipe import recipe
 from tests.helpers.models import edit_json, write_model

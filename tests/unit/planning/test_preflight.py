@@ -26,7 +26,7 @@ def wrong(found: list[Finding]) -> list[str]:
 
 def test_the_laptop_recipe_passes_here(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    preflight.main(["--configfile", str(LAPTOP)])
+    preflight.main([LAPTOP])
     text = capsys.readouterr().out
     assert "a lock is held by one" in text and "rename replaces a file" in text and "wrong" not in text
     assert list((tmp_path / "runs/laptop").iterdir()) == []
@@ -135,7 +135,7 @@ def test_the_v2_recipe_asks_for_its_disk_and_gpus_and_ends_with_an_error_here(tm
     found, look = [], preflight.findings
     monkeypatch.setattr(preflight, "findings", lambda *given: found.extend(look(*given)) or iter(found))
     with pytest.raises(UserError, match="checks would stop the run"):
-        preflight.main(["--configfile", str(V2)])
+        preflight.main([V2])
     assert "unpinned" in capsys.readouterr().out
     (disk,) = (one for one in found if one.what == "disk")
     assert float(disk.text.split(", ")[1].split()[0]) > 5000  # GB: checkpoints of the generalist

@@ -109,7 +109,7 @@ def test_device_cuda_here_is_one_sentence_for_each_tool(tmp_path, monkeypatch, c
     (tmp_path / "mine.yaml").write_text(f"device: cuda\ninterpreters: {{vllm: {broken}}}\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="checks would stop the run"):
-        preflight.main(["--configfile", str(LAPTOP[0]), "mine.yaml"])
+        preflight.main([LAPTOP[0], "mine.yaml"])
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrong")]
     assert len([line for line in lines if "interpreters.rl: torch" in line]) == 1
     assert len([line for line in lines if "interpreters.megatron: torch" in line]) == 1

@@ -83,7 +83,7 @@ def named(name: str, count: int) -> str:
         ("small_rl: {rl: {core_filtered: {overlap: {keep: threshold, threshold: 0.2, within: accuracy}}}}",
          "`within: accuracy` is about halves: it needs `keep: median` or `keep: lower_half`"),
         ("large_sft: {sft: {layout: {expert: 3}}}", "does not divide the 2 processes"),
-        ("inputs: {base_small: null}", "mine.yaml: inputs.base_small: this key is missing"),
+        ("inputs: {base_small: null}", "mine.yaml: inputs.base_small: null, but small_rl is not; give both"),
         ("inputs: {base_small: {pretraining: {steps: many}}}",
          "mine.yaml: inputs.base_small.pretraining.steps: .*got 'many'"),
         (("inputs: {benchmarks: {extra: {family: chain, count: 5, depth: [1, 2], error_rate: 0.0, pool: benchmark, "
@@ -145,7 +145,7 @@ def test_a_wrong_value_names_file_and_key(tmp_path, overlay, message):
 def test_where_sections_disagree_the_file_of_the_blamed_key_is_named(tmp_path):
     (tmp_path / "first.yaml").write_text("large_sft: null\nmerge: null\nsmall_rl: {specialist: null}")
     (tmp_path / "second.yaml").write_text("small_rl: {rl: {core: {start: nobody}}}")
-    with pytest.raises(UserError, match="/first.yaml: .*small_rl.specialist: null, but inputs.base_large is not"):
+    with pytest.raises(UserError, match="/first.yaml: .*large_sft: null, but inputs.base_large is not"):
         recipe.load([LAPTOP, tmp_path / "first.yaml"])
     with pytest.raises(UserError, match="/second.yaml: small_rl: .*rl.core.start: nobody does not exist"):
         recipe.load([LAPTOP, tmp_path / "second.yaml", tmp_path / "first.yaml"])

@@ -79,7 +79,7 @@ def test_self_distillation_stands_beside_the_recipes_arm(tmp_path: Path, capsys)
     text = " ".join(Page((run.folder / "report" / "index.html").read_text()).text.split())
     assert "distilled against distilled_self, alpha=0.50 against alpha=0.50_self" in text
     assert "this run did not try it" not in text and "alpha=0.50_self" in markdown(found)
-    show.main(["--run", str(run.folder)])
+    show.main(run.folder)
     assert re.search(r"^alpha=0\.50 +37\.5 \[.*\] +−50\.0 \[", capsys.readouterr().out, re.MULTILINE)
 
 
@@ -112,7 +112,7 @@ def test_a_model_asked_otherwise_is_beside_all_others(tmp_path: Path, capsys):
     text = " ".join(Page((run.folder / "report" / "index.html").read_text()).text.split())
     assert "grpo@yarn: engine.yarn factor 2.0, original 8 instead of none." in text
     assert "| extra evaluations | grpo@yarn − grpo | chain |" in markdown(found)
-    show.main(["--run", str(run.folder)])
+    show.main(run.folder)
     printed = capsys.readouterr().out
     assert re.search(
         r"Extra evaluations of the same models\n\nchain: .*\nmodel +score +to the model\n.*\ngrpo@yarn +", printed

@@ -63,6 +63,6 @@ def test_a_run_without_a_generalist(tmp_path: Path, capsys):
     assert [row["name"] for row in found["hardest"][0]["rows"]] == ["base_small", *LADDER]  # its two halves, the others
     assert "The hardest problems of base_small" in text
     assert "eneralist" not in text and "large" not in text and "The specialist" in text
-    show.main(["--run", str(run.folder)])
+    show.main(run.folder)
     printed = capsys.readouterr().out
     assert "Specialist" in printed and "Generalist" not in printed

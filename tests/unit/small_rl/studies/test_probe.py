@@ -8,9 +8,11 @@ import threading
 
 import pytest
 
+from polaris.commands import files
+from polaris.evaluation.settings import Resampling
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
-from small_rl.studies import judge, probe, probe_file
+from small_rl.studies import judge, probe
 from small_rl.study_settings import Judge
 from tests.helpers import tables
 
@@ -66,11 +68,10 @@ def rollouts(path, rows: list[dict]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def by_hand(tmp_path, rows, *more) -> dict:
+def by_hand(tmp_path, rows, page=None, judge=None) -> dict:
+    """`polaris probe r.jsonl --output p.json`"""
     rollouts(tmp_path / "r.jsonl", rows)
-    tables.run(
-        probe_file.main, "--rollouts", tmp_path / "r.jsonl", "--out", tmp_path / "p.json", "--resamples", "200", *more
-    )
+    files.probe(tmp_path / "r.jsonl", [], tmp_path / "p.json", page, "none", judge, Resampling(**REPORT), 20.0)
     return json.loads((tmp_path / "p.json").read_text())
 
 
@@ -83,7 +84,7 @@ def rows(graded: bool) -> list[dict]:
 
 
 def test_by_hand_with_and_without_verdicts(tmp_path):
-    graded = by_hand(tmp_path, rows(graded=True), "--plot", tmp_path / "p.html")
+    graded = by_hand(tmp_path, rows(graded=True), tmp_path / "p.html")
     assert "<svg" in (tmp_path / "p.html").read_text() and graded["grading"] is None
     again = by_hand(tmp_path, rows(graded=False))
     assert sum(again["grading"].values()) == 8 and again["grading"]["different"] == 4
@@ -254,7 +255,7 @@ def test_the_judges_numbers(tmp_path):
 
     with server(answer) as (address, seen):
         asks = settings(address).model_dump_json()
-        found = by_hand(tmp_path, rows(graded=True), "--judge", asks)["judge"]
+        found = by_hand(tmp_path, rows(graded=True), judge=asks)["judge"]
     right, mixed, wrong = found["classes"]
     assert right["mean"] == 5.5 and right["pairs"] == 2  # one: 9; two: 2
     assert (mixed["mean"], mixed["problems"], mixed["pairs"], mixed["empty_pairs"]) == (2.0, 1, 2, 4)
@@ -265,7 +266,7 @@ def test_the_judges_numbers(tmp_path):
 
 def test_pairs_are_drawn_up_to_the_limit(tmp_path):
     with server(lambda number, body: (200, "5")) as (address, seen):
-        found = by_hand(tmp_path, rows(graded=True), "--judge", settings(address, pairs=1).model_dump_json())["judge"]
+        found = by_hand(tmp_path, rows(graded=True), judge=settings(address, pairs=1).model_dump_json())["judge"]
     assert found["asked"] == len(seen) and sum(row["pairs"] + row["empty_pairs"] for row in found["classes"]) == 6
 
 
@@ -274,4 +275,4 @@ def test_no_score_at_all_is_an_error(tmp_path):
         server(lambda number, body: (200, "many")) as (address, _),
         pytest.raises(UserError, match=r"none of 7 replies was a score from 1 to 10 .*'unreadable': 7"),
     ):
-        by_hand(tmp_path, rows(graded=True), "--judge", settings(address).model_dump_json())
+        by_hand(tmp_path, rows(graded=True), judge=settings(address).model_dump_json())

@@ -1,0 +1,90 @@
+"""Recipes of a part alone, as docs/parts.md gives them, and what does not go together."""
+
+import re
+
+import pytest
+
+from polaris.recipe import recipe
+from polaris.stage.errors import UserError
+from tests.helpers.recipes import ROOT, overlaid
+
+BLOCKS = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/parts.md").read_text(), re.DOTALL)
+EVALUATION, RL, DISTIL, MERGE = BLOCKS
+
+
+def loaded(folder, text):
+    (folder / "mine.yaml").write_text(text)
+    return recipe.load([folder / "mine.yaml"])
+
+
+def test_an_evaluation_alone(tmp_path):
+    assert len(EVALUATION.splitlines()) <= 15
+    alone = loaded(tmp_path, EVALUATION)
+    assert alone.small_rl is None and alone.clean == {} and alone.inputs.problems == {}
+    assert alone.checkpoints == {name: f"models/{name}" for name in ("mine", "other", "third")}
+    assert alone.trained_on == alone.specialists == alone.generalists == [] and alone.arms == {}
+
+
+def test_rl_from_an_own_checkpoint(tmp_path):
+    alone = loaded(tmp_path, RL)
+    assert alone.trained_on == ["rl"] and alone.generalists == [] and alone.specialists[0] == "base_small"
+
+
+def test_given_traces_and_no_specialist(tmp_path):
+    alone = loaded(tmp_path, DISTIL)
+    assert alone.arms == {"": None} and list(alone.checkpoints) == ["base_large", "distilled"]
+    assert alone.trained_on == ["distill"] and alone.alphas == {}
+
+
+def test_a_merge_of_two_given_models(tmp_path):
+    alone = loaded(tmp_path, MERGE)
+    assert alone.alphas == {
+        "0.00": "distilled",
+        "0.25": "alpha=0.25",
+        "0.50": "alpha=0.50",
+        "0.75": "alpha=0.75",
+        "1.00": "base_large",
+    }
+    assert alone.checkpoints["alpha=0.25"] == "merged/alpha=0.25"
+
+
+def test_greedy_responses_are_one_of_each_problem(tmp_path):
+    greedy = "  generate: {sampling: {temperature: 0}, k: {first: 1, second: 1}}\nreport: {pass_k: []}\n"
+    head = EVALUATION.partition("  generate:")[0]
+    assert loaded(tmp_path, head + greedy).evaluate.generate.sampling.temperature == 0
+    with pytest.raises(UserError, match="k.first: must be 1 with sampling.temperature: 0"):
+        loaded(tmp_path, head + greedy.replace("first: 1", "first: 2"))
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ("small_rl: null", "small_rl: null, but inputs.base_small is not; give both, or null for both"),
+        ("inputs: {base_small: null}", "inputs.base_small: null, but small_rl is not"),
+        ("inputs: {base_large: null}", "inputs.base_large: null, but large_sft is not, which needs it"),
+        ("inputs: {distilled: {path: there}}", "inputs.distilled: large_sft trains the generalist here"),
+        ("large_sft: null\nmerge: null", "large_sft: null, but inputs.base_large is not; give inputs.distilled too"),
+        ("small_rl: {specialist: null}", "small_rl.specialist: null, but large_sft.traces is not"),
+        ("large_sft: {traces: null, self_distillation: true}", "large_sft.self_distillation: true needs large_sft.tra"),
+        ("inputs: {models: {grpo: {path: there}}}", "inputs.models.grpo: a model of this recipe has that name"),
+        ("inputs: {models: {.a: {path: there}}}", "models..a: a name has letters"),
+    ],
+)
+def test_parts_that_do_not_go_together(tmp_path, overlay, message):
+    with pytest.raises(UserError, match=message):
+        overlaid(tmp_path, overlay)
+
+
+def test_no_model_at_all(tmp_path):
+    with pytest.raises(UserError, match="inputs.models: there is no model; name one"):
+        loaded(
+            tmp_path, EVALUATION.partition("  models:")[0] + "  benchmarks:" + EVALUATION.partition("benchmarks:")[2]
+        )
+
+
+def test_a_further_model_is_no_large_one(tmp_path):
+    own = overlaid(
+        tmp_path, "inputs: {models: {mine: {path: there}}}\nevaluate: {large_engine: {like: laptop, dtype: bfloat16}}"
+    )
+    assert own.evaluations["mine"][1].engine.dtype == "float32"
+    assert own.evaluations["base_large"][1].engine.dtype == "bfloat16"
