@@ -105,6 +105,7 @@ KNOWN = {
 
 # Trained from these, which leaves the shape as it was.
 KNOWN |= {
+    "POLARIS-Project/Polaris-1.7B-stage-1": KNOWN["Qwen/Qwen3-1.7B"],
     "POLARIS-Project/Polaris-1.7B-Preview": KNOWN["Qwen/Qwen3-1.7B"],
     "POLARIS-Project/Polaris-4B-Preview": KNOWN["Qwen/Qwen3-4B"],
     "POLARIS-Project/Polaris-7B-Preview": KNOWN["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"],

@@ -135,8 +135,7 @@ def _engines(recipe: Recipe) -> Iterator[tuple[str, str, Engine]]:
     if recipe.small_rl:
         yield from _engines_of_specialist(recipe.small_rl)
     if recipe.large_sft and recipe.large_sft.traces:
-        writer = recipe.small_rl and recipe.small_rl.specialist or "base_small"
-        yield "large_sft.traces.engine", writer, recipe.large_sft.traces.engine
+        yield "large_sft.traces.engine", recipe.specialist or "base_small", recipe.large_sft.traces.engine
     for checkpoint, section in recipe.evaluations.values():
         other = section.engine == recipe.evaluate.large_engine
         yield f"evaluate.{'large_engine' if other else 'generate.engine'}", checkpoint, section.engine

@@ -17,6 +17,7 @@ MEAN_LENGTH: Range = (0.25, 0.5)
 ROWS = {
     "inclusionAI/AReaL-boba-Data": 106_000,
     "POLARIS-Project/Polaris-Dataset-53K": 53_000,
+    "POLARIS-Project/Polaris-V2-RL-14K": 14_500,
 }
 
 

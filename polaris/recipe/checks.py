@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def parts_are_whole(recipe: Recipe) -> None:
     """A part of the flow has what it works on, and what is given is used."""
     inputs, small, large = recipe.inputs, recipe.small_rl, recipe.large_sft
-    if (inputs.base_small is None) != (small is None):
+    finished = small is None and large is not None and large.traces is not None  # the specialist comes from outside
+    if (inputs.base_small is None) != (small is None) and not (inputs.base_small and finished):
         absent, given = ("inputs.base_small", "small_rl") if small else ("small_rl", "inputs.base_small")
         raise ValueError(
             f"{absent}: null, but {given} is not; give both, or null for both (a model that is only evaluated belongs "
@@ -29,10 +30,11 @@ def parts_are_whole(recipe: Recipe) -> None:
             "large_sft: null, but inputs.base_large is not; give inputs.distilled too, a generalist that was trained "
             "elsewhere, or null for inputs.base_large and merge"
         )
-    if large and large.traces and (small is None or small.specialist is None):
+    if large and large.traces and not recipe.specialist:
         raise ValueError(
             "small_rl.specialist: null, but large_sft.traces is not; name the RL stage that writes them, or give null "
-            "for large_sft.traces: the worked solutions of inputs.problems.distill"
+            "for small_rl (inputs.base_small writes them) or for large_sft.traces (the worked solutions of "
+            "inputs.problems.distill)"
         )
     if large and large.self_distillation and not large.traces:
         raise ValueError("large_sft.self_distillation: true needs large_sft.traces, which is null")

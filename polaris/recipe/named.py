@@ -26,7 +26,7 @@ Key = tuple[str, ...]
 def block_of(place: Key) -> str | None:
     """The block that a value at this place may refer to."""
     match place:
-        case ("inputs", "base_small" | "base_large" | "teacher") | ("inputs", "models", _):
+        case ("inputs", "base_small" | "base_large" | "distilled" | "teacher") | ("inputs", "models", _):
             return "models"
         case ("inputs", "problems" | "benchmarks", _):
             return "problem_sets"

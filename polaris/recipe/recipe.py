@@ -74,7 +74,9 @@ class Recipe(Section):
     clean: Annotated[
         dict[str, Clean], Field(default_factory=dict, description="training set -> which of its problems stay")
     ]
-    small_rl: Annotated[SmallRl | None, Field(description="null, with inputs.base_small: no specialist")]
+    small_rl: Annotated[
+        SmallRl | None, Field(description="null: no RL; inputs.base_small, if given, is the specialist")
+    ]
     large_sft: Annotated[LargeSft | None, Field(description="null: no generalist is trained")]
     merge: Merge | None
     evaluate: Evaluate
@@ -146,14 +148,21 @@ class Recipe(Section):
             return {}
         if not self.large_sft:
             return {"": None}
-        writer = self.small_rl.specialist if self.small_rl and self.large_sft.traces else None
+        writer = self.specialist if self.large_sft.traces else None
         return {"": writer} | ({SELF: "base_large"} if self.large_sft.self_distillation else {})
+
+    @property
+    def specialist(self) -> str | None:
+        """Who writes the traces: an RL stage, or a base_small that is trained already; None: nobody here."""
+        if self.small_rl:
+            return self.small_rl.specialist
+        return "base_small" if self.inputs.base_small else None
 
     @property
     def specialists(self) -> list[str]:
         """The small model's checkpoints."""
         if not self.small_rl:
-            return []
+            return ["base_small"] if self.inputs.base_small else []
         taught = ["teacher_sft"] if self.small_rl.teacher_sft else []
         return [*self.small_rl.starts, *self.small_rl.rl, *taught]
 

@@ -121,6 +121,8 @@ def on_device(values: Any, device: str) -> Any:
     return {
         key: {"device": device, **on_device(value, device)}
         if key in WITH_DEVICE and isinstance(value, dict)
+        else value
+        if key == "inputs"  # nothing there runs, and a model may be called like a section
         else on_device(value, device)
         for key, value in values.items()
     }

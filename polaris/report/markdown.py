@@ -39,7 +39,7 @@ def markdown(report: dict[str, Any]) -> str:
         _scores(report),
         f"{ENDINGS}{_dates(settings['dates'])}",
         *_differences(report),
-        *_extra(settings["extra_evaluations"]),
+        *_extra(report),
         *_choice(report["choice"]),
         *_published(report),
         "## Responses",
@@ -142,11 +142,28 @@ def _choice(choice: dict[str, Any]) -> list[str]:
     return [f"Alpha {choice['selected'] or choice['best']} was chosen on {apart} (highest there: {choice['best']})."]
 
 
-def _extra(extra: dict[str, str]) -> list[str]:
+def _extra(report: dict[str, Any]) -> list[str]:
+    extra = report["settings"]["extra_evaluations"]
     if not extra:
         return []
     changes = escaped("; ".join(f"{name}: {changed}" for name, changed in extra.items()))
-    return [f"*{results.EXTRA.capitalize()}*: the same models with other settings of the evaluation. {changes}."]
+    shown = dict(columns(report))
+    rows = [
+        [row["name"], shown[row["benchmark"]], f"{results.percent(row['low'])} to {results.percent(row['high'])}"]
+        for row in report["spreads"]
+        if row["benchmark"] in shown
+    ]
+    within = [
+        f"{row['a']} − {row['b']} on {shown[row['benchmark']]} ({results.points(row['difference'])}, spread "
+        f"{100 * row['spread']:.1f})"
+        for row in report["within_spread"]
+        if row["benchmark"] in shown
+    ]
+    return [
+        f"*{results.EXTRA.capitalize()}*: the same models with other settings of the evaluation. {changes}.",
+        table(["model", "benchmark", "lowest to highest score"], rows),
+        *([f"Smaller than the spread of one of the two models: {escaped('; '.join(within))}."] if within else []),
+    ]
 
 
 def _published(report: dict[str, Any]) -> list[str]:
@@ -162,6 +179,24 @@ def _published(report: dict[str, Any]) -> list[str]:
         "## Published values",
         table(["model", "benchmark", "published", "this run"], rows),
         f"Source: {escaped(source)}. They have no intervals, and other data, samples, prompts and engines: no finding.",
+        *_published_differences(report["published_differences"], shown),
+    ]
+
+
+def _published_differences(differences: Sequence[dict[str, Any]], shown: dict[str, str]) -> list[str]:
+    if not differences:
+        return []
+    rows = [
+        [f"{row['a']} − {row['b']}", shown[row["benchmark"]], results.points(row["published"]),
+         f"{results.points(row['difference'])} {results.span(row['interval'], results.points)}",
+         results.points(row["detectable"]).lstrip("+"), row["judgement"]]
+        for row in differences
+        if row["benchmark"] in shown
+    ]  # fmt: skip
+    return [
+        table(["difference, points", "benchmark", "published", "this run", "detectable", "judgement"], rows),
+        "Consistent: the interval of this run includes the published difference. Above, below: this run's is larger, "
+        "or smaller. Cannot be told: the interval includes 0, too, and so small an effect could hardly have been seen.",
     ]
 
 

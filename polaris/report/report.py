@@ -13,7 +13,9 @@ from typing import Any
 
 from polaris.evaluation import claims, examples, lineage, response_rows, results, verdicts
 from polaris.evaluation.claims import Claim
+from polaris.evaluation.published_differences import published_differences
 from polaris.evaluation.scores import read_verdicts
+from polaris.evaluation.spread import spread_rows, within_spread
 from polaris.report.markdown import markdown
 from polaris.report.page import page
 from polaris.report.planned import planned_rows
@@ -49,18 +51,23 @@ def collect(
     choice = results.choice(numbers, settings.alphas, settings.select_on, settings.selected)
     stages = lineage.with_ancestors([*checkpoints, *data, *scores])
     timings = lineage.timing_rows(stages, run)
+    pairs = results.pair_rows(numbers, compared(settings, trained))
+    spreads = spread_rows(numbers, list(settings.extra_evaluations))
     return {
         "run": run.name,
         "settings": settings.model_dump(mode="json"),
         "benchmarks": numbers.benchmarks,
         "headline": numbers.headline,
         "models": results.model_rows(numbers, trained),
-        "pairs": results.pair_rows(numbers, compared(settings, trained)),
+        "pairs": pairs,
         "alphas": results.alpha_rows(numbers, settings.alphas),
         "own_alphas": results.alpha_rows(numbers, own.alphas) if own else [],
         "choice": choice,
         "claims": results.claim_rows(numbers, claimed(settings, numbers, choice, checkpoints)),
         "published": results.published_rows(numbers, settings.published_values),
+        "published_differences": published_differences(pairs, settings.published_values),
+        "spreads": spreads,
+        "within_spread": within_spread(pairs, spreads),
         **response_rows.response_rows(numbers, settings.pass_k, settings.length_groups),
         "hardest": hardest(settings, numbers),
         "examples": examples.example_rows(scores, list(numbers.tables)),
