@@ -27,7 +27,7 @@ def spread_rows(numbers: Numbers, extra: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def within_spread(pairs: Sequence[Mapping[str, Any]], spreads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """`within_spread` of results.json: comparisons whose difference is smaller than the spread of one of the two models.
+    """`within_spread` of results.json: comparisons with a difference below the spread of one of the two models.
 
     Such a difference could be one of prompts or of sampling.
     """

@@ -74,9 +74,7 @@ class Recipe(Section):
     clean: Annotated[
         dict[str, Clean], Field(default_factory=dict, description="training set -> which of its problems stay")
     ]
-    small_rl: Annotated[
-        SmallRl | None, Field(description="null: no RL; inputs.base_small, if given, is the specialist")
-    ]
+    small_rl: Annotated[SmallRl | None, Field(description="null: no RL; inputs.base_small is the specialist")]
     large_sft: Annotated[LargeSft | None, Field(description="null: no generalist is trained")]
     merge: Merge | None
     evaluate: Evaluate

@@ -1,18 +1,15 @@
 """results.json as Markdown: the tables of the page, for a pull request or a terminal."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from polaris.evaluation import results
 from polaris.evaluation.response_rows import ALL
+from polaris.report import markdown_evaluations as evaluations
+from polaris.report.markdown_text import NONE, escaped, table, with_interval
 from polaris.report.page import concluded, measured
 from polaris.report.page_charts import columns, with_selection
 
-NONE = "–"
-# Markup inside a line: escapes, code, cells, emphasis at the edge of a word, the end of a link's text.
-MARKUP = re.compile(r"[\\`|]|\*(?=\S)|(?<=\S)\*|(?<!\w)_|_(?!\w)|~~|\](?=[(\[:])")
-ENTITY, TAG = re.compile(r"&(?=#?\w+;)"), re.compile(r"<(?=[A-Za-z/!?])")
 ONE_TRAINING = "One training each: other seeds are in no interval."
 NO_TRAINING = "Nothing was trained in this run."
 ENDINGS = "Truncated at the length limit, without an answer, ungraded: percent of the responses."
@@ -39,9 +36,9 @@ def markdown(report: dict[str, Any]) -> str:
         _scores(report),
         f"{ENDINGS}{_dates(settings['dates'])}",
         *_differences(report),
-        *_extra(report),
+        *evaluations.extra(report),
         *_choice(report["choice"]),
-        *_published(report),
+        *evaluations.published(report),
         "## Responses",
         _measures(report),
         "## Accuracy by length of the response, in tokens",
@@ -52,24 +49,6 @@ def markdown(report: dict[str, Any]) -> str:
         *_examples(report["examples"]),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def escaped(text: str) -> str:
-    """A name or a text as a part of one line of Markdown that shows it as it is: no markup, no HTML, no line break."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return TAG.sub("&lt;", ENTITY.sub("&amp;", MARKUP.sub(r"\\\g<0>", line)))
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; its cells are plain text."""
-    lines = [[escaped(cell) for cell in line] for line in (head, *rows)]
-    lines.insert(1, ["---"] * len(head))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def with_interval(value: float, interval: Sequence[float], word: Any = results.percent) -> str:
-    """A number and its interval, written by `word`."""
-    return f"{word(value)} {results.span(interval, word)}"
 
 
 def _dates(dates: dict[str, str]) -> str:
@@ -140,64 +119,6 @@ def _choice(choice: dict[str, Any]) -> list[str]:
         return []
     apart = escaped(" and ".join(choice["select_on"]))
     return [f"Alpha {choice['selected'] or choice['best']} was chosen on {apart} (highest there: {choice['best']})."]
-
-
-def _extra(report: dict[str, Any]) -> list[str]:
-    extra = report["settings"]["extra_evaluations"]
-    if not extra:
-        return []
-    changes = escaped("; ".join(f"{name}: {changed}" for name, changed in extra.items()))
-    shown = dict(columns(report))
-    rows = [
-        [row["name"], shown[row["benchmark"]], f"{results.percent(row['low'])} to {results.percent(row['high'])}"]
-        for row in report["spreads"]
-        if row["benchmark"] in shown
-    ]
-    within = [
-        f"{row['a']} − {row['b']} on {shown[row['benchmark']]} ({results.points(row['difference'])}, spread "
-        f"{100 * row['spread']:.1f})"
-        for row in report["within_spread"]
-        if row["benchmark"] in shown
-    ]
-    return [
-        f"*{results.EXTRA.capitalize()}*: the same models with other settings of the evaluation. {changes}.",
-        table(["model", "benchmark", "lowest to highest score"], rows),
-        *([f"Smaller than the spread of one of the two models: {escaped('; '.join(within))}."] if within else []),
-    ]
-
-
-def _published(report: dict[str, Any]) -> list[str]:
-    if not report["published"]:
-        return []
-    shown = dict(with_selection(report))
-    rows = [
-        [row["name"], shown[row["benchmark"]], results.percent(row["published"]), results.percent(row["avg"])]
-        for row in report["published"]
-    ]
-    source = report["settings"]["published_values"]["source"]
-    return [
-        "## Published values",
-        table(["model", "benchmark", "published", "this run"], rows),
-        f"Source: {escaped(source)}. They have no intervals, and other data, samples, prompts and engines: no finding.",
-        *_published_differences(report["published_differences"], shown),
-    ]
-
-
-def _published_differences(differences: Sequence[dict[str, Any]], shown: dict[str, str]) -> list[str]:
-    if not differences:
-        return []
-    rows = [
-        [f"{row['a']} − {row['b']}", shown[row["benchmark"]], results.points(row["published"]),
-         f"{results.points(row['difference'])} {results.span(row['interval'], results.points)}",
-         results.points(row["detectable"]).lstrip("+"), row["judgement"]]
-        for row in differences
-        if row["benchmark"] in shown
-    ]  # fmt: skip
-    return [
-        table(["difference, points", "benchmark", "published", "this run", "detectable", "judgement"], rows),
-        "Consistent: the interval of this run includes the published difference. Above, below: this run's is larger, "
-        "or smaller. Cannot be told: the interval includes 0, too, and so small an effect could hardly have been seen.",
-    ]
 
 
 def _planned(report: dict[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polaris.evaluation import results
-from polaris.report.markdown import NONE, escaped, table, with_interval
+from polaris.report.markdown_text import NONE, escaped, table, with_interval
 from polaris.report.page_charts import columns
 
 

@@ -8,7 +8,7 @@ from polaris.charts.charts import Line, Row, axis_percent, axis_points
 from polaris.charts.figure_page import figure_page
 from polaris.evaluation import replicates, results
 from polaris.report import study
-from polaris.report.markdown import table
+from polaris.report.markdown_text import table
 from polaris.report.study import CONFIDENCE, ENDS, Finding, Record
 from polaris.report.study_designs import SELF_SWEEP, SPECIALIST_SWEEP, Design
 from polaris.stage.progress import duration

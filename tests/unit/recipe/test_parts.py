@@ -59,7 +59,7 @@ def test_greedy_responses_are_one_of_each_problem(tmp_path):
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
-        ("small_rl: null", "small_rl: null, but inputs.base_small is not; give both, or null for both"),
+        ("small_rl: null\nlarge_sft: {traces: null}", "small_rl: null, but inputs.base_small is not; give both"),
         ("inputs: {base_small: null}", "inputs.base_small: null, but small_rl is not"),
         ("inputs: {base_large: null}", "inputs.base_large: null, but large_sft is not, which needs it"),
         ("inputs: {distilled: {path: there}}", "inputs.distilled: large_sft trains the generalist here"),
@@ -88,3 +88,10 @@ def test_a_further_model_is_no_large_one(tmp_path):
     )
     assert own.evaluations["mine"][1].engine.dtype == "float32"
     assert own.evaluations["base_large"][1].engine.dtype == "bfloat16"
+
+
+def test_a_specialist_that_is_trained_already_writes_the_traces(tmp_path):
+    without = "inputs: {problems: {format: null, rl: null}}\nclean: {format: null, rl: null}\nsmall_rl: null\n"
+    (tmp_path / "finished.yaml").write_text("extends: [laptop]\n" + without)
+    found = recipe.load([tmp_path / "finished.yaml"])
+    assert (found.specialist, found.specialists, found.arms) == ("base_small", ["base_small"], {"": "base_small"})

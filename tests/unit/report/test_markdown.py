@@ -7,7 +7,8 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from polaris.report.markdown import escaped, markdown
+from polaris.report.markdown import markdown
+from polaris.report.markdown_text import escaped
 from polaris.report.model_card import model_card
 from tests.helpers.report_run import Run
 from tests.helpers.reports import CHAIN, DIGITS, make
