@@ -18,6 +18,7 @@ class Gpu:
 
 # NVIDIA's data sheets; memory as nvidia-smi reports it. The A800 and H800 are the A100 and H100 with slower links.
 GPUS = {
+    "A100-40GB": Gpu(40.0 * GIB, 312e12, 1.555e12),
     "A100-80GB": Gpu(80.0 * GIB, 312e12, 2.039e12),
     "H100-80GB": Gpu(79.6 * GIB, 989e12, 3.35e12),
     "H200": Gpu(140.4 * GIB, 989e12, 4.8e12),

@@ -1,5 +1,6 @@
 """The shape of a model that a recipe names, before any of it is fetched."""
 
+import contextlib
 from pathlib import Path
 
 from polaris.hardware import shapes
@@ -7,7 +8,6 @@ from polaris.hardware.shapes import Shape
 from polaris.models.checkpoint import CONFIG, read_config
 from polaris.models.settings import HubModel, LocalModel, Model, TinyModel
 from polaris.models.tiny_tokenizer import SIZE
-from polaris.problems.settings import UNPINNED
 
 
 def known_shape(source: Model, fetched: Path) -> Shape | None:
@@ -38,16 +38,17 @@ def _read(folder: Path) -> Shape:
 
 
 def _cached(source: HubModel) -> Path | None:
-    """The folder in the hub's local cache that holds its config.json. Nothing is fetched."""
+    """The folder in the hub's local cache that holds its config.json, of its revision or of another, as a model's shape
+    stays the same. Nothing is fetched.
+    """
     import huggingface_hub
     from huggingface_hub.errors import HFValidationError
 
-    revision = None if source.revision == UNPINNED else source.revision
-    try:
-        found = huggingface_hub.try_to_load_from_cache(source.hub, CONFIG, revision=revision)
-    except HFValidationError:
-        return None
-    return Path(found).parent if isinstance(found, str) else None
+    for revision in (source.revision, None):
+        with contextlib.suppress(HFValidationError):
+            if isinstance(found := huggingface_hub.try_to_load_from_cache(source.hub, CONFIG, revision=revision), str):
+                return Path(found).parent
+    return None
 
 
 def _of_tiny(source: TinyModel) -> Shape:

@@ -216,7 +216,7 @@ def test_a_model_of_unknown_shape(tmp_path, monkeypatch):
     known = recipe.load([mine(tmp_path, *lines)]).small_rl
     for folder, source in (
         (tmp_path / "model", f"{{path: {tmp_path}/model}}"),
-        (tmp_path / "cache/models--some--model/snapshots/abc", "{hub: some/model, revision: unpinned}"),
+        (tmp_path / "cache/models--some--model/snapshots/abc", f"{{hub: some/model, revision: {'a' * 40}}}"),
     ):
         folder.mkdir(parents=True)
         (folder / CONFIG).write_text(json.dumps(config))
