@@ -21,7 +21,7 @@ LADDER = {  # recipe -> GPU, profile
     "polaris_v2": ("H100-80GB", "cluster"),
 }
 PAGE = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
-LINES = {recipe.group(1): block for block in PAGE if (recipe := re.search(r"run: (\w+)", block)) and "mine.jsonl" in block}
+LINES = {found[1]: block for block in PAGE if "mine.jsonl" in block and (found := re.search(r"run: (\w+)", block))}
 
 
 def planned(files: list, name: str) -> None:
