@@ -41,7 +41,9 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     run = args.recipe.stem
     if args.recipe.suffix not in (".yaml", ".yml") or not NAME.fullmatch(run):
-        raise UserError(f"{args.recipe}: call the recipe like a run, of letters, digits, _, - and ., with the end .yaml")
+        raise UserError(
+            f"{args.recipe}: call the recipe like a run, of letters, digits, _, - and ., with the end .yaml"
+        )
     if args.recipe.exists():
         raise UserError(f"{args.recipe}: this file is there already, and stays as it is; choose another name")
     write(args.recipe, _choices(run, args))

@@ -19,8 +19,14 @@ def here(tmp_path, monkeypatch) -> Path:
     sizes = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
     edit_json(
         write_model(tmp_path / "model") / "config.json",
-        **sizes, head_dim=32, intermediate_size=288, max_position_embeddings=4096,
-    )  # fmt: skip
+        **sizes,
+        head_dim=32,
+        intermediate_size=288,
+        max_position_embeddings=4096,
+        hidden_act="silu",
+        rms_norm_eps=1e-6,
+        rope_theta=1e6,
+    )
     for name, number in (("train", 30), ("held", 12)):
         rows = [json.dumps({"Text": f"{name}: {i} + 1?", "Key": i + 1}) for i in range(number)]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
@@ -73,7 +79,10 @@ def test_a_generalist_on_a_cpu_and_an_own_instruction(here):
 def test_some_golds_are_missing(here):
     with Path("train.jsonl").open("a") as file:
         file.write('\n{"Text": "Prove it.", "Key": null}')
-    assert "31 problems, 30 of them with a gold answer" in run() and load(["mine.yaml"]).inputs.problems["rl"].gold == "some"
+    assert (
+        "31 problems, 30 of them with a gold answer" in run()
+        and load(["mine.yaml"]).inputs.problems["rl"].gold == "some"
+    )
     Path("mine.yaml").unlink()
     with pytest.raises(UserError, match="train.jsonl: line 31 has no gold answer"):
         run(benchmark="train.jsonl")
@@ -91,7 +100,10 @@ def test_some_golds_are_missing(here):
         ({"hardware": "gpu"}, "--hardware: gpu is none of cpu, one_gpu, one_node, cluster"),
         ({"hardware": ""}, r"--hardware: hardware \(cpu, .*\) is missing"),
         ({"hardware": "one_node", "generalist": "model"}, "--benchmark: give two"),
-        ({"hardware": "one_gpu"}, r"mine.yaml was not written:\n  small_rl.rl.grpo.engine.max_model_len: 9216 tokens, but"),
+        (
+            {"hardware": "one_gpu"},
+            r"mine.yaml was not written:\n  small_rl.rl.grpo.engine.max_model_len: 9216 tokens, but",
+        ),
     ],
 )
 def test_what_is_refused_leaves_no_file(here, changes, words):

@@ -50,7 +50,9 @@ def test_a_list_of_benchmarks_replaces_those_below_and_a_mapping_adds_to_them(tm
     assert list(added.inputs.benchmarks) == ["aime25", "aime26", "hmmt25", "beyond_aime", "mine"]
     assert added.evaluate.generate.k["mine"] == 5 and added.evaluate.generate.k["aime25"] == 8
     over = mine(tmp_path, f"extends: [one_gpu]\ninputs: {{benchmarks: [math500]}}{rest}")
-    (tmp_path / "more.yaml").write_text("inputs: {benchmarks: {aime26: aime26}}\nevaluate: {generate: {k: {aime26: 3}}}")
+    (tmp_path / "more.yaml").write_text(
+        "inputs: {benchmarks: {aime26: aime26}}\nevaluate: {generate: {k: {aime26: 3}}}"
+    )
     with pytest.raises(UserError, match=r"pass@4 needs 4 samples .*evaluate.generate.k.aime26 is 3"):
         recipe.load([tmp_path / "mine.yaml", tmp_path / "more.yaml"])
     assert list(over.inputs.benchmarks) == ["math500"] and over.evaluate.generate.k == {"math500": 4}
@@ -81,7 +83,9 @@ def test_a_wrong_name_is_one_sentence_with_the_file(tmp_path, text, words):
 
 def test_a_layer_changes_a_named_set_or_replaces_it(tmp_path):
     asked = mine(tmp_path, "inputs: {base_small: {revision: '%s'}, problems: {rl: {max_rows: 7}}}" % ("a" * 40), V2)
-    assert asked.inputs.problems["rl"].hub == "inclusionAI/AReaL-boba-Data" and asked.inputs.problems["rl"].max_rows == 7
+    assert (
+        asked.inputs.problems["rl"].hub == "inclusionAI/AReaL-boba-Data" and asked.inputs.problems["rl"].max_rows == 7
+    )
     assert (asked.inputs.base_small.hub, asked.inputs.base_small.revision) == ("Qwen/Qwen3-4B-Thinking-2507", "a" * 40)
     own = mine(tmp_path, "inputs: {base_small: {path: /m}, problems: {rl: {file: x.jsonl, gold: every}}}", V2)
     assert str(own.inputs.base_small.path) == "/m" and own.inputs.problems["rl"].max_rows is None
