@@ -25,7 +25,7 @@ DATASET_KEYS = {"split"}  # a section with one of these keys is a data set, else
 
 @dataclasses.dataclass(frozen=True)
 class Unpinned:
-    """A `revision: unpinned` beside a `hub:`; start and end are character positions of the word in the file, 0 and 0 for
+    """A `revision: unpinned` beside a `hub:`; start and end are character positions of the word in the file, both 0 for
     what the file only names.
     """
 

@@ -1,4 +1,4 @@
-"""Pins of the shipped models and problem sets that a recipe names: written into the recipe, the presets stay as they are.
+"""Pins of the shipped models and problem sets that a recipe names: written into the recipe; the presets stay.
 
 models:
   qwen3_4b: {revision: <commit>}

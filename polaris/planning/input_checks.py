@@ -1,4 +1,4 @@
-"""What the files of a recipe's models and problem sets tell before anything runs: lengths, architecture, columns, golds."""
+"""What the files of models and problem sets tell before anything runs: lengths, architecture, columns, golds."""
 
 import contextlib
 import importlib.util
@@ -61,8 +61,8 @@ def folders_of(recipe: Recipe, run: Path) -> dict[str, Path]:
 
 
 def fetched_descriptions(recipe: Recipe, missing: Collection[str], scratch: Path) -> dict[str, Path]:
-    """As `folders_of`, of the hub's models that are not here: what describes them, copied into `scratch`. Those that are
-    not pinned, or cannot be reached, are left out.
+    """As `folders_of`, of the hub's models that are not here: what describes them, copied into `scratch`. One that is
+    not pinned, or cannot be reached, is left out.
     """
     folders = {}
     for name, source in models_of(recipe).items():

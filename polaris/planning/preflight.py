@@ -112,7 +112,7 @@ def reachable(key: str, source: HubModel | HubProblems) -> Finding:
 
 
 def contents(recipe: Recipe, run: Path) -> Iterator[Finding]:
-    """What the files of models and problem sets tell; of a hub's model that is not here yet, those beside its weights."""
+    """What the files of models and problem sets tell; of a hub's model that is not here, those beside its weights."""
     models, folders = models_of(recipe), folders_of(recipe, run)
     local = [name for name, source in models.items() if isinstance(source, LocalModel)]
     with tempfile.TemporaryDirectory() as scratch:

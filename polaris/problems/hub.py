@@ -19,8 +19,8 @@ def snapshot(
     leave_out: Sequence[str] = (),
     into: Path | None = None,
 ) -> Path:
-    """Folder with the files of `hub` at commit `revision` that match, from the cache or the network; with `into`, copies
-    there in place of the cache.
+    """Folder with the files of `hub` at commit `revision` that match, from the cache or the network; with `into`, as
+    copies there, in place of the cache.
 
     Raises UserError when the revision is not pinned, or the files are in neither.
     """

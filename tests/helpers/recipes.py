@@ -1,7 +1,6 @@
 """The shipped recipes, and the laptop's under an overlay."""
 
 from pathlib import Path
-
 from typing import Any
 
 from polaris.recipe import recipe

@@ -1,4 +1,4 @@
-"""The ladder of recipes and the fifteen lines of docs/recipes.md: each parsed, planned, looked at, and read as a graph."""
+"""The ladder of recipes and the fifteen lines of docs/recipes.md: parsed, planned, looked at, read as graphs."""
 
 import json
 import re
@@ -43,6 +43,9 @@ def test_a_recipe_of_the_ladder(tmp_path, monkeypatch, capsys, name):
     done = snakemake(tmp_path, "-n", configs=[str(file)])
     assert done.returncode == 0, done.stdout[-3000:]
     assert f"runs/{name}/report/data.json" in done.stdout
+    # The gate stands before what is paid for the generalist alone.
+    gated = re.findall(r"input: .*conversion/data\.json.*\n\s*output: runs/\w+/(\S+)/data\.json", done.stdout)
+    assert set(gated) >= ({"traces", "responses/base_large"} if loaded.recipe.large_sft else set())
 
 
 def test_the_fifteen_lines(tmp_path, monkeypatch, capsys):
