@@ -1,4 +1,4 @@
-"""What the files of a recipe's models and problem sets tell before anything runs: lengths, layers, columns, golds."""
+"""What the files of models and problem sets tell before anything runs: lengths, architecture, columns, golds."""
 
 import contextlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""The ladder of recipes and the fifteen lines of docs/recipes.md: each parsed, planned, looked at, dry-run."""
+"""The ladder of recipes and the fifteen lines of docs/recipes.md: parsed, planned, looked at, read as graphs."""
 
 import json
 import re
@@ -21,7 +21,7 @@ LADDER = {  # recipe -> GPU, profile
     "polaris_v2": ("H100-80GB", "cluster"),
 }
 PAGE = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
-LINES = {name.group(1): block for block in PAGE if (name := re.search(r"run: (\w+)", block)) and "mine.jsonl" in block}
+LINES = {found[1]: block for block in PAGE if "mine.jsonl" in block and (found := re.search(r"run: (\w+)", block))}
 
 
 def planned(files: list, name: str) -> None:
@@ -43,6 +43,9 @@ def test_a_recipe_of_the_ladder(tmp_path, monkeypatch, capsys, name):
     done = snakemake(tmp_path, "-n", configs=[str(file)])
     assert done.returncode == 0, done.stdout[-3000:]
     assert f"runs/{name}/report/data.json" in done.stdout
+    # The gate stands before what is paid for the generalist alone.
+    gated = re.findall(r"input: .*conversion/data\.json.*\n\s*output: runs/\w+/(\S+)/data\.json", done.stdout)
+    assert set(gated) >= ({"traces", "responses/base_large"} if loaded.recipe.large_sft else set())
 
 
 def test_the_fifteen_lines(tmp_path, monkeypatch, capsys):

@@ -19,8 +19,14 @@ def here(tmp_path, monkeypatch) -> Path:
     sizes = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
     edit_json(
         write_model(tmp_path / "model") / "config.json",
-        **sizes, head_dim=32, intermediate_size=288, max_position_embeddings=4096,
-    )  # fmt: skip
+        **sizes,
+        head_dim=32,
+        intermediate_size=288,
+        max_position_embeddings=4096,
+        hidden_act="silu",
+        rms_norm_eps=1e-6,
+        rope_theta=1e6,
+    )
     for name, number in (("train", 30), ("held", 12)):
         rows = [json.dumps({"Text": f"{name}: {i} + 1?", "Key": i + 1}) for i in range(number)]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
