@@ -57,9 +57,10 @@ rule report:
     params:
         settings=lambda w: settings(PAGE),
         code=lambda w: code("polaris.report.report", data_of("report")),
+        data=lambda w: option("data", " ".join(STAGES["data"])),  # an evaluation alone has none
     threads: 1
     benchmark:
         f"{RUN}/report/benchmark.tsv"
     shell:
         "{PY[polaris]} -m polaris.report.report --settings {params.settings:q} --code {params.code} "
-        "--scores {input.scores} --checkpoints {input.checkpoints} --data {input.data} --out {output}"
+        "--scores {input.scores} --checkpoints {input.checkpoints} {params.data} --out {output}"

@@ -212,6 +212,7 @@ def _examples(examples: Sequence[dict[str, Any]]) -> list[str]:
             f"Problem {escaped(row['problem_id'])}, response {row['sample']}; accepted: {escaped(golds)}; "
             + f"read: {escaped(read)}; {row['tokens']} tokens.",
             _indented(row["problem"]),
+            "The response:",
             _indented(row["response"]),
         ]
     return parts

@@ -1,6 +1,8 @@
 """The recipes of docs/parts.md as graphs: what is left out has no job, and the models and files are those named."""
 
+import itertools
 import re
+import shlex
 
 import pytest
 
@@ -33,6 +35,9 @@ def jobs(folder, name):
     done = snakemake(folder, "-n", "-p", configs=[str(folder / "mine.yaml")])
     assert done.returncode == 0, done.stdout[-3000:]
     lines = [line for line in done.stdout.splitlines() if line.startswith(COMMAND) and " --out " in line]
+    for words in map(shlex.split, lines):  # a flag without its files is an error of the verb
+        flags = [word.startswith("--") for word in words]
+        assert not any(flag and following for flag, following in itertools.pairwise(flags)), words
     found = {str(job.out.parent): job for job in map(parsed, lines)}
     return {out.partition("/")[2].partition("/")[2]: job for out, job in found.items()}
 
