@@ -15,8 +15,9 @@ VOCABULARY = 151_936  # of the published Qwen3 models; their tokenizer has 151,6
 def make_model(folder: Path, tokenizer_folder: Path, kind: str, settings: Pretraining, seed: int) -> Path:
     """A dense model of that model_type, trained until it answers in the published chat template.
 
-    It is trained with the tokens that occur. The embeddings of all others are zero, and so are their logits: they are
-    counted in the loss, and need not be computed.
+    It is trained with the tokens that occur. The embeddings of all others are nearly zero, and so are their logits:
+    they are counted in the loss, and need not be computed. Zero itself would not do: where such a token is drawn and
+    taught, the first norm multiplies its gradient by a thousand.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -39,7 +40,7 @@ def make_model(folder: Path, tokenizer_folder: Path, kind: str, settings: Pretra
     small = model.get_input_embeddings().weight.data
     model.resize_token_embeddings(VOCABULARY, mean_resizing=False)
     whole = model.get_input_embeddings().weight.data
-    whole.zero_()
+    whole.normal_(std=0.02)
     whole[used] = small
     model.config.update({"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id})
     model.save_pretrained(folder)
