@@ -4,7 +4,6 @@
 two cores busy, while the others do what does not need it.
 """
 
-import fcntl
 import json
 import os
 from pathlib import Path
@@ -13,6 +12,7 @@ import hypothesis
 import pytest
 
 from tests.helpers import seed
+from tests.helpers.once import once
 from tests.pipeline.conftest import SECRETS, kill_in_the_middle, snakemake
 
 WORKER = "PYTEST_XDIST_WORKER"  # set in each process of several
@@ -51,17 +51,7 @@ def finished(tmp_path_factory) -> Path:
     One for all processes of a session, and none of them changes it: the first makes it, the others wait.
     """
     base = tmp_path_factory.getbasetemp()
-    base = base.parent if WORKER in os.environ else base
-    folder, outcome = base / "finished", base / "finished.txt"
-    with (base / "finished.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not outcome.exists():
-            outcome.write_text("the run of the test recipe failed; another test says why")
-            folder.mkdir()
-            run_with_a_kill(folder)
-            outcome.write_text("")
-    if said := outcome.read_text():
-        pytest.fail(said, pytrace=False)
+    folder = once((base.parent if WORKER in os.environ else base) / "finished", run_with_a_kill)
     return folder / "runs" / "test"
 
 

@@ -69,11 +69,13 @@ def records(design: Design) -> list[dict]:
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.records)
+@pytest.mark.slow
 def test_the_studies_are_written_from_their_records(design: Design):
     assert (ROOT / "docs/study" / design.markdown).read_text() == study_page.markdown(design, records(design), [])
     assert (ROOT / "docs/study" / design.page).read_text() == study_page.page(design, records(design), [])
 
 
+@pytest.mark.slow
 def test_the_results_of_the_readme_are_those_of_the_studies():
     """(difference, interval over trainings, commit) of each row."""
     measured = set()

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from polaris.stage.code import ROOT
 
 SAID, NUMBER = r"POLARIS_SEED=(\S+) draws the same random kills again", r"assert not (0\.\d+)"
@@ -22,6 +24,7 @@ def run(folder: Path, seed: str, *options: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_failure_tells_the_seed_that_repeats_it(tmp_path):
     drawn, again = run(tmp_path, ""), run(tmp_path, "")
     (first, _), (other, _) = (re.findall(SAID, text) for text in (drawn, again))

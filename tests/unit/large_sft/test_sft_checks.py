@@ -224,6 +224,7 @@ def test_the_cause_of_a_failure_is_found_in_the_log(line, cause):
     assert (match and match[match.lastindex]) == cause
 
 
+@pytest.mark.slow
 def test_what_torchrun_starts_is_not_ended_by_slurms_warning():
     """Programs started by it inherit that; the words arrive as they are."""
     code = "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR1); print(signal.sigpending(), sys.argv[1:])"

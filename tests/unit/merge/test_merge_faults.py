@@ -88,6 +88,7 @@ def test_sigkill_at_any_moment_leaves_no_final_name_and_the_rerun_the_same_diges
     assert sorted(path.name for path in out.parent.iterdir()) == ["checkpoint.json", "log", "model", "state"]
 
 
+@pytest.mark.slow
 def test_file_that_may_not_grow_is_said_and_leaves_no_final_name(tmp_path, pair):
     command = verb(pair, tmp_path / "merged/checkpoint.json")
     code, said = finished(["bash", "-c", 'ulimit -f 3072; exec "$@"', "bash", *command])

@@ -50,6 +50,7 @@ def test_a_scaler_that_is_off_has_nothing_to_save(tmp_path):
     assert off.get_scale() == 1.0
 
 
+@pytest.mark.slow
 def test_verl_takes_the_engine_that_saves_it():
     """In a process of its own, as verl's worker loads it: before, verl's engine; after, ours, for the same keys."""
     script = """
