@@ -90,6 +90,29 @@ def publish(
 
 
 @command(app, A_RECIPE)
+def init(
+    recipe: Annotated[Path, typer.Argument(help="The file to write, mine.yaml; its name is the run's.")],
+    model: Annotated[str | None, typer.Option(help="A folder, a name of the presets, or a hub id.")] = None,
+    problems: Annotated[str | None, typer.Option(help="To train on: a file, a preset, or a hub id.")] = None,
+    benchmark: Annotated[list[str], typer.Option(metavar="FILE|NAME...", help="One or more, as the problems.")] = (),
+    generalist: Annotated[str | None, typer.Option(help="The large model that learns, or none.")] = None,
+    hardware: Annotated[
+        str | None, typer.Option(help="cpu, one_gpu, one_node, cluster, 8xH100-80GB or 4x8xH100-80GB.")
+    ] = None,
+    columns: Annotated[list[str], typer.Option(metavar="ROLE=COLUMN...", help="problem=..., answer=...")] = (),
+    instruction: Annotated[str | None, typer.Option(help="Appended to every problem.")] = None,
+) -> None:
+    """A recipe for your model and problems, by looking at them.
+
+    What is not given is asked for on a terminal.
+    """
+    from polaris.init import init as starting
+
+    answers = {"model": model, "problems": problems, "benchmark": list(benchmark)}
+    starting.main(recipe, answers | {"generalist": generalist, "hardware": hardware}, columns, instruction)
+
+
+@command(app, A_RECIPE)
 def recipe(files: Annotated[list[str], typer.Argument(help="A recipe, and overlays in their order.")]) -> None:
     """Every value of a recipe, and where it stands."""
     from polaris.recipe import printed

@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
+from polaris.hardware.settings import Hardware
 from polaris.init.seen import Seen
 from polaris.stage.errors import UserError
 
-# Hardware -> the recipe or the presets that are extended.
-HARDWARE = {
+# Rung of the ladder -> the recipe or the presets that are extended.
+RUNGS = {
     "cpu": ["presets/method", "presets/tiny", "presets/try", "presets/no_format"],
     "one_gpu": ["one_gpu"],
     "one_node": ["one_node"],
@@ -24,31 +25,36 @@ SAMPLES = 8  # responses a question of a file, 4 on a CPU
 
 @dataclass(frozen=True)
 class Choices:
-    """What was asked for. generalist: None for none; instruction: None as in the recipe that is extended"""
+    """What was asked for.
+
+    generalist: None for none; rung: a key of RUNGS; hardware: None as that recipe has it; instruction: as for hardware
+    """
 
     run: str
     model: Seen
     problems: Seen
     benchmarks: Sequence[Seen]
     generalist: Seen | None
-    hardware: str
+    rung: str
+    hardware: Hardware | None
     instruction: str | None
 
 
 def text(choices: Choices) -> str:
     """YAML with what was found beside what was given. Raises UserError for choices that do not go together."""
     names = [one.name for one in choices.benchmarks]
-    if choices.generalist and choices.hardware == "one_gpu":
+    if choices.generalist and choices.rung == "one_gpu":
         raise UserError("--generalist: one GPU holds no mixture of experts for training; choose --hardware one_node")
     if choices.generalist and len(names) < 2:
         raise UserError("--benchmark: give two: alpha is selected on the last one, and reported on the others")
-    lower = HARDWARE[choices.hardware]
-    if not choices.generalist and choices.hardware != "one_gpu":
+    lower = RUNGS[choices.rung]
+    if not choices.generalist and choices.rung != "one_gpu":
         lower = [*lower, "presets/no_generalist"]
     lines = [
         f"# By `polaris init`. Every value of the run, and where it stands: polaris recipe {choices.run}.yaml",
         f"extends: [{', '.join(lower)}]",
         f"run: {choices.run}",
+        *([f"hardware: {_written(choices.hardware.model_dump())}"] if choices.hardware else []),
         "inputs:",
         f"  base_small: {_line(choices.model)}",
     ]
@@ -57,7 +63,7 @@ def text(choices: Choices) -> str:
     for other in _sets(choices):
         lines.append(f"    {other}: {_written(choices.problems.value)}")
     lines.append("  benchmarks:")
-    lines += [f"    - {_benchmark(one, choices.hardware)}" for one in choices.benchmarks]
+    lines += [f"    - {_benchmark(one, choices.rung)}" for one in choices.benchmarks]
     if choices.model.thinks is False:
         lines.append("gradings: {train: {format: none}} # its tokenizer has no </think> that a response could lack")
     if small := _small_rl(choices):
@@ -72,23 +78,23 @@ def text(choices: Choices) -> str:
 
 def _sets(choices: Choices) -> list[str]:
     """Further sets that are the same problems: those of a teacher's answers, on a CPU the prompts of the traces."""
-    taught = ["format"] if choices.hardware in TEACHER else []
-    return [*taught, *(["distill"] if choices.generalist and choices.hardware == "cpu" else [])]
+    taught = ["format"] if choices.rung in TEACHER else []
+    return [*taught, *(["distill"] if choices.generalist and choices.rung == "cpu" else [])]
 
 
 def _small_rl(choices: Choices) -> dict[str, Any]:
     """The curve beside the training on a benchmark that there is, and the instruction of every rollout."""
-    curve = {} if choices.hardware == "cpu" else {"validate": {"benchmark": choices.benchmarks[0].name}}
+    curve = {} if choices.rung == "cpu" else {"validate": {"benchmark": choices.benchmarks[0].name}}
     asked = {} if choices.instruction is None else {"instruction": choices.instruction}
     filtered = curve | ({"overlap": {"generate": asked}} if asked else {})
     stages = {name: own for name, own in (("grpo", curve | asked), ("core_filtered", filtered)) if own}
     return ({"difficulty": asked} if asked else {}) | ({"rl": stages} if stages else {})
 
 
-def _benchmark(one: Seen, hardware: str) -> str:
+def _benchmark(one: Seen, rung: str) -> str:
     if isinstance(one.value, str):
         return f"{one.value} # {one.found}"
-    value = one.value | {"k": 4 if hardware == "cpu" else SAMPLES}
+    value = one.value | {"k": 4 if rung == "cpu" else SAMPLES}
     return f"{one.name}: {_written(value)} # {one.found}"
 
 

@@ -40,7 +40,8 @@ FLAGS |= {"hardware": "cpu", "columns": "problem=Text answer=Key"}
 def run(**changes: str) -> str:
     """`polaris init mine.yaml` with these flags: the recipe's text."""
     flags = {name: value for name, value in (FLAGS | changes).items() if value}
-    init.main(["mine.yaml", *(word for name, value in flags.items() for word in (f"--{name}", *value.split()))])
+    given = {name: flags.get(name) for name in init.QUESTIONS}
+    init.main(Path("mine.yaml"), given, flags.get("columns", "").split(), flags.get("instruction"))
     return Path("mine.yaml").read_text()
 
 
@@ -50,7 +51,7 @@ def test_a_recipe_of_fifteen_lines_that_passes_the_plan(here, capsys):
     made = load(["mine.yaml"])
     assert made.run == "mine" and made.inputs.base_small.path == here / "model" and made.large_sft is None
     assert made.evaluate.generate.k == {"held": 4} and made.inputs.problems["rl"].gold == "every"
-    plan.main(["--configfile", "mine.yaml"])
+    plan.main(["mine.yaml"], None, None, None, False, False)
     said = capsys.readouterr().out
     for words in ("qwen3, 0.0 M parameters, 4096 positions; a turn ends with <|im_end|>", "30 problems", "12 problems"):
         assert words in said
@@ -66,6 +67,17 @@ def test_presets_and_the_hub_on_one_node(here, capsys):
     assert made.small_rl.rl["core"].validation.benchmark == "aime26" and made.report.published is None
     assert made.inputs.problems["format"] == made.inputs.problems["rl"]
     assert made.inputs.problems["distill"].hub.startswith("allenai/")
+
+
+def test_gpus_by_their_number_and_kind(here):
+    text = run(model="qwen3_4b", benchmark="aime26", hardware="8xH100-80GB")
+    assert 'hardware: {nodes: 1, gpus_per_node: 8, gpu: "H100-80GB"}' in text
+    made = load(["mine.yaml"])
+    assert (made.hardware.gpu, made.small_rl.rl["grpo"].gpus_per_node) == ("H100-80GB", 8)
+    Path("mine.yaml").unlink()
+    assert "extends: [one_gpu]" in run(model="qwen3_0_6b", benchmark="aime26", hardware="1xRTX-4090")
+    Path("mine.yaml").unlink()
+    assert "nodes: 4" in run(model="qwen3_4b", benchmark="aime26", hardware="4x8xH100-80GB")
 
 
 def test_a_generalist_on_a_cpu_and_an_own_instruction(here):
@@ -97,7 +109,8 @@ def test_some_golds_are_missing(here):
         ({"model": "modell"}, "modell: there is no such folder, and no preset of that name"),
         ({"model": "qwen3_4"}, r"no preset of that name; did you mean qwen3_4b\?"),
         ({"problems": "trian.jsonl"}, "trian.jsonl: there is no such file, and no preset of that name"),
-        ({"hardware": "gpu"}, "--hardware: gpu is none of cpu, one_gpu, one_node, cluster"),
+        ({"hardware": "gpu"}, "--hardware: gpu is none of cpu, one_gpu, one_node, cluster, and no number of GPUs"),
+        ({"hardware": "8xH100"}, "--hardware: gpu: H100 is no GPU whose memory is known here"),
         ({"hardware": ""}, r"--hardware: hardware \(cpu, .*\) is missing"),
         ({"hardware": "one_node", "generalist": "model"}, "--benchmark: give two"),
         (
@@ -129,5 +142,5 @@ def test_questions_on_a_terminal(here, monkeypatch):
     replies = iter(["", "model", "train.jsonl", "held.jsonl", "none", "cpu"])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("builtins.input", lambda question: next(replies))
-    init.main(["mine.yaml", "--columns", "problem=Text", "answer=Key"])
+    init.main(Path("mine.yaml"), dict.fromkeys(init.QUESTIONS), ["problem=Text", "answer=Key"], None)
     assert load(["mine.yaml"]).evaluate.generate.k == {"held": 4}
