@@ -9,10 +9,9 @@ from polaris.generation.settings import Engine, Generate
 from polaris.hardware import fastest, layouts, memory, shapes
 from polaris.hardware.gpus import Gpu
 from polaris.hardware.memory import GIB, Parts, total
+from polaris.hardware.model_shapes import known_shape
 from polaris.hardware.shapes import Shape
-from polaris.models.checkpoint import CONFIG, read_config
 from polaris.models.settings import HubModel, Model, TinyModel
-from polaris.planning.input_checks import folder_of
 from polaris.planning.known import MEAN_LENGTH, End, Known
 from polaris.planning.plan_time import DENSE_TRAINING, READING, Decoding, ranged, training_seconds
 from polaris.planning.planned import Planned
@@ -143,18 +142,16 @@ class Planner:
         key = stage.replace("/", ".")
         if isinstance(source, TinyModel):
             raise UserError(f"inputs.{key}: a tiny model runs on a CPU; there is no GPU to plan for")
-        if isinstance(source, HubModel) and source.hub in shapes.KNOWN:
-            return shapes.KNOWN[source.hub]
-        folder = folder_of(source, self.known.run / stage)
-        if folder is None and isinstance(source, HubModel):
+        try:
+            known = known_shape(source, self.known.run / stage / "model")
+        except UserError as error:
+            raise UserError(f"inputs.{key}: its shape is not known ({error})") from None
+        if known is None and isinstance(source, HubModel):
             guess = f"the shape of {source.hub} is not known without its config.json; planned by the size in its name"
             self.known.guessed[f"inputs.{key}"] = guess
             return shapes.between(source.hub)[self.known.end]
-        folder = folder or source.path
-        try:
-            return shapes.from_config(read_config(folder), str(folder / CONFIG))
-        except UserError as error:
-            raise UserError(f"inputs.{key}: its shape is not known ({error})") from None
+        assert known
+        return known
 
     def _model(self, name: str, rule: str, shape: Shape, jobs: int = 1) -> Planned:
         return Planned(name=name, rule=rule, jobs=jobs, published=shape.weights)
