@@ -45,7 +45,7 @@ ON_CPU = RECIPE.device == "cpu"
 
 # MiB that a stage takes on a CPU with models of the laptop's size (docs/performance.md): stages run side by side as the
 # machine's memory holds them. Snakemake's own mem_mb is a profile's, for Slurm; there, and on GPUs, this is no limit.
-MACHINE_MB = {"rl": 4000, "vllm": 1500, "megatron": 2000, "sft": 1500}
+RL_MB, VLLM_MB, MEGATRON_MB, SFT_MB = 4000, 1500, 2000, 1500
 if ON_CPU and workflow.resource_settings.nodes is None and "machine_mb" not in workflow.global_resources:
     workflow.register_resource("machine_mb", machine.memory_mb())
 

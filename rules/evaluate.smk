@@ -15,7 +15,7 @@ rule responses:
         code=lambda w: code("polaris.generation.generate", data_of(f"responses/{w.model}")),
     threads: 1
     resources:
-        machine_mb=MACHINE_MB["vllm"],
+        machine_mb=VLLM_MB,
     benchmark:
         f"{RUN}/responses/{{model}}/benchmark.tsv"
     shell:

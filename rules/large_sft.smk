@@ -16,7 +16,7 @@ if LARGE.gate.reference:
             code=lambda w: code("large_sft.training.score_prompts", data_of("conversion_reference")),
         threads: 1
         resources:
-            machine_mb=MACHINE_MB["vllm"],
+            machine_mb=VLLM_MB,
         benchmark:
             f"{RUN}/conversion_reference/benchmark.tsv"
         shell:
@@ -37,7 +37,7 @@ rule conversion:
         reference=lambda w: option("reference", LARGE.gate.reference and data_of("conversion_reference")),
     threads: 2
     resources:
-        machine_mb=MACHINE_MB["megatron"],
+        machine_mb=MEGATRON_MB,
     benchmark:
         f"{RUN}/conversion/benchmark.tsv"
     shell:
@@ -58,7 +58,7 @@ rule traces:
     threads: 1
     priority: 1
     resources:
-        machine_mb=MACHINE_MB["vllm"],
+        machine_mb=VLLM_MB,
     benchmark:
         f"{RUN}/traces{{arm}}/benchmark.tsv"
     shell:
@@ -102,7 +102,7 @@ rule distilled:
     threads: 2
     priority: 1
     resources:
-        machine_mb=MACHINE_MB["megatron"],
+        machine_mb=MEGATRON_MB,
     benchmark:
         f"{RUN}/distilled{{arm}}/benchmark.tsv"
     shell:

@@ -53,7 +53,7 @@ rule rl_rollouts:
     threads: 1
     priority: 1
     resources:
-        machine_mb=MACHINE_MB["vllm"],
+        machine_mb=VLLM_MB,
     benchmark:
         f"{RUN}/{{stage}}_rollouts/benchmark.tsv"
     shell:
@@ -121,7 +121,7 @@ rule rl:
     threads: 1 if ON_CPU else 2
     priority: 1
     resources:
-        machine_mb=MACHINE_MB["rl"],
+        machine_mb=RL_MB,
     benchmark:
         f"{RUN}/{{stage}}/benchmark.tsv"
     shell:

@@ -34,7 +34,7 @@ rule teacher_responses:
     threads: 1
     priority: 1
     resources:
-        machine_mb=MACHINE_MB["vllm"],
+        machine_mb=VLLM_MB,
     benchmark:
         f"{RUN}/{{taught}}/benchmark.tsv"
     shell:
@@ -76,7 +76,7 @@ if SMALL.format_sft:
         threads: 1 if ON_CPU else 2
         priority: 1
         resources:
-            machine_mb=MACHINE_MB["sft"],
+            machine_mb=SFT_MB,
         benchmark:
             f"{RUN}/format_sft/benchmark.tsv"
         shell:
@@ -97,7 +97,7 @@ rule difficulty:
     threads: 1
     priority: 1
     resources:
-        machine_mb=MACHINE_MB["vllm"],
+        machine_mb=VLLM_MB,
     benchmark:
         f"{RUN}/difficulty/benchmark.tsv"
     shell:
@@ -189,7 +189,7 @@ if SMALL.teacher_sft:
             code=lambda w: code("small_rl.training.train_format", checkpoint_of("teacher_sft")),
         threads: 1 if ON_CPU else 2
         resources:
-            machine_mb=MACHINE_MB["sft"],
+            machine_mb=SFT_MB,
         benchmark:
             f"{RUN}/teacher_sft/benchmark.tsv"
         shell:

@@ -24,7 +24,7 @@ rule responses_at_temperature:
         code=lambda w: code("polaris.generation.generate", data_of(f"temperature/{w.search}/T={w.temperature}")),
     threads: 1
     resources:
-        machine_mb=MACHINE_MB["vllm"],
+        machine_mb=VLLM_MB,
     benchmark:
         f"{RUN}/temperature/{{search}}/T={{temperature}}/benchmark.tsv"
     shell:
@@ -74,7 +74,7 @@ if ROLLOUTS:
             code=lambda w: code("polaris.generation.generate", data_of("probe_rollouts")),
         threads: 1
         resources:
-            machine_mb=MACHINE_MB["vllm"],
+            machine_mb=VLLM_MB,
         benchmark:
             f"{RUN}/probe_rollouts/benchmark.tsv"
         shell:
