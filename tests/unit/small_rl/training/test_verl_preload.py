@@ -16,10 +16,19 @@ from small_rl.training.verl_preload import forking_python
 MODULES = ("colorsys", "polaris.stage.errors")  # small, and imported by nothing else here
 
 
+@contextlib.contextmanager
+def short_folder():
+    """For a socket, whose path may have 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="fork-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    folder = Path(tempfile.mkdtemp(prefix="fork-", dir="/tmp"))
-    with forking_python(folder, tmp_path_factory.mktemp("log") / "preload.log", {}, MODULES) as path:
+    with (
+        short_folder() as folder,
+        forking_python(folder, tmp_path_factory.mktemp("log") / "preload.log", {}, MODULES) as path,
+    ):
         yield path
 
 
@@ -133,8 +142,7 @@ def test_whoever_asks_may_be_gone_before_the_answer(python, tmp_path):
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_outlives_the_block_or_the_process_that_is_forked(tmp_path, end):
-    folder = Path(tempfile.mkdtemp(prefix="fork-", dir="/tmp"))
-    with forking_python(folder, tmp_path / "preload.log", {}, MODULES) as python:
+    with short_folder() as folder, forking_python(folder, tmp_path / "preload.log", {}, MODULES) as python:
         asked, pid = sleeper(python, tmp_path)
         forked = int(Path(f"/proc/{pid}/stat").read_text().split()[3])
         os.kill(forked, end)
@@ -143,8 +151,7 @@ def test_nothing_outlives_the_block_or_the_process_that_is_forked(tmp_path, end)
 
 
 def test_a_module_that_fails_is_an_error_of_whoever_asks(tmp_path):
-    folder = Path(tempfile.mkdtemp(prefix="fork-", dir="/tmp"))
-    with forking_python(folder, tmp_path / "preload.log", {}, ["no_such_module"]) as python:
+    with short_folder() as folder, forking_python(folder, tmp_path / "preload.log", {}, ["no_such_module"]) as python:
         done = ran([python, script(tmp_path, "print('never')")])
     assert done.returncode == 1
     assert "preload.log" in done.stderr
