@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
 
-from polaris.recipe import printed, recipe
+from polaris.recipe import machine, printed, recipe
 from polaris.recipe.settings import NAME
 from polaris.recipe.snakemake_inputs import check_problem_files, redate
 from polaris.stage import terminal
@@ -40,6 +40,14 @@ onstart:
 # The Python of each engine; verbs without an engine run under Snakemake's own.
 PY = {tool: interpreter(python, RECIPE.environment) for tool, python in RECIPE.interpreters.model_dump().items()}
 PY["polaris"] = interpreter("python")
+
+ON_CPU = RECIPE.device == "cpu"
+
+# MiB that a stage takes on a CPU with models of the laptop's size (docs/performance.md): stages run side by side as the
+# machine's memory holds them. Snakemake's own mem_mb is a profile's, for Slurm; there, and on GPUs, this is no limit.
+RL_MB, VLLM_MB, MEGATRON_MB, SFT_MB = 4000, 1500, 2000, 1500
+if ON_CPU and workflow.resource_settings.nodes is None and "machine_mb" not in workflow.global_resources:
+    workflow.register_resource("machine_mb", machine.memory_mb())
 
 
 def checkpoint_of(folder: str) -> str:

@@ -21,6 +21,8 @@ rule responses:
         settings=lambda w: settings(RECIPE.evaluations[w.model][1]),
         code=lambda w: code("polaris.generation.generate", data_of(f"responses/{w.model}")),
     threads: 1
+    resources:
+        machine_mb=VLLM_MB,
     benchmark:
         f"{RUN}/responses/{{model}}/benchmark.tsv"
     shell:

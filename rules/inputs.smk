@@ -53,7 +53,9 @@ rule models:
         verb=lambda w: model_verb(MODELS[w.name]),
         settings=lambda w: settings(MODELS[w.name]),
         code=lambda w: code(model_verb(MODELS[w.name]), checkpoint_of(w.name)),
-    threads: 2
+    # Two threads of torch make other last bits than one, and with --cores 1 there is one.
+    threads: lambda w: 1 if isinstance(MODELS[w.name], TinyModel) else 2
+    priority: 1
     benchmark:
         f"{RUN}/{{name}}/benchmark.tsv"
     shell:
@@ -72,6 +74,7 @@ rule problems:
         settings=lambda w: settings(RECIPE.inputs.problems[w.set]),
         code=lambda w: code(problems_verb(RECIPE.inputs.problems[w.set]), data_of(f"problems/{w.set}")),
     threads: 1
+    priority: 1
     benchmark:
         f"{RUN}/problems/{{set}}/benchmark.tsv"
     shell:
@@ -107,6 +110,7 @@ rule clean:
         settings=lambda w: settings(RECIPE.clean[w.set]),
         code=lambda w: code("polaris.problems.clean_problems", data_of(f"clean/{w.set}")),
     threads: 1
+    priority: 1
     benchmark:
         f"{RUN}/clean/{{set}}/benchmark.tsv"
     shell:

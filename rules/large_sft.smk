@@ -15,6 +15,8 @@ if LARGE.gate.reference:
             settings=lambda w: settings(LARGE.gate.reference),
             code=lambda w: code("large_sft.training.score_prompts", data_of("conversion_reference")),
         threads: 1
+        resources:
+            machine_mb=VLLM_MB,
         benchmark:
             f"{RUN}/conversion_reference/benchmark.tsv"
         shell:
@@ -34,6 +36,8 @@ rule conversion:
         code=lambda w: code("large_sft.training.check_conversion", data_of("conversion")),
         reference=lambda w: option("reference", LARGE.gate.reference and data_of("conversion_reference")),
     threads: 2
+    resources:
+        machine_mb=MEGATRON_MB,
     benchmark:
         f"{RUN}/conversion/benchmark.tsv"
     shell:
@@ -55,6 +59,9 @@ rule traces:
         settings=lambda w: settings(LARGE.traces),
         code=lambda w: code("polaris.generation.generate", data_of(f"traces{w.arm}")),
     threads: 1
+    priority: 1
+    resources:
+        machine_mb=VLLM_MB,
     benchmark:
         f"{RUN}/traces{{arm}}/benchmark.tsv"
     shell:
@@ -76,6 +83,7 @@ rule sft_data:
         code=lambda w: code("large_sft.traces.build_sft_data", data_of(f"sft_data{w.arm}")),
         responses=lambda w: option("responses", LARGE.traces and data_of(f"traces{w.arm}")),
     threads: 1
+    priority: 1
     benchmark:
         f"{RUN}/sft_data{{arm}}/benchmark.tsv"
     shell:
@@ -96,6 +104,9 @@ rule distilled:
         settings=lambda w: settings(LARGE.sft),
         code=lambda w: code("large_sft.training.train_sft", checkpoint_of(f"distilled{w.arm}")),
     threads: 2
+    priority: 1
+    resources:
+        machine_mb=MEGATRON_MB,
     benchmark:
         f"{RUN}/distilled{{arm}}/benchmark.tsv"
     shell:

@@ -31,6 +31,7 @@ rule drop_easy:
         settings=lambda w: settings(SMALL.rl[w.stage].drop_easy, exclude={"log"}),
         code=lambda w: code("small_rl.data.drop_easy_data", data_of(f"{w.stage}_drop_easy")),
     threads: 1
+    priority: 1
     benchmark:
         f"{RUN}/{{stage}}_drop_easy/benchmark.tsv"
     shell:
@@ -54,6 +55,9 @@ rule rl_rollouts:
         settings=lambda w: one_set(OVERLAP[w.stage].generate, "rl_data", before_overlap(w.stage)),
         code=lambda w: code("polaris.generation.generate", data_of(f"{w.stage}_rollouts")),
     threads: 1
+    priority: 1
+    resources:
+        machine_mb=VLLM_MB,
     benchmark:
         f"{RUN}/{{stage}}_rollouts/benchmark.tsv"
     shell:
@@ -74,6 +78,7 @@ rule overlap_filter:
         settings=lambda w: settings(OVERLAP[w.stage], exclude={"generate"}),
         code=lambda w: code("small_rl.data.filter_overlap", data_of(f"{w.stage}_data")),
     threads: 1
+    priority: 1
     benchmark:
         f"{RUN}/{{stage}}_data/benchmark.tsv"
     shell:
@@ -117,7 +122,10 @@ rule rl:
         teacher=lambda w: option("teacher", rl_files(w.stage).get("teacher")),
         temperature=lambda w: option("temperature", rl_files(w.stage).get("temperature")),
         benchmark=lambda w: option("benchmark", rl_files(w.stage).get("benchmark")),
-    threads: 2
+    threads: 1 if ON_CPU else 2
+    priority: 1
+    resources:
+        machine_mb=RL_MB,
     benchmark:
         f"{RUN}/{{stage}}/benchmark.tsv"
     shell:

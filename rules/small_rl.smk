@@ -32,6 +32,9 @@ rule teacher_responses:
         settings=lambda w: one_set(SMALL.teacher, TAUGHT[w.taught], TAUGHT[w.taught]),
         code=lambda w: code("polaris.generation.generate", data_of(w.taught)),
     threads: 1
+    priority: 1
+    resources:
+        machine_mb=VLLM_MB,
     benchmark:
         f"{RUN}/{{taught}}/benchmark.tsv"
     shell:
@@ -53,6 +56,7 @@ if SMALL.format_sft:
             code=lambda w: code("small_rl.data.build_format_data", data_of("format_data")),
             responses=lambda w: option("responses", WORKED),
         threads: 1
+        priority: 1
         benchmark:
             f"{RUN}/format_data/benchmark.tsv"
         shell:
@@ -69,7 +73,10 @@ if SMALL.format_sft:
         params:
             settings=lambda w: settings(SMALL.format_sft),
             code=lambda w: code("small_rl.training.train_format", checkpoint_of("format_sft")),
-        threads: 2
+        threads: 1 if ON_CPU else 2
+        priority: 1
+        resources:
+            machine_mb=SFT_MB,
         benchmark:
             f"{RUN}/format_sft/benchmark.tsv"
         shell:
@@ -88,6 +95,9 @@ rule difficulty:
         settings=lambda w: settings(SMALL.difficulty),
         code=lambda w: code("polaris.generation.generate", data_of("difficulty")),
     threads: 1
+    priority: 1
+    resources:
+        machine_mb=VLLM_MB,
     benchmark:
         f"{RUN}/difficulty/benchmark.tsv"
     shell:
@@ -108,6 +118,7 @@ rule rl_data:
         code=lambda w: code("small_rl.data.build_rl_data", data_of("rl_data")),
         teacher=lambda w: option("teacher", TEACHER),
     threads: 1
+    priority: 1
     benchmark:
         f"{RUN}/rl_data/benchmark.tsv"
     shell:
@@ -176,7 +187,9 @@ if SMALL.teacher_sft:
         params:
             settings=lambda w: settings(SMALL.teacher_sft),
             code=lambda w: code("small_rl.training.train_format", checkpoint_of("teacher_sft")),
-        threads: 2
+        threads: 1 if ON_CPU else 2
+        resources:
+            machine_mb=SFT_MB,
         benchmark:
             f"{RUN}/teacher_sft/benchmark.tsv"
         shell:

@@ -27,6 +27,8 @@ rule responses_at_temperature:
         settings=lambda w: settings(SEARCHES[w.search].at(float(w.temperature))),
         code=lambda w: code("polaris.generation.generate", data_of(f"temperature/{w.search}/T={w.temperature}")),
     threads: 1
+    resources:
+        machine_mb=VLLM_MB,
     benchmark:
         f"{RUN}/temperature/{{search}}/T={{temperature}}/benchmark.tsv"
     shell:
@@ -75,6 +77,8 @@ if ROLLOUTS:
             settings=lambda w: settings(ROLLOUTS.generate),
             code=lambda w: code("polaris.generation.generate", data_of("probe_rollouts")),
         threads: 1
+        resources:
+            machine_mb=VLLM_MB,
         benchmark:
             f"{RUN}/probe_rollouts/benchmark.tsv"
         shell:

@@ -9,6 +9,7 @@ Fork is safe as long as no engine has started: there is one thread (jemalloc's, 
 no random number drawn that matters (Python's generator seeds itself anew), and no device opened.
 """
 
+import ast
 import atexit
 import contextlib
 import ctypes
@@ -78,7 +79,8 @@ class Forks:
     """Forks a process for each request, and passes on the ends: of the process, and of who asked for it."""
 
     def __init__(self, listener: socket.socket):
-        self.listener, self.asking = listener, {}
+        self.listener = listener
+        self.asking: dict[Any, int] = {}  # the process of each connection that waits for its end
         self.woken, waker = os.pipe()
         for end in (self.woken, waker):
             os.set_blocking(end, False)
@@ -93,16 +95,8 @@ class Forks:
         while True:
             for key, _ in self.selector.select():
                 if key.fileobj is self.listener:
-                    connection, _ = self.listener.accept()
-                    request, fds = verl_forked.receive(connection)
-                    if not (pid := os.fork()):
-                        self._leave(request, fds, connection)
+                    if request := self._forked(self.listener.accept()[0]):
                         return request
-                    for fd in fds:
-                        os.close(fd)
-                    connection.sendall(pid.to_bytes(4, "big"))
-                    self.asking[connection] = pid
-                    self.selector.register(connection, selectors.EVENT_READ)
                 elif key.fileobj == self.woken:
                     os.read(self.woken, 4096)
                 else:  # whoever asked is gone
@@ -111,12 +105,30 @@ class Forks:
                     self.selector.unregister(key.fileobj)
             self._reap()
 
+    def _forked(self, connection: socket.socket) -> dict[str, Any] | None:
+        """The request, in the forked process; None here. Whoever asks may be killed at any moment."""
+        try:
+            request, fds = verl_forked.receive(connection)
+        except (OSError, ValueError):
+            connection.close()
+            return None
+        if not (pid := os.fork()):
+            self._leave(request, fds, connection)
+            return request
+        for fd in fds:
+            os.close(fd)
+        with contextlib.suppress(OSError):
+            connection.sendall(pid.to_bytes(4, "big"))
+        self.asking[connection] = pid
+        self.selector.register(connection, selectors.EVENT_READ)
+        return None
+
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 connection = next(one for one, pid in self.asking.items() if pid == ended[0])
                 del self.asking[connection]
-                with contextlib.suppress(KeyError):  # whoever asked is gone
+                with contextlib.suppress(KeyError, OSError):  # whoever asked is gone
                     self.selector.unregister(connection)
                     connection.sendall(os.waitstatus_to_exitcode(ended[1]).to_bytes(4, "big", signed=True))
                 connection.close()
@@ -126,7 +138,7 @@ class Forks:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         ctypes.CDLL(None).prctl(subprocesses.PR_SET_PDEATHSIG, signal.SIGKILL)
-        with contextlib.suppress(PermissionError):  # another session
+        with contextlib.suppress(OSError):  # of another session, or gone by now
             os.setpgid(0, request["group"])
         self.selector.close()
         for one in (*self.asking, connection, self.listener):
@@ -144,7 +156,7 @@ class Forks:
 
 
 def run(arguments: list[str]) -> int:
-    """What `python <arguments>` does with a command, a module or a script. Returns the exit status."""
+    """What `python <arguments>` does with a script, a module or multiprocessing's command. Returns the exit status."""
     try:
         _run(arguments)
     except SystemExit as end:
@@ -164,12 +176,21 @@ def _run(arguments: list[str]) -> None:
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif how == "-c":
         sys.argv[:] = ["-c", *rest[1:]]
-        sys.modules["__main__"] = main = types.ModuleType("__main__")
-        exec(rest[0], vars(main))  # noqa: S102 (what -c means)
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        _call(rest[0])
     else:
         sys.argv[:] = arguments
         sys.path[0] = str(Path(how).parent)
         runpy.run_path(how, run_name="__main__")
+
+
+def _call(command: str) -> None:
+    """What multiprocessing starts its processes with: `from module import function; function(1, name=2)`."""
+    body: Any = ast.parse(command).body
+    (imported,), call = body[0].names, body[1].value
+    function = getattr(importlib.import_module(body[0].module), imported.name)
+    given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    function(*map(ast.literal_eval, call.args), **given)
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,11 +16,25 @@ from small_rl.training.verl_preload import forking_python
 MODULES = ("colorsys", "polaris.stage.errors")  # small, and imported by nothing else here
 
 
+@contextlib.contextmanager
+def short_folder():
+    """For a socket, whose path may have 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="fork-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    folder = Path(tempfile.mkdtemp(prefix="fork-", dir="/tmp"))
-    with forking_python(folder, tmp_path_factory.mktemp("log") / "preload.log", {}, MODULES) as path:
+    with (
+        short_folder() as folder,
+        forking_python(folder, tmp_path_factory.mktemp("log") / "preload.log", {}, MODULES) as path,
+    ):
         yield path
+
+
+def script(folder: Path, code: str) -> str:
+    (folder / "script.py").write_text(code)
+    return str(folder / "script.py")
 
 
 def ran(command: list[str], **more) -> subprocess.CompletedProcess:
@@ -40,22 +54,22 @@ def alive(pid: int) -> bool:
     return False
 
 
-def test_a_command_has_its_modules_arguments_folder_environment_and_input(python, tmp_path):
+def test_a_script_has_its_modules_arguments_folder_environment_and_input(python, tmp_path):
     code = (
         "import os, sys\nprint('colorsys' in sys.modules, sys.argv, os.getcwd(), os.environ.get('GIVEN'), input())\n"
         "print('also here', file=sys.stderr)"
     )
     env = {key: value for key, value in os.environ.items() if key != "HOME"} | {"GIVEN": "so"}
-    done = ran([python, "-c", code, "one", "two words"], cwd=tmp_path, env=env, input="typed\n")
-    assert done.stdout == f"True ['-c', 'one', 'two words'] {tmp_path} so typed\n"
+    done = ran([python, script(tmp_path, code), "one", "two words"], cwd=tmp_path, env=env, input="typed\n")
+    assert done.stdout == f"True ['{tmp_path}/script.py', 'one', 'two words'] {tmp_path} so typed\n"
     assert done.stderr == "also here\n"
     assert done.returncode == 0
 
 
 def test_a_script_and_a_module_are_main_and_find_what_lies_beside_them(python, tmp_path):
     (tmp_path / "beside.py").write_text("HERE = 'beside'")
-    (tmp_path / "script.py").write_text("import sys, beside\nprint(__name__, beside.HERE, sys.argv[1:])")
-    assert ran([python, str(tmp_path / "script.py"), "a"]).stdout == "__main__ beside ['a']\n"
+    code = "import sys, beside\nprint(__name__, beside.HERE, sys.argv[1:])"
+    assert ran([python, script(tmp_path, code), "a"]).stdout == "__main__ beside ['a']\n"
     (tmp_path / "data.json").write_text('{"a": [1]}')
     assert ran([python, "-m", "json.tool", "--compact", str(tmp_path / "data.json")]).stdout == '{"a":[1]}\n'
 
@@ -64,42 +78,42 @@ def test_a_script_and_a_module_are_main_and_find_what_lies_beside_them(python, t
     ("code", "status"),
     [("import sys; sys.exit(7)", 7), ("1 / 0", 1), ("import os; os.kill(os.getpid(), 9)", 137)],
 )
-def test_ends_as_the_process_ends(python, code, status):
-    done = ran([python, "-c", code])
+def test_ends_as_the_process_ends(python, tmp_path, code, status):
+    done = ran([python, script(tmp_path, code)])
     assert done.returncode == status
     assert ("ZeroDivisionError" in done.stderr) == (status == 1)
 
 
-def test_what_registered_for_the_end_is_called_and_threads_are_awaited(python):
+def test_what_registered_for_the_end_is_called_and_threads_are_awaited(python, tmp_path):
     code = (
         "import atexit, threading, time\natexit.register(print, 'last')\n"
         "threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()"
     )
-    assert ran([python, "-c", code]).stdout == "thread\nlast\n"
+    assert ran([python, script(tmp_path, code)]).stdout == "thread\nlast\n"
 
 
 def test_multiprocessing_starts_its_processes_so_too(python, tmp_path):
     (tmp_path / "job.py").write_text("def double(x):\n    import sys\n    return 2 * x, 'colorsys' in sys.modules\n")
-    (tmp_path / "script.py").write_text(
+    code = (
         "import multiprocessing, job\n"
         "if __name__ == '__main__':\n"
         "    with multiprocessing.get_context('spawn').Pool(2) as pool:\n"
         "        print(pool.map(job.double, [1, 2]))\n"
     )
-    done = ran([python, str(tmp_path / "script.py")])
+    done = ran([python, script(tmp_path, code)])
     assert done.stdout == "[(2, True), (4, True)]\n", done.stderr
 
 
-def sleeper(python: str, say: str = "") -> tuple[subprocess.Popen, int]:
+def sleeper(python: str, folder: Path, say: str = "") -> tuple[subprocess.Popen, int]:
     """A process that sleeps, and the number of the one that does."""
     code = f"import os, signal, time\n{say}\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
-    asked = subprocess.Popen([python, "-c", code], stdout=subprocess.PIPE, text=True)
+    asked = subprocess.Popen([python, script(folder, code)], stdout=subprocess.PIPE, text=True)
     assert asked.stdout
     return asked, int(asked.stdout.readline())
 
 
-def test_a_signal_reaches_the_process(python):
-    asked, pid = sleeper(python, "signal.signal(signal.SIGTERM, lambda *_: os._exit(5))")
+def test_a_signal_reaches_the_process(python, tmp_path):
+    asked, pid = sleeper(python, tmp_path, "signal.signal(signal.SIGTERM, lambda *_: os._exit(5))")
     assert pid != asked.pid
     assert os.getpgid(pid) == os.getpgid(asked.pid)
     asked.terminate()
@@ -107,19 +121,29 @@ def test_a_signal_reaches_the_process(python):
     assert not alive(pid)
 
 
-def test_a_kill_takes_the_process_along(python):
-    asked, pid = sleeper(python)
+def test_a_kill_takes_the_process_along(python, tmp_path):
+    asked, pid = sleeper(python, tmp_path)
     asked.kill()
     asked.wait()
     assert until(lambda: not alive(pid))
-    assert ran([python, "-c", "print('the next')"]).stdout == "the next\n"
+    assert ran([python, script(tmp_path, "print('the next')")]).stdout == "the next\n"
+
+
+def test_whoever_asks_may_be_gone_before_the_answer(python, tmp_path):
+    address = str(Path(python).with_name("fork"))
+    for said in (b"", b"\0\0", b"\0\0\0\x09{"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(address)
+            connection.sendall(said)
+    for _ in range(20):
+        subprocess.Popen([python, script(tmp_path, "print('early')")], stdout=subprocess.DEVNULL).kill()
+    assert ran([python, script(tmp_path, "print('still there')")]).stdout == "still there\n"
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_outlives_the_block_or_the_process_that_is_forked(tmp_path, end):
-    folder = Path(tempfile.mkdtemp(prefix="fork-", dir="/tmp"))
-    with forking_python(folder, tmp_path / "preload.log", {}, MODULES) as python:
-        asked, pid = sleeper(python)
+    with short_folder() as folder, forking_python(folder, tmp_path / "preload.log", {}, MODULES) as python:
+        asked, pid = sleeper(python, tmp_path)
         forked = int(Path(f"/proc/{pid}/stat").read_text().split()[3])
         os.kill(forked, end)
         assert until(lambda: not alive(pid))
@@ -127,10 +151,8 @@ def test_nothing_outlives_the_block_or_the_process_that_is_forked(tmp_path, end)
 
 
 def test_a_module_that_fails_is_an_error_of_whoever_asks(tmp_path):
-    folder = Path(tempfile.mkdtemp(prefix="fork-", dir="/tmp"))
-    with forking_python(folder, tmp_path / "preload.log", {}, ["no_such_module"]) as python:
-        done = ran([python, "-c", "print('never')"])
+    with short_folder() as folder, forking_python(folder, tmp_path / "preload.log", {}, ["no_such_module"]) as python:
+        done = ran([python, script(tmp_path, "print('never')")])
     assert done.returncode == 1
     assert "preload.log" in done.stderr
     assert "no_such_module" in (tmp_path / "preload.log").read_text()
-    assert sys.executable not in done.stdout
