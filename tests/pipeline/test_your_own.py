@@ -60,5 +60,5 @@ def test_the_page_is_followed_literally(folder):
     assert "a turn ends with <|im_end|>" in said and "40 problems" in said and "base_small" in said
     assert "wrong" not in said and len((folder / "mine.yaml").read_text().splitlines()) <= 15
     results = json.loads((folder / "runs/first/report/results.json").read_text())
-    assert set(results["models"]) == {"base_small", "grpo"}
+    assert {one["name"] for one in results["models"]} == {"base_small", "grpo"}
     assert (folder / "runs/first/report/index.html").stat().st_size > 10_000
