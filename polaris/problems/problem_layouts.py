@@ -46,7 +46,8 @@ R1_TURNS = re.compile(
 )
 TEXT = ("problem", "question", "prompt")
 CHAT = ("messages", "conversations")
-SPEAKERS = {"human": "user", "gpt": "assistant"}  # as ShareGPT's conversations call them, in `from` beside `value`
+# As ShareGPT's conversations call them, in `from` beside `value`.
+SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
 GOLD = ("answers", "answer", "final_answer", "solutions")
 ID = ("id", "unique_id", "query_id", "problem_idx", "index", "idx")
 NAMES: dict[Role, tuple[str, ...]] = {
@@ -74,10 +75,13 @@ def without_request(text: str) -> str:
 
 
 def _said(turns: Sequence[Any], speaker: str) -> dict[str, Any]:
-    """The one turn of a speaker in a list of chat messages, as `content` and its other keys; several turns are none."""
-    turns = [turn | {"role": SPEAKERS.get(turn.get("from"), turn.get("from")), "content": turn.get("value")}
-             if "from" in turn else turn for turn in turns if isinstance(turn, dict)]  # fmt: skip
-    own = [turn for turn in turns if turn.get("role") == speaker]
+    """What a speaker says in a list of chat messages, its text as `content`; nothing of one with several turns."""
+    own = []
+    for turn in turns:
+        if isinstance(turn, dict) and turn.get("role") == speaker:
+            own.append(turn)
+        elif isinstance(turn, dict) and SPEAKERS.get(turn.get("from")) == speaker:
+            own.append({"content": turn.get("value")})
     return own[0] if len(own) == 1 else {}
 
 

@@ -39,7 +39,7 @@ OVERLAY = {
     "small_rl": {
         "format_sft": {"epochs": 1, "batch": 8, "micro_batch": 4},
         "difficulty": {"k": {"rl": 2}},
-        "rl": {"grpo": {**RL, "max_tokens_per_gpu": 768}, "core": None, "core_filtered": None},
+        "rl": {"grpo": {**RL, "max_tokens_per_gpu": 384}, "core": None, "core_filtered": None},
         "specialist": "grpo",
     },
     "large_sft": {
