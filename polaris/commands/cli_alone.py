@@ -36,8 +36,8 @@ def evaluate(
     Writes runs/<run>/ with the report and the recipe, evaluation.yaml, which can be edited and run again. The same
     command goes on where it stopped. Models and files are only read.
     """
-    from polaris.commands import evaluate as evaluation
-    from polaris.commands.asked import Asked
+    from polaris.commands.alone import evaluate as evaluation
+    from polaris.commands.alone.asked import Asked
 
     asked = Asked(samples, temperature, top_p, top_k, max_tokens, instruction, seed, device, gpus, cache)
     evaluation.main(paths, asked, run, again, cores)
@@ -63,8 +63,8 @@ def generate(
 
     Writes OUTPUT/responses.jsonl, which `polaris grade` and `polaris probe` read. The same command goes on.
     """
-    from polaris.commands import generate as generation
-    from polaris.commands.asked import Asked
+    from polaris.commands.alone import generate as generation
+    from polaris.commands.alone.asked import Asked
 
     asked = Asked(samples, temperature, top_p, top_k, max_tokens, instruction, seed, device, gpus, cache)
     generation.main(model, files, asked, output)
@@ -82,7 +82,7 @@ def merge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Verdict, sizes and time; no merge.")] = False,
 ) -> None:
     """alpha * base + (1 - alpha) * distilled, for each alpha."""
-    from polaris.commands import merge as merging
+    from polaris.commands.alone import merge as merging
 
     merging.main(base, distilled, alphas, output, tokenizer, dry_run)
 
@@ -97,7 +97,7 @@ def grade(
     json: options.Json = False,
 ) -> None:
     """A file of responses with their answers: right, or why not."""
-    from polaris.commands import files
+    from polaris.commands.alone import files
 
     files.grade(file, output, format, grader, timeout, json)
 
@@ -116,7 +116,7 @@ def probe(
     seed: options.Seed = 0,
 ) -> None:
     """Do right responses share more results than wrong ones?"""
-    from polaris.commands import files
+    from polaris.commands.alone import files
     from polaris.evaluation.settings import Resampling
     from polaris.stage.settings import validated
 

@@ -4,6 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from polaris.hardware import shapes
+from polaris.hardware.model_shapes import known_shape
+from polaris.hardware.shapes import Shape
+from polaris.models.settings import HubModel, Model, TinyModel
 from polaris.planning.plan_time import Range
 from polaris.problems.settings import FileProblems
 from polaris.recipe.recipe import Recipe
@@ -88,3 +92,19 @@ class Known:
             mean = tokens / sum(one["responses"] for one in sets.values())
             return mean, mean
         return MEAN_LENGTH[0] * longest, MEAN_LENGTH[1] * longest
+
+    def shape(self, stage: str, source: Model) -> Shape:
+        """As published, else from config.json where that is here, else a guess. Raises UserError for a local model."""
+        key = stage.replace("/", ".")
+        if isinstance(source, TinyModel):
+            raise UserError(f"inputs.{key}: a tiny model runs on a CPU; there is no GPU to plan for")
+        try:
+            known = known_shape(source, self.run / stage / "model")
+        except UserError as error:
+            raise UserError(f"inputs.{key}: its shape is not known ({error})") from None
+        if known is None and isinstance(source, HubModel):
+            guess = f"the shape of {source.hub} is not known without its config.json; planned by the size in its name"
+            self.guessed[f"inputs.{key}"] = guess
+            return shapes.between(source.hub)[self.end]
+        assert known
+        return known

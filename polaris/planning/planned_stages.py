@@ -6,17 +6,14 @@ from pathlib import Path
 
 from large_sft.settings import LargeSft, Sft
 from polaris.generation.settings import Engine, Generate
-from polaris.hardware import fastest, layouts, memory, shapes
+from polaris.hardware import fastest, layouts, memory
 from polaris.hardware.gpus import Gpu
 from polaris.hardware.memory import GIB, Parts, total
-from polaris.hardware.model_shapes import known_shape
 from polaris.hardware.shapes import Shape
-from polaris.models.settings import HubModel, Model, TinyModel
 from polaris.planning.known import MEAN_LENGTH, End, Known
 from polaris.planning.plan_time import DENSE_TRAINING, READING, Decoding, ranged, training_seconds
 from polaris.planning.planned import Planned
 from polaris.recipe.recipe import Recipe
-from polaris.stage.errors import UserError
 from small_rl.format_settings import FormatSft
 from small_rl.settings import RlStage, SmallRl
 from small_rl.study_settings import TEACHER_STAGES
@@ -38,7 +35,7 @@ class Planner:
         inputs = recipe.inputs
         given = {"base_small": inputs.base_small, "base_large": inputs.base_large, "distilled": inputs.distilled}
         given |= {f"models/{name}": source for name, source in inputs.models.items()}
-        self.shapes = {stage: self._shape(stage, source) for stage, source in given.items() if source}
+        self.shapes = {stage: self.known.shape(stage, source) for stage, source in given.items() if source}
         self.large = self.shapes.get("base_large")
 
     @property
@@ -58,7 +55,7 @@ class Planner:
         """From the teacher's answers to the last RL stage, and the probe."""
         recipe = self.recipe
         if recipe.inputs.teacher and small.teacher:
-            teacher = self._shape("teacher_model", recipe.inputs.teacher)
+            teacher = self.known.shape("teacher_model", recipe.inputs.teacher)
             yield self._model("teacher_model", "models", teacher)
             for name, k in small.teacher.k.items():
                 stage = TEACHER_STAGES[name]
@@ -136,22 +133,6 @@ class Planner:
         host = 0.0 if engine else weights
         conversion = Planned(name="conversion", rule="conversion", gpus=gpus, parts=parts, seconds=seconds, host=host)
         yield self._checked(conversion)
-
-    def _shape(self, stage: str, source: Model) -> Shape:
-        """As published, else from config.json where that is here, else a guess. Raises UserError for a local model."""
-        key = stage.replace("/", ".")
-        if isinstance(source, TinyModel):
-            raise UserError(f"inputs.{key}: a tiny model runs on a CPU; there is no GPU to plan for")
-        try:
-            known = known_shape(source, self.known.run / stage / "model")
-        except UserError as error:
-            raise UserError(f"inputs.{key}: its shape is not known ({error})") from None
-        if known is None and isinstance(source, HubModel):
-            guess = f"the shape of {source.hub} is not known without its config.json; planned by the size in its name"
-            self.known.guessed[f"inputs.{key}"] = guess
-            return shapes.between(source.hub)[self.known.end]
-        assert known
-        return known
 
     def _model(self, name: str, rule: str, shape: Shape, jobs: int = 1) -> Planned:
         return Planned(name=name, rule=rule, jobs=jobs, published=shape.weights)

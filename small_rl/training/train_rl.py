@@ -1,10 +1,8 @@
 """Verb: one RL stage of the specialist: GRPO on verl, with outcome rewards or with CORE's process reward."""
 
-import contextlib
 import json
 import math
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,9 +32,7 @@ from small_rl.rollouts.about import About
 from small_rl.training import export_gate, verl_checkpoint, verl_config, verl_devices
 from small_rl.training.answer_tokens import tokenised
 from small_rl.training.verl_preload import interpreter
-from small_rl.training.verl_ray_cluster import ray_cluster
-
-RAY_FOLDERS = Path("/tmp"), "ray-"  # where they lie, and how their names begin
+from small_rl.training.verl_ray_cluster import ray_cluster, ray_folder
 
 
 def prompts(problems: dict[str, dict[str, Any]], instruction: str) -> list[dict[str, Any]]:
@@ -110,27 +106,6 @@ def check_lengths(rows: list[dict[str, Any]], model: Path, limit: int) -> None:
             if tokens > limit:
                 name = row["extra_info"]["index"]
                 raise UserError(f"problem {name}: its prompt has {tokens} tokens, max_prompt_length is {limit}")
-
-
-@contextlib.contextmanager
-def ray_folder(state: Path) -> Iterator[Path]:
-    """A folder with a short path for Ray's sockets (at most 107 characters), removed afterwards.
-
-    state/ray points to it, so that the next start removes it after a kill.
-    """
-    link, (place, prefix) = state / "ray", RAY_FOLDERS
-    if link.is_symlink():
-        left = link.readlink()
-        if left.parent == place and left.name.startswith(prefix):  # nobody else's folder is removed
-            shutil.rmtree(left, ignore_errors=True)
-        link.unlink()
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-    link.symlink_to(folder)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        link.unlink()
 
 
 def at_temperature(settings: RlTraining, search: Manifest | None) -> RlTraining:

@@ -8,8 +8,10 @@ this run's token.
 import contextlib
 import os
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +38,7 @@ QUIET = {
     "DASHBOARD_METRIC_PORT": "-1",  # no port at all: what is left of the dashboard would serve metrics to anyone
 }
 ON_ONE_NODE = QUIET | ON_LOOPBACK
+RAY_FOLDERS = Path("/tmp"), "ray-"  # where they lie, and how their names begin
 
 
 @contextlib.contextmanager
@@ -94,6 +97,27 @@ def ray_start(rank: int, head: str, port: str, gpus: str, cpus: str, folder: str
     # Any free ports: Ray's own range is the same for every cluster of a machine.
     ports = ["--min-worker-port=0", "--max-worker-port=0"]
     return ["start", *role, f"--node-ip-address={address}", *ports, *resources, "--disable-usage-stats", "--block"]
+
+
+@contextlib.contextmanager
+def ray_folder(state: Path) -> Iterator[Path]:
+    """A folder with a short path for Ray's sockets (at most 107 characters), removed afterwards.
+
+    state/ray points to it, so that the next start removes it after a kill.
+    """
+    link, (place, prefix) = state / "ray", RAY_FOLDERS
+    if link.is_symlink():
+        left = link.readlink()
+        if left.parent == place and left.name.startswith(prefix):  # nobody else's folder is removed
+            shutil.rmtree(left, ignore_errors=True)
+        link.unlink()
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+    link.symlink_to(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        link.unlink()
 
 
 def main() -> None:

@@ -17,8 +17,7 @@ from polaris.stage.records import ACCURACY, CONSENSUS, RESCUE_BUFFER, read_probl
 from small_rl.rl_settings import RlTraining
 from small_rl.rollouts.store import FOLDER, read_step, stored_steps
 from small_rl.rollouts.variants import replayed
-from small_rl.training import train_rl, verl_checkpoint, verl_config, verl_devices
-from small_rl.training.verl_ray_cluster import ray_cluster
+from small_rl.training import train_rl, verl_checkpoint, verl_config, verl_devices, verl_ray_cluster
 
 from .conftest import KILLED_STAGE
 
@@ -61,7 +60,7 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
     train_rl.write_prompts(folder / "prompts.parquet", train_rl.prompts(problems, settings.instruction))
     sets = folder / "start_sets.parquet"
     train_rl.write_start_sets(settings.core, settings.grading, problems, consensus.file("consensus.parquet"), sets)
-    with train_rl.ray_folder(folder) as ray:
+    with verl_ray_cluster.ray_folder(folder) as ray:
         logs = [folder / f"{name}.jsonl" for name in ("metrics", "accuracy", "validation")]
         files = verl_config.RlFiles(
             start.model, folder / "prompts.parquet", folder / "checkpoints", *logs, folder / "rollouts", consensus=sets
@@ -76,7 +75,7 @@ def uninterrupted(finished, killed, tmp_path_factory) -> Run:
             folder / "ray.log",
             verl_devices.environment("cpu"),
         )
-        with ray_cluster(1, *own) as env:
+        with verl_ray_cluster.ray_cluster(1, *own) as env:
             subprocesses.run(command, folder / "verl.log", env, settings.timeout)
     rows = {int(path.stem): lines(path) for path in (folder / "rows").glob("*.jsonl")}
     return Run(folder, problems, settings, *map(lines, logs[:2]), rows)  # nothing is evaluated

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from polaris.commands import asked, evaluate, files, generate, merge
-from polaris.commands.asked import Asked
+from polaris.commands.alone import asked, evaluate, files, generate, merge
+from polaris.commands.alone.asked import Asked
 from polaris.evaluation.settings import Resampling
 from polaris.recipe import recipe
 from polaris.stage import manifest

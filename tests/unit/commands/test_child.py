@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from polaris.commands.child import waited
+from polaris.commands.alone.child import waited
 from polaris.stage.code import ROOT
 
 
@@ -24,7 +24,7 @@ def test_ctrl_c_lets_it_finish_and_then_ends_both(tmp_path):
     )
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from polaris.commands.child import waited\nfrom polaris.stage import terminal\n"
+        "from polaris.commands.alone.child import waited\nfrom polaris.stage import terminal\n"
         f"terminal.run(lambda: waited([sys.executable, '-c', {other!r}]))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from polaris.commands import files
+from polaris.commands.alone import files
 from polaris.grading.grade import grade_responses, main
 from polaris.grading.settings import Grading
 from polaris.stage import manifest

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from polaris.commands import files
+from polaris.commands.alone import files
 from polaris.evaluation.settings import Resampling
 from polaris.stage import manifest
 from polaris.stage.errors import UserError

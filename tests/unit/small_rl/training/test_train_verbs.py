@@ -14,7 +14,7 @@ from polaris.stage.records import CONSENSUS, MESSAGES, RESCUE_BUFFER, read_rows,
 from polaris.stage.stage import Stage
 from small_rl.reward.step_metrics import Trajectory, step_metrics
 from small_rl.rl_settings import Core, RlTraining
-from small_rl.training import train_rl
+from small_rl.training import train_rl, verl_ray_cluster
 from small_rl.training.answer_tokens import tokenised
 from tests.helpers import tables
 
@@ -165,10 +165,10 @@ def test_ray_clears_up_after_a_kill_but_only_what_it_made(tmp_path, elsewhere):
     """Of a link that another put in its place, the link goes and the folder stays."""
     (tmp_path / elsewhere).mkdir()
     (tmp_path / "ray").symlink_to(tmp_path / elsewhere)
-    with train_rl.ray_folder(tmp_path) as first:
+    with verl_ray_cluster.ray_folder(tmp_path) as first:
         assert (tmp_path / elsewhere).is_dir()
         killed = tmp_path / "killed"
         killed.mkdir()
         (killed / "ray").symlink_to(first)
-        with train_rl.ray_folder(killed):
+        with verl_ray_cluster.ray_folder(killed):
             assert not first.exists()

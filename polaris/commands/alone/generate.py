@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from polaris.commands.asked import Asked, named
-from polaris.commands.child import waited
+from polaris.commands.alone.asked import Asked, named
+from polaris.commands.alone.child import waited
 from polaris.recipe import recipe_yaml
 from polaris.recipe.layers import SHIPPED
 from polaris.stage import manifest

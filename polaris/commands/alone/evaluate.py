@@ -10,8 +10,8 @@ from pathlib import Path
 import yaml
 
 from polaris.commands import show
-from polaris.commands.asked import Asked, given, named
-from polaris.commands.child import waited
+from polaris.commands.alone.asked import Asked, given, named
+from polaris.commands.alone.child import waited
 from polaris.commands.runs import folder_of
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
