@@ -27,14 +27,17 @@ COLUMNS = ("problem_id", "sample_id", "response", "gold")
 def read_rollouts(path: Path, golds: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """Rows of a rollouts file, checked; `gold` as list. Raises UserError naming file, row and column.
 
-    golds: accepted answers by problem id, for a file without `gold`
+    golds: accepted answers by problem id, and by set/id, for a file without `gold`
     """
     rows: list[dict[str, Any]] = []
     seen: set[tuple[str, Any]] = set()
     for where, row in data_rows(path, (*COLUMNS, "correct", "sample", "set")):
         row = {"sample_id": row.get("sample"), **row}
         if golds is not None and row.get("gold") is None:
-            row["gold"] = golds.get(str(row.get("problem_id")))
+            # Two sets may use the same ids: with a set only its own problems count.
+            row["gold"] = golds.get(
+                "/".join(str(row[name]) for name in ("set", "problem_id") if row.get(name) is not None)
+            )
         row = {name: value for name, value in row.items() if name != "correct" or value is not None}
         if missing := [name for name in COLUMNS if row.get(name) is None and name != "gold" or name not in row]:
             other = "; --problems FILE gives it too" if missing[0] == "gold" else ""

@@ -73,8 +73,11 @@ def probe(
 
 
 def _golds(path: Path) -> dict[str, Any]:
-    """Accepted answers by problem id, of a run's problems.parquet or of a file of problems."""
+    """Accepted answers by id and by set/id, of a run's problems.parquet or of a file of problems. The set is called as
+    the folder of the first, as the file of the other.
+    """
     if path.name == "problems.parquet":
-        return {name: row["answers"] for name, row in read_problems(path).items()}
-    rows = read_layout(data_rows(path, COLUMNS), path.stem, str(path), "some", None)
-    return {row["id"]: row["answers"] for row in rows}
+        name, rows = path.absolute().parent.name, list(read_problems(path).values())
+    else:
+        name, rows = path.stem, read_layout(data_rows(path, COLUMNS), path.stem, str(path), "some", None)
+    return {key: row["answers"] for row in rows for key in (row["id"], f"{name}/{row['id']}")}
