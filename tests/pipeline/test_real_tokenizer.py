@@ -105,4 +105,4 @@ def test_the_generalist_learned_on_two_pipeline_stages_with_one_embedding(done):
     trained = manifest.read(done / "distilled/checkpoint.json")
     assert trained.settings["layout"]["pipeline"] == 2
     assert trained.steps["planned"] == trained.steps["reached"] > 0
-    assert loss_of_traces(done, "distilled") < 0.95 * loss_of_traces(done, "base_large")
+    assert loss_of_traces(done, "distilled") < 0.98 * loss_of_traces(done, "base_large")
