@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from polaris.commands import cli_alone  # noqa: F401 (its commands)
-from polaris.commands.options import A_RECIPE, A_RUN, STUDIES, Configs, GraderName, Json, Run, app
+from polaris.commands.options import A_RECIPE, A_RUN, NOTHING, STUDIES, Configs, GraderName, Json, Run, app
 from polaris.commands.typed import command, run
 
 
 @command(app, A_RUN)
-def show(configfile: Configs = (), run: Run = None, json: Json = False) -> None:
+def show(configfile: Configs = NOTHING, run: Run = None, json: Json = False) -> None:
     """The tables of a finished run, and where its page lies."""
     from polaris.commands import runs
     from polaris.commands import show as tables
@@ -21,7 +21,7 @@ def show(configfile: Configs = (), run: Run = None, json: Json = False) -> None:
 
 @command(app, A_RUN)
 def status(
-    configfile: Configs = (),
+    configfile: Configs = NOTHING,
     run: Run = None,
     digests: Annotated[bool, typer.Option("--digests", help="Read every file: is it what its stage wrote?")] = False,
     json: Json = False,
@@ -37,9 +37,9 @@ def status(
 def compare(
     model: Annotated[str, typer.Argument(help="A name in the run, or a folder like runs/other/scores/core.")],
     other: Annotated[str, typer.Argument(help="What it is compared with.")],
-    configfile: Configs = (),
+    configfile: Configs = NOTHING,
     run: Run = None,
-    runs: Annotated[list[str], typer.Option(metavar="NAME...", help="Replicates of one recipe, pooled.")] = (),
+    runs: Annotated[list[str], typer.Option(metavar="NAME...", help="Replicates of one recipe, pooled.")] = NOTHING,
     json: Json = False,
 ) -> None:
     """Two models on the same questions: paired difference."""
@@ -53,7 +53,7 @@ def compare(
 @command(app, A_RUN)
 def regrade(
     model: Annotated[str, typer.Argument(help="A name in the run, or a folder like runs/other/scores/core.")],
-    configfile: Configs = (),
+    configfile: Configs = NOTHING,
     run: Run = None,
     grader: Annotated[
         GraderName | None, typer.Option(help="Instead of the one that the scores were made with.")
@@ -76,7 +76,7 @@ def publish(
     model: Annotated[str, typer.Argument(help="A name in the run: core_filtered, distilled, alpha=0.50.")],
     to: Annotated[Path, typer.Option(help="Folder to be made.")],
     license: Annotated[str, typer.Option(help="Of the weights, as the hub spells it: apache-2.0.")],
-    configfile: Configs = (),
+    configfile: Configs = NOTHING,
     run: Run = None,
     push: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="Upload the folder to this repository (private).")
@@ -94,12 +94,12 @@ def init(
     recipe: Annotated[Path, typer.Argument(help="The file to write, mine.yaml; its name is the run's.")],
     model: Annotated[str | None, typer.Option(help="A folder, a name of the presets, or a hub id.")] = None,
     problems: Annotated[str | None, typer.Option(help="To train on: a file, a preset, or a hub id.")] = None,
-    benchmark: Annotated[list[str], typer.Option(metavar="FILE|NAME...", help="One or more, as the problems.")] = (),
+    benchmark: Annotated[list[str], typer.Option(metavar="FILE|NAME...", help="Some, as the problems.")] = NOTHING,
     generalist: Annotated[str | None, typer.Option(help="The large model that learns, or none.")] = None,
     hardware: Annotated[
         str | None, typer.Option(help="cpu, one_gpu, one_node, cluster, 8xH100-80GB or 4x8xH100-80GB.")
     ] = None,
-    columns: Annotated[list[str], typer.Option(metavar="ROLE=COLUMN...", help="problem=..., answer=...")] = (),
+    columns: Annotated[list[str], typer.Option(metavar="ROLE=COLUMN...", help="problem=..., answer=...")] = NOTHING,
     instruction: Annotated[str | None, typer.Option(help="Appended to every problem.")] = None,
 ) -> None:
     """A recipe for your model and problems, by looking at them.
@@ -134,7 +134,7 @@ def pin(files: Annotated[list[Path], typer.Argument(help="Recipe files, which ar
 
 @command(app, A_RECIPE)
 def plan(
-    configfile: Configs = (),
+    configfile: Configs = NOTHING,
     profile: Annotated[Path | None, typer.Option(help="What each rule reserves; without it the hardware's.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Of what kind, without `hardware`; A800 counts as A100.")] = None,
     price: Annotated[float | None, typer.Option(help="Of a GPU hour, in any currency.")] = None,
@@ -163,7 +163,7 @@ def profile(
 
 @command(app, A_RECIPE)
 def preflight(
-    configfile: Configs = (),
+    configfile: Configs = NOTHING,
     run: Annotated[Path | None, typer.Option(help="Folder of the run; without it the recipe's.")] = None,
     gpu: Annotated[str | None, typer.Option(help="As for `polaris plan`.")] = None,
     json: Json = False,
@@ -177,7 +177,7 @@ def preflight(
 @command(app, A_RUN)
 def rollouts(
     stage: Annotated[str, typer.Argument(help="An RL stage of the run, or a folder like runs/other/core.")],
-    configfile: Configs = (),
+    configfile: Configs = NOTHING,
     run: Run = None,
     json: Json = False,
 ) -> None:
@@ -191,7 +191,7 @@ def rollouts(
 @command(app, A_RUN)
 def replay(
     stage: Annotated[str, typer.Argument(help="An RL stage of the run, or a folder like runs/other/core.")],
-    configfile: Configs = (),
+    configfile: Configs = NOTHING,
     run: Run = None,
     json: Json = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from polaris.commands import options
-from polaris.commands.options import ALONE, BOXED, app
+from polaris.commands.options import ALONE, BOXED, NOTHING, app
 from polaris.commands.typed import command
 
 
@@ -14,7 +14,7 @@ from polaris.commands.typed import command
 def evaluate(
     paths: Annotated[
         list[Path], typer.Argument(metavar="FOLDER... FILE...", help="Models, and files of problems.")
-    ] = (),
+    ] = NOTHING,
     samples: options.Samples = 4,
     temperature: options.Temperature = 0.6,
     top_p: options.TopP = 0.95,
@@ -105,7 +105,7 @@ def grade(
 @command(app, ALONE)
 def probe(
     rollouts: Annotated[Path, typer.Argument(help="`problem_id`, `sample_id`, `response`, `gold`, maybe `correct`.")],
-    problems: Annotated[list[Path], typer.Option(metavar="FILE...", help="Problems with golds, by id.")] = (),
+    problems: Annotated[list[Path], typer.Option(metavar="FILE...", help="Problems with golds, by id.")] = NOTHING,
     output: Annotated[Path | None, typer.Option(help="The JSON file; without it and --page it is printed.")] = None,
     page: Annotated[Path | None, typer.Option(help="The HTML page.")] = None,
     format: options.Form = "none",

@@ -1,6 +1,6 @@
 """The command line itself, the headings of its help, and the options that several commands share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +11,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 A_RUN, A_RECIPE, ALONE, STUDIES = "A run", "A recipe", "A part alone, on plain folders and files", "Studies"
+
+NOTHING: Any = ()  # of an option with several values: typer makes a list of its own
 
 Configs = Annotated[
     list[str], typer.Option("--configfile", metavar="FILE...", help="A recipe and its overlays, as given to snakemake.")

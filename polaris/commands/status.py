@@ -103,4 +103,4 @@ def row(state: State, upcoming: set[Path], run: Path) -> dict[str, object]:
     """A state for programs. next: whether the next run makes it; bytes: of its folder; run: the run's"""
     names = ("state", "why", "progress", "seconds")
     values = {name: getattr(state, name) for name in names} | {"bytes": state.size, "next": state.job.out in upcoming}
-    return {"stage": str(state.job.out.parent.relative_to(run))} | values
+    return {"stage": str(state.job.out.parent.relative_to(run)), **values}

@@ -59,7 +59,10 @@ def run(app: typer.Typer) -> None:
     try:
         work = app(prog_name="polaris", standalone_mode=False)
     except TyperException as error:
-        error.show() if hasattr(error, "show") else terminal.say(f"error: {error}", sys.stderr)
+        if show := getattr(error, "show", None):
+            show()
+        else:
+            terminal.say(f"error: {error}", sys.stderr)
         sys.exit(error.exit_code)
     if callable(work):
         terminal.run(work)

@@ -18,9 +18,9 @@ def published_differences(pairs: Sequence[Mapping[str, Any]], published: Publish
         return []
     rows = {}
     for pair in pairs:
-        printed = [published.values.get(pair[model], {}).get(pair["benchmark"]) for model in ("a", "b")]
-        if None not in printed:
-            claimed = round((printed[0] - printed[1]) / 100, 6)
+        a, b = (published.values.get(pair[model], {}).get(pair["benchmark"]) for model in ("a", "b"))
+        if a is not None and b is not None:
+            claimed = round((a - b) / 100, 6)
             values = {key: pair[key] for key in ("a", "b", "benchmark", "difference", "interval", "detectable")}
             rows[pair["a"], pair["b"], pair["benchmark"]] = values | {
                 "published": claimed,

@@ -59,7 +59,7 @@ def rl_sizes(
                         # verl has an engine on every `tensor_parallel_size` GPUs by itself.
                         rollouts = {"tensor_parallel_size": tensor, "pipeline_parallel_size": 1, "nodes": 1}
                         rollouts |= {"replicas": 1, "gpu_memory_utilization": share}
-                        return own, rollouts | engine
+                        return own, {**rollouts, **engine}
     return None
 
 

@@ -55,7 +55,7 @@ def responses(engine: Engine, shape: Shape, hardware: Hardware) -> float:
 
 def need(engine: Engine, shape: Shape, hardware: Hardware, fixed: Mapping[str, Any], *, alone: bool = False) -> str:
     """What one response needs on each GPU of the widest engine, in words."""
-    places = list(_places([shape], hardware, fixed, alone)) or [smallest(hardware) | fixed]
+    places = list(_places([shape], hardware, fixed, alone)) or [{**smallest(hardware), **fixed}]
     wide = engine.model_copy(update=places[-1])
     share = (wide.gpu_memory_utilization or SHARE) * hardware.kind.memory
     parts, one = vllm(shape, wide.gpus, hardware.kind.memory, 1.0), cache(shape, wide) * engine.max_model_len

@@ -81,7 +81,7 @@ class OnGpus:
 
     def _rl(self, name: str) -> None:
         at, start = (*RL, name), engines.smallest(self.hardware) | {"replicas": 1}
-        inner, ones = (*at, "engine"), dict.fromkeys(OWN, 1)
+        inner, ones = (*at, "engine"), {str(key): 1 for key in OWN}
         own, rollouts = self.parts.by_hand(at, OWN), self.parts.by_hand(inner, start)
         stage = self.parts.parsed(RlStage, at, {**ones, "engine": self.parts.part(inner) | start})
         self._put(at, ones)

@@ -92,8 +92,9 @@ def _asked(name: str) -> str:
 
 
 def _column(text: str) -> tuple[Role, str]:
-    role, _, column = text.partition("=")
-    if role not in get_args(Role) or not column:
+    name, _, column = text.partition("=")
+    role: Role | None = next((role for role in get_args(Role) if role == name), None)
+    if role is None or not column:
         raise UserError(f"--columns: {text}: write <what it is>=<its column>, of {', '.join(get_args(Role))}")
     return role, column
 

@@ -80,7 +80,7 @@ def _said(turns: Sequence[Any], speaker: str) -> dict[str, Any]:
     for turn in turns:
         if isinstance(turn, dict) and turn.get("role") == speaker:
             own.append(turn)
-        elif isinstance(turn, dict) and SPEAKERS.get(turn.get("from")) == speaker:
+        elif isinstance(turn, dict) and SPEAKERS.get(str(turn.get("from"))) == speaker:
             own.append({"content": turn.get("value")})
     return own[0] if len(own) == 1 else {}
 

@@ -1,7 +1,7 @@
 """A whole recipe as text: every value of a run, and the file and line that it comes from."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ def keep(loaded: Loaded, files: list[str | Path]) -> None:
     replace_file(path, text(loaded, files))
 
 
-def text(loaded: Loaded, files: list[str | Path]) -> str:
+def text(loaded: Loaded, files: Sequence[str | Path]) -> str:
     """YAML with a comment per value: `file:line`, `instead of` what a layer below has, `off` where no file gives it."""
     values = as_written(loaded.recipe.model_dump(mode="json", by_alias=True))
     head = f"# {' '.join(map(str, files))}: every value of the run {loaded.recipe.run}, and where it stands\n"

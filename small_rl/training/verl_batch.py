@@ -66,7 +66,8 @@ def old_log_probs(batch: KVBatchMeta, uids_P: Sequence[str], rollouts: int) -> d
     own = [key for key in batch.keys if key in keys]  # no padding
     fields = ["response_mask", "old_log_probs"]
     data = transfer_queue.kv_batch_get(keys=own, partition_id=PARTITION, select_fields=fields)
-    rows = zip(own, data["response_mask"].unbind(), data["old_log_probs"].unbind(), strict=True)
+    columns: list[Any] = [data["response_mask"], data["old_log_probs"]]
+    rows = zip(own, *(column.unbind() for column in columns), strict=True)
     return {keys[key]: log_probs[: len(mask)].float().numpy() for key, mask, log_probs in rows}
 
 

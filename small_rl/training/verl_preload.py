@@ -214,7 +214,7 @@ def main() -> None:
     except BaseException:  # noqa: BLE001 (Python, too, says any and ends)
         traceback.print_exc()
         status = 1
-    threading._shutdown()  # waits for threads; as multiprocessing ends a fork of its own
+    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]  waits for threads; as multiprocessing ends a fork of its own
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
