@@ -43,9 +43,14 @@ PY["polaris"] = interpreter("python")
 
 ON_CPU = RECIPE.device == "cpu"
 
-# MiB that a stage takes on a CPU with models of the laptop's size (docs/performance.md): stages run side by side as the
-# machine's memory holds them. Snakemake's own mem_mb is a profile's, for Slurm; there, and on GPUs, this is no limit.
-RL_MB, VLLM_MB, MEGATRON_MB, SFT_MB = 4000, 1500, 2000, 1500
+# MiB that a stage takes on a CPU: stages run side by side as the machine's memory holds them. Snakemake's own mem_mb is
+# a profile's, for Slurm; there, and on GPUs, this is no limit.
+SMALL_MODEL = {"base_small": RECIPE.inputs.base_small}
+LARGE_MODEL = {"base_large": RECIPE.inputs.base_large}
+ALL_MODELS = SMALL_MODEL | LARGE_MODEL | {f"models/{name}": one for name, one in RECIPE.inputs.models.items()}
+RL_MB, SFT_MB = (machine.stage_mb(engine, SMALL_MODEL, Path(RUN)) for engine in ("rl", "sft"))
+VLLM_MB = machine.stage_mb("vllm", ALL_MODELS, Path(RUN))
+MEGATRON_MB = machine.stage_mb("megatron", LARGE_MODEL, Path(RUN))
 if ON_CPU and workflow.resource_settings.nodes is None and "machine_mb" not in workflow.global_resources:
     workflow.register_resource("machine_mb", machine.memory_mb())
 
