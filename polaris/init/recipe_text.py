@@ -43,11 +43,9 @@ class Choices:
 def text(choices: Choices) -> str:
     """YAML with what was found beside what was given. Raises UserError for choices that do not go together."""
     names = [one.name for one in choices.benchmarks]
-    if choices.generalist and choices.rung == "one_gpu":
-        raise UserError("--generalist: one GPU holds no mixture of experts for training; choose --hardware one_node")
     if choices.generalist and len(names) < 2:
         raise UserError("--benchmark: give two: alpha is selected on the last one, and reported on the others")
-    lower = RUNGS[choices.rung]
+    lower = [f"{choices.rung}_80gb"] if choices.generalist and choices.rung == "one_gpu" else RUNGS[choices.rung]
     if not choices.generalist and choices.rung != "one_gpu":
         lower = [*lower, "presets/no_generalist"]
     lines = [

@@ -14,9 +14,10 @@ from tests.helpers.models import edit_json, write_model
 
 from .conftest import ROOT, snakemake
 
-LADDER = {  # recipe -> GPU, profile
+LADDER = {  # recipe -> GPU, profile; None: as its hardware says
     "laptop": ("H100-80GB", "cluster/cpu"),
     "one_gpu": ("RTX-4090", "cluster/one_gpu"),
+    "one_gpu_80gb": (None, None),
     "one_node": ("H100-80GB", "cluster/one_node"),
     "polaris_v2": ("H100-80GB", "cluster"),
 }
@@ -26,7 +27,7 @@ LINES = {found[1]: block for block in PAGE if "mine.jsonl" in block and (found :
 
 def planned(files: list, name: str) -> None:
     gpu, profile = LADDER[name]
-    plan.main(["--configfile", *map(str, files), "--gpu", gpu, "--profile", str(ROOT / profile)])
+    plan.main(files, ROOT / profile if profile else None, gpu, None, False, False)
 
 
 @pytest.mark.parametrize("name", LADDER)

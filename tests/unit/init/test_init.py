@@ -77,6 +77,10 @@ def test_gpus_by_their_number_and_kind(here):
     Path("mine.yaml").unlink()
     assert "extends: [one_gpu]" in run(model="qwen3_0_6b", benchmark="aime26", hardware="1xRTX-4090")
     Path("mine.yaml").unlink()
+    both = {"model": "qwen3_0_6b", "generalist": "qwen3_1_7b", "benchmark": "aime26 aime25"}
+    assert "extends: [one_gpu_80gb]" in run(**both, hardware="1xH200")
+    assert load(["mine.yaml"]).large_sft.sft.layout.gpus_per_node == 1
+    Path("mine.yaml").unlink()
     assert "nodes: 4" in run(model="qwen3_4b", benchmark="aime26", hardware="4x8xH100-80GB")
 
 

@@ -6,7 +6,7 @@ from polaris.recipe import recipe
 from tests.helpers.recipes import LAPTOP, ROOT
 
 RELEASED = ("polaris_v2_audit", "polaris_v1_audit_small", "polaris_v2_from_sft", "polaris_v2_generalist")
-SHIPPED = ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b", "one_gpu", "one_node", *RELEASED)
+SHIPPED = ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b", "one_gpu", "one_gpu_80gb", "one_node", *RELEASED)
 FULL = [[ROOT / f"configs/{name}.yaml"] for name in SHIPPED]
 STUDY = [LAPTOP, ROOT / "configs/laptop_study.yaml"]
 TWO_NODES = [LAPTOP, ROOT / "configs/laptop_two_nodes.yaml"]
