@@ -27,6 +27,10 @@ class Core(Section):
     update: Annotated[Literal["online", "frozen"], Field(description="online: the sets learn from correct responses")]
     denominator: Annotated[Literal["current", "start"], Field(description="start: |s| as the training found it")]
     guard: Annotated[Literal["none", "precision"], Field(description="precision: divide by at least |P|")]
+    max_hack_reward: Annotated[
+        Fraction | None,
+        Field(description="mean reward of a response made from the problem's text alone; above it nothing starts"),
+    ]
     consensus: Annotated[
         str,
         Field(description="where the sets start: rl_data, an earlier RL stage with CORE, teacher or teacher_placebo"),

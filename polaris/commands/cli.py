@@ -202,6 +202,20 @@ def replay(
     stored.replay(stored.store_of(stage, lambda: runs.place(run, configfile).folder), json)
 
 
+@command(app, A_RUN)
+def court(
+    stage: Annotated[str, typer.Argument(help="An RL stage with CORE, or a folder like runs/other/core.")],
+    configfile: Configs = NOTHING,
+    run: Run = None,
+    json: Json = False,
+) -> None:
+    """What known hacks earn by a stage's reward."""
+    from polaris.commands import rollouts as stored
+    from polaris.commands import runs
+
+    stored.court(stored.store_of(stage, lambda: runs.place(run, configfile).folder), json)
+
+
 @command(app, STUDIES)
 def study(
     replicates: Annotated[list[int], typer.Argument(help="0 1 2: the runs study_0 sparse_0 study_1 ...")],

@@ -1,11 +1,11 @@
-"""`polaris rollouts` and `polaris replay`: what an RL stage sampled, and what other rewards would have paid."""
+"""`polaris rollouts`, `replay` and `court`: what an RL stage sampled, other rewards for it, and hacks of its own."""
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 from polaris.stage.terminal import NONE, say, say_json, table
-from small_rl.rollouts import pages, variants
+from small_rl.rollouts import hearing, pages, variants
 from small_rl.rollouts.replay import Replayed
 from small_rl.rollouts.store import FOLDER
 
@@ -36,6 +36,17 @@ def replay(store: Path, as_json: bool) -> None:
     say("\n".join(table(lines(rows))))
     first = rows[0]
     say(f"\n{first.name}: {first.same} of {first.rollouts} responses earn exactly what was recorded")
+
+
+def court(store: Path, as_json: bool) -> None:
+    """Print what known hacks earned when the stage began. Raises UserError as `hearing.read`."""
+    rows = hearing.read(store.parent / hearing.NAME)
+    if as_json:
+        say_json(rows)
+        return
+    head = ["hack", "mean reward", "problems where it is paid", "taken for correct"]
+    shares = lambda row: [f"{row['mean']:.3f}", f"{100 * row['paid']:.1f} %", f"{100 * row['correct']:.1f} %"]
+    say("\n".join(table([head, *([row["hack"], *shares(row)] for row in rows)])))
 
 
 def lines(rows: list[Replayed]) -> list[list[str]]:

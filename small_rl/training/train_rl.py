@@ -27,7 +27,7 @@ from polaris.stage.stage import Stage, run_verb
 from small_rl.reward.core import initial_sets
 from small_rl.reward.rescue import BufferedResponse, RescueBuffer
 from small_rl.rl_settings import Core, RlTraining, SearchedTemperature
-from small_rl.rollouts import about, store
+from small_rl.rollouts import about, hearing, store
 from small_rl.rollouts.about import About
 from small_rl.training import export_gate, verl_checkpoint, verl_config, verl_devices
 from small_rl.training.answer_tokens import tokenised
@@ -186,6 +186,9 @@ def prepare(stage: Stage, settings: RlTraining) -> verl_config.RlFiles:
         sets_file = required(stage, "consensus", "reward: core").file("consensus.parquet")
         start_sets = stage.state / "start_sets.parquet"
         write_start_sets(settings.core, settings.grading, problems, sets_file, start_sets)
+        court = stage.log / hearing.NAME
+        worst = hearing.hold(problems, settings.core, settings.grading, start_sets, court)
+        stage.say(f"of the known hacks `{worst.hack}` earns the most from the text alone: {worst.mean:.3f} ({court})")
     if settings.rescue == "teacher":
         answers = required(stage, "teacher", "rescue: teacher").file("messages.parquet")
         rescue_buffer = stage.state / "rescue_buffer.parquet"

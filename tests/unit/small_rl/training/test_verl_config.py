@@ -27,7 +27,8 @@ def compose(name, overrides):
 STAGES = [
     (path.stem, name)
     for path in sorted(CONFIGS.glob("*.yaml"))
-    for name in recipe.load(recipe_files(path.stem)).small_rl.rl
+    if path.stem != "evaluation"  # which is no recipe by itself
+    for name in recipe.load(recipe_files(path.stem)).rl
 ]  # fmt: skip
 
 
