@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from polaris.commands.snakemake_jobs import COMMAND, parsed
-from polaris.planning.plan_time import GPUS
+from polaris.hardware.gpus import GPUS
 from polaris.planning.planned_stages import Planner
 from polaris.recipe import recipe
 
