@@ -5,6 +5,7 @@ Words are read first and the work is done afterwards, so that Ctrl-C and a reade
 """
 
 import functools
+import itertools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +32,7 @@ def spread(words: list[str], several: set[str]) -> list[str]:
     """The words with each of `several` options repeated before every value that follows it."""
     spelled: list[str] = []
     option = None
-    for word, following in zip(words, [*words[1:], "--"], strict=True):
+    for word, following in itertools.pairwise([*words, "--"]):
         if word.startswith("-") and len(word) > 1:
             option = word if word in several and not following.startswith("--") else None
             spelled += [] if option else [word]

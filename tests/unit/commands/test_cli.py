@@ -17,7 +17,7 @@ from polaris.stage.errors import UserError
 from tests.helpers.reports import make, whole_run
 
 COMMANDS = {"evaluate", "generate", "merge", "grade", "probe", "show", "status", "compare", "regrade", "publish",
-            "recipe", "pin", "plan", "preflight", "study"}  # fmt: skip
+            "rollouts", "replay", "court", "init", "recipe", "pin", "plan", "profile", "preflight", "study"}  # fmt: skip
 
 
 def polaris(*words, cwd=None, **environment):
@@ -56,6 +56,7 @@ def test_an_option_of_several_values():
     assert spread(words, several) == [
         "core", "grpo", "--configfile", "a.yaml", "--configfile", "b.yaml", "--runs", "x", "--runs", "y", "--json"
     ]  # fmt: skip
+    assert spread([], several) == []  # `polaris show` alone
     assert spread(["--configfile"], several) == ["--configfile"]  # so that its value is missed
     assert spread(["--configfile=a", "b"], several) == ["--configfile=a", "b"]
 
