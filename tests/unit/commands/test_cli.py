@@ -16,8 +16,9 @@ from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from tests.helpers.reports import make, whole_run
 
-COMMANDS = {"evaluate", "generate", "merge", "grade", "probe", "show", "status", "compare", "regrade", "publish",
-            "rollouts", "replay", "court", "init", "recipe", "pin", "plan", "profile", "preflight", "study"}  # fmt: skip
+ALONE = {"evaluate", "generate", "merge", "grade", "probe"}
+A_RUN = {"show", "status", "compare", "regrade", "publish", "rollouts", "replay", "court"}
+COMMANDS = ALONE | A_RUN | {"init", "recipe", "pin", "plan", "profile", "preflight", "study"}
 
 
 def polaris(*words, cwd=None, **environment):

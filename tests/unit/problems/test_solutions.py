@@ -1,6 +1,7 @@
 r"""Worked solutions of one's own become responses, with think tags and without."""
 
 import pytest
+
 from polaris.problems.solutions import as_response, from_solutions
 
 
