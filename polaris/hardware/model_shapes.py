@@ -26,6 +26,11 @@ def known_shape(source: Model, fetched: Path) -> Shape | None:
     return folder and _read(folder)
 
 
+def stage_of(key: str) -> str:
+    """The folder in a run to which an input is fetched, by its key below `inputs`: models.a -> models/a."""
+    return "teacher_model" if key == "teacher" else key.replace(".", "/", 1)
+
+
 def called(source: Model) -> str:
     """A model's name in a sentence."""
     if isinstance(source, HubModel):

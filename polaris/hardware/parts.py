@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from polaris.hardware.model_shapes import called, known_shape
+from polaris.hardware.model_shapes import called, known_shape, stage_of
 from polaris.hardware.shapes import Shape
 from polaris.models.settings import Model
 from polaris.stage.errors import UserError
@@ -22,7 +22,6 @@ GATE: Key = ("large_sft", "gate", "vllm")
 USUAL: Key = ("evaluate", "generate", "engine")
 LARGE: Key = ("evaluate", "large_engine")
 FURTHER: Key = ("evaluate", "extra_evaluations")
-FETCHED = {"teacher": "teacher_model"}  # folders in a run that are not called like the input
 
 
 class Parts:
@@ -60,13 +59,13 @@ class Parts:
         """
         found = {}
         for name in names:
-            parent, _, last = name.rpartition(".")
-            source = self.part(("inputs", *parent.split("."))[: 2 if parent else 1]).get(last)
+            *group, own = name.split(".", 1)  # a model of `models` may have dots in its name
+            source = self.part(("inputs", *group)).get(own)
             try:
                 model = TypeAdapter(Model).validate_python(source)
             except ValidationError:
                 continue
-            folder = Path("runs") / str(self.values.get("run")) / FETCHED.get(name, name.replace(".", "/")) / "model"
+            folder = Path("runs") / str(self.values.get("run")) / stage_of(name) / "model"
             try:
                 shape = known_shape(model, folder)
             except UserError as error:

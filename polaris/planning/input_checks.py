@@ -10,6 +10,7 @@ from huggingface_hub.constants import HF_HUB_CACHE
 
 from large_sft.model import decoder
 from polaris.generation.settings import Engine
+from polaris.hardware.model_shapes import stage_of
 from polaris.models.check_model import check_described, check_tokenizer
 from polaris.models.checkpoint import CONFIG, read_config
 from polaris.models.model_context import check_context
@@ -24,7 +25,6 @@ from small_rl.settings import SmallRl
 
 # What describes a model on the hub: a few MB beside its weights.
 DESCRIBING = ("*.json", "*.jinja", "merges.txt", "vocab.txt", "tokenizer.model", "*.tiktoken")
-STAGES = {"teacher": "teacher_model"}  # folders of the run that are not called as their model
 MODELS = (HubModel, LocalModel, TinyModel)
 STRETCH = "ask for less, or stretch it with engine.yarn"
 
@@ -56,9 +56,7 @@ def folder_of(source: Model, fetched: Path) -> Path | None:
 
 def folders_of(recipe: Recipe, run: Path) -> dict[str, Path]:
     """Key of `models_of` -> its folder, of the models that are here."""
-    models = models_of(recipe)
-    stages = {name: run / STAGES.get(name, name.replace(".", "/", 1)) for name in models}
-    folders = {name: folder_of(source, stages[name]) for name, source in models.items()}
+    folders = {name: folder_of(source, run / stage_of(name)) for name, source in models_of(recipe).items()}
     return {name: folder for name, folder in folders.items() if folder}
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from polaris.hardware.gpus import Gpu
+from polaris.hardware.model_shapes import stage_of
 from polaris.hardware.settings import gpu_of
 from polaris.models.chat_template import ChatTemplate
 from polaris.models.check_model import check_model, check_tokenizer
@@ -72,7 +73,7 @@ def inputs(recipe: Recipe, run: Path) -> Iterator[Finding]:
                 f"{key}: {source.file}" + ("" if there else ": there is no such file"),
             )
         elif isinstance(source, HubModel | HubProblems) and f"inputs.{key}" not in recipe.unpinned():
-            folder = run / ("teacher_model" if key == "teacher" else key.replace(".", "/", 1))
+            folder = run / stage_of(key)
             if any((folder / name).is_file() for name in ("data.json", "checkpoint.json")):
                 yield Finding("ok", "inputs", f"{key}: fetched")
             else:
