@@ -38,9 +38,9 @@ def main(model: Path, files: Sequence[Path], asked: Asked, output: Path) -> None
     words = ["--model", str(checkpoint), "--problems", *map(str, problems)]
     responses = _stage("polaris.generation.generate", settings, output / "responses/data.json", *words)
     path = output / "responses.jsonl"
-    lines = (json.dumps(row, ensure_ascii=False) for row in rows(responses, problems))
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows(responses, problems)]
     replace_file(path, "".join(f"{line}\n" for line in lines))
-    say(f"{path}: {len(read_rows(manifest.read(responses).file('responses.parquet'), RESPONSES))} responses")
+    say(f"{path}: {len(lines)} responses")
 
 
 def _engine() -> dict[str, Any]:
