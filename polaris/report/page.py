@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from polaris.charts.templates import environment
 from polaris.evaluation import claims, response_rows, results
 from polaris.evaluation.verdicts import AVERAGE
 from polaris.report.page_charts import columns, draw, first_charts, with_selection
@@ -26,18 +27,10 @@ TEMPLATES = Path(__file__).parent
 
 def page(report: dict[str, Any]) -> str:
     """results.json as one self-contained HTML page."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= _filters(report["settings"]["confidence"])
-    environment.globals |= {"average": AVERAGE, "power": results.POWER, "chose": response_rows.CHOSEN}
-    return environment.get_template("report.html").render(report | _lookups(report) | _sections(report))
+    pages = environment(TEMPLATES)
+    pages.filters |= _filters(report["settings"]["confidence"])
+    pages.globals |= {"average": AVERAGE, "power": results.POWER, "chose": response_rows.CHOSEN}
+    return pages.get_template("report.html").render(report | _lookups(report) | _sections(report))
 
 
 def _filters(confidence: float) -> dict[str, Callable]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polaris.charts.charts import CLASSES, COLOURS, Line, axis_percent, line_chart, plain
+from polaris.charts.templates import environment
 from polaris.models.prompts import load_tokenizer
 from polaris.stage.errors import UserError
 from polaris.stage.progress import Progress
@@ -202,18 +203,11 @@ def _result(text: str, result: Result, min_support: int) -> dict[str, Any]:
 
 
 def _template() -> Any:
-    import jinja2
     from markupsafe import Markup
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"marks": NAMES, "colours": Markup(COLOURS), "classes": Markup(CLASSES)}
-    return environment.get_template("rollouts.html")
+    pages = environment(TEMPLATES)
+    pages.globals |= {"marks": NAMES, "colours": Markup(COLOURS), "classes": Markup(CLASSES)}
+    return pages.get_template("rollouts.html")
 
 
 def lines(table: Iterable[dict[str, Any]]) -> list[list[str]]:
