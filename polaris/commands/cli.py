@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from polaris.commands import cli_alone  # noqa: F401 (its commands)
-from polaris.commands.options import A_RECIPE, A_RUN, NOTHING, STUDIES, Configs, GraderName, Json, Run, app
+from polaris.commands.options import A_RECIPE, A_RUN, NOTHING, STUDIES, Configs, GraderName, Json, RlStage, Run, app
 from polaris.commands.typed import command, run
 
 
@@ -176,44 +176,41 @@ def preflight(
 
 @command(app, A_RUN)
 def rollouts(
-    stage: Annotated[str, typer.Argument(help="An RL stage of the run, or a folder like runs/other/core.")],
+    stage: RlStage,
     configfile: Configs = NOTHING,
     run: Run = None,
     json: Json = False,
 ) -> None:
     """The responses of an RL stage's steps: a table, and pages for a browser."""
     from polaris.commands import rollouts as stored
-    from polaris.commands import runs
 
-    stored.show(stored.store_of(stage, lambda: runs.place(run, configfile).folder), json)
+    stored.show(stored.store_of(stage, run, configfile), json)
 
 
 @command(app, A_RUN)
 def replay(
-    stage: Annotated[str, typer.Argument(help="An RL stage of the run, or a folder like runs/other/core.")],
+    stage: RlStage,
     configfile: Configs = NOTHING,
     run: Run = None,
     json: Json = False,
 ) -> None:
     """What other process rewards would have paid an RL stage's rollouts."""
     from polaris.commands import rollouts as stored
-    from polaris.commands import runs
 
-    stored.replay(stored.store_of(stage, lambda: runs.place(run, configfile).folder), json)
+    stored.replay(stored.store_of(stage, run, configfile), json)
 
 
 @command(app, A_RUN)
 def court(
-    stage: Annotated[str, typer.Argument(help="An RL stage with CORE, or a folder like runs/other/core.")],
+    stage: RlStage,
     configfile: Configs = NOTHING,
     run: Run = None,
     json: Json = False,
 ) -> None:
     """What known hacks earn by a stage's reward."""
     from polaris.commands import rollouts as stored
-    from polaris.commands import runs
 
-    stored.court(stored.store_of(stage, lambda: runs.place(run, configfile).folder), json)
+    stored.court(stored.store_of(stage, run, configfile), json)
 
 
 @command(app, STUDIES)

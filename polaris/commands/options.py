@@ -20,6 +20,7 @@ Configs = Annotated[
 Run = Annotated[
     str | None, typer.Option("--run", metavar="FOLDER|NAME", help="A run, by its folder or its name in runs/.")
 ]
+RlStage = Annotated[str, typer.Argument(help="An RL stage of the run, or a folder like runs/other/core.")]
 Json = Annotated[bool, typer.Option("--json", help="The same as JSON.")]
 GraderName = Literal["polaris", "deepscaler"]
 Donor = Literal["same", "base", "distilled"]

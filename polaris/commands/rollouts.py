@@ -1,18 +1,19 @@
 """`polaris rollouts`, `replay` and `court`: what an RL stage sampled, other rewards for it, and hacks of its own."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
+from polaris.commands.runs import place
 from polaris.stage.terminal import NONE, say, say_json, table
 from small_rl.rollouts import hearing, pages, variants
 from small_rl.rollouts.replay import Replayed
 from small_rl.rollouts.store import FOLDER
 
 
-def store_of(stage: str, run: Callable[[], Path]) -> Path:
-    """The store of a stage: of a run (its folder), or of the stage's own folder, where `stage` is one."""
-    folder = Path(stage).absolute() if "/" in stage else run() / stage
+def store_of(stage: str, run: str | None, configs: Sequence[str]) -> Path:
+    """The store of a stage of a run, or of a stage's own folder, where `stage` is one. run, configs: as for `place`"""
+    folder = Path(stage).absolute() if "/" in stage else place(run, configs).folder / stage
     return folder / "log" / FOLDER
 
 
