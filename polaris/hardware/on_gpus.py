@@ -15,7 +15,7 @@ from polaris.stage.errors import UserError
 from small_rl.format_settings import FormatSft
 from small_rl.settings import RlStage
 
-OWN = ("nodes", "gpus_per_node", "max_tokens_per_gpu")  # sizes of an RL stage besides its engine's
+OWN: tuple[str, ...] = ("nodes", "gpus_per_node", "max_tokens_per_gpu")  # sizes of an RL stage besides its engine's
 # One process. Its values are the smallest that each key may have.
 LAYOUT = {"gpus_per_node": 1, "nodes": 1, "tensor": 1, "pipeline": 1, "expert": 1, "expert_tensor": 1, "context": 1,
           "virtual_pipeline": 1, "first_layers": None, "last_layers": None}  # fmt: skip
@@ -81,7 +81,7 @@ class OnGpus:
 
     def _rl(self, name: str) -> None:
         at, start = (*RL, name), engines.smallest(self.hardware) | {"replicas": 1}
-        inner, ones = (*at, "engine"), {str(key): 1 for key in OWN}
+        inner, ones = (*at, "engine"), dict.fromkeys(OWN, 1)
         own, rollouts = self.parts.by_hand(at, OWN), self.parts.by_hand(inner, start)
         stage = self.parts.parsed(RlStage, at, {**ones, "engine": self.parts.part(inner) | start})
         self._put(at, ones)

@@ -47,7 +47,8 @@ class Outcome:
 class Graded(Protocol):
     """What this file reads of polaris.grading.grading_pool.Verdict."""
 
-    correct: bool
+    @property
+    def correct(self) -> bool: ...
 
 
 Grade = Callable[[Sequence[tuple[Sequence[str], str]]], Sequence[Graded]]
