@@ -159,7 +159,18 @@ class LargeSft(Section):
     """From the specialist's traces to the distilled generalist."""
 
     traces: Annotated[
-        Generate | None, Field(description="the specialist's; null: the worked solutions of inputs.problems.distill")
+        Generate | None,
+        Field(
+            description="the specialists', to the problem sets of `k`; null: the worked solutions of "
+            "inputs.problems.distill"
+        ),
+    ]
+    specialists: Annotated[
+        dict[str, str],
+        Field(
+            default_factory=dict,
+            description="problem set -> the model that writes its traces; a set that is not named: small_rl.specialist",
+        ),
     ]
     sft_data: SftData
     gate: Gate
@@ -167,6 +178,16 @@ class LargeSft(Section):
     self_distillation: Annotated[
         bool, Field(description="a control beside it: the same training on the large model's own traces, merged alike")
     ]
+
+    @property
+    def prompts(self) -> list[str]:
+        """The problem sets that teach the generalist."""
+        return list(self.traces.k) if self.traces else ["distill"]
+
+    def traces_to(self, sets: list[str]) -> Generate:
+        """How one model writes its traces: to the prompts of these sets alone."""
+        assert self.traces
+        return self.traces.model_copy(update={"k": {name: self.traces.k[name] for name in sets}})
 
     @property
     def conversion(self) -> ConversionCheck:

@@ -3,6 +3,15 @@
 LARGE = RECIPE.large_sft
 
 
+def prompts_of(sets) -> list[str]:
+    return [data_of(f"clean/{name}") for name in sets]
+
+
+def traces_of(arm: str) -> list[str]:
+    """The traces that an arm learns from; none: worked solutions."""
+    return [data_of(folder) for folder, one in RECIPE.traces.items() if one.arm == arm]
+
+
 if LARGE.gate.reference:
 
     rule conversion_reference:
@@ -46,24 +55,24 @@ rule conversion:
 
 
 rule traces:
-    "Responses to the distillation prompts: the specialist's, and in the control arm `_self` the large model's own."
+    "Responses to the distillation prompts: each specialist's, and in the control arm `_self` the large model's own."
     input:
-        model=lambda w: checkpoint_of(RECIPE.arms[w.arm]),
-        problems=data_of("clean/distill"),
+        model=lambda w: checkpoint_of(RECIPE.checkpoints[RECIPE.traces[w.traces].writer]),
+        problems=lambda w: prompts_of(RECIPE.traces[w.traces].sets),
         conversion=ancient(data_of("conversion")),  # no trace is paid for before the generalist can be trained on it
     output:
-        data_of("traces{arm}"),
+        data_of("{traces}"),
     wildcard_constraints:
-        arm=one_of(arm for arm, writer in RECIPE.arms.items() if writer),
+        traces=one_of(RECIPE.traces),
     params:
-        settings=lambda w: settings(LARGE.traces),
-        code=lambda w: code("polaris.generation.generate", data_of(f"traces{w.arm}")),
+        settings=lambda w: settings(LARGE.traces_to(RECIPE.traces[w.traces].sets)),
+        code=lambda w: code("polaris.generation.generate", data_of(w.traces)),
     threads: 1
     priority: 1
     resources:
         machine_mb=VLLM_MB,
     benchmark:
-        f"{RUN}/traces{{arm}}/benchmark.tsv"
+        f"{RUN}/{{traces}}/benchmark.tsv"
     shell:
         "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
@@ -72,8 +81,8 @@ rule traces:
 rule sft_data:
     "Traces or worked solutions worth teaching, as tokens of the generalist's own chat template."
     input:
-        problems=data_of("clean/distill"),
-        responses=lambda w: data_of(f"traces{w.arm}") if LARGE.traces else [],
+        problems=prompts_of(LARGE.prompts),
+        responses=lambda w: traces_of(w.arm),
         base=checkpoint_of("base_large"),
         benchmarks=[data_of(f"benchmarks/{name}") for name in RECIPE.inputs.benchmarks],
     output:
@@ -81,7 +90,7 @@ rule sft_data:
     params:
         settings=lambda w: settings(LARGE.sft_data),
         code=lambda w: code("large_sft.traces.build_sft_data", data_of(f"sft_data{w.arm}")),
-        responses=lambda w: option("responses", LARGE.traces and data_of(f"traces{w.arm}")),
+        responses=lambda w: option("responses", " ".join(traces_of(w.arm))),
     threads: 1
     priority: 1
     benchmark:

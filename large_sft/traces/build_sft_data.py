@@ -30,6 +30,21 @@ Problems = dict[str, dict[str, Any]]  # rows of records.PROBLEMS by id
 Responses = list[dict[str, Any]]  # rows of records.RESPONSES
 
 
+def together(sets: dict[str, Problems], responses: Responses) -> tuple[Problems, Responses]:
+    """Problems and responses of several sets as of one. Ids are unique within a set alone: they become `set/id`.
+
+    Raises UserError for a response to a set that is not here.
+    """
+    if len(sets) == 1:
+        return next(iter(sets.values())), responses
+    if unknown := next((row["set"] for row in responses if row["set"] not in sets), None):
+        raise UserError(f"there are responses to the set {unknown}, whose problems are not here; generate anew")
+    problems = {
+        f"{name}/{key}": row | {"id": f"{name}/{key}"} for name, rows in sets.items() for key, row in rows.items()
+    }
+    return problems, [row | {"problem_id": f"{row['set']}/{row['problem_id']}"} for row in responses]
+
+
 def lengths(examples: list[Example]) -> dict[str, int]:
     """Histogram of lengths: "<=1024" -> examples of 513..1024 tokens."""
     bounds = collections.Counter(1 << (len(example.input_ids) - 1).bit_length() for example in examples)
@@ -133,15 +148,18 @@ class Examples:
 
 def main() -> None:
     # Of the base the tokenizer is read, and none of its weights.
-    flags = {"inputs": ("problems", "base"), "repeated": ("benchmarks",), "unchecked": ("base",)}
+    flags = {"inputs": ("base",), "repeated": ("problems", "responses", "benchmarks"), "unchecked": ("base",)}
     with (
-        Stage.from_command_line("large_sft.traces.build_sft_data", SftData, optional=("responses",), **flags) as stage,
+        Stage.from_command_line("large_sft.traces.build_sft_data", SftData, **flags) as stage,
         ChatTemplate(load_tokenizer(stage.inputs["base"].model)) as template,
     ):
         check_template(template)
-        problems = read_problems(stage.inputs["problems"].file("problems.parquet"))
-        traces = stage.inputs.get("responses")
-        responses = read_rows(traces.file("responses.parquet"), RESPONSES) if traces else from_solutions(problems)
+        sets = {one.stage: read_problems(one.file("problems.parquet")) for one in stage.inputs["problems"]}
+        traces = [
+            row for one in stage.inputs["responses"] for row in read_rows(one.file("responses.parquet"), RESPONSES)
+        ]
+        problems, responses = together(sets, traces)
+        responses = responses if stage.inputs["responses"] else from_solutions(problems)
         benchmarks = {b.stage: read_problems(b.file("problems.parquet")) for b in stage.inputs["benchmarks"]}
         held = [Held(name, row["id"], row["problem"]) for name, rows in benchmarks.items() for row in rows.values()]
         dropped: collections.Counter[str] = collections.Counter()

@@ -88,14 +88,17 @@ class Parts:
         """(place of each generating engine, the inputs whose models it serves); RL's rollouts are not among them."""
         small, large = ["base_small"], ["base_large"]
         both = small + (large if self.part(("large_sft",)).get("self_distillation") else [])
-        usual = small + [f"models.{name}" for name in self.part(("inputs", "models"))]
+        further = self.part(("inputs", "models"))
+        usual = small + [f"models.{name}" for name in further]
+        given = self.part(("large_sft", "specialists")).values()
+        writers = both + [f"models.{name}" for name in given if name in further]
         places = {
             ("small_rl", "teacher", "engine"): ["teacher"],
             ("small_rl", "difficulty", "engine"): small,
             **{(*RL, name, "overlap", "generate", "engine"): small for name in self.part(RL)},
             **{("small_rl", "temperature_search", name, "engine"): small for name in self._searches},
             ("small_rl", "probe", "rollouts", "generate", "engine"): small,
-            ("large_sft", "traces", "engine"): both,
+            ("large_sft", "traces", "engine"): writers,
             GATE: large,
             USUAL: usual + ([] if self.part(LARGE) else large),
             LARGE: large,

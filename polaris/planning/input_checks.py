@@ -133,7 +133,8 @@ def _engines(recipe: Recipe) -> Iterator[tuple[str, str, Engine]]:
     if recipe.small_rl:
         yield from _engines_of_specialist(recipe.small_rl)
     if recipe.large_sft and recipe.large_sft.traces:
-        yield "large_sft.traces.engine", recipe.specialist or "base_small", recipe.large_sft.traces.engine
+        for traces in recipe.traces.values():
+            yield "large_sft.traces.engine", traces.writer, recipe.large_sft.traces.engine
     for checkpoint, section in recipe.evaluations.values():
         other = section.engine == recipe.evaluate.large_engine
         yield f"evaluate.{'large_engine' if other else 'generate.engine'}", checkpoint, section.engine

@@ -81,10 +81,13 @@ class Planner:
         recipe, section = self.recipe, self.recipe.large_sft
         if section:
             yield from self._gate(section)
-        for arm, writer in recipe.arms.items():
-            if section and section.traces and writer:
-                shape, prompts = large if writer == "base_large" else self.small, self.known.problems("distill")
-                yield self._generate(f"traces{arm}", "traces", shape, section.traces, prompts)
+        for folder, (_, writer, sets) in recipe.traces.items():
+            assert section
+            own = {"base_large": large, **{name: self.shapes[f"models/{name}"] for name in recipe.inputs.models}}
+            asked = section.traces_to(sets)
+            prompts = sum(self.known.problems(name) * k for name, k in asked.k.items()) / sum(asked.k.values())
+            yield self._generate(folder, "traces", own.get(writer, self.small), asked, prompts)
+        for arm in recipe.arms:
             if section:
                 yield self._sft(f"distilled{arm}", f"traces{arm}", section.sft)
             merged = [folder for folder in recipe.checkpoints.values() if folder.startswith(f"merged{arm}/")]
@@ -249,7 +252,8 @@ class Planner:
         world, longest = layout.gpus_per_node * layout.nodes, large.sft_data.max_tokens
         written = large.traces.sampling.max_tokens if large.traces else longest
         mean = ranged(lambda length: min(length, longest), self.known.lengths(traces, written))
-        examples = self.known.problems("distill") * (sum(large.traces.k.values()) if large.traces else 1)
+        k = large.traces.k if large.traces else {}
+        examples = sum(self.known.problems(name) * k.get(name, 1) for name in large.prompts)
         tokens = ranged(lambda length: settings.epochs * examples * length, mean)
         flops = ranged(lambda number, length: 3 * number * shape.forward_flops(length), tokens, mean)
         efficiency = fastest.efficiency(settings) if shape.experts else DENSE_TRAINING

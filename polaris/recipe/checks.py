@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from large_sft.settings import LargeSft
     from polaris.recipe.recipe import Recipe
     from small_rl.settings import SmallRl
 
@@ -30,7 +31,7 @@ def parts_are_whole(recipe: Recipe) -> None:
             "large_sft: null, but inputs.base_large is not; give inputs.distilled too, a generalist that was trained "
             "elsewhere, or null for inputs.base_large and merge"
         )
-    if large and large.traces and not recipe.specialist:
+    if large and large.traces and not recipe.specialist and set(large.prompts) - set(large.specialists):
         raise ValueError(
             "small_rl.specialist: null, but large_sft.traces is not; name the RL stage that writes them, or give null "
             "for small_rl (inputs.base_small writes them) or for large_sft.traces (the worked solutions of "
@@ -54,13 +55,27 @@ def sections_agree(recipe: Recipe) -> None:
     _same_keys("inputs.problems", recipe.inputs.problems, dict.fromkeys([*recipe.trained_on, *recipe.studied]))
     _same_keys("clean", recipe.clean, recipe.trained_on)
     _same_keys("evaluate.generate.k", recipe.evaluate.generate.k, recipe.inputs.benchmarks)
-    if recipe.large_sft and recipe.large_sft.traces:
-        _same_keys("large_sft.traces.k", recipe.large_sft.traces.k, ["distill"])
+    if recipe.large_sft:
+        _specialists_exist(recipe, recipe.large_sft)
     small = recipe.small_rl
     if (recipe.inputs.teacher is None) != (small is None or small.teacher is None):
         raise ValueError("inputs.teacher and small_rl.teacher: give both, or null for both")
     if small:
         _small_rl_agrees(recipe, small)
+
+
+def _specialists_exist(recipe: Recipe, large: LargeSft) -> None:
+    """Each of `large_sft.specialists` is a small model of the run, for prompts that are asked."""
+    possible = [*recipe.specialists, *recipe.inputs.models]
+    for name, model in large.specialists.items():
+        where = f"large_sft.specialists.{name}"
+        if not large.traces or name not in large.traces.k:
+            asked = ", ".join(large.traces.k) if large.traces else "none, traces is null"
+            raise ValueError(f"{where}: no prompts of that set are answered (large_sft.traces.k: {asked})")
+        if model not in possible:
+            raise ValueError(
+                f"{where}: {model} is no small model of this run; give one of {' '.join(possible) or 'inputs.models'}"
+            )
 
 
 def _small_rl_agrees(recipe: Recipe, small: SmallRl) -> None:
@@ -142,11 +157,13 @@ def graded_problems_have_golds(recipe: Recipe) -> None:
         cleaned = name in recipe.clean and "no_gold" in recipe.clean[name].unsuitable
         if gold == "none" or (gold == "some" and not cleaned):
             raise ValueError(f"inputs.problems.{name}.gold: {gold}, but temperature_search or probe grades all of them")
+    large, small = recipe.large_sft, recipe.small_rl
+    graded_at_once = {"rl", "format"} if small else set()
     for name in recipe.trained_on:
         gold, rules = getattr(recipe.inputs.problems[name], "gold", "every"), recipe.clean[name].unsuitable
-        graded = name != "distill" or (recipe.large_sft and recipe.large_sft.sft_data.verify == "gold")
+        graded = name in graded_at_once or (large and large.sft_data.verify == "gold")
         if gold == "none" and graded:
-            why = "with large_sft.sft_data.verify: gold, " if name == "distill" else ""
+            why = "" if name in graded_at_once else "with large_sft.sft_data.verify: gold, "
             raise ValueError(f"inputs.problems.{name}.gold: none, but {why}these problems are graded")
         if gold == "none" and "no_gold" in rules:
             raise ValueError(f"clean.{name}.unsuitable: no_gold drops every problem, as their gold is none")

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from polaris.recipe.named import Key, over_name, references, replaces
+from polaris.recipe.recipe_files import LIKE
 from polaris.recipe.recipe_yaml import read_document, read_file
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
@@ -138,7 +139,7 @@ def origin_of(origins: dict[Key, Origin], key: str) -> Origin | None:
 
 
 def inherited(whole: dict[str, Any], values: dict[str, Any], stated: dict[Key, Origin]) -> dict[Key, Origin]:
-    """Origins in which what an RL stage takes from the one that it is `like`, a further evaluation from
+    """Origins in which what an entry takes from the one that it is `like`, a further evaluation from
     `evaluate.generate` and a section from a named engine or grading, has the origin of that.
 
     whole: values in which stages and evaluations are whole; values, stated: as the files have them
@@ -150,12 +151,13 @@ def inherited(whole: dict[str, Any], values: dict[str, Any], stated: dict[Key, O
             if key[: len(source)] == source:
                 origins.setdefault((*target, *key[len(source) :]), origin)
 
-    stages = mapping_at(values, "small_rl", "rl")
-    for name in stages:
-        chain = [name]
-        while other := mapping_at(stages, chain[-1]).get("like"):
-            take(("small_rl", "rl", other), ("small_rl", "rl", name))
-            chain.append(other)
+    for section in LIKE:
+        entries = mapping_at(values, *section)
+        for name in entries:
+            chain = [name]
+            while other := mapping_at(entries, chain[-1]).get("like"):
+                take((*section, other), (*section, name))
+                chain.append(other)
     for name in mapping_at(values, "evaluate", "extra_evaluations"):
         take(("evaluate", "generate"), ("evaluate", "extra_evaluations", name))
     for place, entry in references(whole):

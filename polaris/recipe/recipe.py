@@ -52,6 +52,14 @@ class Interpreters(Section):
     merge: str
 
 
+class Traces(NamedTuple):
+    """What one model writes for one arm of the distillation: its responses to the prompts of some sets."""
+
+    arm: str
+    writer: str
+    sets: list[str]
+
+
 class Recipe(Section):
     """Everything that a run does. No value has a default."""
 
@@ -95,7 +103,7 @@ class Recipe(Section):
     def trained_on(self) -> list[str]:
         """Names of the problem sets that the stages use."""
         small = [*(["format"] if self.small_rl.format_sft else []), "rl"] if self.small_rl else []
-        return [*small, *(["distill"] if self.large_sft else [])]
+        return list(dict.fromkeys([*small, *(self.large_sft.prompts if self.large_sft else [])]))
 
     @property
     def studied(self) -> list[str]:
@@ -138,16 +146,24 @@ class Recipe(Section):
         return section.model_copy(update={"engine": engine})
 
     @property
-    def arms(self) -> dict[str, str | None]:
-        """What the names of a distillation's stages end with -> whose traces it learns from; the first is the
-        recipe's. None: nobody's here, but the problems' worked solutions, or what inputs.distilled learned from.
-        """
-        if not self.generalists:
+    def arms(self) -> list[str]:
+        """What the names of a distillation's stages end with; the first is the recipe's."""
+        own = [SELF] if self.large_sft and self.large_sft.self_distillation else []
+        return ["", *own] if self.generalists else []
+
+    @property
+    def traces(self) -> dict[str, Traces]:
+        """Traces by their folder. Without any, the generalist learns worked solutions, or was trained elsewhere."""
+        large = self.large_sft
+        if not large or not large.traces:
             return {}
-        if not self.large_sft:
-            return {"": None}
-        writer = self.specialist if self.large_sft.traces else None
-        return {"": writer} | ({SELF: "base_large"} if self.large_sft.self_distillation else {})
+        folders = {}
+        for name in large.prompts:
+            writer = large.specialists.get(name, self.specialist)
+            folder = "traces" if writer == self.specialist else f"traces@{writer}"
+            folders.setdefault(folder, Traces("", str(writer), [])).sets.append(name)
+        own = {f"traces{SELF}": Traces(SELF, "base_large", large.prompts)} if SELF in self.arms else {}
+        return folders | own
 
     @property
     def specialist(self) -> str | None:

@@ -9,36 +9,49 @@ from polaris.stage.errors import UserError
 BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so far apart
 WITH_DEVICE = {"engine", "large_engine", "vllm", "format_sft", "teacher_sft", "sft"}  # sections with a key `device`
 SEEDS = ("seed", "sampling_seed")
+LIKE = {("small_rl", "rl"): "RL stage", ("clean",): "section of clean"}  # mappings whose entries may be `like` another
 SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
 
 
 def like_others(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str, Any]:
-    """A copy in which every RL stage with `like: <stage>` has that stage's settings, and over them its own.
+    """A copy in which every entry of LIKE with `like: <entry>` has that entry's settings, and over them its own.
 
     values: of all files, merged; file_of: the file of a dotted key, for the error. Raises UserError for another name
     and for a circle.
     """
-    section = values.get("small_rl")
-    if not isinstance(section, dict) or not isinstance(stages := section.get("rl"), dict):
-        return values
+    for section, kind in LIKE.items():
+        entries: Any = values
+        for key in section:
+            entries = entries.get(key) if isinstance(entries, dict) else None
+        if isinstance(entries, dict):
+            values = _placed(values, section, _like_others(entries, ".".join(section), kind, file_of))
+    return values
+
+
+def _placed(values: dict[str, Any], place: tuple[str, ...], whole: dict[str, Any]) -> dict[str, Any]:
+    """A copy with `whole` at this place."""
+    return values | {place[0]: _placed(values[place[0]], place[1:], whole)} if place else whole
+
+
+def _like_others(entries: dict[str, Any], where: str, kind: str, file_of: Callable[[str], str]) -> dict[str, Any]:
     whole: dict[str, Any] = {}
 
     def resolve(name: str, waiting: tuple[str, ...]) -> Any:
-        stage = stages[name]
-        if name in whole or not isinstance(stage, dict) or "like" not in stage:
-            return whole.setdefault(name, stage)
-        other, waiting = stage["like"], (*waiting, name)
-        possible = [one for one, its in stages.items() if isinstance(its, dict) and one not in waiting]
+        entry = entries[name]
+        if name in whole or not isinstance(entry, dict) or "like" not in entry:
+            return whole.setdefault(name, entry)
+        other, waiting = entry["like"], (*waiting, name)
+        possible = [one for one, its in entries.items() if isinstance(its, dict) and one not in waiting]
         if other not in possible:
-            key = f"small_rl.rl.{name}.like"
-            wrong = "leads back to this stage" if other in waiting else "is no RL stage"
+            key = f"{where}.{name}.like"
+            wrong = "leads back to it" if other in waiting else f"is no {kind}"
             known = " ".join(possible) or "none"
             raise UserError(f"{file_of(key)}: {key}: {other} {wrong}; possible: {known}")
-        own = {key: value for key, value in stage.items() if key != "like"}
+        own = {key: value for key, value in entry.items() if key != "like"}
         whole[name] = merged(resolve(other, waiting), own)
         return whole[name]
 
-    return values | {"small_rl": section | {"rl": {name: resolve(name, ()) for name in stages}}}
+    return {name: resolve(name, ()) for name in entries}
 
 
 def with_further(values: dict[str, Any]) -> dict[str, Any]:

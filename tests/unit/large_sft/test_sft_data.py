@@ -68,8 +68,13 @@ def given(tmp_path_factory):
     }
 
 
-def run(out, given: dict, **changes) -> manifest.Manifest:
-    words = [word for name, path in given.items() for word in (f"--{name}", path)]
+def run(out, given: dict, problems=(), responses=(), **changes) -> manifest.Manifest:
+    """problems, responses: of several sets, in the place of the one of `given`."""
+    several = {"problems": problems, "responses": responses}
+    all_given = {name: [path] for name, path in given.items()} | {
+        name: paths for name, paths in several.items() if paths
+    }
+    words = [word for name, paths in all_given.items() for word in (f"--{name}", *paths)]
     settings = json.dumps(SETTINGS | changes)
     tables.run(build_sft_data.main, "--settings", settings, "--out", out / "data.json", *words)
     return manifest.read(out / "data.json")
@@ -81,7 +86,7 @@ def test_worked_solutions_are_traces(tmp_path, given):
     own = {name: path for name, path in given.items() if name != "responses"}
     done = run(tmp_path / "out", own | {"problems": tables.problems(tmp_path / "own", rows)})
     assert [row["problem_id"] for row in tables.read(done.path, "tokens.parquet")] == ["1"]
-    assert done.metrics["dropped"] == {} and "responses" not in done.inputs
+    assert done.metrics["dropped"] == {} and done.inputs["responses"]["path"] == ""
 
 
 def test_every_example_decodes_to_its_trace(tmp_path, given):
@@ -111,6 +116,30 @@ def test_every_example_decodes_to_its_trace(tmp_path, given):
     assert [loss for loss, _, _ in mask[2:]] == ["no"] * 4 + ["yes"] * 4
     assert mask[5][2] == "'\\n'" and mask[6][2] == "'\\\\underline{'"
     assert done.metrics["rewritten"] == 0 and "10 traces were read, 7 dropped, 3 kept" in page
+
+
+def test_traces_of_several_specialists_lie_together(tmp_path, given):
+    """Two sets with the same ids; each response is graded with its own set's problem, and its prompt is that one's."""
+    rows = [{"id": "1", "answers": ["7"], "problem": "a=6,b=a+1. Find (b)."}, {"id": "2", "answers": ["7"]}]
+    second = tables.problems(tmp_path / "second", rows)
+    traces = tables.responses(tmp_path / "traces@other", [("1", TRACE.replace("{2}", "{7}")), ("2", TRACE)], "second")
+    done = run(
+        tmp_path / "out",
+        {name: path for name, path in given.items() if name not in ("problems", "responses")},
+        problems=[given["problems"], second],
+        responses=[given["responses"], traces],
+    )
+    kept = tables.read(done.path, "tokens.parquet")
+    assert [row["problem_id"] for row in kept] == ["distill/1", "distill/2", "distill/2", "second/1"]
+    prompt = build_tokenizer().decode(kept[-1]["input_ids"][: kept[-1]["prompt_tokens"]])
+    assert "a=6,b=a+1. Find (b)." in prompt and done.metrics["dropped"]["different"] == 2
+
+
+def test_responses_to_a_set_that_is_not_given(tmp_path, given):
+    second = tables.problems(tmp_path / "second", [{"id": "1", "answers": ["2"]}])
+    others = tables.responses(tmp_path / "traces", [("1", TRACE)], "third")
+    with pytest.raises(UserError, match="there are responses to the set third, whose problems are not here"):
+        run(tmp_path / "out", given, problems=[given["problems"], second], responses=[given["responses"], others])
 
 
 def test_without_verification_wrong_traces_and_goldless_problems_are_taught(tmp_path, given):

@@ -96,7 +96,8 @@ def test_endpoints_of_the_sweep_are_the_models_themselves():
 
 def test_self_distillation_is_a_second_arm_beside_the_first(tmp_path):
     plain, both = recipe.load([LAPTOP]), overlaid(tmp_path, "large_sft: {self_distillation: true}")
-    assert plain.arms == {"": "core_filtered"} and both.arms == plain.arms | {"_self": "base_large"}
+    assert plain.arms == [""] and both.arms == ["", "_self"]
+    assert both.traces == plain.traces | {"traces_self": recipe.Traces("_self", "base_large", ["distill"])}
     more = dict(both.checkpoints.items() - plain.checkpoints.items())
     assert plain.checkpoints.items() <= both.checkpoints.items()
     assert more == {"distilled_self": "distilled_self"} | {

@@ -165,8 +165,8 @@ def test_a_missing_key_is_named(tmp_path):
     ("overlay", "message"),
     [
         ("like: corr", "mine.yaml: small_rl.rl.one.like: corr is no RL stage; possible: grpo core core_filtered two"),
-        ("like: one", "small_rl.rl.one.like: one leads back to this stage; possible: grpo core core_filtered two"),
-        ("like: two", "small_rl.rl.two.like: one leads back to this stage; possible: grpo core core_filtered$"),
+        ("like: one", "small_rl.rl.one.like: one leads back to it; possible: grpo core core_filtered two"),
+        ("like: two", "small_rl.rl.two.like: one leads back to it; possible: grpo core core_filtered$"),
         ("like: [core]", "mine.yaml: small_rl.rl.one.like: .'core'. is no RL stage"),
         ("like: core, steps: 0", "mine.yaml: small_rl.rl.one.steps: .*greater than or equal to 1"),
         ("like: core, start: one", "mine.yaml: .*rl.one.start: one is a later stage"),
