@@ -5,7 +5,7 @@ import xml.etree.ElementTree as xml
 
 import pytest
 
-from polaris.charts import charts
+from polaris.charts import charts, pieces, point_chart
 from polaris.charts.charts import Line, Row
 
 NAMES = [
@@ -42,7 +42,7 @@ def assert_inside(root: xml.Element) -> None:
         points += [(x, y), (x + float(element.get("width", 0)), y + float(element.get("height", 0)))]
         points += [(float(element.get(f"x{n}", 0)), float(element.get(f"y{n}", 0))) for n in (1, 2)]
         if element.tag.endswith("text"):
-            length = float(element.get("textLength", charts.LETTER * len(element.text)))
+            length = float(element.get("textLength", pieces.LETTER * len(element.text)))
             start = x - length * {"middle": 0.5, "end": 1}.get(element.get("text-anchor"), 0)
             points += [(start, y), (start + length, y)]
         for x, y in points:
@@ -53,14 +53,14 @@ def overlaps(root: xml.Element) -> list[tuple[str, str]]:
     """Pairs of texts on the same line of letters that run into each other."""
     spans = []
     for element in (element for element in root.iter() if element.tag.endswith("text")):
-        length = float(element.get("textLength", charts.LETTER * len(element.text)))
+        length = float(element.get("textLength", pieces.LETTER * len(element.text)))
         start = float(element.get("x")) - length * {"middle": 0.5, "end": 1}.get(element.get("text-anchor"), 0)
         spans.append((float(element.get("y")), start, start + length, element.text))
     return [
         (a[3], b[3])
         for index, a in enumerate(spans)
         for b in spans[:index]
-        if abs(a[0] - b[0]) < charts.SIZE * 0.8 and a[1] < b[2] - 0.01 and b[1] < a[2] - 0.01
+        if abs(a[0] - b[0]) < pieces.SIZE * 0.8 and a[1] < b[2] - 0.01 and b[1] < a[2] - 0.01
     ]
 
 
@@ -118,7 +118,7 @@ def test_bar_chart_is_to_scale():
     assert_inside(root)
     assert not overlaps(root)
     widths = [float(e.get("width")) for e in drawn(root) if "tone0" in e.get("class")]
-    assert widths[0] == charts.WIDTH and widths[1] == pytest.approx(charts.WIDTH / 4, abs=0.1) and widths[2] < 2
+    assert widths[0] == pieces.WIDTH and widths[1] == pytest.approx(pieces.WIDTH / 4, abs=0.1) and widths[2] < 2
     parsed(charts.bar_chart([Row("nothing", 0, "0:00")], "time"))
 
 
@@ -136,7 +136,7 @@ def test_column_chart(k: int):
 
 @pytest.mark.parametrize("low, high", [(0, 1), (0.412, 0.627), (-0.065, 0.09), (0, 14200), (1e-7, 3e-7), (5, 5)])
 def test_ticks_enclose_the_data_at_round_places(low: float, high: float):
-    marks = charts.ticks(low, high)
+    marks = pieces.ticks(low, high)
     assert marks[0] <= low and marks[-1] >= high and 2 <= len(marks) <= 7
     step = marks[1] - marks[0]
     assert step / 10 ** math.floor(math.log10(step) + 1e-9) == pytest.approx(
@@ -153,3 +153,34 @@ def test_side_by_side_is_one_file_with_everything_of_its_pictures():
     assert float(root.get("viewBox").split()[3]) >= max(
         float(parsed(one).get("viewBox").split()[3]) for one in (first, second)
     )
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3])
+def test_points_over_two_axes(spread):
+    """Every point has its cross, the front is a staircase through its points, and no name runs into another."""
+    points = [
+        point_chart.Point(
+            name, f"kind {tone}", (x, y), ((x - spread, x + spread), (y - spread, y + spread)), tone, first
+        )
+        for name, x, y, tone, first in (
+            ("base_small", 0.2, 0.1, 0, False),
+            ("core & <filtered>", 0.9, 0.1, 0, True),
+            ("alpha=0.30", 0.7, 0.6, 1, True),
+            ("alpha=0.40", 0.69, 0.61, 1, True),
+            ("digits_specialist", 0.1, 0.95, 2, True),
+        )
+    ]
+    root = parsed(point_chart.point_chart(points, ("chain", "digits"), "two domains", charts.axis_percent))
+    assert_inside(root)
+    assert overlaps(root) == []
+    shown = texts(root)
+    assert {"core & <filtered>", "alpha=0.30", "digits_specialist", "chain"} <= set(shown)
+    circles = [element for element in root.iter() if element.tag.endswith("circle")]
+    assert len(circles) == 5 and sum(element.get("class", "").startswith("whisker") for element in root.iter()) == 10
+    names = [element.text for element in root.iter() if element.tag.endswith("title")][1:]
+    assert names[0] == "base_small: 20% on chain, 10% on digits"
+
+
+def test_one_point_alone():
+    one = point_chart.Point("only", "small", (0.5, 0.5), ((0.4, 0.6), (0.4, 0.6)), 0, True)
+    assert_inside(parsed(point_chart.point_chart([one], ("a", "b"), "one", charts.axis_percent)))
