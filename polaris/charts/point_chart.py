@@ -20,7 +20,6 @@ from polaris.charts.pieces import (
     svg_of,
     text_at,
     ticks,
-    widened,
     x_labels,
     y_axis,
 )
@@ -47,7 +46,7 @@ def point_chart(points: Sequence[Point], axes: tuple[str, str], title: str, word
 
     The names are those of the front, as far as there is room; every point says its own when it is pointed at.
     """
-    x_marks, y_marks = (ticks(*widened(*_ends(points, axis))) for axis in (0, 1))
+    x_marks, y_marks = (ticks(*_ends(points, axis)) for axis in (0, 1))
     left, top = left_margin(y_marks, word), TOP + 20
     bottom = top + HEIGHT
     x_at = scale(x_marks[0], x_marks[-1], left, WIDTH - RIGHT)

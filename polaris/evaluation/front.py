@@ -1,8 +1,25 @@
 """Which models are on the front of several benchmarks: no other one is at least as good on all of them and better on
-one (Pareto 1906). By the scores themselves: whether two models differ is said by their paired difference.
+one (Pareto optimal). By the scores themselves: whether two models differ is said by their paired difference.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+FEW = 3  # models, of which fewer need no front
+
+
+def front_rows(
+    models: Iterable[Mapping[str, Any]], benchmarks: Sequence[str], extra: Collection[str] = ()
+) -> list[str]:
+    """`front` of results.json, from the rows of its `models`: names in their order. None of one benchmark alone.
+
+    extra: names of extra evaluations, which are no further models
+    """
+    scores: dict[str, dict[str, float]] = {}
+    for row in models:
+        if row["name"] not in extra:
+            scores.setdefault(row["name"], {})[row["benchmark"]] = row["avg"]
+    return front(scores, benchmarks) if len(benchmarks) > 1 and len(scores) >= FEW else []
 
 
 def front(scores: Mapping[str, Mapping[str, float]], benchmarks: Sequence[str]) -> list[str]:

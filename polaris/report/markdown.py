@@ -36,6 +36,7 @@ def markdown(report: dict[str, Any]) -> str:
         _scores(report),
         f"{ENDINGS}{_dates(settings['dates'])}",
         *_differences(report),
+        *evaluations.front(report),
         *evaluations.extra(report),
         *_choice(report["choice"]),
         *evaluations.published(report),

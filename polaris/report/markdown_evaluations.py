@@ -68,3 +68,12 @@ def _published_differences(differences: Sequence[dict[str, Any]], shown: dict[st
         table(["difference, points", "benchmark", "published", "this run", "detectable", "judgement"], rows),
         JUDGEMENTS,
     ]
+
+
+def front(report: dict[str, Any]) -> list[str]:
+    """The models that no other one beats on all reported benchmarks, where there are several."""
+    if not report["front"]:
+        return []
+    names = ", ".join(map(escaped, report["front"]))
+    over = ", ".join(map(escaped, report["headline"]))
+    return [f"No other model is at least as good on {over} and better on one of them: {names}."]

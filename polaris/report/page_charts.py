@@ -8,6 +8,7 @@ from polaris.charts.charts import Line, Row, axis_percent, axis_points
 from polaris.evaluation import results
 from polaris.evaluation.response_rows import ALL, OTHERS
 from polaris.evaluation.verdicts import AVERAGE
+from polaris.report.front_charts import front_charts
 from polaris.stage.progress import duration
 
 TONES = 4  # lines of one picture, each in its own colour
@@ -31,6 +32,7 @@ def draw(report: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
         "ladder": ladder_charts(report),
         "changes": change_charts(report),
         "alphas": alpha_charts(report),
+        "front": front_charts(report),
         "rewards": reward_charts(report),
         "validations": validation_charts(report),
         "losses": loss_charts(report),

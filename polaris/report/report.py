@@ -13,6 +13,7 @@ from typing import Any
 
 from polaris.evaluation import claims, examples, lineage, response_rows, results, verdicts
 from polaris.evaluation.claims import Claim
+from polaris.evaluation.front import front_rows
 from polaris.evaluation.published_differences import published_differences
 from polaris.evaluation.scores import read_verdicts
 from polaris.evaluation.spread import spread_rows, within_spread
@@ -53,12 +54,14 @@ def collect(
     timings = lineage.timing_rows(stages, run)
     pairs = results.pair_rows(numbers, compared(settings, trained))
     spreads = spread_rows(numbers, list(settings.extra_evaluations))
+    models = results.model_rows(numbers, trained)
     return {
         "run": run.name,
         "settings": settings.model_dump(mode="json"),
         "benchmarks": numbers.benchmarks,
         "headline": numbers.headline,
-        "models": results.model_rows(numbers, trained),
+        "models": models,
+        "front": front_rows(models, numbers.headline, settings.extra_evaluations),
         "pairs": pairs,
         "alphas": results.alpha_rows(numbers, settings.alphas),
         "own_alphas": results.alpha_rows(numbers, own.alphas) if own else [],

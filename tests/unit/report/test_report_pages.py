@@ -39,8 +39,8 @@ def test_the_page_needs_nothing_else(run: Run):
     )
     assert "The weights of grpo are those of a model that it was made from." in text
     assert "improved" not in text
-    # Scores, differences, alphas; budgets, hardest; rewards, validation, losses, data, time.
-    assert source.count("<svg") == 3 + 3 + 3 + 4 + 3 + 2 + 1 + 2 + 1 + 1
+    # Scores, differences, alphas; the front; budgets, hardest; rewards, validation, losses, data, time.
+    assert source.count("<svg") == 3 + 3 + 3 + 1 + 4 + 3 + 2 + 1 + 2 + 1 + 1
     assert "Regression to the mean" in text and "do not compare" in text
 
 
