@@ -1,7 +1,8 @@
-"""`python -I -S verl_forked.py SOCKET <arguments of Python>`: asks verl_preload.py for a process that runs them.
+"""`python -I -S forked.py SOCKET <arguments of Python>`: asks the process of forks.py for one that runs them.
 
 It has this one's environment, working directory, process group and open files. This one passes signals on to it, ends
-as it ends, and takes it along when it is killed. The standard library alone, and little of that: it starts in 30 ms.
+as it ends, and takes it along when it is killed. Where nobody answers, this one becomes a plain Python. The standard
+library alone, and little of that: it starts in 30 ms.
 """
 
 import json
@@ -63,14 +64,24 @@ def _open_files() -> list:
     return numbers
 
 
-def main() -> None:
-    address, *arguments = sys.argv[1:]
-    fds = _open_files()
+def _asked(address: str, arguments: list, fds: list) -> tuple:
+    """The connection, and the number of the process. Raises OSError where nobody answers: then there is no process."""
     connection = _connected(address)
     request = {"arguments": arguments, "env": dict(os.environ), "cwd": os.getcwd(), "group": os.getpgid(0)}
     send(connection, request, fds)
-    child = int.from_bytes(_whole(connection, LENGTH), "big")
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    return connection, int.from_bytes(_whole(connection, LENGTH), "big")
+
+
+def main() -> None:
+    address, *arguments = sys.argv[1:]
+    fds = _open_files()
+    try:
+        connection, child = _asked(address, arguments, fds)
+    except OSError as error:
+        print(f"the process to be forked is gone; this one imports for itself ({error})", file=sys.stderr, flush=True)
+        os.execv(sys.executable, [sys.executable, *arguments])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's goes to the whole group, and the process is in it
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda number, frame: os.kill(child, number))
     for fd in fds:  # a pipe of the child's is at its end when the child has closed it
         if fd > 2:
@@ -84,5 +95,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except OSError as error:
-        sys.exit(f"the process to be forked is gone; read preload.log ({error})")
+    except ConnectionError:
+        sys.exit("the process to be forked was stopped, and this one with it")
