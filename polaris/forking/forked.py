@@ -7,6 +7,7 @@ library alone, and little of that: it starts in 30 ms.
 
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -72,6 +73,20 @@ def _asked(address: str, arguments: list, fds: list) -> tuple:
     return connection, int.from_bytes(_whole(connection, LENGTH), "big")
 
 
+def _signalled() -> int:
+    """A pipe out of which the numbers of the signals come that this process gets: none is missed on the way to a wait.
+
+    But SIGINT: a terminal's goes to the whole group, and the process is in it.
+    """
+    signalled, waker = os.pipe()
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda number, frame: None)  # a handler of Python's, or no number is written
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return signalled
+
+
 def main() -> None:
     address, *arguments = sys.argv[1:]
     fds = _open_files()
@@ -80,12 +95,16 @@ def main() -> None:
     except OSError as error:
         print(f"the process to be forked is gone; this one imports for itself ({error})", file=sys.stderr, flush=True)
         os.execv(sys.executable, [sys.executable, *arguments])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's goes to the whole group, and the process is in it
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, lambda number, frame: os.kill(child, number))
+    signalled = _signalled()
     for fd in fds:  # a pipe of the child's is at its end when the child has closed it
         if fd > 2:
             os.close(fd)
+    while connection not in select.select([connection, signalled], [], [])[0]:
+        for number in os.read(signalled, 64):
+            try:
+                os.kill(child, number)
+            except ProcessLookupError:  # its end is on the way
+                pass
     status = int.from_bytes(_whole(connection, LENGTH), "big", signed=True)
     if status < 0:  # as a shell says it
         os._exit(128 - status)

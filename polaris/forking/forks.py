@@ -69,9 +69,11 @@ class Forks:
         except (OSError, ValueError):
             connection.close()
             return None
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until the child has no handler of this process
         if not (pid := os.fork()):
             self._leave(request, fds, connection)
             return request
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         for fd in fds:
             os.close(fd)
         with contextlib.suppress(OSError):
@@ -95,6 +97,7 @@ class Forks:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         with contextlib.suppress(OSError):  # of another session, or gone by now
             os.setpgid(0, request["group"])
@@ -111,6 +114,22 @@ class Forks:
         os.environ.clear()
         os.environ.update(request["env"])
         os.chdir(request["cwd"])
+        _open_streams()
+
+
+def _open_streams() -> None:
+    """Standard streams as Python opens them: the parent's know where they are in its own log."""
+    unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        with contextlib.suppress(OSError):  # whoever asked had closed it
+            if number == 0:
+                stream = open(number, closefd=False)  # noqa: SIM115
+            else:
+                by_line = unbuffered or name == "stderr" or os.isatty(number)
+                errors = "backslashreplace" if name == "stderr" else None
+                stream = open(number, "w", buffering=1 if by_line else -1, errors=errors, closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 def run(arguments: list[str]) -> int:

@@ -111,7 +111,15 @@ def sleeper(python: str, folder: Path, say: str = "") -> tuple[subprocess.Popen,
     code = f"import os, signal, time\n{say}\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
     asked = subprocess.Popen([python, script(folder, code)], stdout=subprocess.PIPE, text=True)
     assert asked.stdout
-    return asked, int(asked.stdout.readline())
+    pid = int(asked.stdout.readline())
+    assert until(lambda: ignored(asked.pid) >> (signal.SIGINT - 1) & 1)  # it knows of the process by now
+    return asked, pid
+
+
+def ignored(pid: int) -> int:
+    """The signals that a process ignores, as bits."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("SigIgn")).split()[1], 16)
 
 
 def test_a_signal_reaches_the_process(python, tmp_path):
@@ -175,10 +183,26 @@ def test_a_module_is_found_where_whoever_asks_is(python, tmp_path):
 def test_an_interrupt_of_the_terminal_comes_once(python, tmp_path):
     seen = "signal.signal(signal.SIGINT, lambda *_: print('seen', flush=True))"
     asked, pid = sleeper(python, tmp_path, seen)
-    os.kill(pid, signal.SIGINT), os.kill(asked.pid, signal.SIGINT)
+    for one in (pid, asked.pid):
+        os.kill(one, signal.SIGINT)
     assert asked.stdout.readline() == "seen\n"
     asked.terminate()
     assert asked.stdout.read() == "" and asked.wait(20) == 143
+
+
+def test_its_streams_are_new(python, tmp_path):
+    code = (
+        "import sys\nsys.stdout.reconfigure(errors='backslashreplace')\nprint('out', sys.stdout.line_buffering)\n"
+        "print(sys.stderr.errors, sys.__stderr__ is sys.stderr, file=sys.stderr)"
+    )
+    with (tmp_path / "out").open("a") as out:
+        out.write("before\n")
+        out.flush()
+        done = subprocess.run([python, script(tmp_path, code)], stdout=out, stderr=subprocess.PIPE, text=True,
+                              env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
+                              check=True)  # fmt: skip
+    assert (tmp_path / "out").read_text() == "before\nout False\n"
+    assert done.stderr == "backslashreplace True\n"
 
 
 def test_only_its_user_may_ask(python):
