@@ -181,7 +181,7 @@ def test_a_module_is_found_where_whoever_asks_is(python, tmp_path):
 
 
 def test_an_interrupt_of_the_terminal_comes_once(python, tmp_path):
-    seen = "signal.signal(signal.SIGINT, lambda *_: print('seen', flush=True))"
+    seen = "signal.signal(signal.SIGINT, lambda *_: os.write(1, b'seen\\n'))"
     asked, pid = sleeper(python, tmp_path, seen)
     for one in (pid, asked.pid):
         os.kill(one, signal.SIGINT)
