@@ -101,7 +101,7 @@ def main() -> None:
     found["hardest"] = report.hardest(SETTINGS, numbers)
     lap("responses")
     found |= {"checkpoints": list(trained.values())}
-    found |= {name: [] for name in ("own_alphas", "published", "curves", "difficulty", "data", "lineage", "planned")}
+    found |= {name: [] for name in ("own_alphas", "published", "examples", "curves", "difficulty", "data", "lineage", "planned")}
     found["timings"] = [{"stage": "none", "seconds": 0.0, "max_rss": None, "bytes": 0}]
     html, text = page(found), markdown(found)
     lap("page")
