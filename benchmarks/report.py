@@ -101,7 +101,8 @@ def main() -> None:
     found["hardest"] = report.hardest(SETTINGS, numbers)
     lap("responses")
     found |= {"checkpoints": list(trained.values())}
-    found |= {name: [] for name in ("own_alphas", "published", "examples", "curves", "difficulty", "data", "lineage", "planned")}
+    empty = ("own_alphas", "published", "examples", "curves", "difficulty", "data", "lineage", "planned")
+    found |= {name: [] for name in empty}
     found["timings"] = [{"stage": "none", "seconds": 0.0, "max_rss": None, "bytes": 0}]
     html, text = page(found), markdown(found)
     lap("page")
