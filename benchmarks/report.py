@@ -33,7 +33,7 @@ ALPHAS = {"0.00": "distilled", "0.30": "alpha=0.30", "0.50": "alpha=0.50", "0.70
 BENCHMARKS = ["aime25", "aime26", "hmmt25", "olympiad", "beyond_aime"]
 SETTINGS = ReportPage(
     confidence=0.95, resamples=10_000, seed=0, pass_k=[8], length_groups=[16384, 32768], worst_k=20, ladder=LADDER,
-    generalists=["base_large", "distilled"], alphas=ALPHAS, select_on=["beyond_aime"], selected=None,
+    generalists=["base_large", "distilled"], models=[], alphas=ALPHAS, select_on=["beyond_aime"], selected=None,
     published=None, published_values=None, self_distillation=None, planned=None,
     extra_evaluations={}, dates={},
 )  # fmt: skip
@@ -94,14 +94,15 @@ def main() -> None:
     found["alphas"] = results.alpha_rows(numbers, ALPHAS)
     found["choice"] = results.choice(numbers, ALPHAS, SETTINGS.select_on, None)
     lap("scores")
-    found["pairs"] = results.pair_rows(numbers, results.compared(LADDER, SETTINGS.generalists, ALPHAS, start))
+    found["pairs"] = results.pair_rows(numbers, results.compared(LADDER, SETTINGS.generalists, [], ALPHAS, start))
     found["claims"] = results.claim_rows(numbers, report.claimed(SETTINGS, numbers, found["choice"], []))
     lap("pairs")
     found |= response_rows.response_rows(numbers, SETTINGS.pass_k, SETTINGS.length_groups)
     found["hardest"] = report.hardest(SETTINGS, numbers)
     lap("responses")
     found |= {"checkpoints": list(trained.values())}
-    found |= {name: [] for name in ("own_alphas", "published", "curves", "difficulty", "data", "lineage", "planned")}
+    empty = ("own_alphas", "published", "examples", "curves", "difficulty", "data", "lineage", "planned")
+    found |= {name: [] for name in empty}
     found["timings"] = [{"stage": "none", "seconds": 0.0, "max_rss": None, "bytes": 0}]
     html, text = page(found), markdown(found)
     lap("page")

@@ -6,6 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
 
+from polaris.generation import preload
 from polaris.recipe import machine, printed, recipe
 from polaris.recipe.settings import NAME
 from polaris.recipe.snakemake_inputs import check_problem_files, redate
@@ -35,13 +36,26 @@ redate(Path(RUN))
 
 onstart:
     printed.keep(LOADED, workflow.configfiles)  # every value, and where it stands: runs/<run>/recipe.yaml
+    fork_generations()
 
 
 # The Python of each engine; verbs without an engine run under Snakemake's own.
 PY = {tool: interpreter(python, RECIPE.environment) for tool, python in RECIPE.interpreters.model_dump().items()}
-PY["polaris"] = interpreter("python")
+PY |= {"generate": PY["vllm"], "polaris": interpreter("python")}
 
 ON_CPU = RECIPE.device == "cpu"
+
+
+def fork_generations() -> None:
+    """Where several jobs generate here, on a CPU and with this Python, they are forked from one that has vLLM.
+
+    No other verb: what it has imported is told to stay offline, and fetches nothing.
+    """
+    jobs = [job for job in workflow.dag.needrun_jobs() if "{PY[generate]}" in (job.rule.shellcmd or "")]
+    if len(jobs) > 1 and ON_CPU and workflow.local_exec and RECIPE.interpreters.vllm == "python":
+        python = preload.python_until_exit(Path(".snakemake/preload.log"), RECIPE.environment)
+        PY["generate"] = interpreter(python, RECIPE.environment)
+
 
 # MiB that a stage takes on a CPU: stages run side by side as the machine's memory holds them. Snakemake's own mem_mb is
 # a profile's, for Slurm; there, and on GPUs, this is no limit.

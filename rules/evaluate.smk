@@ -26,7 +26,7 @@ rule responses:
     benchmark:
         f"{RUN}/responses/{{model}}/benchmark.tsv"
     shell:
-        PRESENT + "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
+        PRESENT + "{PY[generate]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 

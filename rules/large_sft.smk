@@ -74,7 +74,7 @@ rule traces:
     benchmark:
         f"{RUN}/{{traces}}/benchmark.tsv"
     shell:
-        "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
+        "{PY[generate]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 

@@ -61,7 +61,7 @@ rule rl_rollouts:
     benchmark:
         f"{RUN}/{{stage}}_rollouts/benchmark.tsv"
     shell:
-        "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
+        "{PY[generate]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 

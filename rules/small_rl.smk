@@ -38,7 +38,7 @@ rule teacher_responses:
     benchmark:
         f"{RUN}/{{taught}}/benchmark.tsv"
     shell:
-        "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
+        "{PY[generate]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 
@@ -101,7 +101,7 @@ rule difficulty:
     benchmark:
         f"{RUN}/difficulty/benchmark.tsv"
     shell:
-        "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
+        "{PY[generate]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 

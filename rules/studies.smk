@@ -32,7 +32,7 @@ rule responses_at_temperature:
     benchmark:
         f"{RUN}/temperature/{{search}}/T={{temperature}}/benchmark.tsv"
     shell:
-        "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
+        "{PY[generate]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
         "--model {input.model} --problems {input.problems} --out {output}"
 
 
@@ -82,7 +82,7 @@ if ROLLOUTS:
         benchmark:
             f"{RUN}/probe_rollouts/benchmark.tsv"
         shell:
-            "{PY[vllm]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
+            "{PY[generate]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
             "--model {input.model} --problems {input.problems} --out {output}"
 
 

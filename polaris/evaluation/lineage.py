@@ -190,16 +190,17 @@ def timing_rows(manifests: Sequence[Manifest], run: Path) -> list[dict[str, Any]
     the bytes of what it published.
 
     Time and memory from Snakemake's benchmark.tsv beside the manifest; without it, the stage's own clock and no memory.
+    Snakemake does not see a process that was forked for it (polaris/forking), which says itself what it took.
     """
     rows = []
     for stage in manifests:
         measured = _benchmark(stage.folder / "benchmark.tsv")
-        seconds = _number(measured.get("s"))
+        seconds, memory = _number(measured.get("s")), _number(measured.get("max_rss"))
         rows.append(
             {
                 "stage": label(stage, run),
                 "seconds": stage.seconds if seconds is None else seconds,
-                "max_rss": _number(measured.get("max_rss")),
+                "max_rss": None if memory is None else max(memory, stage.memory or 0.0),
                 "bytes": sum(file["size"] for file in stage.files.values()),
             }
         )

@@ -24,7 +24,7 @@ SELF_DISTILLATION, EXTRA, MODELS = "self-distillation", "extra evaluations", "mo
 
 
 class Numbers:
-    """Estimates by name, each with a generator of its own: another model in the table changes no other's interval.
+    """Estimates by name, with generators by name: another model in the table changes no other's interval.
 
     select_on: benchmarks on which an alpha is chosen; they are no part of the average
     """
@@ -47,11 +47,26 @@ class Numbers:
 
     @functools.cache  # noqa: B019 (lives as long as the report)
     def difference(self, a: str, b: str, benchmark: str) -> Estimate:
-        """avg@k of a minus that of b, paired by question."""
+        """avg@k of a minus that of b, paired by question; all pairs on a benchmark over the same draws of questions."""
         if benchmark == AVERAGE:
             return statistics.mean([self.difference(a, b, name) for name in self.headline])
         a_PG, b_PG = (self.tables[name][benchmark].correct_PG for name in (a, b))
-        return statistics.difference(a_PG, b_PG, self.resamples, self.rng(a, b, benchmark))
+        drawn = self._drawn(benchmark)
+        return statistics.drawn_difference(a_PG, b_PG, drawn[a], drawn[b])
+
+    @functools.cache  # noqa: B019 (lives as long as the report)
+    def _drawn(self, benchmark: str) -> dict[str, NDArray[np.float64]]:
+        """Model -> right responses in each draw of the benchmark's questions."""
+        right_PM = statistics.rights([by_benchmark[benchmark].correct_PG for by_benchmark in self.tables.values()])
+        sums_RM = statistics.drawn_sums(right_PM, self.resamples, self.rng(benchmark))
+        return dict(zip(self.tables, sums_RM.T, strict=True))
+
+    @functools.cache  # noqa: B019 (lives as long as the report)
+    def _signed(self, benchmark: str) -> dict[str, NDArray[np.float64]]:
+        """Model -> the sum of its shares of right responses, with a random sign for each question."""
+        shares = [by_benchmark[benchmark].correct_PG.mean(axis=1) for by_benchmark in self.tables.values()]
+        sums_RM = significance.signed_sums(np.stack(shares, axis=1), self.resamples, self.rng("p", benchmark))
+        return dict(zip(self.tables, sums_RM.T, strict=True))
 
     def differences(self, a: str, b: str, benchmark: str) -> list[NDArray[np.float64]]:
         """The paired differences of each question, of one benchmark or of each in the average."""
@@ -61,8 +76,11 @@ class Numbers:
 
     def p_value(self, a: str, b: str, benchmark: str) -> float:
         """Of the paired permutation test, alone; for the average every benchmark counts the same."""
-        weighted_P = np.concatenate([one_P / len(one_P) for one_P in self.differences(a, b, benchmark)])
-        return significance.permutation_p(weighted_P, self.resamples, self.rng("p", a, b, benchmark))
+        names = self.headline if benchmark == AVERAGE else [benchmark]
+        observed = [(float(one_P.sum()), len(one_P)) for one_P in self.differences(a, b, benchmark)]
+        sums = [self._signed(name) for name in names]
+        sum_R = sum((one[a] - one[b]) / size for one, (_, size) in zip(sums, observed, strict=True))
+        return significance.share_beyond(np.asarray(sum_R), sum(total / size for total, size in observed))
 
     def interval(self, estimate: Estimate) -> list[float]:
         """[low, high] for JSON."""

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-DECIMALS = 12  # up to which differences of the same size are equal
+DRAWN = 1 << 20  # signs in memory at once: permutations times problems
+CLOSE = 1e-9  # sums that lie closer are equal
 
 
 def differences(a_PG: NDArray[np.bool_], b_PG: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -23,17 +24,31 @@ def differences(a_PG: NDArray[np.bool_], b_PG: NDArray[np.bool_]) -> NDArray[np.
 def permutation_p(difference_P: NDArray[np.float64], permutations: int, rng: np.random.Generator) -> float:
     """Two-sided p-value of the paired permutation test: without a difference the sign of each question's is random.
 
-    difference_P: as of `differences`, or those of several benchmarks, each divided by its number of questions. Fisher's
-    test with random signs; the observed signs count as one draw, so that the p-value is never 0 and the test is exact
-    (Phipson and Smyth 2010, Permutation P-values Should Never Be Zero).
-
-    Drawn without a sign for every question: of m questions with a difference of the same size, Binomial(m, 1/2) go up.
+    difference_P: as of `differences`. Fisher's test with random signs; the observed signs count as one draw, so that
+    the p-value is never 0 and the test is exact (Phipson and Smyth 2010, Permutation P-values Should Never Be Zero).
     """
-    size_D, questions_D = np.unique(np.round(np.abs(difference_P), DECIMALS), return_counts=True)
-    up_RD = rng.binomial(questions_D, 0.5, size=(permutations, len(size_D)))
-    sum_R = (2 * up_RD - questions_D) @ size_D
-    extreme = int((np.abs(sum_R) >= abs(difference_P.sum()) - 1e-9).sum())
-    return (extreme + 1) / (permutations + 1)
+    return share_beyond(signed_sums(difference_P[:, None], permutations, rng)[:, 0], float(difference_P.sum()))
+
+
+def signed_sums(value_PX: NDArray[np.float64], permutations: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Sum of each column (_X) with a random sign for each row: float [permutations, columns]; signs by the generator
+    alone.
+
+    A sum with signs of a difference is the difference of both sums: one product serves all pairs of columns.
+    """
+    problems, columns = value_PX.shape
+    sums_RX, block = np.empty((permutations, columns)), max(1, DRAWN // problems)
+    total_X = value_PX.sum(axis=0)
+    for start in range(0, permutations, block):
+        up_RP = rng.integers(0, 2, (min(block, permutations - start), problems), np.int8)
+        sums_RX[start : start + block] = 2 * (up_RP.astype(np.float64) @ value_PX) - total_X
+    return sums_RX
+
+
+def share_beyond(sum_R: NDArray[np.float64], observed: float) -> float:
+    """p-value of an observed sum among those with random signs."""
+    extreme = int((np.abs(sum_R) >= abs(observed) - CLOSE).sum())
+    return (extreme + 1) / (len(sum_R) + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-DRAWN = 1 << 20  # counts in memory at once: draws times problems
+DRAWN = 1 << 20  # counts in memory at once: draws times problems; 8 MB each as place, count and float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +65,38 @@ def difference(a_PG: NDArray[np.bool_], b_PG: NDArray[np.bool_], resamples: int,
     """
     if len(_checked(a_PG)) != len(_checked(b_PG)):
         raise ValueError(f"not the same questions: {len(a_PG)} and {len(b_PG)}")
-    problems = len(a_PG)
+    sums_RX = drawn_sums(rights([a_PG, b_PG]), resamples, rng)
+    return drawn_difference(a_PG, b_PG, sums_RX[:, 0], sums_RX[:, 1])
+
+
+def rights(tables: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
+    """Right responses to each question, a column per table [problems, samples]."""
+    return np.stack([_checked(correct_PG).sum(axis=1) for correct_PG in tables], axis=1).astype(np.float64)
+
+
+def drawn_difference(
+    a_PG: NDArray[np.bool_], b_PG: NDArray[np.bool_], a_R: NDArray[np.float64], b_R: NDArray[np.float64]
+) -> Estimate:
+    """`difference` from how many responses were right in each draw of questions, the same draws for both."""
     # Over a common denominator, so that equal differences are equal numbers.
-    unit = a_PG.shape[1] * b_PG.shape[1]
-    scaled_P = a_PG.sum(axis=1) * b_PG.shape[1] - b_PG.sum(axis=1) * a_PG.shape[1]
-    value_D, questions_D = np.unique(scaled_P, return_counts=True)
-    drawn_RD = rng.multinomial(problems, questions_D / problems, size=resamples)
-    return Estimate(float(scaled_P.mean() / unit), drawn_RD @ value_D / (problems * unit))
+    a_k, b_k = a_PG.shape[1], b_PG.shape[1]
+    value = int(a_PG.sum()) * b_k - int(b_PG.sum()) * a_k
+    return Estimate(value / (a_PG.size * b_k), (a_R * b_k - b_R * a_k) / (a_PG.size * b_k))
+
+
+def drawn_sums(value_PX: NDArray[np.float64], resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Sum of each column (_X) over as many problems as there are, drawn with replacement: float [resamples, columns].
+
+    The draws do not depend on the columns. They become counts of problems, and these one matrix product.
+    """
+    problems, columns = value_PX.shape
+    sums_RX, block = np.empty((resamples, columns)), max(1, DRAWN // problems)
+    for start in range(0, resamples, block):
+        place_RP = rng.integers(0, problems, (min(block, resamples - start), problems))
+        place_RP += problems * np.arange(len(place_RP))[:, None]
+        count_RP = np.bincount(place_RP.ravel(), minlength=place_RP.size).reshape(place_RP.shape)
+        sums_RX[start : start + block] = count_RP.astype(np.float64) @ value_PX
+    return sums_RX
 
 
 def weighted_mean(
@@ -98,12 +123,9 @@ def weighted_means(
     """
     if value_PX.shape != weight_PX.shape or (weight_PX < 0).any() or not (weight_PX.sum(axis=0) > 0).all():
         raise ValueError(f"expected weights >= 0, and > 0 in sum, for {value_PX.shape} values, got {weight_PX.shape}")
-    problems, columns = value_PX.shape
+    columns = value_PX.shape[1]
     both_PX = np.concatenate([weight_PX * value_PX, weight_PX], axis=1)
-    share = np.full(problems, 1 / problems)
-    block = max(1, DRAWN // problems)
-    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
-    sums_RX = np.concatenate([rng.multinomial(problems, share, size=size) @ both_PX for size in sizes])
+    sums_RX = drawn_sums(both_PX, resamples, rng)
     total_X = both_PX.sum(axis=0)
     estimates = []
     for column in range(columns):

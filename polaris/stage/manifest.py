@@ -53,6 +53,7 @@ class Manifest:
     files: path relative to the folder, in which it stays -> {"size": bytes, "xxh3": digest}
     inputs: name -> {"path": manifest or file, "content": digest}; tools: engine -> version
     steps: {"planned": n, "reached": n}, empty for a stage without steps; seconds: of the last attempt
+    memory: MB that the process which published took at most, without its children
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Manifest:
     steps: dict[str, int]
     metrics: dict[str, Any]
     seconds: float
+    memory: float | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 

@@ -240,6 +240,7 @@ class Stage(Generic[S]):
             steps={} if planned is None or reached is None else {"planned": planned, "reached": reached},
             metrics=json.loads(json.dumps(metrics or {})),
             seconds=round(time.monotonic() - self.started, 2),
+            memory=_peak_memory(),
         )
         if not self._holds_lock():
             raise UserError(f"{self.folder}: {GONE}")
@@ -251,6 +252,12 @@ class Stage(Generic[S]):
         manifest.write(result)
         self._published = True
         shutil.rmtree(self.state, ignore_errors=True)
+
+
+def _peak_memory() -> float:
+    """MB that this process has taken at most, shared pages included. Linux (proc_pid_status(5), VmHWM)."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return round(int(line.split()[1]) / 1024, 1)
 
 
 def _described(path: Path, digests: dict[str, str] | None = None) -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 import json
 import math
+import os
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pyarrow.parquet as pq
@@ -15,7 +18,7 @@ from polaris.recipe import recipe
 from polaris.stage import manifest
 from polaris.stage.records import CONSENSUS, GRADED, RESPONSES, read_rows
 
-from .conftest import CONFIGS, KILLED_STAGE, snakemake
+from .conftest import CONFIGS, KILLED_STAGE, ROOT, snakemake
 
 RECIPE = recipe.load(CONFIGS)
 
@@ -127,6 +130,23 @@ def test_results_have_the_documented_shape(results):
     stages = {row["stage"]: row for row in results["timings"]}
     assert {"format_sft", "grpo", "core", "core_filtered", "distilled"} <= set(stages)
     assert all(row["seconds"] > 0 for row in stages.values())
+
+
+def test_a_forked_generation_says_what_a_process_of_its_own_says(finished, tmp_path):
+    """Forked from a process that has vLLM, which Snakemake's clock of memory does not see; the same bytes without."""
+    kept = finished / "responses/core/data.json"
+    told = manifest.read(kept)
+    (timed,) = [row.split("\t") for row in (kept.parent / "benchmark.tsv").read_text().splitlines()[1:]]
+    assert float(timed[2]) < 100 and told.memory > 300
+    inputs = [word for key in ("model", "problems") for word in (f"--{key}", *told.inputs[key]["path"].split())]
+    done = subprocess.run(
+        [sys.executable, "-m", told.module, "--settings", json.dumps(told.settings), *inputs,
+         "--out", str(tmp_path / "core/data.json")], cwd=finished.parents[1], check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0
+    name = "responses.parquet"
+    assert manifest.read(tmp_path / "core/data.json").files[name] == told.files[name]
 
 
 def test_a_second_run_has_nothing_to_do(finished, tmp_path):

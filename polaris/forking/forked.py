@@ -1,11 +1,13 @@
-"""`python -I -S verl_forked.py SOCKET <arguments of Python>`: asks verl_preload.py for a process that runs them.
+"""`python -I -S forked.py SOCKET <arguments of Python>`: asks the process of forks.py for one that runs them.
 
 It has this one's environment, working directory, process group and open files. This one passes signals on to it, ends
-as it ends, and takes it along when it is killed. The standard library alone, and little of that: it starts in 30 ms.
+as it ends, and takes it along when it is killed. Where nobody answers, this one becomes a plain Python. The standard
+library alone, and little of that: it starts in 30 ms.
 """
 
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -63,18 +65,46 @@ def _open_files() -> list:
     return numbers
 
 
-def main() -> None:
-    address, *arguments = sys.argv[1:]
-    fds = _open_files()
+def _asked(address: str, arguments: list, fds: list) -> tuple:
+    """The connection, and the number of the process. Raises OSError where nobody answers: then there is no process."""
     connection = _connected(address)
     request = {"arguments": arguments, "env": dict(os.environ), "cwd": os.getcwd(), "group": os.getpgid(0)}
     send(connection, request, fds)
-    child = int.from_bytes(_whole(connection, LENGTH), "big")
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, lambda number, frame: os.kill(child, number))
+    return connection, int.from_bytes(_whole(connection, LENGTH), "big")
+
+
+def _signalled() -> int:
+    """A pipe out of which the numbers of the signals come that this process gets: none is missed on the way to a wait.
+
+    But SIGINT: a terminal's goes to the whole group, and the process is in it.
+    """
+    signalled, waker = os.pipe()
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda number, frame: None)  # a handler of Python's, or no number is written
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return signalled
+
+
+def main() -> None:
+    address, *arguments = sys.argv[1:]
+    fds = _open_files()
+    try:
+        connection, child = _asked(address, arguments, fds)
+    except OSError as error:
+        print(f"the process to be forked is gone; this one imports for itself ({error})", file=sys.stderr, flush=True)
+        os.execv(sys.executable, [sys.executable, *arguments])
+    signalled = _signalled()
     for fd in fds:  # a pipe of the child's is at its end when the child has closed it
         if fd > 2:
             os.close(fd)
+    while connection not in select.select([connection, signalled], [], [])[0]:
+        for number in os.read(signalled, 64):
+            try:
+                os.kill(child, number)
+            except ProcessLookupError:  # its end is on the way
+                pass
     status = int.from_bytes(_whole(connection, LENGTH), "big", signed=True)
     if status < 0:  # as a shell says it
         os._exit(128 - status)
@@ -84,5 +114,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except OSError as error:
-        sys.exit(f"the process to be forked is gone; read preload.log ({error})")
+    except ConnectionError:
+        sys.exit("the process to be forked was stopped, and this one with it")

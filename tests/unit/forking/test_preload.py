@@ -4,16 +4,18 @@ import contextlib
 import os
 import signal
 import socket
+import stat
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from small_rl.training.verl_preload import forking_python
+from polaris.forking.preload import forking_python
 
-MODULES = ("colorsys", "polaris.stage.errors")  # small, and imported by nothing else here
+MODULES = ("colorsys",)  # small, and imported by nothing else here
 
 
 @contextlib.contextmanager
@@ -109,7 +111,15 @@ def sleeper(python: str, folder: Path, say: str = "") -> tuple[subprocess.Popen,
     code = f"import os, signal, time\n{say}\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
     asked = subprocess.Popen([python, script(folder, code)], stdout=subprocess.PIPE, text=True)
     assert asked.stdout
-    return asked, int(asked.stdout.readline())
+    pid = int(asked.stdout.readline())
+    assert until(lambda: ignored(asked.pid) >> (signal.SIGINT - 1) & 1)  # it knows of the process by now
+    return asked, pid
+
+
+def ignored(pid: int) -> int:
+    """The signals that a process ignores, as bits."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("SigIgn")).split()[1], 16)
 
 
 def test_a_signal_reaches_the_process(python, tmp_path):
@@ -150,9 +160,73 @@ def test_nothing_outlives_the_block_or_the_process_that_is_forked(tmp_path, end)
         assert asked.wait(20) == 1
 
 
-def test_a_module_that_fails_is_an_error_of_whoever_asks(tmp_path):
+def test_a_module_that_fails_leaves_whoever_asks_a_plain_python(tmp_path):
     with short_folder() as folder, forking_python(folder, tmp_path / "preload.log", {}, ["no_such_module"]) as python:
-        done = ran([python, script(tmp_path, "print('never')")])
-    assert done.returncode == 1
-    assert "preload.log" in done.stderr
+        done = ran([python, script(tmp_path, "import sys; print('colorsys' in sys.modules, sys.argv[1:])"), "given"])
+    assert done.stdout == "False ['given']\n"
+    assert "this one imports for itself" in done.stderr
     assert "no_such_module" in (tmp_path / "preload.log").read_text()
+
+
+def test_with_other_threads_a_process_imports_for_itself(python, tmp_path):
+    code = "import os, sys\nprint('colorsys' in sys.modules, os.environ['OMP_NUM_THREADS'])"
+    for threads, forked in (("1", True), ("2", False)):
+        done = ran([python, script(tmp_path, code)], env=os.environ | {"OMP_NUM_THREADS": threads})
+        assert done.stdout == f"{forked} {threads}\n"
+
+
+def test_a_module_is_found_where_whoever_asks_is(python, tmp_path):
+    (tmp_path / "only_here.py").write_text("print('found')")
+    assert ran([python, "-m", "only_here"], cwd=tmp_path).stdout == "found\n"
+
+
+def test_an_interrupt_of_the_terminal_comes_once(python, tmp_path):
+    seen = "signal.signal(signal.SIGINT, lambda *_: os.write(1, b'seen\\n'))"
+    asked, pid = sleeper(python, tmp_path, seen)
+    for one in (pid, asked.pid):
+        os.kill(one, signal.SIGINT)
+    assert asked.stdout.readline() == "seen\n"
+    asked.terminate()
+    assert asked.stdout.read() == "" and asked.wait(20) == 143
+
+
+def test_its_streams_are_new(python, tmp_path):
+    code = (
+        "import sys\nsys.stdout.reconfigure(errors='backslashreplace')\nprint('out', sys.stdout.line_buffering)\n"
+        "print(sys.stderr.errors, sys.__stderr__ is sys.stderr, file=sys.stderr)"
+    )
+    with (tmp_path / "out").open("a") as out:
+        out.write("before\n")
+        out.flush()
+        done = subprocess.run([python, script(tmp_path, code)], stdout=out, stderr=subprocess.PIPE, text=True,
+                              env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
+                              check=True)  # fmt: skip
+    assert (tmp_path / "out").read_text() == "before\nout False\n"
+    assert done.stderr == "backslashreplace True\n"
+
+
+def test_only_its_user_may_ask(python):
+    assert stat.S_IMODE(Path(python).with_name("fork").stat().st_mode) == 0o600
+
+
+def test_no_code_of_ours_is_older_than_the_process_that_runs_it(python, tmp_path):
+    """A run lasts for hours, and the code of its later stages may change meanwhile."""
+    code = "import sys\nprint(sorted(name for name in sys.modules if name.startswith('polaris')))"
+    loaded = ran([python, script(tmp_path, code)]).stdout
+    assert loaded == "['polaris', 'polaris.forking', 'polaris.forking.forked']\n"
+
+
+def test_nothing_is_left_when_whoever_started_it_is_killed(tmp_path):
+    with short_folder() as folder:
+        code = (
+            "import sys, time\nfrom pathlib import Path\nfrom polaris.forking.preload import forking_python\n"
+            f"inside = Path({str(folder)!r}) / 'inside'\ninside.mkdir()\n"
+            f"with forking_python(inside, Path({str(tmp_path)!r}) / 'preload.log', {{}}, ['colorsys']) as python:\n"
+            "    print(python, flush=True)\n    time.sleep(60)\n"
+        )
+        started = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        python = started.stdout.readline().strip()
+        asked, pid = sleeper(python, tmp_path)
+        started.kill()
+        assert until(lambda: not alive(pid) and not list(folder.iterdir()))
+        assert asked.wait(20) == 1
