@@ -144,7 +144,8 @@ def core_rewards(
 ) -> list[float]:
     """Rewards of one RL step, 1 for a correct trajectory; then `sets` learns the results of the correct ones.
 
-    With `centre: group` the wrong trajectories of a problem earn 0 on average. All wrong trajectories are scored before anything is added, so that the order in the batch does not matter.
+    All wrong trajectories are scored before anything is added, so that the order in the batch does not matter. With
+    `centre: group` those of a problem earn 0 on average.
     results_R: as of `scored_results`; start_sizes: |s| by problem when the training began
     """
     rows = list(zip(problem_ids_R, correct_R, map(frozenset, results_R), strict=True))
