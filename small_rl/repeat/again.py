@@ -80,7 +80,8 @@ def _launch(settings: RlTraining, files: verl_config.RlFiles, folder: Path, ray:
     if device == "cuda":
         require_cuda("verl")
     overrides = verl_config.rl_overrides(settings, files, evaluate=False) + verl_config.hydra_overrides(log)
-    overrides.append(f"+polaris.repeated={json.dumps(str(folder))}")
+    # Without an engine verl asks for the nodes of engines elsewhere, and starts none there either.
+    overrides += [f"+polaris.repeated={json.dumps(str(folder))}", "actor_rollout_ref.rollout.nnodes=1"]
     command = [python, "-m", module_name("small_rl.repeat.verl_repeat"), *overrides]
     env = verl_devices.environment(device)
     cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None
