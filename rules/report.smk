@@ -21,6 +21,7 @@ CLEAN = [f"clean/{name}" for name in RECIPE.clean]
 STAGES = {
     "scores": [data_of(f"scores/{name}") for name in RECIPE.evaluations],
     "checkpoints": [checkpoint_of(folder) for folder in RECIPE.checkpoints.values()],
+    "paid": [data_of(f"paid/{name}") for name in (PAID if RECIPE.small_rl else [])],
     "data": [data_of(name) for name in (*CLEAN, *FORMAT_DATA, *RL_DATA, *FILTERED, *SFT_DATA)],
 }
 OWN = SelfDistillation(distilled=f"distilled{SELF}", alphas=RECIPE.alphas_of(SELF)) if SELF in RECIPE.arms else None
@@ -58,9 +59,10 @@ rule report:
         settings=lambda w: settings(PAGE),
         code=lambda w: code("polaris.report.report", data_of("report")),
         data=lambda w: option("data", " ".join(STAGES["data"])),  # an evaluation alone has none
+        paid=lambda w: option("paid", " ".join(STAGES["paid"])),
     threads: 1
     benchmark:
         f"{RUN}/report/benchmark.tsv"
     shell:
         "{PY[polaris]} -m polaris.report.report --settings {params.settings:q} --code {params.code} "
-        "--scores {input.scores} --checkpoints {input.checkpoints} {params.data} --out {output}"
+        "--scores {input.scores} --checkpoints {input.checkpoints} {params.data} {params.paid} --out {output}"

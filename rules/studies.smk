@@ -5,8 +5,35 @@ ROLLOUTS = SMALL.probe and SMALL.probe.rollouts
 STUDIES = [data_of(f"temperature/{name}") for name in SEARCHES] + ([data_of("probe")] if SMALL.probe else [])
 
 
+# RL stages whose reward can be paid again: with CORE, and all rollouts kept.
+PAID = [name for name, stage in SMALL.rl.items() if stage.core and stage.rollout_store == "all"]
+
+
 wildcard_constraints:
     search=one_of(SEARCHES),
+
+
+rule paid:
+    "What a stage's process reward was paid for, and what other rewards would have paid; the report shows it."
+    input:
+        trained=lambda w: checkpoint_of(w.stage),
+        start=lambda w: checkpoint_of(SMALL.rl[w.stage].start),
+        problems=lambda w: data_of(trained_on(w.stage)),
+        sets=lambda w: sets_of(SMALL.rl[w.stage].core.consensus),
+    output:
+        data_of("paid/{stage}"),
+    wildcard_constraints:
+        stage=one_of(PAID),
+    params:
+        settings=lambda w: "{}",
+        code=lambda w: code("small_rl.studies.paid", data_of(f"paid/{w.stage}")),
+    threads: 1
+    benchmark:
+        f"{RUN}/paid/{{stage}}/benchmark.tsv"
+    shell:
+        "{PY[polaris]} -m small_rl.studies.paid --settings {params.settings:q} --code {params.code} "
+        "--trained {input.trained} --start {input.start} --problems {input.problems} --sets {input.sets} "
+        "--out {output}"
 
 
 def problem_set(name: str) -> str:

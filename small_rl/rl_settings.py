@@ -27,6 +27,9 @@ class Core(Section):
     update: Annotated[Literal["online", "frozen"], Field(description="online: the sets learn from correct responses")]
     denominator: Annotated[Literal["current", "start"], Field(description="start: |s| as the training found it")]
     guard: Annotated[Literal["none", "precision"], Field(description="precision: divide by at least |P|")]
+    centre: Annotated[
+        Literal["group"] | None, Field(description="group: a problem's wrong responses earn 0 on average (PROGRS)")
+    ]
     max_hack_reward: Annotated[
         Fraction | None,
         Field(description="mean reward of a response made from the problem's text alone; above it nothing starts"),

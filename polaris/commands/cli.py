@@ -192,12 +192,22 @@ def replay(
     stage: RlStage,
     configfile: Configs = NOTHING,
     run: Run = None,
+    step: Annotated[
+        int | None, typer.Option(min=1, help="Instead: make the stage's updates again, through this step.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """What other process rewards would have paid an RL stage's rollouts."""
+    """What other process rewards would have paid an RL stage's rollouts.
+
+    With --step, whether the stored rollouts give the recorded numbers and weights again. Exit status 1: they do not.
+    """
     from polaris.commands import rollouts as stored
 
-    stored.replay(stored.store_of(stage, run, configfile), json)
+    store = stored.store_of(stage, run, configfile)
+    if step is None:
+        stored.replay(store, json)
+    else:
+        stored.again(store, step, json)
 
 
 @command(app, A_RUN)

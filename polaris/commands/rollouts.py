@@ -1,10 +1,14 @@
 """`polaris rollouts`, `replay` and `court`: what an RL stage sampled, other rewards for it, and hacks of its own."""
 
 import dataclasses
+import shlex
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from polaris.commands.runs import place
+from polaris.stage.code import module_name
+from polaris.stage.nodes import interpreter
 from polaris.stage.terminal import NONE, say, say_json, table
 from small_rl.rollouts import hearing, pages, variants
 from small_rl.rollouts.replay import Replayed
@@ -30,13 +34,24 @@ def show(store: Path, as_json: bool) -> None:
 
 def replay(store: Path, as_json: bool) -> None:
     """Print what other process rewards would have paid. Raises UserError as `variants.replayed`."""
-    rows = variants.replayed(store)
+    found = variants.replayed(store)
+    rows = found.rewards
     if as_json:
         say_json([dataclasses.asdict(row) for row in rows])
         return
     say("\n".join(table(lines(rows))))
     first = rows[0]
     say(f"\n{first.name}: {first.same} of {first.rollouts} responses earn exactly what was recorded")
+    for missing in found.missing:
+        say(missing)
+
+
+def again(store: Path, step: int, as_json: bool) -> None:
+    """Run the stage's updates through `step` again, by the Python of the run's RL stages. Raises SystemExit."""
+    tools = place(str(store.parents[2]), []).recipe()
+    python = interpreter(tools.interpreters.rl, tools.environment)
+    command = [*shlex.split(python), "-m", module_name("small_rl.repeat.again"), str(store), "--step", str(step)]
+    raise SystemExit(subprocess.run([*command, *(["--json"] if as_json else [])], check=False).returncode)
 
 
 def court(store: Path, as_json: bool) -> None:
@@ -52,11 +67,20 @@ def court(store: Path, as_json: bool) -> None:
 
 def lines(rows: list[Replayed]) -> list[list[str]]:
     """The variants as rows of a table, its head first."""
-    head = ["reward", "groups with signal", "of unsolved ones", "wrong ones paid", "mean of wrong ones", "advantages"]
+    head = [
+        "reward",
+        "groups with signal",
+        "of unsolved ones",
+        "wrong ones paid",
+        "mean of wrong ones",
+        "of all that is paid",
+        "advantages",
+    ]
     return [head, *([row.name, *_cells(row)] for row in rows)]
 
 
 def _cells(row: Replayed) -> list[str]:
     share = lambda value: NONE if value is None else f"{100 * value:.1f} %"
     correlation = NONE if row.correlation is None else f"{row.correlation:.3f}"
-    return [share(row.signal), share(row.unsolved_signal), share(row.paid), f"{row.process:.3f}", correlation]
+    wrong = [share(row.paid), f"{row.process:.3f}", share(row.to_wrong)]
+    return [share(row.signal), share(row.unsolved_signal), *wrong, correlation]

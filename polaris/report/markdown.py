@@ -6,6 +6,7 @@ from typing import Any
 from polaris.evaluation import results
 from polaris.evaluation.response_rows import ALL
 from polaris.report import markdown_evaluations as evaluations
+from polaris.report import paid
 from polaris.report.markdown_text import NONE, escaped, table, with_interval
 from polaris.report.page import concluded, measured
 from polaris.report.page_charts import columns, with_selection
@@ -46,6 +47,7 @@ def markdown(report: dict[str, Any]) -> str:
         _lengths(report),
         "Each model's own responses are grouped: a column does not compare models.",
         *_hardest(report),
+        *paid.markdown(report),
         *_planned(report),
         *_examples(report["examples"]),
     ]

@@ -8,6 +8,7 @@ from typing import Any
 from polaris.charts.templates import environment
 from polaris.evaluation import claims, response_rows, results
 from polaris.evaluation.verdicts import AVERAGE
+from polaris.report import paid
 from polaris.report.page_charts import columns, draw, first_charts, with_selection
 from polaris.stage.progress import duration
 
@@ -29,7 +30,7 @@ def page(report: dict[str, Any]) -> str:
     """results.json as one self-contained HTML page."""
     pages = environment(TEMPLATES)
     pages.filters |= _filters(report["settings"]["confidence"])
-    pages.globals |= {"average": AVERAGE, "power": results.POWER, "chose": response_rows.CHOSEN}
+    pages.globals |= {"average": AVERAGE, "power": results.POWER, "chose": response_rows.CHOSEN, "paid_words": paid}
     return pages.get_template("report.html").render(report | _lookups(report) | _sections(report))
 
 
@@ -52,7 +53,7 @@ def _sections(report: dict[str, Any]) -> dict[str, Any]:
     """What the sections of the page show, beside the rows of results.json."""
     from markupsafe import Markup
 
-    drawn = first_charts(draw(report))
+    drawn = first_charts(draw(report)) | {f"paid {one['stage']}": paid.pictures(one) for one in report["paid"]}
     return {
         "pictures": {name: [(title, Markup(svg)) for title, svg in charts] for name, charts in drawn.items()},
         "columns": columns(report),

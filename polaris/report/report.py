@@ -3,7 +3,8 @@
 results.json: `models pairs alphas own_alphas claims choice published` as `polaris.evaluation.results`, `measures
 lengths budgets hardest` as `polaris.evaluation.response_rows`, `examples` as `polaris.evaluation.examples`, `timings
 lineage` as `polaris.evaluation.lineage` and `planned` as `polaris.report.planned` describe them row by row, and
-`checkpoints curves difficulty data`, which the page also shows. Scores are shares in [0, 1].
+`checkpoints curves difficulty data`, which the page also shows, and `paid` as small_rl/studies/paid.py has it. Scores
+are shares in [0, 1].
 """
 
 import json
@@ -22,15 +23,16 @@ from polaris.report.page import page
 from polaris.report.planned import planned_rows
 from polaris.report.settings import ReportPage
 from polaris.stage.errors import UserError
+from polaris.stage.json_files import read_object
 from polaris.stage.manifest import Manifest
 from polaris.stage.stage import Stage, run_verb
 
 
 def main() -> None:
-    flags = ("scores", "checkpoints", "data")
+    flags = ("scores", "checkpoints", "data", "paid")
     with Stage.from_command_line("polaris.report.report", ReportPage, repeated=flags) as stage:
-        scores, checkpoints, data = (stage.inputs[flag] for flag in flags)
-        report = collect(stage.settings, scores, checkpoints, data, stage.folder.parent)
+        scores, checkpoints, data, paid = (stage.inputs[flag] for flag in flags)
+        report = collect(stage.settings, scores, checkpoints, data, stage.folder.parent, paid)
         (stage.partial / "results.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         (stage.partial / "index.html").write_text(page(report))
         (stage.partial / "report.md").write_text(markdown(report))
@@ -44,13 +46,14 @@ def collect(
     checkpoints: Sequence[Manifest],
     data: Sequence[Manifest],
     run: Path,
+    paid: Sequence[Manifest] = (),
 ) -> dict[str, Any]:
     """Everything that results.json holds. Raises UserError for missing models, benchmarks, problems or samples."""
     run, own = run.resolve(), settings.self_distillation
     trained = {row["name"]: row for row in lineage.checkpoint_rows(checkpoints, run)}
     numbers = estimates(settings, scores, trained)
     choice = results.choice(numbers, settings.alphas, settings.select_on, settings.selected)
-    stages = lineage.with_ancestors([*checkpoints, *data, *scores])
+    stages = lineage.with_ancestors([*checkpoints, *data, *scores, *paid])
     timings = lineage.timing_rows(stages, run)
     pairs = results.pair_rows(numbers, compared(settings, trained))
     spreads = spread_rows(numbers, list(settings.extra_evaluations))
@@ -78,6 +81,7 @@ def collect(
         "curves": lineage.curve_rows(checkpoints),
         "difficulty": lineage.difficulty_rows(data),
         "data": [{"stage": lineage.label(stage, run), "metrics": stage.metrics} for stage in data],
+        "paid": [read_object(stage.file("paid.json")) for stage in paid],
         "timings": timings,
         "planned": planned_rows(settings.planned, timings),
         "lineage": lineage.lineage_rows(stages, run),

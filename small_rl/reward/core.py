@@ -8,6 +8,7 @@ Legend: _R trajectory of a step's batch.
 
 import collections
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any, Literal, Protocol
 
 from polaris.grading.answers import END_OF_THOUGHT
@@ -25,6 +26,7 @@ class Settings(Protocol):
     update: Literal["online", "frozen"]
     denominator: Literal["current", "start"]
     guard: Literal["none", "precision"]
+    centre: Literal["group"] | None
 
 
 class ConsensusSets:
@@ -142,7 +144,8 @@ def core_rewards(
 ) -> list[float]:
     """Rewards of one RL step, 1 for a correct trajectory; then `sets` learns the results of the correct ones.
 
-    All wrong trajectories are scored before anything is added, so that the order in the batch does not matter.
+    All wrong trajectories are scored before anything is added, so that the order in the batch does not matter. With
+    `centre: group` those of a problem earn 0 on average.
     results_R: as of `scored_results`; start_sizes: |s| by problem when the training began
     """
     rows = list(zip(problem_ids_R, correct_R, map(frozenset, results_R), strict=True))
@@ -155,4 +158,19 @@ def core_rewards(
         for problem_id, ok, results in rows:
             if ok:
                 sets.add(problem_id, results)
-    return rewards
+    return centred(problem_ids_R, correct_R, rewards) if settings.centre else rewards
+
+
+def centred(problem_ids_R: Sequence[str], correct_R: Sequence[bool], rewards_R: Sequence[float]) -> list[float]:
+    """The rewards, those of wrong trajectories less their mean over the problem's wrong ones of this step.
+
+    PROGRS (Rezaei et al. 2026, arXiv 2604.02341), outcome-conditioned centering: a process reward ranks wrong
+    trajectories, and does not make all of them better. A correct one keeps its 1.
+    """
+    wrong = collections.defaultdict(list)
+    for problem_id, ok, reward in zip(problem_ids_R, correct_R, rewards_R, strict=True):
+        if not ok:
+            wrong[problem_id].append(reward)
+    mean = {problem_id: fmean(rewards) for problem_id, rewards in wrong.items()}
+    rows = zip(problem_ids_R, correct_R, rewards_R, strict=True)
+    return [reward if ok else reward - mean[problem_id] for problem_id, ok, reward in rows]

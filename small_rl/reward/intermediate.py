@@ -114,11 +114,16 @@ def _unwrapped(text: str) -> str:
 
 
 def _split(text: str, signs: frozenset[str]) -> list[str]:
-    """The parts of a text between signs that stand outside all brackets."""
+    """The parts of a text between signs that stand outside all brackets.
+
+    Where one bracket is never closed nobody can say what is inside it: then all signs count.
+    """
     parts, level, last = [""], 0, ""
-    for token in _TOKEN.findall(text):
+    tokens = _TOKEN.findall(text)
+    closed = sum((token in _OPEN) - (token in _CLOSE) for token in tokens) <= 0
+    for token in tokens:
         level = max(0, level + (token in _OPEN) - (token in _CLOSE))
-        if level == 0 and token in signs and not (token == "=" and last in _NOT_EQUAL):
+        if (level == 0 or not closed) and token in signs and not (token == "=" and last in _NOT_EQUAL):
             parts.append("")
         else:
             parts[-1] += token

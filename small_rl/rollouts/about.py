@@ -18,7 +18,7 @@ NAME = "about.json"
 @dataclass(frozen=True)
 class About:
     """stage: its name; model: folder of the start model, whose tokenizer it is; problems: problems.parquet; consensus:
-    consensus.parquet that the sets start from, None for outcome rewards
+    consensus.parquet that the sets start from, None for outcome rewards; teacher: messages.parquet, for rescue: teacher
     """
 
     stage: str
@@ -26,6 +26,7 @@ class About:
     model: Path
     problems: Path
     consensus: Path | None
+    teacher: Path | None = None
 
 
 def write(folder: Path, about: About) -> None:
@@ -37,6 +38,7 @@ def write(folder: Path, about: About) -> None:
         "model": os.path.relpath(about.model, folder),
         "problems": os.path.relpath(about.problems, folder),
         "consensus": about.consensus and os.path.relpath(about.consensus, folder),
+        "teacher": about.teacher and os.path.relpath(about.teacher, folder),
     }
     replace_file(folder / NAME, json.dumps(text, indent=1) + "\n")
 
@@ -51,7 +53,7 @@ def read(folder: Path) -> About:
     values = read_object(path)
     try:
         texts = {key: str(values[key]) for key in ("stage", "model", "problems")}
-        settings, consensus = values["settings"], values["consensus"]
+        settings, consensus, teacher = values["settings"], values["consensus"], values.get("teacher")
     except KeyError as missing:
         raise UserError(f"{path}: {missing} is missing; another version of polaris wrote this store") from None
     return About(
@@ -60,4 +62,5 @@ def read(folder: Path) -> About:
         model=(folder / texts["model"]).resolve(),
         problems=(folder / texts["problems"]).resolve(),
         consensus=consensus and (folder / str(consensus)).resolve(),
+        teacher=teacher and (folder / str(teacher)).resolve(),
     )

@@ -8,6 +8,7 @@ Legend: _P group of a step's batch, _T token.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,7 +30,8 @@ _TOKENS, _LOG_PROBS = pa.list_(pa.int32()), pa.list_(pa.float32())
 # `counts`: of each result, how many correct responses had it in the consensus sets before this step; null without CORE.
 # `earned`: by the outcome or by CORE; `penalty`: for the length. The reward is their difference.
 # `source`: place of the group that was trained in this group's place; `rescued`: tokens of the correct response that
-# was trained instead of this one. `actor_log_probs`: by the actor, of what was trained here; null where a copy was.
+# was trained instead of this one. `actor_log_probs`, `advantage`: of what was trained here; null where a copy was. A
+# masked response has advantage 0.
 ROLLOUTS = pa.schema(
     [
         pa.field("step", pa.int32(), nullable=False),
@@ -40,6 +42,7 @@ ROLLOUTS = pa.schema(
         pa.field("response", _TOKENS, nullable=False),
         pa.field("log_probs", _LOG_PROBS),
         pa.field("actor_log_probs", _LOG_PROBS),
+        pa.field("advantage", pa.float32()),
         pa.field("weights", pa.int32(), nullable=False),
         pa.field("cut", pa.bool_(), nullable=False),
         pa.field("correct", pa.bool_(), nullable=False),
@@ -54,8 +57,20 @@ ROLLOUTS = pa.schema(
     ]
 )
 
+_ADDED = frozenset({"advantage"})  # columns that stores of earlier versions lack
+
 Counts = Mapping[str, Mapping[str, int]]  # problem -> result -> correct responses that had it
-ActorLogProbs = Mapping[tuple[int, int], np.ndarray]  # (place of a group, place in it) -> [T]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the update saw of a response. log_probs_T: the actor's, before the update"""
+
+    log_probs_T: np.ndarray
+    advantage: float
+
+
+Actor = Mapping[tuple[int, int], Trained]  # (place of a group, place in it) ->
 
 
 def step_file(folder: Path, step: int) -> Path:
@@ -78,9 +93,22 @@ def keep(folder: Path, step: int) -> None:
 
 
 def read_step(folder: Path, step: int, columns: Sequence[str] = ROLLOUTS.names) -> list[dict[str, Any]]:
-    """The rows of a step, with these columns. Raises UserError for a file that is cut or is none of a store."""
-    schema = pa.schema([ROLLOUTS.field(name) for name in columns])
-    return read_table(step_file(folder, step), schema).to_pylist()
+    """The rows of a step, with these columns. Raises UserError for a file that is cut or is none of a store.
+
+    A column that came later is empty in the file of an earlier version.
+    """
+    path = step_file(folder, step)
+    absent = _ADDED.intersection(columns) - _names(path)
+    schema = pa.schema([ROLLOUTS.field(name) for name in columns if name not in absent])
+    rows = read_table(path, schema).to_pylist()
+    return [row | dict.fromkeys(absent) for row in rows] if absent else rows
+
+
+def _names(path: Path) -> set[str]:
+    try:
+        return set(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError):
+        return set(ROLLOUTS.names)  # what is wrong with the file, `read_table` says
 
 
 def readable_steps(folder: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[dict[str, Any]] | UserError]]:
@@ -103,7 +131,7 @@ class RolloutStore:
         self._thread = ThreadPoolExecutor(1, "rollouts")
         self._written: Future[None] | None = None
 
-    def write(self, step: int, finished: FinishedStep, counts: Counts | None, actor: ActorLogProbs) -> None:
+    def write(self, step: int, finished: FinishedStep, counts: Counts | None, actor: Actor) -> None:
         """Begin to write a step; `wait` before the checkpoint that contains it."""
         self.wait()
         kept = range(len(finished.rewarded_P))
@@ -121,7 +149,7 @@ class RolloutStore:
         step: int,
         finished: FinishedStep,
         counts: Counts | None,
-        actor: ActorLogProbs,
+        actor: Actor,
         kept: Sequence[int],
     ) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -131,10 +159,8 @@ class RolloutStore:
         partial.rename(path)
 
 
-def table(
-    step: int, finished: FinishedStep, counts: Counts | None, actor: ActorLogProbs, kept: Sequence[int]
-) -> pa.Table:
-    """ROLLOUTS of some groups of a step. counts: before the step; actor: log-probabilities of what was trained."""
+def table(step: int, finished: FinishedStep, counts: Counts | None, actor: Actor, kept: Sequence[int]) -> pa.Table:
+    """ROLLOUTS of some groups of a step. counts: before the step; actor: of what was trained."""
     rows = [
         (group, sample, rollout, finished.rescued_P[group][sample])
         for group in kept
@@ -142,6 +168,7 @@ def table(
     ]
     rollouts = [rollout for _, _, rollout, _ in rows]
     trajectories = [rollout.trajectory for rollout in rollouts]
+    trained = [actor.get((group, sample)) for group, sample, _, _ in rows]
     columns: dict[str, Any] = {
         "step": [step] * len(rows),
         "group": [group for group, _, _, _ in rows],
@@ -150,7 +177,8 @@ def table(
         "prompt": _lists([None if sample else rollout.prompt for _, sample, rollout, _ in rows], np.int32),
         "response": _lists([rollout.response.tokens_T for rollout in rollouts], np.int32),
         "log_probs": _lists([rollout.response.log_probs_T for rollout in rollouts], np.float32),
-        "actor_log_probs": _lists([actor.get((group, sample)) for group, sample, _, _ in rows], np.float32),
+        "actor_log_probs": _lists([one and one.log_probs_T for one in trained], np.float32),
+        "advantage": [one and one.advantage for one in trained],
         "weights": [rollout.response.weights for rollout in rollouts],
         "cut": [trajectory.cut for trajectory in trajectories],
         "correct": [trajectory.correct for trajectory in trajectories],

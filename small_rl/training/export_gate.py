@@ -23,7 +23,7 @@ LIMITS = {"fp32": 1e-4, "fp16": 0.02, "bf16": 0.05}
 
 def export(checkpoint: Path, start: Path, precision: str, device: str, out: Path) -> float:
     """Export a stage's last checkpoint, read it back and compare; returns the deviation of `check_log_probs`."""
-    trained = checkpoint / "actor" / "huggingface"
+    trained = checkpoint / verl_checkpoint.WEIGHTS_FOLDER
     verl_checkpoint.export(trained, start, precision, out)
     check_tensors(trained, out)
     return check_log_probs(out, checkpoint / LOG_PROBS, precision, device)

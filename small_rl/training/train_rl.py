@@ -3,7 +3,8 @@
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from polaris.stage.stage import Stage, run_verb
 from small_rl.reward.core import initial_sets
 from small_rl.reward.rescue import BufferedResponse, RescueBuffer
 from small_rl.rl_settings import Core, RlTraining, SearchedTemperature
-from small_rl.rollouts import about, hearing, store
+from small_rl.rollouts import about, hearing, store, updates
 from small_rl.rollouts.about import About
 from small_rl.training import export_gate, verl_checkpoint, verl_config, verl_devices
 from small_rl.training.answer_tokens import tokenised
@@ -176,41 +177,51 @@ def prompts_file(out: Path, problems: dict[str, dict[str, Any]], settings: RlTra
 
 def prepare(stage: Stage, settings: RlTraining) -> verl_config.RlFiles:
     """Write what verl reads into the stage's state, and name what it writes. Raises UserError for bad inputs."""
-    start = with_context(stage.inputs["start"].model, settings.context, settings.engine.yarn, stage.state / "model")
-    check_context(start, settings.engine.max_model_len, "raise `context`")
-    data = stage.inputs["data"].file("problems.parquet")
-    problems = read_problems(data)
-    check(settings, problems, data)
-    start_sets = sets_file = rescue_buffer = benchmark = None
+    sets, answers, benchmark = None, None, None
     if settings.core:
-        sets_file = required(stage, "consensus", "reward: core").file("consensus.parquet")
-        start_sets = stage.state / "start_sets.parquet"
-        write_start_sets(settings.core, settings.grading, problems, sets_file, start_sets)
-        court = stage.log / hearing.NAME
-        worst = hearing.hold(problems, settings.core, settings.grading, start_sets, court)
-        stage.say(f"of the known hacks `{worst.hack}` earns the most from the text alone: {worst.mean:.3f} ({court})")
+        sets = required(stage, "consensus", "reward: core").file("consensus.parquet")
     if settings.rescue == "teacher":
         answers = required(stage, "teacher", "rescue: teacher").file("messages.parquet")
-        rescue_buffer = stage.state / "rescue_buffer.parquet"
-        available = write_teacher_buffer(answers, problems, start, settings.max_response_length, rescue_buffer)
-        stage.say(f"teacher answers available for {available} of {len(problems)} problems")
+    data = stage.inputs["data"].file("problems.parquet")
+    read = About(stage.name, settings, stage.inputs["start"].model, data, sets, answers)
+    files = written(read, stage.state, stage.log, stage.say)
+    if settings.core and files.consensus:
+        court = stage.log / hearing.NAME
+        worst = hearing.hold(read_problems(data), settings.core, settings.grading, files.consensus, court)
+        stage.say(f"of the known hacks `{worst.hack}` earns the most from the text alone: {worst.mean:.3f} ({court})")
     if settings.validation:
         questions = read_problems(required(stage, "benchmark", "validate").file("problems.parquet"))
-        benchmark = prompts_file(stage.state / "benchmark.parquet", questions, settings, start)
+        benchmark = prompts_file(stage.state / "benchmark.parquet", questions, settings, files.model)
     if settings.rollout_store:
-        described = About(stage.name, settings, stage.inputs["start"].model, data, sets_file)
-        about.write(stage.log / store.FOLDER, described)
+        about.write(files.rollouts, read)
+    return replace(files, benchmark=benchmark)
+
+
+def written(read: About, state: Path, log: Path, say: Callable[[str], None]) -> verl_config.RlFiles:
+    """Write what a training reads into `state`, and name what it writes: into `state` and `log`."""
+    settings = read.settings
+    start = with_context(read.model, settings.context, settings.engine.yarn, state / "model")
+    check_context(start, settings.engine.max_model_len, "raise `context`")
+    problems = read_problems(read.problems)
+    check(settings, problems, read.problems)
+    start_sets = rescue_buffer = None
+    if settings.core and read.consensus:
+        start_sets = state / "start_sets.parquet"
+        write_start_sets(settings.core, settings.grading, problems, read.consensus, start_sets)
+    if read.teacher:
+        rescue_buffer = state / "rescue_buffer.parquet"
+        available = write_teacher_buffer(read.teacher, problems, start, settings.max_response_length, rescue_buffer)
+        say(f"teacher answers available for {available} of {len(problems)} problems")
     return verl_config.RlFiles(
         model=start,
-        data=prompts_file(stage.state / "prompts.parquet", problems, settings, start),
-        checkpoints=stage.state / "checkpoints",
-        metrics=stage.log / "metrics.jsonl",
-        accuracy=stage.log / "accuracy.jsonl",
+        data=prompts_file(state / "prompts.parquet", problems, settings, start),
+        checkpoints=state / "checkpoints",
+        metrics=log / "metrics.jsonl",
+        accuracy=log / "accuracy.jsonl",
         consensus=start_sets,
         rescue_buffer=rescue_buffer,
-        benchmark=benchmark,
-        validation=stage.log / "validation.jsonl",
-        rollouts=stage.log / store.FOLDER,
+        validation=log / "validation.jsonl",
+        rollouts=log / store.FOLDER,
     )
 
 
@@ -228,7 +239,9 @@ def run(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: Pat
     """
     if done := verl_checkpoint.last_step(files.checkpoints):
         stage.say(f"resumes after step {done}")
-    for log in (files.metrics, files.accuracy, *([files.validation] if settings.validation else [])):
+    asked = [files.validation] if settings.validation else []
+    asked += [files.rollouts / updates.NAME] if settings.rollout_store else []
+    for log in (files.metrics, files.accuracy, *asked):
         verl_checkpoint.keep_curve(log, done)
     store.keep(files.rollouts, done)
     evaluate = evaluation_due(settings, files.validation, done)

@@ -16,6 +16,7 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from verl.workers.utils.padding import response_from_nested
 
 from small_rl.reward.rl_step import Rollout
+from small_rl.rollouts.store import Trained
 
 PARTITION = "train"
 
@@ -60,15 +61,18 @@ def forget_other_policies(batch: KVBatchMeta) -> dict[str, float]:
     return calculate_debug_metrics(DataProto(batch=data.to_padded_tensor()))
 
 
-def old_log_probs(batch: KVBatchMeta, uids_P: Sequence[str], rollouts: int) -> dict[tuple[int, int], np.ndarray]:
-    """The actor's log-probabilities [T] of every response of the batch, by the place of its group and in its group."""
+def trained(batch: KVBatchMeta, uids_P: Sequence[str], rollouts: int) -> dict[tuple[int, int], Trained]:
+    """What the update will see of every response of the batch, by the place of its group and in its group."""
     keys = {f"{uid}_{sample}_0": (place, sample) for place, uid in enumerate(uids_P) for sample in range(rollouts)}
     own = [key for key in batch.keys if key in keys]  # no padding
-    fields = ["response_mask", "old_log_probs"]
+    fields = ["response_mask", "old_log_probs", "advantages"]
     data = transfer_queue.kv_batch_get(keys=own, partition_id=PARTITION, select_fields=fields)
-    columns: list[Any] = [data["response_mask"], data["old_log_probs"]]
+    columns: list[Any] = [data[field] for field in fields]
     rows = zip(own, *(column.unbind() for column in columns), strict=True)
-    return {keys[key]: log_probs[: len(mask)].float().numpy() for key, mask, log_probs in rows}
+    return {
+        keys[key]: Trained(log_probs_T[: len(mask_T)].float().numpy(), advantages_T[0].item())  # one for all tokens
+        for key, mask_T, log_probs_T, advantages_T in rows
+    }
 
 
 def with_loss(batch: KVBatchMeta, updates: int, ranks: int) -> tuple[KVBatchMeta, int]:

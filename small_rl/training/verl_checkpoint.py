@@ -12,6 +12,7 @@ from polaris.models.checkpoint import CONFIG, INDEX, read_checkpoint, read_confi
 from polaris.models.dtypes import PRECISIONS, torch_dtype
 
 TRACKER = "latest_checkpointed_iteration.txt"  # written last by verl
+WEIGHTS_FOLDER = "actor/huggingface"  # in a step's folder: the weights in float32
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".index.json")
 
 

@@ -9,11 +9,14 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing import spawn
 from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
+
+Parts = Callable[[DictConfig], tuple[Any, Any]]
 
 JOIN_TIMEOUT = 600  # seconds for all nodes of a job to start Ray and join
 
@@ -39,28 +42,36 @@ def _start_ray(config: DictConfig) -> None:
         time.sleep(0.5)
 
 
-def _train(config: DictConfig) -> None:
+def _train(config: DictConfig, parts: Parts) -> None:
     """verl.trainer.main_ppo.TaskRunnerV1.run, in this process."""
     import transfer_queue
 
-    from small_rl.training.verl_rollouts import Rollouts
-    from small_rl.training.verl_trainer import OutOfTime, PolarisTrainer
+    from small_rl.training.verl_trainer import OutOfTime
 
     OmegaConf.resolve(config)
     transfer_queue.init(config.transfer_queue)
     try:
-        trainer = PolarisTrainer(config)  # pyright: ignore[reportAbstractUsage]  verl's own class lacks the method, too
-        trainer.init()
+        trainer, rollouts = parts(config)
         with contextlib.suppress(OutOfTime):
-            rollouts: Any = Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.finish)
             trainer.fit(rollouts)
     finally:
         transfer_queue.close()
 
 
-@hydra.main(config_path="pkg://verl.trainer.config", config_name="ppo_trainer", version_base=None)
-def main(config: DictConfig) -> None:
-    """Train; leave no process behind, whether it ends, fails or is terminated."""
+def _parts(config: DictConfig) -> tuple[Any, Any]:
+    from small_rl.training.verl_rollouts import Rollouts
+    from small_rl.training.verl_trainer import PolarisTrainer
+
+    trainer = PolarisTrainer(config)  # pyright: ignore[reportAbstractUsage]  verl's own class lacks the method, too
+    trainer.init()
+    return trainer, Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.finish)
+
+
+def drive(config: DictConfig, parts: Parts) -> None:
+    """Train; leave no process behind, whether it ends, fails or is terminated.
+
+    parts: makes the trainer, initialised, and where its rollouts come from
+    """
     import ray
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
@@ -70,9 +81,14 @@ def main(config: DictConfig) -> None:
     validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     try:
         _start_ray(config)
-        _train(config)
+        _train(config, parts)
     finally:
         ray.shutdown()
+
+
+@hydra.main(config_path="pkg://verl.trainer.config", config_name="ppo_trainer", version_base=None)
+def main(config: DictConfig) -> None:
+    drive(config, _parts)
 
 
 if __name__ == "__main__":

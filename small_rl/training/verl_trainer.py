@@ -20,9 +20,11 @@ from small_rl.reward.core import ConsensusSets
 from small_rl.reward.rescue import RescueBuffer
 from small_rl.reward.rl_step import FinishedStep, Rollout, TrainingState, accuracies, check_graded, finished
 from small_rl.reward.step_metrics import outcome_metrics
+from small_rl.rollouts import updates
 from small_rl.rollouts.store import Counts, RolloutStore
 from small_rl.training import verl_batch
 from small_rl.training.export_gate import LOG_PROBS, ROWS
+from small_rl.training.verl_checkpoint import WEIGHTS_FOLDER
 from small_rl.training.verl_config import polaris_settings
 
 RESCUE_FILE = "sink.parquet"  # in a checkpoint; the name that a training of an earlier version resumes from
@@ -36,6 +38,9 @@ CURVES = {
     "mismatch": "rollout_corr/kl",
     "mismatch_max": "training/rollout_probs_diff_max",
 }
+
+# The same of what the store keeps of an update, not rounded.
+EXACT = (("loss", "actor/pg_loss"), ("grad_norm", "actor/grad_norm"))
 
 
 class OutOfTime(Exception):
@@ -97,10 +102,15 @@ class PolarisTrainer(PPOTrainerSync):
         """Like verl, by the current actor, also for rescued rows; these then count as sampled by it."""
         batch = super()._compute_old_log_prob(batch, metrics)
         metrics.update(verl_batch.forget_other_policies(batch))
+        return batch
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        """Like verl; then all is known that the store keeps of a step, which is written beside the update."""
+        batch = super()._compute_advantage(batch, metrics)
         if self.store and self.unstored:
             done, counts = self.unstored
             uids = [group[0].trajectory.group for group in done.rewarded_P]
-            actor = verl_batch.old_log_probs(batch, uids, len(done.rewarded_P[0]))
+            actor = verl_batch.trained(batch, uids, len(done.rewarded_P[0]))
             trained = {place: values for place, values in actor.items() if done.source_P[place[0]] == place[0]}
             self.store.write(self.global_steps, done, counts, trained)
         self.unstored = None
@@ -130,6 +140,8 @@ class PolarisTrainer(PPOTrainerSync):
         self.longest = max(self.longest, line["seconds"])
         self.clock = now
         _append(Path(self.settings.metrics), {key: round(value, 6) for key, value in line.items()})
+        if self.store:
+            updates.append(self.store.folder, self.global_steps, {ours: float(metrics[verl]) for ours, verl in EXACT})
         if self.global_steps == self.total_training_steps:
             self._record_log_probs(batch)
         return batch
@@ -178,6 +190,9 @@ class PolarisTrainer(PPOTrainerSync):
         if self.store:
             self.store.wait()
         super()._save_checkpoint()
+        if self.store:
+            digest = updates.weights_digest(self._folder() / WEIGHTS_FOLDER)
+            updates.append(self.store.folder, self.global_steps, {"weights": digest})
 
     def _load_checkpoint(self) -> None:
         """Restore our state of the resumed step (step 0: from scratch)."""

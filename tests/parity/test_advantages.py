@@ -23,7 +23,7 @@ from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 from small_rl.training.verl_batch import row
 
 LITERAL = {"cap": 0.5, "min_support": 1, "results": "intermediate", "key": "string", "scope": "response"}
-LITERAL |= {"update": "online", "denominator": "current", "guard": "none", "consensus": "rl_data"}
+LITERAL |= {"update": "online", "denominator": "current", "guard": "none", "centre": None, "consensus": "rl_data"}
 CONSENSUS = {"mixed": ["a", "b", "c", "d"], "wrong": ["a", "b", "c", "d"]}
 LENGTHS = (3, 5, 2, 4)
 

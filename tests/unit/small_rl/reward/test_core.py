@@ -19,7 +19,7 @@ from small_rl.rl_settings import Core
 
 def settings(**changes) -> Core:
     literal = {"cap": 0.5, "min_support": 1, "results": "intermediate", "key": "string", "scope": "response"}
-    literal |= {"update": "online", "denominator": "current", "guard": "none", "consensus": "rl_data"}
+    literal |= {"update": "online", "denominator": "current", "guard": "none", "centre": None, "consensus": "rl_data"}
     return Core(**literal | changes)
 
 
@@ -158,3 +158,13 @@ def test_the_order_in_the_batch_does_not_matter(batch):
         results.add((back, str(known.rows())))
         assert all(0 <= reward <= 0.5 or batch[i][1] for i, reward in zip(order, rewards, strict=True))
     assert len(results) == 1
+
+
+def test_centred_wrong_trajectories_earn_nothing_on_average():
+    known = sets({"p": [list("abcd")], "q": [list("ab")]})
+    problems, correct = [*"pppp", *"qq"], [True, False, False, False, False, False]
+    results = ["abcd", "ab", "a", "", "a", "a"]
+    plain = core_rewards(problems, correct, results, known, {}, settings(update="frozen"))
+    assert plain == [1.0, 0.5, 0.25, 0.0, 0.5, 0.5]
+    rewards = core_rewards(problems, correct, results, known, {}, settings(update="frozen", centre="group"))
+    assert rewards == [1.0, 0.25, 0.0, -0.25, 0.0, 0.0]  # the ranking stays, and so does the 1 of a correct one

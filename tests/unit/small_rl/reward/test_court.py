@@ -18,7 +18,7 @@ PROBLEMS = [
 def settings(**changes):
     return SimpleNamespace(
         **{"cap": 0.5, "min_support": 1, "results": "all", "scope": "response", "update": "online"}
-        | {"denominator": "current", "guard": "none"} | changes
+        | {"denominator": "current", "guard": "none", "centre": None} | changes
     )  # fmt: skip
 
 

@@ -109,3 +109,7 @@ def test_results_as_a_real_tokenizer_decodes_them():
         results = parse_results(tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]))
         assert results == tuple(dict.fromkeys(map(result_form, spans)))
         assert intermediate(results, ["12"]) == tuple(map(result_form, left))
+
+
+def test_a_bracket_that_is_never_closed_hides_no_answer():
+    assert intermediate(["e=0*(=0", "f=(3+1=4", "g=(2)=5"], ["0"]) == ("f=(3+1=4", "g=(2)=5")

@@ -16,7 +16,7 @@ from small_rl.reward.step_metrics import Trajectory
 
 UID = itertools.count()
 LIMIT = 4  # tokens of a response
-CORE = SimpleNamespace(cap=0.5, min_support=1, update="online", denominator="current", guard="none")
+CORE = SimpleNamespace(cap=0.5, min_support=1, update="online", denominator="current", guard="none", centre=None)
 
 
 def settings(core=None, min_informative=None, overlong=None, rescue="own"):

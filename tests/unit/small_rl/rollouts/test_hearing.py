@@ -11,14 +11,14 @@ from small_rl.rollouts import hearing
 from tests.helpers.verl_stages import rl_stage
 
 PROBLEMS = {
-    "p": {"problem": "a=5. Find b.", "answers": ["13"]},
+    "p": {"problem": "a=25. Find b.", "answers": ["13"]},
     "q": {"problem": "How many?", "answers": ["7"]},
 }
 
 
 def held(tmp_path, **changes):
     settings = rl_stage("laptop", "core")
-    write_rows(tmp_path / "sets.parquet", [{"problem_id": "p", "step": "a=5", "count": 1}], CONSENSUS)
+    write_rows(tmp_path / "sets.parquet", [{"problem_id": "p", "step": "a=25", "count": 1}], CONSENSUS)
     core = settings.core.model_copy(update=changes)
     return hearing.hold(PROBLEMS, core, settings.grading, tmp_path / "sets.parquet", tmp_path / hearing.NAME)
 

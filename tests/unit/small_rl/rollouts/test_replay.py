@@ -1,5 +1,6 @@
 """Other rewards over stored rollouts: the recorded one exactly, the others by hand."""
 
+import numpy as np
 import pytest
 
 from polaris.stage.errors import UserError
@@ -12,7 +13,7 @@ from tests.helpers.verl_stages import rl_stage
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     stored = write_store(tmp_path_factory.mktemp("run") / "of", rl_stage("laptop", "core"))
-    return {row.name: row for row in variants.replayed(stored)}
+    return {row.name: row for row in variants.replayed(stored).rewards}
 
 
 def test_the_recorded_reward_is_reproduced(rows):
@@ -35,9 +36,10 @@ def test_other_rewards(rows):
 
 
 def test_advantages_are_grpo():
-    assert advantages([1.0, 0.0], normalised=False) == [0.5, -0.5]
-    assert advantages([1.0, 0.0], normalised=True) == pytest.approx([0.5 / 0.707108, -0.5 / 0.707108], rel=1e-4)
-    assert advantages([1.0, 1.0], normalised=True) == [0.0, 0.0]
+    rewards, starts = np.array([1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.5]), np.array([0, 2, 4])
+    assert advantages(rewards, starts, normalised=False).tolist() == [0.5, -0.5, 0, 0, 0.5, -0.5, 0]
+    by_deviation = [0.5 / 0.707108, -0.5 / 0.707108, 0.0, 0.0, 0.5 / 0.500001, -0.5 / 0.500001, 0.0]
+    assert advantages(rewards, starts, normalised=True).tolist() == pytest.approx(by_deviation, rel=1e-5)
 
 
 def test_what_cannot_be_replayed_says_so(tmp_path):

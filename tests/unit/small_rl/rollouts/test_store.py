@@ -4,6 +4,7 @@ from random import Random
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from polaris.stage.errors import UserError
@@ -12,9 +13,9 @@ from small_rl.reward.rescue import BufferedResponse, RescueBuffer
 from small_rl.reward.rl_step import Response, Rollout, TrainingState, finished
 from small_rl.reward.step_metrics import Trajectory
 from small_rl.rollouts import store
-from small_rl.rollouts.store import RolloutStore
+from small_rl.rollouts.store import RolloutStore, Trained
 
-CORE = SimpleNamespace(cap=0.5, min_support=1, update="online", denominator="current", guard="none")
+CORE = SimpleNamespace(cap=0.5, min_support=1, update="online", denominator="current", guard="none", centre=None)
 SETTINGS = SimpleNamespace(
     core=CORE, substitution=SimpleNamespace(min_informative=0.1), overlong=None, rescue="own", max_response_length=4
 )
@@ -46,7 +47,7 @@ def step():
 def test_rows_are_what_was_sampled_rewarded_and_trained(tmp_path, step):
     done, counts = step
     written = RolloutStore(tmp_path / "rollouts", None)
-    written.write(4, done, counts, {(0, 1): np.array([-0.75, -0.125])})
+    written.write(4, done, counts, {(0, 1): Trained(np.array([-0.75, -0.125]), -0.5)})
     written.wait()
     rows = store.read_step(tmp_path / "rollouts", 4)
     assert [(row["group"], row["sample"], row["problem_id"]) for row in rows] == [
@@ -56,6 +57,7 @@ def test_rows_are_what_was_sampled_rewarded_and_trained(tmp_path, step):
     assert (right["prompt"], wrong["prompt"]) == ([1, 2, 3], None)
     assert (wrong["response"], wrong["log_probs"], wrong["weights"]) == ([11, 21], [-0.5, -0.25], 3)
     assert (right["actor_log_probs"], wrong["actor_log_probs"]) == (None, [-0.75, -0.125])
+    assert (right["advantage"], wrong["advantage"]) == (None, -0.5)
     assert (wrong["results"], wrong["counts"]) == (["a", "x"], [1, 0])  # before the step, in which a right one adds
     assert (right["earned"], wrong["earned"], wrong["penalty"]) == (1.0, 0.5, 0.0)
     assert (wrong["cut"], wrong["correct"], wrong["reason"], wrong["answer"]) == (True, False, "exact", "answer 0")
@@ -113,3 +115,16 @@ def test_what_the_thread_cannot_write_stops_the_training(tmp_path, step):
     written.write(1, *step, {})
     with pytest.raises(OSError):
         written.wait()
+
+
+def test_a_store_of_an_earlier_version_is_read(tmp_path, step):
+    written = RolloutStore(tmp_path, None)
+    written.write(1, *step, {})
+    written.wait()
+    path = store.step_file(tmp_path, 1)
+    pq.write_table(pq.read_table(path).drop_columns(["advantage"]), path)
+    assert [row["advantage"] for row in store.read_step(tmp_path, 1)] == [None] * 6
+    assert "advantage" not in store.read_step(tmp_path, 1, ("step", "earned"))[0]
+    pq.write_table(pq.read_table(path).drop_columns(["earned"]), path)
+    with pytest.raises(UserError, match="columns missing: earned"):
+        store.read_step(tmp_path, 1)
