@@ -6,7 +6,7 @@ from pathlib import Path
 from polaris.hardware import shapes
 from polaris.hardware.shapes import Shape
 from polaris.models.checkpoint import CONFIG, read_config
-from polaris.models.settings import HubModel, LocalModel, Model, TinyModel
+from polaris.models.settings import GgufModel, HubModel, LocalModel, Model, TinyModel
 from polaris.models.tiny_tokenizer import SIZE
 
 
@@ -14,12 +14,14 @@ def known_shape(source: Model, fetched: Path) -> Shape | None:
     """From the recipe, the table of published models, or the config.json of a local, fetched or cached model.
 
     fetched: the folder to which its stage fetches it. None for a hub model whose config.json is in none of them.
-    Raises UserError for a local folder without a readable config.json.
+    Raises UserError for a local folder without a readable config.json, and for a GGUF file that is not unpacked yet.
     """
     if isinstance(source, TinyModel):
         return _of_tiny(source)
     if isinstance(source, LocalModel):
         return _read(source.path)
+    if isinstance(source, GgufModel):
+        return _read(fetched)
     if source.hub in shapes.KNOWN:
         return shapes.KNOWN[source.hub]
     folder = fetched if (fetched / CONFIG).is_file() else _cached(source)
@@ -35,7 +37,9 @@ def called(source: Model) -> str:
     """A model's name in a sentence."""
     if isinstance(source, HubModel):
         return source.hub
-    return str(source.path) if isinstance(source, LocalModel) else f"the tiny {source.tiny}"
+    if isinstance(source, TinyModel):
+        return f"the tiny {source.tiny}"
+    return str(source.path if isinstance(source, LocalModel) else source.gguf)
 
 
 def _read(folder: Path) -> Shape:
