@@ -8,57 +8,19 @@ from dataclasses import dataclass
 
 PEOPLE = {
     "She she": (
-        "Mia",
-        "Anna",
-        "Laura",
-        "Nina",
-        "Sofia",
-        "Emma",
-        "Clara",
-        "Ruth",
-        "Grace",
-        "Ivy",
-        "Leila",
-        "Hanna",
-        "Olga",
-        "Paula",
-        "Vera",
-        "Zoe",
+        "Mia", "Anna", "Laura", "Nina", "Sofia", "Emma", "Clara", "Ruth", "Grace", "Ivy", "Leila", "Hanna",
+        "Olga", "Paula", "Vera", "Zoe",
     ),
     "He he": (
-        "Tom",
-        "Ben",
-        "Omar",
-        "Paul",
-        "Leo",
-        "Max",
-        "Felix",
-        "Hugo",
-        "Ivan",
-        "Jonas",
-        "Karim",
-        "Luis",
-        "Noah",
-        "Oscar",
-        "Peter",
-        "Sam",
+        "Tom", "Ben", "Omar", "Paul", "Leo", "Max", "Felix", "Hugo", "Ivan", "Jonas", "Karim", "Luis", "Noah",
+        "Oscar", "Peter", "Sam",
     ),
-}
+}  # fmt: skip
 BOXES = ("boxes", "bags", "jars", "baskets", "tins", "drawers")
 THINGS = (
-    "marbles",
-    "stickers",
-    "pencils",
-    "shells",
-    "coins",
-    "cards",
-    "buttons",
-    "beads",
-    "stamps",
-    "stones",
-    "badges",
-    "crayons",
-)
+    "marbles", "stickers", "pencils", "shells", "coins", "cards", "buttons", "beads",
+    "stamps", "stones", "badges", "crayons",
+)  # fmt: skip
 FRUITS = ("apples", "pears", "plums", "peaches", "oranges", "lemons")
 # Said before the question, of no use for it.
 DISTRACTORS = (
