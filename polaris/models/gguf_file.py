@@ -12,10 +12,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from polaris.models.gguf_header import MAGIC
 from polaris.models.settings import GgufModel
 from polaris.stage.errors import UserError
 
-MAGIC = b"GGUF"
 READER = "gguf==0.19.0"  # as constraints.txt has it
 
 

@@ -1,13 +1,15 @@
 """Models in GGUF files: one that the test writes, and SmolLM2 where its package is installed."""
 
 import hashlib
+import random
 import re
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from polaris.models import fetch_model, gguf_file
+from polaris.hardware.model_shapes import known_shape
+from polaris.models import fetch_model, gguf_file, gguf_header
 from polaris.models.settings import GgufModel
 from polaris.planning.preflight import unpackable
 from polaris.recipe.layers import catalogue
@@ -119,6 +121,31 @@ def test_a_file_is_the_model_that_was_written(llama, tmp_path, monkeypatch):
     assert tokenizer.decode(tokenizer.encode("abc é 12")) == "abc é 12"
 
 
+def test_the_header_tells_the_sizes(llama, tmp_path):
+    write(llama, tmp_path / "tiny.gguf", quantised=True)
+    shape = known_shape(GgufModel(gguf=tmp_path / "tiny.gguf"), tmp_path / "nothing")
+    assert shape and shape.parameters == llama.num_parameters()
+    assert (shape.heads, shape.kv_heads, shape.vocabulary, shape.tied) == (HEADS, KV_HEADS, 260, True)
+
+
+def test_a_broken_header_is_one_sentence(llama, tmp_path):
+    """Cut anywhere, and with a byte changed anywhere: read, or refused."""
+    write(llama, tmp_path / "tiny.gguf", quantised=True)
+    header = (tmp_path / "tiny.gguf").read_bytes()[:8000]
+    broken, rng = tmp_path / "broken.gguf", random.Random(3)
+    for _ in range(300):
+        place = rng.randrange(len(header))
+        cut = header[: rng.randrange(2500)]
+        changed = header[:place] + bytes([rng.randrange(256)]) + header[place + 1 :]
+        for content, always in ((cut, True), (changed, False)):
+            broken.write_bytes(content)
+            try:
+                gguf_header.read_config(broken)
+                assert not always, "what is cut is refused"
+            except UserError as error:
+                assert "\n" not in str(error) and "broken.gguf: its header cannot be read" in str(error)
+
+
 def test_quantised_weights_become_the_numbers_they_stand_for(llama, tmp_path):
     gguf = pytest.importorskip("gguf", reason="the package gguf is not installed")
     from safetensors.numpy import load_file
@@ -185,6 +212,8 @@ def test_smollm2_is_the_published_model(tmp_path):
     file = gguf_file.located(source)
     assert gguf_file.check_digest(source, file) == SMOLLM2["sha256"]
     assert unpackable("base_small", source, here=True).level == "ok"
+    shape = known_shape(source, tmp_path)
+    assert shape and shape.parameters == 134_515_008
     gguf_file.convert(file, tmp_path / "model")
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
