@@ -1,8 +1,8 @@
 """`polaris study`: one small record per replicate of a recipe, and the page over all of them.
 
-Replicate N is the run `study_N` of the laptop recipe with `replicate: N`, `sparse_N` of the recipe of sparse rewards, or
-`smollm2_N` of that of a real language model. From its record a reader can recompute every number of the page without the run. What the run has not finished
-is listed as missing.
+Replicate N is the run `study_N` of the laptop recipe with `replicate: N`, `sparse_N` of the recipe of sparse rewards,
+or `smollm2_N` of that of a real language model. From its record a reader can recompute every number of the page without
+the run. What the run has not finished is listed as missing.
 """
 
 import json

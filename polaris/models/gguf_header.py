@@ -72,7 +72,7 @@ class _Reader:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The sizes of the model by the names that they have in config.json. Raises UserError for no, or a cut, GGUF file."""
+    """The sizes of the model by their names in config.json. Raises UserError for a cut file and for no GGUF file."""
     try:
         with path.open("rb") as file:
             keys, tensors = _read(_Reader(file))
