@@ -4,7 +4,7 @@ chain   `a=6,b=a*4,c=b*3. Find (c).` Arithmetic modulo 10, a convention that the
         Intermediate results are the evaluated equations: `\underline{b=6*4=4}`.
 digits  `Start (8352). Apply (sort,reverse).` Operations on a string of four different digits.
         Intermediate results are the strings: `\underline{sort=2358}`.
-words   Word problems in English, for real language models (words.py).
+words   Word problems in English, for real language models (polaris.problems.english.words).
 
 A worked solution that errs at a step goes on from the wrong result, so that its answer is usually wrong.
 """
@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from polaris.problems.words import Words, make_words
+from polaris.problems.english.words import Words, make_words
 
 Pool = Literal["train", "benchmark"]
 

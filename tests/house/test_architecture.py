@@ -27,7 +27,8 @@ NOUNS = {
     "polaris.grading.reading": "brackets calls cleaning expressions items lists measures notation reader regions signs "
     "tokens units values",
     "polaris.grading.equality": "acceptance arithmetic exact realline sameness structure",
-    "polaris.problems": "tiny_problems words word_templates problem_text suitability choices duplicates contamination",
+    "polaris.problems": "tiny_problems problem_text suitability choices duplicates contamination",
+    "polaris.problems.english": "words stories questions",
     "polaris.models": "architecture",
     "polaris.evaluation": "significance pass_at_k statistics replicates hardest lengths verdicts claims",
     "polaris.hardware": "shapes memory gpus",

@@ -3,7 +3,7 @@ r"""Made-up word problems in English, with worked solutions of two to four steps
 `Mia has 4 jars with 6 shells in each. She gives 9 shells to Tom. How many shells does she have left?`
 Intermediate results are the evaluated operations: `In all: \underline{4*6=24}. Left: \underline{24-9=15}.`
 
-Training sets and benchmarks share no story (word_templates.py), so that a benchmark asks for more than other numbers.
+Training sets and benchmarks share no story (stories.py), so that a benchmark asks for more than other numbers.
 """
 
 import random
@@ -11,7 +11,7 @@ import string
 from dataclasses import dataclass
 from typing import Literal
 
-from polaris.problems.word_templates import (
+from polaris.problems.english.stories import (
     BENCHMARK,
     BOXES,
     DISTRACTORS,

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from polaris.problems.english.stories import BENCHMARK, DISTRACTORS, TRAIN
+from polaris.problems.english.words import LARGEST, STORIES, Words, make_words
 from polaris.problems.make_problems import rows
 from polaris.problems.settings import MadeProblems
 from polaris.problems.tiny_problems import answer, draw, pool_of, solve
-from polaris.problems.word_templates import BENCHMARK, DISTRACTORS, TRAIN
-from polaris.problems.words import LARGEST, STORIES, Words, make_words
 
 # Story -> its answer, from the numbers in the order in which the text has them. Written apart from the stories' steps.
 ANSWERS = {
