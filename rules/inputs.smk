@@ -2,7 +2,7 @@
 
 import shlex
 
-from polaris.models.settings import TinyModel
+from polaris.models.settings import GgufModel, TinyModel
 from polaris.problems.settings import FileProblems, MadeProblems
 
 PREFLIGHT = f"{RUN}/preflight.txt"
@@ -20,6 +20,11 @@ def problems_verb(source) -> str:
 def problems_file(source) -> list:
     """A local problem file is an input like any other: another content makes the set again."""
     return [source.file] if isinstance(source, FileProblems) else []
+
+
+def model_file(source) -> list:
+    """A GGUF file of one's own is an input, too; one of a package is told by that package's version."""
+    return [source.gguf] if isinstance(source, GgufModel) and source.package is None else []
 
 
 rule preflight:
@@ -44,6 +49,7 @@ MODELS = {
 rule models:
     "Models as they come."
     input:
+        lambda w: model_file(MODELS[w.name]),
         preflight=ancient(PREFLIGHT),  # once: a later one makes nothing again
     output:
         checkpoint_of("{name}"),

@@ -1,8 +1,8 @@
 """`polaris study`: one small record per replicate of a recipe, and the page over all of them.
 
-Replicate N is the run `study_N` of the laptop recipe with `replicate: N`, or `sparse_N` of the recipe of sparse
-rewards. From its record a reader can recompute every number of the page without the run. What the run has not finished
-is listed as missing.
+Replicate N is the run `study_N` of the laptop recipe with `replicate: N`, `sparse_N` of the recipe of sparse rewards,
+or `smollm2_N` of that of a real language model. From its record a reader can recompute every number of the page without
+the run. What the run has not finished is listed as missing.
 """
 
 import json
@@ -19,7 +19,7 @@ from polaris.evaluation.verdicts import Verdicts
 from polaris.recipe import recipe
 from polaris.recipe.recipe import SELF, Recipe
 from polaris.report import study_page
-from polaris.report.study_designs import DESIGNS, LAPTOP, SELF_SWEEP, SPARSE, SPECIALIST_SWEEP, Design
+from polaris.report.study_designs import DESIGNS, LAPTOP, SELF_SWEEP, SMOLLM2, SPARSE, SPECIALIST_SWEEP, Design
 from polaris.stage import manifest
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
@@ -29,7 +29,11 @@ from polaris.stage.records import GRADED, RESPONSES, read_rows
 from polaris.stage.terminal import say
 from small_rl.reward.results import result_form, underlined
 
-CONFIGS = {LAPTOP: ["laptop.yaml", "laptop_study.yaml"], SPARSE: ["laptop_sparse.yaml"]}
+CONFIGS = {
+    LAPTOP: ["laptop.yaml", "laptop_study.yaml"],
+    SPARSE: ["laptop_sparse.yaml"],
+    SMOLLM2: ["smollm2.yaml", "smollm2_study.yaml"],
+}
 FOLDER = ROOT / "configs"
 PER_STEP = ("entropy", "accuracy", "response_steps")  # of log/metrics.jsonl
 

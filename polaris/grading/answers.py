@@ -6,12 +6,13 @@ Pure and linear in the text's length. Whether an answer is right is decided in c
 import json
 import math
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Literal
 
 from polaris.grading.boxes import boxed_answer
 
-Format = Literal["think", "none"]
+Format = Literal["think", "none", "mention"]
 Grader = Literal["polaris", "deepscaler"]
 
 # Why a verdict is what it is. The first two are the correct ones; the last three say nothing about the answer.
@@ -65,14 +66,19 @@ def _json_list(text: str) -> list[str] | None:
     return listed if isinstance(listed, list) and all(isinstance(each, str) for each in listed) else None
 
 
-def find_answer(response: str, format: Format) -> tuple[str | None, str | None]:
+def find_answer(response: str, format: Format, golds: Sequence[str] = ()) -> tuple[str | None, str | None]:
     """The answer in the last box after the last `</think>`, or the reason why there is none: (answer, reason).
 
-    format: `think` demands a `</think>`; with `none` a response without one is searched as a whole.
+    format: `think` demands a `</think>`; with `none` a response without one is searched as a whole; with `mention` no
+    box is asked for, and the answer is the first of `golds` that stands there as words, whatever their case: for plain
+    questions with short responses, as a response that names everything is right.
     """
     _, end, rest = response.rpartition(END_OF_THOUGHT)
     if not end and format == "think":
         return None, NO_THINK
+    if format == "mention":
+        named = (gold for gold in golds if re.search(rf"(?<!\w){re.escape(gold)}(?!\w)", rest, re.IGNORECASE))
+        return (answer, None) if (answer := next(named, None)) else (None, NO_ANSWER)
     answer = boxed_answer(rest)
     return (answer, None) if answer else (None, NO_ANSWER)
 

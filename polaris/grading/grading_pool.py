@@ -162,7 +162,7 @@ class GradingPool:
 
         format: see polaris.grading.answers.find_answer; cut: per pair, whether the response ended at max_tokens
         """
-        found = [find_answer(response, format) for _, response in pairs]
+        found = [find_answer(response, format, golds) for golds, response in pairs]
         missing = [TRUNCATED if i < len(cut) and cut[i] else reason for i, (_, reason) in enumerate(found)]
         return self._verdicts([golds for golds, _ in pairs], [answer for answer, _ in found], missing)
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from polaris.hardware import shapes
 from polaris.hardware.shapes import Shape
+from polaris.models import gguf_file, gguf_header
 from polaris.models.checkpoint import CONFIG, read_config
-from polaris.models.settings import HubModel, LocalModel, Model, TinyModel
+from polaris.models.settings import GgufModel, HubModel, LocalModel, Model, TinyModel
 from polaris.models.tiny_tokenizer import SIZE
 
 
@@ -14,12 +15,14 @@ def known_shape(source: Model, fetched: Path) -> Shape | None:
     """From the recipe, the table of published models, or the config.json of a local, fetched or cached model.
 
     fetched: the folder to which its stage fetches it. None for a hub model whose config.json is in none of them.
-    Raises UserError for a local folder without a readable config.json.
+    Raises UserError for a local folder without a readable config.json, and for a GGUF file that is not here.
     """
     if isinstance(source, TinyModel):
         return _of_tiny(source)
     if isinstance(source, LocalModel):
         return _read(source.path)
+    if isinstance(source, GgufModel):
+        return _of_gguf(source)
     if source.hub in shapes.KNOWN:
         return shapes.KNOWN[source.hub]
     folder = fetched if (fetched / CONFIG).is_file() else _cached(source)
@@ -35,7 +38,9 @@ def called(source: Model) -> str:
     """A model's name in a sentence."""
     if isinstance(source, HubModel):
         return source.hub
-    return str(source.path) if isinstance(source, LocalModel) else f"the tiny {source.tiny}"
+    if isinstance(source, TinyModel):
+        return f"the tiny {source.tiny}"
+    return str(source.path if isinstance(source, LocalModel) else source.gguf)
 
 
 def _read(folder: Path) -> Shape:
@@ -54,6 +59,11 @@ def _cached(source: HubModel) -> Path | None:
             if isinstance(found := huggingface_hub.try_to_load_from_cache(source.hub, CONFIG, revision=revision), str):
                 return Path(found).parent
     return None
+
+
+def _of_gguf(source: GgufModel) -> Shape:
+    file = gguf_file.located(source)
+    return shapes.from_config(gguf_header.read_config(file), str(file))
 
 
 def _of_tiny(source: TinyModel) -> Shape:

@@ -24,7 +24,7 @@ from polaris.stage.settings import validated
 from polaris.stage.terminal import say
 
 QUESTIONS = {
-    "model": "the model (a folder, a name of the presets, or a hub id)",
+    "model": "the model (a folder, a GGUF file, a name of the presets, or a hub id)",
     "problems": "problems to train on (a file, a name of the presets, or a hub id)",
     "benchmark": "benchmarks, one or more, divided by blanks (as the problems)",
     "generalist": "the large model that learns from the specialist (as the model; `none`: no large model)",

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from polaris.models import gguf_file
 from polaris.models.check_model import check_model, check_tokenizer
 from polaris.models.checkpoint import read_checkpoint, read_config
 from polaris.models.model_context import POSITIONS
 from polaris.models.prompts import load_tokenizer
+from polaris.models.settings import GgufModel
 from polaris.problems.problem_layouts import Role
 from polaris.problems.read_problems import read_problems
 from polaris.problems.settings import UNPINNED, FileProblems
@@ -32,16 +34,27 @@ class Seen(NamedTuple):
 
 
 def model(given: str) -> Seen:
-    """A folder, a name of the presets, or a hub id. Raises UserError for a folder that no stage could use."""
+    """A folder, a GGUF file, a name of the presets, or a hub id. Raises UserError for what no stage could use."""
     if (known := _preset("models", given)) is not None:
         return known
     folder = Path(given).expanduser()
     if folder.is_dir():
         return _model_folder(folder)
+    if folder.is_file():
+        return _gguf(folder)
     if given.count("/") == 1 and not given.startswith((".", "~", "/")):
         return Seen(given.rpartition("/")[2], {"hub": given, "revision": UNPINNED}, "of the hub: looked at once pinned")
     hint = suggestion(given, catalogue().values["models"])
     raise UserError(f"{given}: there is no such folder, and no preset of that name{hint}")
+
+
+def _gguf(file: Path) -> Seen:
+    source = GgufModel(gguf=file.resolve())
+    gguf_file.check_reader()
+    gguf_file.located(source)
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", file.stem)
+    found = f"a GGUF file of {file.stat().st_size / 1e6:,.0f} MB: looked at once it is unpacked"
+    return Seen(name, {"gguf": str(source.gguf)}, found)
 
 
 def _model_folder(folder: Path) -> Seen:
@@ -93,6 +106,7 @@ def _file(file: Path, columns: Mapping[Role, str], training: bool) -> Seen:
 def _preset(block: str, given: str) -> Seen | None:
     """The entry of that name, or with that hub id."""
     for name, entry in catalogue().values[block].items():
-        if given in (name, entry["hub"]):
-            return Seen(name, name, f"{entry['hub']}, of the presets")
+        source = entry.get("hub") or entry["package"]
+        if given in (name, source):
+            return Seen(name, name, f"{source}, of the presets")
     return None

@@ -22,6 +22,17 @@ class LocalModel(Section):
     path: Path
 
 
+class GgufModel(Section):
+    """A model in one GGUF file, unpacked into a directory in Hugging Face layout (polaris.models.gguf_file)."""
+
+    gguf: Annotated[Path, Field(description="the file; with `package`, its place in what that installs")]
+    package: Annotated[
+        str | None,
+        Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._+-]+$", description="distribution and version; null: none"),
+    ]
+    sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="of the file; null: any")]
+
+
 class Pretraining(Section):
     """Brief pre-training of a tiny model on worked solutions, so that there is something to improve."""
 
@@ -53,8 +64,11 @@ class TinyModel(Section):
 
 
 Model = Annotated[
-    Annotated[HubModel, Tag("<hub>")] | Annotated[LocalModel, Tag("<path>")] | Annotated[TinyModel, Tag("<tiny>")],
-    kind("hub", "path", "tiny"),
+    Annotated[HubModel, Tag("<hub>")]
+    | Annotated[LocalModel, Tag("<path>")]
+    | Annotated[GgufModel, Tag("<gguf>")]
+    | Annotated[TinyModel, Tag("<tiny>")],
+    kind("hub", "path", "gguf", "tiny"),
 ]
 
 

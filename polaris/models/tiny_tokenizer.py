@@ -8,7 +8,7 @@ response; any UTF-8 text comes back exactly.
 import random
 from typing import Any
 
-from polaris.problems.tiny_problems import FAMILIES
+from polaris.problems.tiny_problems import NOTATIONS
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 ADDED = ["<think>", "</think>", "\\underline{", "\\boxed{", "}"]
@@ -39,7 +39,7 @@ CHAT_TEMPLATE = """\
 def _corpus() -> list[str]:
     """Texts that the merges come from: the families' problems and the words of the chat and of instructions."""
     rng = random.Random(0)
-    return [make(rng.randint(1, 6), rng).text for make in FAMILIES.values() for _ in range(300)] + WORDS * 300
+    return [make(rng.randint(1, 6), rng).text for make in NOTATIONS.values() for _ in range(300)] + WORDS * 300
 
 
 def build_tokenizer() -> Any:

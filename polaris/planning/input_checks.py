@@ -15,7 +15,7 @@ from polaris.models.check_model import check_described, check_tokenizer
 from polaris.models.checkpoint import CONFIG, read_config
 from polaris.models.model_context import check_context
 from polaris.models.model_files import model_files
-from polaris.models.settings import HubModel, LocalModel, Model, TinyModel
+from polaris.models.settings import GgufModel, HubModel, LocalModel, Model, TinyModel
 from polaris.problems.hub import snapshot
 from polaris.problems.read_problems import read_problems
 from polaris.problems.settings import UNPINNED, FileProblems
@@ -25,7 +25,7 @@ from small_rl.settings import SmallRl
 
 # What describes a model on the hub: a few MB beside its weights.
 DESCRIBING = ("*.json", "*.jinja", "merges.txt", "vocab.txt", "tokenizer.model", "*.tiktoken")
-MODELS = (HubModel, LocalModel, TinyModel)
+MODELS = (HubModel, LocalModel, GgufModel, TinyModel)
 STRETCH = "ask for less, or stretch it with engine.yarn"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from polaris.hardware.gpus import GPUS, Gpu
 from polaris.hardware.memory import GIB, TIGHT, total
 from polaris.hardware.settings import gpu_of
-from polaris.planning import slurm_profile
+from polaris.planning import plan_cpu, slurm_profile
 from polaris.planning.input_checks import folders_of, refusals
 from polaris.planning.plan_profile import Profile
 from polaris.planning.plan_time import NO_WORK, Range, ranged
@@ -206,6 +206,10 @@ def main(
         if wrong:
             raise UserError("this recipe will not run:\n  " + "\n  ".join(wrong))
         say("device: cpu: no GPU is planned for, and nothing that the files here tell is in the way")
+        try:
+            say("\n".join(["", *plan_cpu.lines(recipe, run)]))
+        except UserError as error:
+            say(f"hours are not planned for: {error}")
         return
     reserving = Profile(profile) if profile else slurm_profile.of(recipe)
     stages, guessed = planned_stages(recipe, machine, run, lambda rule: reserving.reserved(rule).nodes)

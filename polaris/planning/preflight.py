@@ -19,10 +19,11 @@ from typing import Literal, NamedTuple
 from polaris.hardware.gpus import Gpu
 from polaris.hardware.model_shapes import stage_of
 from polaris.hardware.settings import gpu_of
+from polaris.models import gguf_file
 from polaris.models.chat_template import ChatTemplate
 from polaris.models.check_model import check_model, check_tokenizer
 from polaris.models.prompts import load_tokenizer, messages
-from polaris.models.settings import HubModel, LocalModel, TinyModel
+from polaris.models.settings import GgufModel, HubModel, LocalModel, TinyModel
 from polaris.planning import preflight_gpus
 from polaris.planning.input_checks import fetched_descriptions, folders_of, models_of, refusals
 from polaris.planning.plan import named_gpu
@@ -65,6 +66,8 @@ def inputs(recipe: Recipe, run: Path) -> Iterator[Finding]:
                 yield Finding("ok", "inputs", f"{key}: {source.path}")
             except UserError as error:
                 yield Finding("wrong", "inputs", f"{key}: {error}")
+        elif isinstance(source, GgufModel):
+            yield unpackable(key, source, here=recipe.interpreters.vllm == "python")
         elif isinstance(source, FileProblems):
             there = source.file.is_file()
             yield Finding(
@@ -78,6 +81,17 @@ def inputs(recipe: Recipe, run: Path) -> Iterator[Finding]:
                 yield Finding("ok", "inputs", f"{key}: fetched")
             else:
                 yield reachable(key, source)
+
+
+def unpackable(key: str, source: GgufModel, here: bool) -> Finding:
+    """Whether a GGUF file is there, and what reads it. here: by this interpreter"""
+    try:
+        gguf_file.check_reader()
+        file = gguf_file.located(source)
+        gguf_file.check_digest(source, file)
+    except UserError as error:
+        return Finding("wrong" if here else "look", "inputs", f"{key}.{error}")
+    return Finding("ok", "inputs", f"{key}: {file}")
 
 
 def reachable(key: str, source: HubModel | HubProblems) -> Finding:

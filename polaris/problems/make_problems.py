@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+from polaris.problems.english.questions import QUESTIONS
 from polaris.problems.settings import MadeProblems
 from polaris.problems.tiny_problems import answer, digest, draw, solve
 from polaris.stage.errors import UserError
@@ -15,6 +16,8 @@ PATIENCE = 1000  # draws in a row that bring nothing new before the set counts a
 def rows(settings: MadeProblems) -> list[dict[str, Any]]:
     """The set's problems, no two with the same text. Raises UserError when there are not so many."""
     rng = random.Random(settings.seed)
+    if settings.family == "questions":
+        return [_question(text) for text in rng.sample(list(QUESTIONS), settings.count)]
     by_text: dict[str, dict[str, Any]] = {}
     idle = 0
     while len(by_text) < settings.count:
@@ -35,6 +38,16 @@ def rows(settings: MadeProblems) -> list[dict[str, Any]]:
                 "solution": solve(problem, rng, settings.error_rate, underlined=True),
             }
     return list(by_text.values())
+
+
+def _question(text: str) -> dict[str, Any]:
+    return {
+        "id": f"questions-{digest(text)}",
+        "problem": text,
+        "answers": QUESTIONS[text].split("|"),
+        "source": "questions",
+        "solution": None,
+    }
 
 
 def main() -> None:

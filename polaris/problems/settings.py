@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, Tag
+from pydantic import Field, Tag, model_validator
 
 from polaris.grading.settings import Grading
+from polaris.problems.english.questions import QUESTIONS
+from polaris.problems.english.words import STEPS
 from polaris.problems.problem_layouts import Gold, Role
 from polaris.problems.suitability import Rule
 from polaris.stage.settings import Count, Fraction, Section, Seed, kind
@@ -17,15 +19,27 @@ Revision = Annotated[str, Field(pattern=r"^(unpinned|[0-9a-f]{40})$", descriptio
 class MadeProblems(Section):
     """Problems of a laptop family, made here with worked solutions."""
 
-    family: Literal["chain", "digits"]
+    family: Literal["chain", "digits", "words", "questions"]
     pool: Annotated[
         Literal["train", "benchmark"],
         Field(description="disjoint; benchmarks, and nothing else, draw from `benchmark`"),
     ]
     count: Count
-    depth: tuple[Count, Count]
+    depth: Annotated[tuple[Count, Count], Field(description="steps of a solution, lowest and highest")]
     error_rate: Annotated[Fraction, Field(description="chance that a step of the worked solution goes wrong")]
     seed: Seed
+
+    @model_validator(mode="after")
+    def _asked_only(self) -> "MadeProblems":
+        if self.family == "questions" and (self.pool != "benchmark" or self.count > len(QUESTIONS)):
+            raise ValueError(f"questions are for pool: benchmark, and there are {len(QUESTIONS)} of them")
+        return self
+
+    @model_validator(mode="after")
+    def _there_are_stories(self) -> "MadeProblems":
+        if self.family == "words" and not STEPS[0] <= self.depth[0] <= self.depth[1] <= STEPS[1]:
+            raise ValueError(f"depth must lie within {list(STEPS)} for words, not {list(self.depth)}")
+        return self
 
 
 class ReadProblems(Section):

@@ -1,9 +1,10 @@
-r"""Two families of made-up problems with verifiable answers and worked solutions, for laptops and tests.
+r"""Families of made-up problems with verifiable answers and worked solutions, for laptops and tests.
 
 chain   `a=6,b=a*4,c=b*3. Find (c).` Arithmetic modulo 10, a convention that the text does not mention.
         Intermediate results are the evaluated equations: `\underline{b=6*4=4}`.
 digits  `Start (8352). Apply (sort,reverse).` Operations on a string of four different digits.
         Intermediate results are the strings: `\underline{sort=2358}`.
+words   Word problems in English, for real language models (polaris.problems.english.words).
 
 A worked solution that errs at a step goes on from the wrong result, so that its answer is usually wrong.
 """
@@ -12,6 +13,8 @@ import hashlib
 import random
 from dataclasses import dataclass
 from typing import Literal
+
+from polaris.problems.english.words import Words, make_words
 
 Pool = Literal["train", "benchmark"]
 
@@ -103,7 +106,7 @@ class Digits:
         return results, now
 
 
-Problem = Chain | Digits
+Problem = Chain | Digits | Words
 
 
 def make_chain(depth: int, rng: random.Random) -> Chain:
@@ -122,7 +125,8 @@ def make_digits(depth: int, rng: random.Random) -> Digits:
     return Digits(start, tuple(rng.choice(list(OPERATIONS)) for _ in range(depth)))
 
 
-FAMILIES = {"chain": make_chain, "digits": make_digits}
+NOTATIONS = {"chain": make_chain, "digits": make_digits}
+FAMILIES = {**NOTATIONS, "words": make_words}
 
 
 def digest(text: str) -> str:
@@ -135,9 +139,14 @@ def pool(text: str) -> Pool:
     return "train" if int(digest(text), 16) % BENCHMARK_SHARE else "benchmark"
 
 
+def pool_of(problem: Problem) -> Pool:
+    """The pool of a problem: by its text, of word problems by their story."""
+    return problem.pool if isinstance(problem, Words) else pool(problem.text)
+
+
 def draw(family: str, depth: tuple[int, int], wanted: Pool, rng: random.Random) -> Problem:
     """A problem of a pool, its number of operations uniform in depth[0]..depth[1] (but for the pool's accidents)."""
-    while pool((problem := FAMILIES[family](rng.randint(*depth), rng)).text) != wanted:
+    while pool_of(problem := FAMILIES[family](rng.randint(*depth), rng)) != wanted:
         pass
     return problem
 
@@ -150,8 +159,13 @@ def answer(problem: Problem) -> str:
 def solve(problem: Problem, rng: random.Random, error_rate: float, underlined: bool) -> str:
     r"""A worked solution `<think>\n...\n</think>\n\n\boxed{...}`.
 
-    error_rate: chance that a step goes wrong; underlined: results as `\underline{b=6*4=4}`, else as `b=6*4=4;`
+    error_rate: chance that a step goes wrong; underlined: results as `\underline{b=6*4=4}`, else as `b=6*4=4;`, of word
+    problems as `Left: \underline{24-9=15}.` or `Left: 24-9=15.`
     """
     results, final = problem.work(rng, error_rate)
-    thought = "".join(f"\\underline{{{r}}}" if underlined else f"{r};" for r in results)
+    if isinstance(problem, Words):
+        parts = (result.partition(": ") for result in results)
+        thought = " ".join(f"{label}: \\underline{{{r}}}." if underlined else f"{label}: {r}." for label, _, r in parts)
+    else:
+        thought = "".join(f"\\underline{{{r}}}" if underlined else f"{r};" for r in results)
     return f"<think>\n{thought}\n</think>\n\n\\boxed{{{final}}}"

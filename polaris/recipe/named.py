@@ -18,7 +18,7 @@ from polaris.stage.suggestions import suggestion
 BLOCKS = {"engine": "engines", "large_engine": "engines", "vllm": "engines", "grading": "gradings"}
 SECTIONS = {"engines": Engine, "gradings": Grading}
 ELSEWHERE = {"interpreters"}  # its key vllm is another thing
-KINDS = {"hub", "path", "tiny", "family", "file"}  # of models and problem sets: the key that only one kind has
+KINDS = {"hub", "path", "gguf", "tiny", "family", "file"}  # of models and problem sets: the key that only one kind has
 
 Key = tuple[str, ...]
 

@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from polaris.models.settings import GgufModel
 from polaris.problems.settings import FileProblems
 from polaris.recipe.recipe import Recipe
 from polaris.stage.errors import UserError
@@ -13,18 +14,23 @@ from polaris.stage.errors import UserError
 TARGETS = ("data.json", "checkpoint.json", "weights.json")
 
 
-def check_problem_files(recipe: Recipe) -> None:
-    """Raises UserError for a local problem file that Snakemake cannot have as an input. A missing one is its own word.
+def check_local_files(recipe: Recipe) -> None:
+    """Raises UserError for a file of problems or a GGUF file that Snakemake cannot have as an input. A missing one is its
+    own word.
 
     A file dated in the future is newer than whatever is made from it: Snakemake would remove the finished stage.
     """
     for name, source in recipe.inputs.sources.items():
-        if not isinstance(source, FileProblems):
+        if isinstance(source, FileProblems):
+            key, file = "file", source.file
+        elif isinstance(source, GgufModel) and source.package is None:
+            key, file = "gguf", source.gguf
+        else:
             continue
-        where, text = f"inputs.{name}.file", str(source.file)
+        where, text = f"inputs.{name}.{key}", str(file)
         if "{" in text and "}" in text:
             raise UserError(f"{where}: {text}: Snakemake takes braces for a wildcard; rename it, or name a link to it")
-        if source.file.exists() and (date := source.file.stat().st_mtime) > time.time():
+        if file.exists() and (date := file.stat().st_mtime) > time.time():
             when = datetime.fromtimestamp(date).isoformat(" ", "seconds")
             raise UserError(
                 f"{where}: {text} is dated in the future ({when}), newer than whatever is made from it; give it the "

@@ -108,4 +108,32 @@ SPARSE = Design(
     underlined=("grpo", "core", "core_teacher", "core_placebo"),
 )  # fmt: skip
 
-DESIGNS = (LAPTOP, SPARSE)
+SMOLLM2 = Design(
+    title="SmolLM2-135M on word problems: claims beside their controls",
+    recipe="The recipe of a real language model (configs/smollm2.yaml)",
+    records="smollm2",
+    run="smollm2",
+    markdown="smollm2_replicates.md",
+    page="smollm2.html",
+    family="words",
+    specialist=(
+        StudyClaim("Does the format SFT gain?", "format_sft", "base_small", "what it starts from; trained or not"),
+        StudyClaim("Does GRPO gain?", "grpo", "format_sft", "what it starts from; trained or not"),
+        StudyClaim("CORE instead of GRPO?", "core", "grpo", "start, problems, steps and seed; the reward differs"),
+        StudyClaim("Is it what the sets say?", "core", "core_placebo", "all but whose sets a problem has"),
+        StudyClaim("The filter instead of all problems?", "core_filtered", "core_unfiltered",
+                   "start, steps and seed; the problems"),
+        StudyClaim("Its half instead of the other?", "core_filtered", "core_high", "start, steps and seed; the half"),
+    ),
+    generalist=(
+        StudyClaim("Is the merge above the base?", SPECIALIST_SWEEP, "base_large", "one of its two parts"),
+        StudyClaim("Is it above the distilled model?", SPECIALIST_SWEEP, "distilled", "the other part"),
+        StudyClaim("Is it more than self-distillation?", SPECIALIST_SWEEP, SELF_SWEEP,
+                   "prompts, selection, training, alphas; whose traces"),
+    ),
+    ladder=("base_small", "format_sft", "grpo", "core", "core_filtered"),
+    halves=("core_filtered", "core_high"),
+    underlined=("grpo", "core", "core_placebo"),
+)  # fmt: skip
+
+DESIGNS = (LAPTOP, SPARSE, SMOLLM2)

@@ -28,6 +28,7 @@ NOUNS = {
     "tokens units values",
     "polaris.grading.equality": "acceptance arithmetic exact realline sameness structure",
     "polaris.problems": "tiny_problems problem_text suitability choices duplicates contamination",
+    "polaris.problems.english": "words stories questions",
     "polaris.models": "architecture",
     "polaris.evaluation": "significance pass_at_k statistics replicates hardest lengths verdicts claims",
     "polaris.hardware": "shapes memory gpus",

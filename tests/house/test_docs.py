@@ -64,11 +64,14 @@ def test_prose_is_wrapped(page):
     assert [number for number, line in prose((ROOT / page).read_text()) if len(line) > WIDTH] == []
 
 
+PUBLISHED = [design for design in DESIGNS if (ROOT / "docs/study" / design.markdown).exists()]
+
+
 def records(design: Design) -> list[dict]:
     return [json.loads((ROOT / f"docs/study/{design.records}_{number}.json").read_text()) for number in (0, 1, 2)]
 
 
-@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.records)
+@pytest.mark.parametrize("design", PUBLISHED, ids=lambda design: design.records)
 @pytest.mark.slow
 def test_the_studies_are_written_from_their_records(design: Design):
     assert (ROOT / "docs/study" / design.markdown).read_text() == study_page.markdown(design, records(design), [])
@@ -79,7 +82,7 @@ def test_the_studies_are_written_from_their_records(design: Design):
 def test_the_results_of_the_readme_are_those_of_the_studies():
     """(difference, interval over trainings, commit) of each row."""
     measured = set()
-    for design in DESIGNS:
+    for design in PUBLISHED:
         commits = {record["commit"][:7] for record in records(design)}
         tables = [
             study_page.claim_rows(records(design), rows) for _, rows in study_page.groups(design, records(design))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polaris.models.tiny_tokenizer import ADDED, SIZE, SPECIAL, build_tokenizer
-from polaris.problems.tiny_problems import FAMILIES, draw, solve
+from polaris.problems.tiny_problems import NOTATIONS, draw, solve
 
 OPENED = "<think>\n"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -59,7 +59,7 @@ def test_prompt_and_response_tokenize_apart_as_together(tokenizer: Any, question
     assert tokenizer.encode(prompt) + tokenizer.encode(response) == tokenizer.encode(prompt + response)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", NOTATIONS)
 def test_a_solution_as_a_message_is_what_would_be_generated(tokenizer: Any, family: str) -> None:
     rng = random.Random(0)
     for _ in range(50):

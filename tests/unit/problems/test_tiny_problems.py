@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polaris.problems.tiny_problems import FAMILIES, Chain, Digits, Equation, answer, draw, pool, solve
+from polaris.problems.tiny_problems import NOTATIONS, Chain, Digits, Equation, answer, draw, pool, solve
 
 CHAIN = Chain(6, (Equation("b", "a", "*", "4"), Equation("c", "b", "-", "a"), Equation("d", "b", "+", "9")))
 DIGITS = Digits("8352", ("sort", "reverse", "swap", "rotate"))
@@ -30,11 +30,11 @@ def test_digits_by_hand() -> None:
     assert solution == f"<think>\n{expected}\n</think>\n\n\\boxed{{5382}}"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", NOTATIONS)
 @given(depth=st.integers(1, 8), seed=st.integers(0, 10**6))
 def test_without_slips_every_solution_reaches_the_answer(family: str, depth: int, seed: int) -> None:
     rng = random.Random(seed)
-    problem = FAMILIES[family](depth, rng)
+    problem = NOTATIONS[family](depth, rng)
     solution = solve(problem, rng, error_rate=0, underlined=True)
     assert solution.endswith(f"\n</think>\n\n\\boxed{{{answer(problem)}}}")
     assert 1 <= len(UNDERLINED.findall(solution)) <= depth
@@ -43,7 +43,7 @@ def test_without_slips_every_solution_reaches_the_answer(family: str, depth: int
 @given(seed=st.integers(0, 10**6))
 def test_chain_values_follow_from_the_text(seed: int) -> None:
     """An independent evaluation: the text itself as Python."""
-    problem = FAMILIES["chain"](6, random.Random(seed))
+    problem = NOTATIONS["chain"](6, random.Random(seed))
     equations, asked = re.fullmatch(r"(.*)\. Find \((.)\)\.", problem.text).groups()
     values: dict[str, int] = {}
     for equation in equations.split(","):
@@ -74,7 +74,7 @@ def test_slips_go_on_consistently_and_spoil_answers() -> None:
 def test_pools_are_disjoint_and_draws_repeat() -> None:
     rng = random.Random(5)
     drawn = {
-        name: {draw(family, (1, 3), name, rng).text for family in FAMILIES for _ in range(50)}
+        name: {draw(family, (1, 3), name, rng).text for family in NOTATIONS for _ in range(50)}
         for name in ("train", "benchmark")
     }
     assert not drawn["train"] & drawn["benchmark"]

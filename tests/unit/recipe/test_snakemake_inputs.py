@@ -2,12 +2,14 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
+from polaris.models.settings import GgufModel
 from polaris.problems.settings import FileProblems
 from polaris.recipe import recipe
-from polaris.recipe.snakemake_inputs import check_problem_files, redate
+from polaris.recipe.snakemake_inputs import check_local_files, redate
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 
@@ -31,9 +33,9 @@ def test_problem_files(tmp_path, name, ahead, message):
     problems = laptop.inputs.problems | {"rl": FileProblems(**source)}
     asked = laptop.model_copy(update={"inputs": laptop.inputs.model_copy(update={"problems": problems})})
     if message is None:
-        return check_problem_files(asked)
+        return check_local_files(asked)
     with pytest.raises(UserError, match=message):
-        check_problem_files(asked)
+        check_local_files(asked)
 
 
 def test_targets_of_the_future_get_the_present_date_in_their_order(tmp_path):
@@ -48,3 +50,10 @@ def test_targets_of_the_future_get_the_present_date_in_their_order(tmp_path):
     dates = [(tmp_path / name).stat().st_mtime for name in names]
     assert dates == sorted(dates) and dates[-1] <= time.time() and dates[0] > old
     assert (tmp_path / "a/data.json").stat().st_mtime == old and (tmp_path / names[0]).read_text() == names[0]
+
+
+def test_a_model_file_with_braces_is_refused():
+    laptop = recipe.load([ROOT / "configs/laptop.yaml"])
+    inputs = laptop.inputs.model_copy(update={"base_small": GgufModel(gguf=Path("a{b}.gguf"))})
+    with pytest.raises(UserError, match="inputs.base_small.gguf: a.b..gguf: Snakemake takes braces for a wildcard"):
+        check_local_files(laptop.model_copy(update={"inputs": inputs}))

@@ -1,0 +1,74 @@
+"""What a recipe costs on a CPU: tokens that follow from its values, and what finished stages make of the hours."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from polaris.planning import plan, plan_cpu
+from polaris.planning.plan_cpu import CpuPlanner, Work, left
+from polaris.recipe import recipe
+
+ROOT = Path(__file__).resolve().parents[3]
+LAPTOP = [ROOT / "configs/laptop.yaml"]
+SPEED = 90e9
+
+
+def planned(tmp_path, overrides=None, half=True, speed=SPEED) -> dict[str, Work]:
+    made = recipe.load(LAPTOP, overrides or {})
+    return {one.stage: one for one in CpuPlanner(made, tmp_path, speed, half).stages()}
+
+
+def test_tokens_follow_from_the_recipe(tmp_path):
+    stages = planned(tmp_path)
+    # 1500 problems, 3 epochs, examples of 192 tokens at most; 384 problems with 8 rollouts of 96 at most.
+    assert stages["format_sft"].tokens == pytest.approx((1500 * 3 * 192 * 0.4, 1500 * 3 * 192 * 0.7))
+    assert stages["difficulty"].tokens == pytest.approx((384 * 8 * 24, 384 * 8 * 48))
+    # 256 and 128 questions with 8 responses, 64 and 64 with 4.
+    assert stages["responses/grpo"].tokens == pytest.approx((3584 * 24, 3584 * 48))
+    made = recipe.load(LAPTOP)
+    assert {"grpo", "core", "core_filtered", "core_filtered_rollouts", "traces", "distilled"} <= stages.keys()
+    assert {name.removeprefix("responses/") for name in stages if "/" in name} == set(made.evaluations)
+
+
+def test_twice_the_steps_and_half_the_speed_cost_more(tmp_path):
+    one = planned(tmp_path)["grpo"]
+    twice = planned(tmp_path, {"small_rl": {"rl": {"grpo": {"steps": 48}}}})["grpo"]
+    assert twice.tokens == pytest.approx([2 * tokens for tokens in one.tokens])
+    start = plan_cpu.STARTS["rl"]
+    assert [t - s for t, s in zip(twice.seconds, start, strict=True)] == pytest.approx(
+        [2 * (t - s) for t, s in zip(one.seconds, start, strict=True)]
+    )
+    slow = planned(tmp_path, speed=SPEED / 100)["grpo"]
+    assert slow.seconds[0] > 3 * one.seconds[0]
+
+
+def test_bfloat16_is_faster_where_the_processor_has_it(tmp_path):
+    half = {"engines": {"laptop": {"dtype": "bfloat16"}}, "small_rl": {"rl": {"grpo": {"precision": "bf16"}}}}
+    half["small_rl"]["rl"]["core_filtered"] = {"precision": "bf16"}
+    with_it, without = (planned(tmp_path, half, has, speed=1e9)["difficulty"] for has in (True, False))
+    assert with_it.seconds[1] < 0.75 * without.seconds[1] and with_it.tokens == without.tokens
+    assert plan_cpu.has_half(tmp_path / "none") is False
+    (tmp_path / "cpuinfo").write_text("flags : sse avx512_bf16 fma\n")
+    assert plan_cpu.has_half(tmp_path / "cpuinfo") is True
+
+
+def test_finished_stages_scale_what_is_left():
+    waiting = Work("b", (1.0, 1.0), (100.0, 400.0), None)
+    done = Work("a", (1.0, 1.0), (10.0, 40.0), 60.0)  # the middle of its plan is 20
+    assert left([waiting]) == ((100.0, 400.0), None)
+    assert left([done, waiting]) == (pytest.approx((300.0, 1200.0)), pytest.approx(3.0))
+    assert left([done, replace(done, stage="b")]) == ((0.0, 0.0), pytest.approx(3.0))
+
+
+def test_the_speed_of_a_core_is_measured():
+    first, second = plan_cpu.processor_speed(), plan_cpu.processor_speed()
+    assert 1e9 < first < 1e12 and 0.3 < first / second < 3
+
+
+def test_polaris_plan_prints_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    plan.main(LAPTOP, None, None, None, False, False)
+    said = capsys.readouterr().out
+    assert "no GPU is planned for" in said and "minutes of a core" in said
+    assert "GFLOP/s in float32" in said and "hours of one core; on " in said
