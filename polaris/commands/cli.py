@@ -34,6 +34,18 @@ def status(
 
 
 @command(app, A_RUN)
+def watch(
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Its folder, or its name in runs/.")] = None,
+    configfile: Configs = NOTHING,
+) -> None:
+    """The running stages: curves, rates, time left, warnings."""
+    from polaris.commands import runs
+    from polaris.commands import watch as watching
+
+    watching.main(runs.place(run, configfile).folder)
+
+
+@command(app, A_RUN)
 def compare(
     model: Annotated[str, typer.Argument(help="A name in the run, or a folder like runs/other/scores/core.")],
     other: Annotated[str, typer.Argument(help="What it is compared with.")],
