@@ -27,7 +27,7 @@ from polaris.stage.stage import Stage, run_verb
 from small_rl.reward.core import initial_sets
 from small_rl.reward.rescue import BufferedResponse, RescueBuffer
 from small_rl.rl_settings import Core, RlTraining, SearchedTemperature
-from small_rl.rollouts import about, hearing, store
+from small_rl.rollouts import about, alarm, hearing, store
 from small_rl.rollouts.about import About
 from small_rl.training import export_gate, verl_checkpoint, verl_config, verl_devices
 from small_rl.training.answer_tokens import tokenised
@@ -137,6 +137,8 @@ def launch(
     progress, curves = stage.progress(settings.steps), EventFile(stage.log)
 
     def follow(line: str) -> None:
+        if line.startswith(alarm.SAID):
+            stage.say(line.strip())
         if last := curves.update():
             progress.update(last["step"], f"accuracy {last['accuracy']:.2f}")
 
@@ -222,7 +224,8 @@ def run(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: Pat
     """
     if done := verl_checkpoint.last_step(files.checkpoints):
         stage.say(f"resumes after step {done}")
-    for log in (files.metrics, files.accuracy, *([files.validation] if settings.validation else [])):
+    warnings = stage.log / alarm.NAME
+    for log in (files.metrics, files.accuracy, warnings, *([files.validation] if settings.validation else [])):
         verl_checkpoint.keep_curve(log, done)
     store.keep(files.rollouts, done)
     evaluate = evaluation_due(settings, files.validation, done)
