@@ -188,15 +188,26 @@ def preflight(
 
 @command(app, A_RUN)
 def rollouts(
-    stage: RlStage,
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="An RL stage; scores/MODEL, or two of them; traces; folders.")
+    ],
     configfile: Configs = NOTHING,
     run: Run = None,
+    problem: Annotated[str | None, typer.Option(help="Print the responses to this one in full.")] = None,
+    grader: Annotated[GraderName | None, typer.Option(help="Mark where this one disagrees with the scores.")] = None,
     json: Json = False,
 ) -> None:
-    """The responses of an RL stage's steps: a table, and pages for a browser."""
+    """Responses to read, as a table and as pages for a browser.
+
+    Of an RL stage's steps; of a model on the benchmarks, or of two side by side; of the traces, taught and not.
+    """
+    from polaris.commands import responses, runs
     from polaris.commands import rollouts as stored
 
-    stored.show(stored.store_of(stage, run, configfile), json)
+    if len(names) == 1 and (store := stored.store_of(names[0], run, configfile)).is_dir():
+        stored.show(store, json)
+    else:
+        responses.main(names, runs.place(run, configfile), problem, grader, json)
 
 
 @command(app, A_RUN)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from polaris.charts.charts import CLASSES, COLOURS, Line, axis_percent, line_chart, plain
+from polaris.charts.charts import Line, axis_percent, line_chart, plain
 from polaris.charts.templates import environment
 from polaris.models.prompts import load_tokenizer
 from polaris.stage.errors import UserError
@@ -203,10 +203,8 @@ def _result(text: str, result: Result, min_support: int) -> dict[str, Any]:
 
 
 def _template() -> Any:
-    from markupsafe import Markup
-
     pages = environment(TEMPLATES)
-    pages.globals |= {"marks": NAMES, "colours": Markup(COLOURS), "classes": Markup(CLASSES)}
+    pages.globals["marks"] = NAMES
     return pages.get_template("rollouts.html")
 
 
