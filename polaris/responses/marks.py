@@ -16,7 +16,7 @@ GRADED: dict[str, tuple[str, Callable[[Row], bool]]] = {
     "graders": ("graders disagree", lambda row: row.get("other", row["correct"]) != row["correct"]),
 }
 MIXED, LONGEST = ("mixed", "right and wrong"), ("longest", "longest")
-BETTER, WORSE = ("better", "the first is better"), ("worse", "the second is better")
+BETTER, WORSE = "better", "worse"  # of two models: the first, the second
 TAUGHT = ("taught", "taught")
 LONG = 100  # questions in the list of the longest responses
 
@@ -40,7 +40,7 @@ def of_question(columns: Sequence[Sequence[Row]]) -> set[str]:
     if any(0 < value < 1 for value in shares):
         found.add(MIXED[0])
     if len(shares) == 2 and shares[0] != shares[1]:
-        found.add(BETTER[0] if shares[0] > shares[1] else WORSE[0])
+        found.add(BETTER if shares[0] > shares[1] else WORSE)
     return found
 
 
@@ -49,9 +49,9 @@ def share(rows: Sequence[Row]) -> float:
     return sum(map(is_right, rows)) / len(rows)
 
 
-def names(marks: set[str], paired: bool) -> dict[str, str]:
-    """The names of those marks that occur, in the order of the page."""
-    order = [BETTER, WORSE] if paired else []
+def names(marks: set[str], models: Sequence[str]) -> dict[str, str]:
+    """The names of those marks that occur, in the order of the page. models: one, or two that are compared"""
+    order = [(mark, f"{model} is better") for mark, model in zip((BETTER, WORSE), models, strict=False)]
     order += [(mark, name) for mark, (name, _) in GRADED.items()]
     order += [MIXED, LONGEST, TAUGHT]
     known = dict(order)

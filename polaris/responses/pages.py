@@ -122,7 +122,7 @@ class _Pages:
         """The lists of a set; its part of the index."""
         questions.sort(key=lambda question: -abs(question["difference"]))  # of two models, where they differ first
         found = set().union(*(question["marks"] for question in questions))
-        known = marks.names(found, paired=len(self.sources) > 1)
+        known = marks.names(found, self.names)
         lists = {mark: [one for one in questions if mark in one["marks"]] for mark in known}
         longest = sorted(questions, key=lambda question: -max(question["tokens"]))
         lists = {ALL: questions} | lists | {marks.LONGEST[0]: longest[: marks.LONG]}
@@ -132,7 +132,7 @@ class _Pages:
         ]
         for mark, mine in lists.items():
             self._list(name, mark, mine, filters, known)
-        models = []
+        models, longest_of_all = [], max(max(question["tokens"]) for question in questions)
         for column, model in enumerate(self.names):
             rows = [row for question in questions for row in question["rows"][column]]
             counted = collections.Counter(mark for row in rows for mark in marks.of_response(row))
@@ -145,7 +145,7 @@ class _Pages:
                     "right": fmean(map(marks.is_right, rows)),
                     "tokens": fmean(row["tokens"] for row in rows),
                     "counts": {mark: counted[mark] for mark in known if counted[mark]},
-                    "picture": _lengths(rows, model, name),
+                    "picture": _lengths(rows, model, name, longest_of_all),
                 }
             )
         first = [{"id": one["id"], "right": one["right"]} for one in questions[:SHOWN] if one["difference"]]
@@ -154,6 +154,7 @@ class _Pages:
             "folder": self.sets[name],
             "filters": filters,
             "marks": known,
+            "columns": {mark: word for mark, word in known.items() if any(mark in row["counts"] for row in models)},
             "models": models,
             "differing": first,
         }
@@ -205,11 +206,10 @@ def _response(row: Row, text: str) -> dict[str, Any]:
     }
 
 
-def _lengths(rows: Sequence[Row], model: str, name: str) -> Any:
+def _lengths(rows: Sequence[Row], model: str, name: str, longest: int) -> Any:
     """Responses by their length, right and wrong ones side by side."""
     from markupsafe import Markup
 
-    longest = max(row["tokens"] for row in rows)
     width = max(1, -(-(longest + 1) // BINS))
     counts = {right: [0] * BINS for right in (True, False)}
     for row in rows:
@@ -224,7 +224,7 @@ def lines(sections: Sequence[dict[str, Any]]) -> list[list[str]]:
     """The sets for a terminal: the rows of a table, its head first."""
     table = [row for section in sections for row in section["models"]]
     known = dict.fromkeys(mark for row in table for mark in row["counts"])
-    names = marks.names(set(known), paired=False)
+    names = marks.names(set(known), ())
     shown = [mark for mark in names if mark in known]
     rows = [["set", "model", "questions", "responses", "right", "tokens", *(names[mark] for mark in shown)]]
     for row in table:

@@ -87,4 +87,5 @@ def traces(data: Manifest) -> Source:
     problems = read_problems(manifest.read(given).file("problems.parquet"))
     responses = [manifest.read(one).file("responses.parquet").absolute() for one in input_paths(data, ["responses"])]
     names = dict.fromkeys(row["set"] for row in rows)
-    return Source(data.stage, rows, dict.fromkeys(names, problems), responses[0] if responses else None)
+    name = data.stage.replace("sft_data", "traces")
+    return Source(name, rows, dict.fromkeys(names, problems), responses[0] if responses else None)
