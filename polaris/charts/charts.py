@@ -29,8 +29,7 @@ CLASSES = """.chart { display: block; width: 100%; height: auto; overflow: visib
 .tone3 { --tone: var(--tone3); } .line { fill: none; stroke: var(--tone); stroke-width: 1.75; }
 .whisker { stroke: var(--tone); stroke-width: 2; stroke-linecap: round; opacity: .6; } .bar { fill: var(--tone); }
 .dot { fill: var(--tone); stroke: var(--paper); stroke-width: 1.5; } .grid { stroke: var(--rule); }
-.axis { stroke: var(--quiet); stroke-width: 1.25; } .back { fill: var(--faint); } .line { pointer-events: none; }
-.band { fill: transparent; } .band:hover, a:focus > .band { fill: var(--faint); }
+.axis { stroke: var(--quiet); stroke-width: 1.25; } .back { fill: var(--faint); }
 """
 
 Word = Callable[[float], str]
