@@ -71,6 +71,20 @@ class Validation(Section):
     every: Annotated[Count, Field(description="steps; before the first and after the last one, too")]
 
 
+class Alarm(Section):
+    """What the rollouts of each step are watched for (small_rl.rollouts.alarm): a warning, and nothing else changes."""
+
+    first: Annotated[Count, Field(description="steps that are the norm")]
+    last: Annotated[Count, Field(description="steps whose mean is compared with it")]
+    share: Annotated[
+        Fraction,
+        Field(
+            description="above the norm: share of the reward that wrong responses get, of the responses that are cut"
+        ),
+    ]
+    factor: Annotated[float, Field(ge=1, description="times the norm: tokens, and underlined results of a response")]
+
+
 class RlTraining(Section):
     """GRPO on verl (small_rl.training.train_rl). All lengths in tokens."""
 
@@ -125,6 +139,9 @@ class RlTraining(Section):
     rollout_store: Annotated[
         Literal["all"] | Count | None,
         Field(description="rollouts kept in log/rollouts: all, so many whole groups of each step, or null: none"),
+    ]
+    alarm: Annotated[
+        Alarm | None, Field(description="a warning where the rollouts change as known hacks do; null: none")
     ]
     nodes: Count
     gpus_per_node: Annotated[Count, Field(description="processes (GPUs) per node")]

@@ -1,13 +1,13 @@
 """Stage: traces worth teaching, as tokens of the generalist's own chat template.
 
 Without `--responses` the problems' own worked solutions are the traces. `tokens.parquet` are the examples, `card.html`
-what was dropped and why, and one example with its loss mask.
+what was dropped and why, and one example with its loss mask; `log/traces.parquet` says it of each trace.
 `large_sft.traces.template` says what a template does to a trace.
 """
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from large_sft.settings import SftData
@@ -21,13 +21,14 @@ from polaris.models.prompts import load_tokenizer
 from polaris.problems.contamination import Held, HeldOut, leaks
 from polaris.problems.solutions import from_solutions
 from polaris.stage.errors import UserError
-from polaris.stage.records import RESPONSES, TOKENS, read_problems, read_rows, write_rows
+from polaris.stage.records import RESPONSES, TOKENS, TRACES, TRACES_FILE, read_problems, read_rows, write_rows
 from polaris.stage.stage import Stage, run_verb
 
 DUPLICATE, CONTAMINATED, REPETITIVE = "duplicate", "contaminated", "repetitive"
 BORDER = 4  # tokens on each side of it that the card shows one by one
 Problems = dict[str, dict[str, Any]]  # rows of records.PROBLEMS by id
 Responses = list[dict[str, Any]]  # rows of records.RESPONSES
+Dropped = dict[int, str]  # place among the responses -> why it is not taught
 
 
 def together(sets: dict[str, Problems], responses: Responses) -> tuple[Problems, Responses]:
@@ -64,6 +65,12 @@ def unfit(response: dict[str, Any], seen: set[tuple[str, str]]) -> str | None:
     return None
 
 
+def fates(responses: Responses, dropped: Dropped) -> Iterator[dict[str, Any]]:
+    """Rows of records.TRACES."""
+    for place, response in enumerate(responses):
+        yield {name: response[name] for name in TRACES.names[:-1]} | {"reason": dropped.get(place)}
+
+
 def contaminated(responses: Responses, problems: Problems, held: Sequence[Held], settings: SftData) -> set[str]:
     """Problems of which the text or a response holds a benchmark's problem; one text each, whatever the responses."""
     texts = {response["problem_id"]: problems[response["problem_id"]]["problem"] for response in responses}
@@ -79,29 +86,25 @@ def select(
     problems: Problems,
     held: Sequence[Held],
     settings: SftData,
-    dropped: collections.Counter[str],
-) -> Responses:
-    """The responses that are taught, as far as texts and gold answers say; counts the others in `dropped`."""
+    dropped: Dropped,
+) -> list[int]:
+    """Places of the responses that are taught, as far as texts and gold answers say; the others go to `dropped`."""
     seen: set[tuple[str, str]] = set()
-    finished = []
-    for response in responses:
+    for place, response in enumerate(responses):
         if reason := unfit(response, seen):
-            dropped[reason] += 1
-        else:
-            finished.append(response)
-    if unknown := next((r["problem_id"] for r in finished if r["problem_id"] not in problems), None):
+            dropped[place] = reason
+    finished = {place: response for place, response in enumerate(responses) if place not in dropped}
+    if unknown := next((r["problem_id"] for r in finished.values() if r["problem_id"] not in problems), None):
         raise UserError(
             f"problem {unknown}: there is a response to it, but it is not among the problems; generate anew"
         )
-    leaking = contaminated(finished, problems, held, settings)
-    clean = [response for response in finished if response["problem_id"] not in leaking]
-    if leaking:
-        dropped[CONTAMINATED] = len(finished) - len(clean)
-    if settings.verify == "none":
-        return clean
-    graded = grade_responses(clean, problems, settings.grading)
-    dropped.update(grade["reason"] for grade in graded if not grade["correct"])
-    return [response for response, grade in zip(clean, graded, strict=True) if grade["correct"]]
+    leaking = contaminated([*finished.values()], problems, held, settings)
+    dropped |= {place: CONTAMINATED for place, response in finished.items() if response["problem_id"] in leaking}
+    clean = [place for place in finished if place not in dropped]
+    if settings.verify != "none":
+        graded = grade_responses([responses[place] for place in clean], problems, settings.grading)
+        dropped |= {place: v["reason"] for place, v in zip(clean, graded, strict=True) if not v["correct"]}
+    return [place for place in clean if place not in dropped]
 
 
 def shown(tokenizer: Any, example: Example) -> list[tuple[str, int, str]]:
@@ -115,20 +118,20 @@ def shown(tokenizer: Any, example: Example) -> list[tuple[str, int, str]]:
 
 
 class Examples:
-    """The traces that became examples, one by one; counts the others in `dropped`.
+    """The traces that became examples, one by one.
 
     repeated: shares of repeated runs, of every trace that was measured; rewritten: examples whose text the template
     itself would write otherwise
     """
 
-    def __init__(self, template: ChatTemplate, settings: SftData, dropped: collections.Counter[str]):
-        self.template, self.settings, self.dropped = template, settings, dropped
+    def __init__(self, template: ChatTemplate, settings: SftData):
+        self.template, self.settings = template, settings
         self.kept: list[Example] = []
         self.repeated: list[float] = []
         self.rewritten = 0
 
-    def add(self, problem_id: str, problem: str, response: str) -> None:
-        """Keep the trace as an example, or count it in `dropped`."""
+    def add(self, problem_id: str, problem: str, response: str) -> str | None:
+        """Keep the trace as an example; or why it is none."""
         prompt = prompt_of(self.template, problem, self.settings.instruction)
         example = example_of(self.template.tokenizer, problem_id, prompt, response, self.settings.max_tokens)
         if isinstance(example, Example):
@@ -136,10 +139,10 @@ class Examples:
             if self.repeated[-1] > self.settings.max_repeated:
                 example = REPETITIVE
         if isinstance(example, str):
-            self.dropped[example] += 1
-            return
+            return example
         self.kept.append(example)
         self.rewritten += not self._as_the_template_writes_it(prompt, response)
+        return None
 
     def _as_the_template_writes_it(self, prompt: Prompt, response: str) -> bool:
         ours = prompt.text + prompt.turn(response) + self.template.tokenizer.eos_token
@@ -162,12 +165,14 @@ def main() -> None:
         responses = responses if stage.inputs["responses"] else from_solutions(problems)
         benchmarks = {b.stage: read_problems(b.file("problems.parquet")) for b in stage.inputs["benchmarks"]}
         held = [Held(name, row["id"], row["problem"]) for name, rows in benchmarks.items() for row in rows.values()]
-        dropped: collections.Counter[str] = collections.Counter()
-        examples = Examples(template, stage.settings, dropped)
-        for response in select(responses, problems, held, stage.settings, dropped):
-            problem_id = response["problem_id"]
-            examples.add(problem_id, problems[problem_id]["problem"], response["response"])
-        counts, kept = dict(dropped.most_common()), examples.kept
+        dropped: Dropped = {}
+        examples = Examples(template, stage.settings)
+        for place in select(responses, problems, held, stage.settings, dropped):
+            problem_id = responses[place]["problem_id"]
+            if reason := examples.add(problem_id, problems[problem_id]["problem"], responses[place]["response"]):
+                dropped[place] = reason
+        counts, kept = dict(collections.Counter(dropped.values()).most_common()), examples.kept
+        write_rows(stage.log / TRACES_FILE, fates(responses, dropped), TRACES)
         if not kept:
             raise UserError(f"{stage.name}: no trace of {len(responses)} is left; dropped: {counts}")
         write_rows(stage.partial / "tokens.parquet", map(dataclasses.asdict, kept), TOKENS)

@@ -23,9 +23,9 @@ from large_sft.traces.tokens import Traces, read_traces
 from large_sft.training import megatron_train
 from large_sft.training.job import TrainingJob, TrainingResult
 from large_sft.training.torchrun import launch
+from polaris.curves.event_file import EventFile
 from polaris.stage.deadline import deadline
 from polaris.stage.errors import UserError
-from polaris.stage.progress import Progress
 from polaris.stage.stage import Stage, run_verb
 
 
@@ -117,7 +117,8 @@ def run_training(stage: Stage, job: TrainingJob) -> TrainingResult:
         old.unlink(missing_ok=True)
     job.write(path := stage.state / "job.json")
     limit = job.settings.timeout
-    progress, time_limit = Progress(stage.name, len(job.packs_SK)), TimeLimit(limit, deadline(limit))
+    progress, curves = stage.progress(len(job.packs_SK)), EventFile(stage.log)
+    time_limit = TimeLimit(limit, deadline(limit))
 
     def follow(line: str) -> None:
         if not line.startswith(('{"step"', '{"saved"')):
@@ -125,11 +126,12 @@ def run_training(stage: Stage, job: TrainingJob) -> TrainingResult:
         values = json.loads(line)
         time_limit.read(values)
         if "step" in values:
+            curves.update()
             progress.update(values["step"], f"loss {values['loss']:.4f}")
             if time_limit.is_short(time.time()) and not job.stop_request.exists():
                 job.stop_request.write_text("time limit")
 
-    with stop_on_signal(job.stop_request):
+    with curves, stop_on_signal(job.stop_request):
         launch(megatron_train.__name__, path, job.settings, stage.log / "torchrun.log", follow)
     return TrainingResult.read(job.result)
 

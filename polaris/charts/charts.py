@@ -6,6 +6,7 @@ themes.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
@@ -78,10 +79,12 @@ def line_chart(
     word: Word,
     x_ticks: Sequence[tuple[float, str]] = (),
     y_span: tuple[float, float] | None = None,
+    links: Sequence[tuple[float, str, str]] = (),
 ) -> str:
     """Lines over a numeric axis, with whiskers where a line has intervals.
 
     x_ticks: (position, label), chosen here if empty; word: how a y value is written; y_span: to share an axis
+    links: (position, address, title), each the part of the picture that is closest to it
     """
     xs = [x for line in lines for x in line.x]
     ys = [y for line in lines for y in (*line.y, *line.low, *line.high)]
@@ -97,9 +100,21 @@ def line_chart(
     chosen = [(x, plain(x)) for x in ticks(x_low, x_high, about=6) if x_low <= x <= x_high]
     parts = legend(named, left) + y_axis(y_ticks, y_at, word, left) + x_labels(x_ticks or chosen, x_at, top + 170)
     parts.append(text_at(x_label, (left + WIDTH - RIGHT) / 2, height - 8, "middle", "quiet"))
+    parts += _bands([(x_at(x), address, name) for x, address, name in links], top, left)
     for line in lines:
         parts += _drawn(line, x_at, y_at, marks=bool(line.low) or len(line.x) == 1)
     return svg_of(parts, height, title)
+
+
+def _bands(links: Sequence[tuple[float, str, str]], top: float, left: float) -> list[str]:
+    """Links from the middle between one place and the last to the middle between it and the next."""
+    middles = [(a + b) / 2 for (a, _, _), (b, _, _) in itertools.pairwise(links)]
+    edges = [left, *middles, WIDTH - RIGHT]
+    return [
+        f"<a href={quoteattr(address)}><title>{escape(name)}</title>"
+        f'<rect class="band" x="{start:.1f}" y="{top}" width="{end - start:.1f}" height="170"/></a>'
+        for (_, address, name), start, end in zip(links, edges, edges[1:], strict=False)
+    ]
 
 
 def _drawn(line: Line, x_at: Place, y_at: Place, marks: bool) -> list[str]:

@@ -34,6 +34,18 @@ def status(
 
 
 @command(app, A_RUN)
+def watch(
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Its folder, or its name in runs/.")] = None,
+    configfile: Configs = NOTHING,
+) -> None:
+    """The running stages: curves, rates, time left, warnings."""
+    from polaris.commands import runs
+    from polaris.commands import watch as watching
+
+    watching.main(runs.place(run, configfile).folder)
+
+
+@command(app, A_RUN)
 def compare(
     model: Annotated[str, typer.Argument(help="A name in the run, or a folder like runs/other/scores/core.")],
     other: Annotated[str, typer.Argument(help="What it is compared with.")],
@@ -176,15 +188,26 @@ def preflight(
 
 @command(app, A_RUN)
 def rollouts(
-    stage: RlStage,
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="An RL stage; scores/MODEL, or two of them; traces; folders.")
+    ],
     configfile: Configs = NOTHING,
     run: Run = None,
+    problem: Annotated[str | None, typer.Option(help="Print the responses to this one in full.")] = None,
+    grader: Annotated[GraderName | None, typer.Option(help="Mark where this one disagrees with the scores.")] = None,
     json: Json = False,
 ) -> None:
-    """The responses of an RL stage's steps: a table, and pages for a browser."""
+    """Responses to read, as a table and as pages for a browser.
+
+    Of an RL stage's steps; of a model on the benchmarks, or of two side by side; of the traces, taught and not.
+    """
+    from polaris.commands import responses, runs
     from polaris.commands import rollouts as stored
 
-    stored.show(stored.store_of(stage, run, configfile), json)
+    if len(names) == 1 and (store := stored.store_of(names[0], run, configfile)).is_dir():
+        stored.show(store, json)
+    else:
+        responses.main(names, runs.place(run, configfile), problem, grader, json)
 
 
 @command(app, A_RUN)

@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from polaris.stage.manifest import Manifest
 from polaris.stage.records import read_problems
 
 # Curves that the report draws: file of a training -> its columns.
-CURVES = {"log/metrics.jsonl": ("accuracy", "reward", "loss"), "log/validation.jsonl": ("avg",)}
+CURVES = {"log/metrics.jsonl": ("accuracy", "reward", "loss", "paid_wrong"), "log/validation.jsonl": ("avg",)}
+
+ALARMS = "log/alarms.jsonl"
 
 
 def with_ancestors(manifests: Iterable[Manifest]) -> list[Manifest]:
@@ -140,18 +142,34 @@ def curve_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:
     return rows
 
 
+def warning_rows(checkpoints: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """`warnings` of results.json: {stage, step, text}, what the alarm of each RL stage said (small_rl.rollouts.alarm).
+
+    Raises UserError for a line that is no JSON.
+    """
+    return [
+        {"stage": checkpoint.stage, "step": step, "text": str(entry.get("text"))}
+        for checkpoint in checkpoints
+        if ALARMS in checkpoint.files
+        for step, entry in _steps(checkpoint.file(ALARMS))
+    ]
+
+
 def _by_step(log: Path) -> dict[int, dict[str, Any]]:
     """A log's lines by their steps, which rise; a step that was done again after a crash counts as it was last done."""
-    by_step: dict[int, dict[str, Any]] = {}
+    return dict(sorted(dict(_steps(log)).items()))
+
+
+def _steps(log: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The lines of a log, each with its step. Raises UserError for a line that is none."""
     for number, line in enumerate(log.read_text().splitlines(), 1):
         try:
             entry = json.loads(line)
-            by_step[int(entry["step"])] = entry
+            yield int(entry["step"]), entry
         except (ValueError, KeyError, TypeError):
             raise UserError(
                 f"{log}: line {number}: not the metrics of a step (JSON with a `step`); rerun the stage"
             ) from None
-    return dict(sorted(by_step.items()))
 
 
 def _finite(value: Any) -> bool:

@@ -28,7 +28,6 @@ from polaris.models.prompts import load_tokenizer, messages
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
 from polaris.stage.nodes import nodes_of_job
-from polaris.stage.progress import Progress
 from polaris.stage.records import RESPONSES, read_problems, write_rows
 from polaris.stage.stage import Stage, run_verb
 
@@ -103,7 +102,7 @@ class Meter:
 
     def __init__(self, stage: Stage, shards: Shards, wanted: int, terminal: TextIO | None = None):
         self._shards, self._tokens, self._started = shards, shards.tokens, time.monotonic()
-        self._progress = Progress(stage.name, wanted, unit="response", out=terminal)
+        self._progress = stage.progress(wanted, "response", terminal)
         self._progress.update(len(shards.rows))
 
     def speed(self) -> float:

@@ -3,8 +3,8 @@
 import json
 import random
 
+from polaris.curves.event_file import EventFile
 from polaris.models.settings import TinyModel
-from polaris.stage.progress import Progress
 from polaris.stage.stage import Stage, run_verb
 
 
@@ -20,7 +20,7 @@ def main() -> None:
         parameters = model.num_parameters()
         stage.say(f"{settings.tiny}, {parameters:,} parameters, {steps} steps of pre-training")
         losses: list[float] = []
-        progress = Progress(stage.name, steps)
+        progress = stage.progress(steps)
         with (stage.log / "metrics.jsonl").open("w") as curve:
 
             def report(step: int, loss: float) -> None:
@@ -30,6 +30,8 @@ def main() -> None:
 
             rng = random.Random(settings.seed)
             tiny_training.pretrain(model, tokenizer, settings.pretraining, rng, report)
+        with EventFile(stage.log) as curves:
+            curves.update()
         tiny_training.save(model, tokenizer, settings, stage.partial / "model")
         metrics = {"parameters": parameters, "loss": losses[-1]}
         stage.publish(metrics=metrics, planned=steps, reached=len(losses))

@@ -1,6 +1,7 @@
 """`polaris plan`: what a recipe asks of a cluster before a GPU is booked, and a refusal where it cannot work."""
 
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -109,8 +110,7 @@ def lines(planned: Sequence[Planned], profile: Profile, gpu: Gpu, price: float |
             )
     text += ["", *table(memory), ""]
     text += [f"{one.name}: {note}" for one in planned for note in one.notes]
-    kept = sum(one.jobs * one.published for one in planned)
-    largest = max(planned, key=lambda one: one.scratch)
+    kept, largest = disk(planned)
     text += [
         "",
         f"disk: {_bytes(kept)} stay, at most {_bytes(kept + largest.scratch)} while {largest.name} runs",
@@ -119,6 +119,23 @@ def lines(planned: Sequence[Planned], profile: Profile, gpu: Gpu, price: float |
     if price is not None:
         text.append(f"price at {price:g} per GPU hour: {_range(ranged(lambda hours: price * hours, gpu_hours))}")
     return text
+
+
+def disk(planned: Sequence[Planned]) -> tuple[float, Planned]:
+    """Bytes that stay, and the stage with the largest scratch beside them."""
+    return sum(one.jobs * one.published for one in planned), max(planned, key=lambda one: one.scratch)
+
+
+def room(planned: Sequence[Planned], run: Path) -> str | None:
+    """That the run's disk is too small, where it is, and what may be left out."""
+    kept, largest = disk(planned)
+    folder = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())
+    if (free := shutil.disk_usage(folder).free) >= kept + largest.scratch:
+        return None
+    return (
+        f"disk: {_bytes(free)} are free in {folder}: make room there, or run it elsewhere; `rollout_store: 8` keeps 8 "
+        "groups of a step's rollouts, `null` none"
+    )
 
 
 def _booked(one: Planned, profile: Profile) -> Range:
@@ -218,7 +235,7 @@ def main(
         say_json([asdict(one) for one in planned])
     else:
         guesses = [f"guessed: {key}: {guessed[key]}" for key in guessed]
-        say("\n".join([*lines(planned, reserving, machine, price), *guesses]))
+        say("\n".join([*lines(planned, reserving, machine, price), *guesses, *filter(None, [room(planned, run)])]))
     if wrong := [*wrong, *(f"{one.name}: {reason}" for one in planned for reason in one.wrong)]:
         raise UserError("this recipe will not run on this profile:\n  " + "\n  ".join(wrong))
     if keeping:

@@ -10,6 +10,7 @@ from polaris.hardware import fastest, layouts, memory
 from polaris.hardware.gpus import Gpu
 from polaris.hardware.memory import GIB, Parts, total
 from polaris.hardware.shapes import Shape
+from polaris.planning import stored
 from polaris.planning.known import MEAN_LENGTH, End, Known
 from polaris.planning.plan_time import DENSE_TRAINING, READING, Decoding, ranged, training_seconds
 from polaris.planning.planned import Planned
@@ -227,6 +228,7 @@ class Planner:
             f"rollouts: {rollout['weights'] / GIB:.0f} GiB weights, {rollout['KV cache'] / GIB:.0f} GiB KV cache; "
             f"with the actor beside them {total(awake) / GIB:.1f} GiB"
         )
+        kept = stored.of_step(stage, mean)
         return self._checked(
             Planned(
                 name=name,
@@ -236,11 +238,11 @@ class Planner:
                 tokens=tokens,
                 flops=flops,
                 seconds=seconds,
-                published=2.0 * small.parameters,
+                published=2.0 * small.parameters + stage.steps * kept[1],
                 # verl keeps two checkpoints, of weights and both moments in fp32 and a Hugging Face copy.
                 scratch=2 * 16.0 * small.parameters,
                 host=4.0 * small.parameters,
-                notes=(note,),
+                notes=(note, *stored.note(stage, kept)),
                 wrong=wrong,
             )
         )

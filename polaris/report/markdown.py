@@ -48,6 +48,7 @@ def markdown(report: dict[str, Any]) -> str:
         "Each model's own responses are grouped: a column does not compare models.",
         *_hardest(report),
         *paid.markdown(report),
+        *_warnings(report["warnings"]),
         *_planned(report),
         *_examples(report["examples"]),
     ]
@@ -57,6 +58,12 @@ def markdown(report: dict[str, Any]) -> str:
 def _dates(dates: dict[str, str]) -> str:
     published = ", ".join(f"{name} {when}" for name, when in dates.items())
     return f" Published: {escaped(published)}; what was trained later may have seen it." if published else ""
+
+
+def _warnings(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What the alarms of the RL stages said."""
+    said = [f"- {escaped(row['stage'])}, {escaped(row['text'])}" for row in rows]
+    return ["## Warnings while it trained", "\n".join(said)] if said else []
 
 
 def _scores(report: dict[str, Any]) -> str:

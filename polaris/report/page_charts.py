@@ -34,6 +34,7 @@ def draw(report: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
         "alphas": alpha_charts(report),
         "front": front_charts(report),
         "rewards": reward_charts(report),
+        "paid": paid_charts(report),
         "validations": validation_charts(report),
         "losses": loss_charts(report),
         "difficulty": difficulty_charts(report),
@@ -186,6 +187,17 @@ def reward_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
         lines = [Line(name, row["steps"], row["values"], tone=tone) for tone, (name, row) in enumerate(curves.items())]
         title, span = f"{stage}: {' and '.join(curves)}", (min(values), max(values))
         drawn.append((stage, charts.line_chart(lines, title, "step", axis_percent, y_span=span)))
+    return drawn
+
+
+def paid_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """What share of each RL stage's reward went to wrong responses, where any did; all on one axis."""
+    rows = [row for row in report["curves"] if row["metric"] == "paid_wrong" and any(row["values"])]
+    highest = max((value for row in rows for value in row["values"]), default=0.0)
+    drawn = []
+    for row in rows:
+        title, line = f"{row['stage']}: reward of wrong responses", Line("", row["steps"], row["values"], tone=1)
+        drawn.append((title, charts.line_chart([line], title, "step", axis_percent, y_span=(0.0, highest))))
     return drawn
 
 

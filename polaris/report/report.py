@@ -3,8 +3,8 @@
 results.json: `models pairs alphas own_alphas claims choice published` as `polaris.evaluation.results`, `measures
 lengths budgets hardest` as `polaris.evaluation.response_rows`, `examples` as `polaris.evaluation.examples`, `timings
 lineage` as `polaris.evaluation.lineage` and `planned` as `polaris.report.planned` describe them row by row, and
-`checkpoints curves difficulty data`, which the page also shows, and `paid` as small_rl/studies/paid.py has it. Scores
-are shares in [0, 1].
+`checkpoints curves warnings difficulty data`, which the page also shows, and `paid` as small_rl/studies/paid.py has
+it. Scores are shares in [0, 1].
 """
 
 import json
@@ -79,6 +79,7 @@ def collect(
         "examples": examples.example_rows(scores, list(numbers.tables)),
         "checkpoints": list(trained.values()),
         "curves": lineage.curve_rows(checkpoints),
+        "warnings": lineage.warning_rows(checkpoints),
         "difficulty": lineage.difficulty_rows(data),
         "data": [{"stage": lineage.label(stage, run), "metrics": stage.metrics} for stage in data],
         "paid": [read_object(stage.file("paid.json")) for stage in paid],

@@ -54,6 +54,19 @@ GRADED = pa.schema(
     ]
 )
 
+# log/traces.parquet of the generalist's data: what became of each trace, in the order of responses.parquet.
+# `reason`: why it is not taught, null where it is.
+TRACES_FILE = "traces.parquet"  # in log/
+TRACES = pa.schema(
+    [
+        pa.field("set", pa.string(), nullable=False),
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("sample", pa.int32(), nullable=False),
+        pa.field("tokens", pa.int32(), nullable=False),
+        pa.field("reason", pa.string()),
+    ]
+)
+
 # diversity.parquet, beside graded.parquet: distinct 4-grams of words / 4-grams of all responses to a problem together
 # (polaris/grading/diversity.py), null where none has four words.
 DIVERSITY = pa.schema(

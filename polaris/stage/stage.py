@@ -45,8 +45,9 @@ from polaris.stage.versions import tool_versions
 
 # Settings of how and for how long a stage works, on which its result does not depend: resumable work outlives their
 # change. A verb that cannot resume in another layout refuses it itself.
-OUTSIDE_FINGERPRINT = frozenset({"layout", "reshardable", "rollout_store", "timeout"})
+OUTSIDE_FINGERPRINT = frozenset({"alarm", "layout", "reshardable", "rollout_store", "timeout"})
 MEGABYTE = 1_000_000
+PROGRESS = "progress.json"  # in log/
 GONE = "it was removed or replaced while it ran; run it again"
 
 
@@ -190,6 +191,10 @@ class Stage(Generic[S]):
 
         for source, file in wanted:
             source.check_digest(file, advanced)
+
+    def progress(self, total: int, unit: str = "step", out: TextIO | None = None) -> Progress:
+        """Progress of the stage's own work, which `polaris watch` shows, too. out: as for Progress"""
+        return Progress(self.name, total, unit, out, file=self.log / PROGRESS)
 
     def say(self, text: str) -> None:
         """Print a line for people on stderr; it begins with the stage's name."""

@@ -13,7 +13,8 @@ class Trajectory:
     """One graded response.
 
     group: id shared by the rollouts of one prompt in one step; reason: one of polaris.grading.answers.REASONS; results:
-    underlined results that count; tokens: length; cut: truncated at the longest length; answer: as read from it
+    underlined results that count; tokens: length; cut: truncated at the longest length; answer: as read from it;
+    features: what the alarm saw in its text (small_rl.rollouts.features)
     """
 
     group: str
@@ -24,6 +25,7 @@ class Trajectory:
     tokens: int
     cut: bool
     answer: str | None = None
+    features: frozenset[str] = frozenset()
 
 
 def outcome_metrics(trajectories_R: Sequence[Trajectory]) -> dict[str, float]:

@@ -3,18 +3,19 @@ without a server; filters are links, by CSS alone, since pages from a disk may n
 
 import collections
 import itertools
+import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from polaris.charts.charts import CLASSES, COLOURS, Line, axis_percent, line_chart, plain
+from polaris.charts.charts import Line, axis_percent, line_chart, plain
 from polaris.charts.templates import environment
 from polaris.models.prompts import load_tokenizer
 from polaris.stage.errors import UserError
 from polaris.stage.progress import Progress
 from polaris.stage.records import read_problems
-from small_rl.rollouts import about, store
+from small_rl.rollouts import about, alarm, store
 from small_rl.rollouts.about import About
 from small_rl.rollouts.history import COLUMNS, History, Result
 from small_rl.rollouts.step_numbers import EQUAL, EXTREME, MARKS, marked, numbers, reward
@@ -44,7 +45,7 @@ def write(folder: Path, out: Path) -> list[dict[str, Any]]:
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    pages = _Pages(stage, History(itertools.chain.from_iterable(rows for _, rows in steps)), partial)
+    pages = _Pages(stage, History(itertools.chain.from_iterable(rows for _, rows in steps)), folder, partial)
     progress = Progress(f"{stage.stage}: pages", len(steps))
     order, table = [step for step, _ in steps], []
     for place, step in enumerate(order):
@@ -57,11 +58,12 @@ def write(folder: Path, out: Path) -> list[dict[str, Any]]:
 
 
 class _Pages:
-    def __init__(self, stage: About, history: History, out: Path):
+    def __init__(self, stage: About, history: History, folder: Path, out: Path):
         self.about, self.history, self.out = stage, history, out
         self.problems = read_problems(stage.problems)
         self.tokenizer = load_tokenizer(stage.model)
         self.template = _template()
+        self.warnings = alarms(folder)
 
     def _write(self, path: Path, kind: str, title: str, **values: Any) -> None:
         path.parent.mkdir(exist_ok=True)
@@ -73,13 +75,16 @@ class _Pages:
 
         steps = [row["step"] for row in table]
         pictures, few = [], len(steps) < 12
+        links = [(row["step"], row["file"], f"step {row['step']}") for row in table]
         for name, key, word in (
             ("Correct", "accuracy", axis_percent),
             ("What wrong responses earn", "process_reward", plain),
             ("Tokens of a response", "tokens", plain),
         ):
             line = Line("", steps, [row[key] for row in table])
-            chart = line_chart([line], name, "step", word, [(step, str(step)) for step in steps] if few else ())
+            chart = line_chart(
+                [line], name, "step", word, [(step, str(step)) for step in steps] if few else (), links=links
+            )
             pictures.append((name, Markup(chart)))
         kept = self.about.settings.rollout_store
         total = sum(row["rollouts"] for row in table)
@@ -92,6 +97,7 @@ class _Pages:
             kept=None if kept == "all" else kept,
             pictures=pictures,
             problems=problems,
+            warnings=self.warnings,
         )
 
     def step(self, order: Sequence[int], place: int, rows: Sequence[Row]) -> dict[str, Any]:
@@ -170,6 +176,12 @@ class _Pages:
         return self.tokenizer.decode(tokens)
 
 
+def alarms(store: Path) -> list[str]:
+    """The warnings of the alarm beside a store."""
+    path = store.parent / alarm.NAME
+    return [json.loads(line)["text"] for line in path.read_text().splitlines()] if path.is_file() else []
+
+
 def step_page(step: int) -> str:
     return f"step_{step:06d}.html"
 
@@ -203,10 +215,8 @@ def _result(text: str, result: Result, min_support: int) -> dict[str, Any]:
 
 
 def _template() -> Any:
-    from markupsafe import Markup
-
     pages = environment(TEMPLATES)
-    pages.globals |= {"marks": NAMES, "colours": Markup(COLOURS), "classes": Markup(CLASSES)}
+    pages.globals["marks"] = NAMES
     return pages.get_template("rollouts.html")
 
 

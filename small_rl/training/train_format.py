@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polaris.curves.event_file import EventFile
 from polaris.stage import subprocesses
 from polaris.stage.cuda import require_cuda
 from polaris.stage.errors import UserError
-from polaris.stage.progress import Progress
 from polaris.stage.records import MESSAGES, TOKENS, read_rows, write_rows
 from polaris.stage.stage import Stage, run_verb
 from small_rl.format_settings import FormatSft
@@ -30,7 +30,7 @@ def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps
         require_cuda("verl")
     curve = stage.log / "metrics.jsonl"
     verl_checkpoint.keep_curve(curve, done)
-    progress = Progress(stage.name, settings.epochs * epoch_steps)
+    progress, curves = stage.progress(settings.epochs * epoch_steps), EventFile(stage.log)
 
     def follow(line: str) -> None:
         if match := STEP_LINE.search(line):
@@ -39,6 +39,7 @@ def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps
             row = {"step": int(match[1]), "loss": loss, "grad_norm": float(values["train/grad_norm"])}
             with curve.open("a") as file:
                 file.write(json.dumps(row) + "\n")
+            curves.update()
             progress.update(int(match[1]), f"loss {loss:.3f}")
 
     overrides = verl_config.sft_overrides(settings, start, data, checkpoints, epoch_steps)
@@ -51,9 +52,10 @@ def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps
     ]
     command = [*torchrun, "-m", "verl.trainer.sft_trainer", *overrides, *verl_config.hydra_overrides(stage.state)]
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
-    subprocesses.run(
-        command, stage.log / "verl.log", verl_devices.environment(settings.device), settings.timeout, follow
-    )
+    with curves:
+        subprocesses.run(
+            command, stage.log / "verl.log", verl_devices.environment(settings.device), settings.timeout, follow
+        )
 
 
 def train(stage: Stage) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from polaris.curves.event_file import EventFile
 from polaris.grading.equality.structure import STRUCTURE
 from polaris.grading.grading_pool import GradingPool
 from polaris.grading.settings import Grading
@@ -22,13 +23,12 @@ from polaris.stage.deadline import deadline
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
 from polaris.stage.nodes import on_every_node
-from polaris.stage.progress import Progress
 from polaris.stage.records import ACCURACY, CONSENSUS, MESSAGES, RESCUE_BUFFER, read_problems, read_rows, write_rows
 from polaris.stage.stage import Stage, run_verb
 from small_rl.reward.core import initial_sets
 from small_rl.reward.rescue import BufferedResponse, RescueBuffer
 from small_rl.rl_settings import Core, RlTraining, SearchedTemperature
-from small_rl.rollouts import about, hearing, store, updates
+from small_rl.rollouts import about, alarm, hearing, store, updates
 from small_rl.rollouts.about import About
 from small_rl.training import export_gate, verl_checkpoint, verl_config, verl_devices
 from small_rl.training.answer_tokens import tokenised
@@ -135,17 +135,12 @@ def launch(
     device = settings.engine.device
     if device == "cuda":
         require_cuda("verl")
-    progress = Progress(stage.name, settings.steps)
-    seen = files.metrics.stat().st_size
+    progress, curves = stage.progress(settings.steps), EventFile(stage.log)
 
     def follow(line: str) -> None:
-        nonlocal seen
-        if files.metrics.stat().st_size == seen:
-            return
-        seen = files.metrics.stat().st_size
-        lines = files.metrics.read_text().splitlines()
-        if lines and lines[-1].endswith("}"):
-            last = json.loads(lines[-1])
+        if line.startswith(alarm.SAID):
+            stage.say(line.strip())
+        if last := curves.update():
             progress.update(last["step"], f"accuracy {last['accuracy']:.2f}")
 
     shards = read_checkpoint(files.model).shards
@@ -156,7 +151,8 @@ def launch(
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
     env = verl_devices.environment(device)
     cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None
-    with ray_cluster(settings.nodes, settings.gpus_per_node, cpus, ray, stage.log / "ray.log", env) as env:
+    ray_log = stage.log / "ray.log"
+    with curves, ray_cluster(settings.nodes, settings.gpus_per_node, cpus, ray, ray_log, env) as env:
         subprocesses.run(command, stage.log / "verl.log", env, settings.timeout, follow)
 
 
@@ -241,7 +237,7 @@ def run(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: Pat
         stage.say(f"resumes after step {done}")
     asked = [files.validation] if settings.validation else []
     asked += [files.rollouts / updates.NAME] if settings.rollout_store else []
-    for log in (files.metrics, files.accuracy, *asked):
+    for log in (files.metrics, files.accuracy, stage.log / alarm.NAME, *asked):
         verl_checkpoint.keep_curve(log, done)
     store.keep(files.rollouts, done)
     evaluate = evaluation_due(settings, files.validation, done)

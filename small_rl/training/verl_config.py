@@ -177,6 +177,7 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     for name, section in (
         ("grading", settings.grading),
         ("core", settings.core),
+        ("alarm", settings.alarm),
         ("substitution", settings.substitution),
         ("overlong", settings.truncation if isinstance(settings.truncation, Overlong) else None),
     ):

@@ -23,6 +23,7 @@ from small_rl.reward.core import scored_results
 from small_rl.reward.results import parse_results
 from small_rl.reward.rl_step import Response, Rollout
 from small_rl.reward.step_metrics import Trajectory
+from small_rl.rollouts.features import features
 from small_rl.training import verl_batch
 from small_rl.training.verl_config import polaris_settings
 
@@ -50,7 +51,7 @@ class Rollouts:
     ):
         settings = polaris_settings(config)
         self.rollout, self.grading = config.actor_rollout_ref.rollout, settings.grading
-        self.core, self.masked_from = settings.core, settings.masked_from
+        self.core, self.masked_from, self.alarm = settings.core, settings.masked_from, settings.alarm
         self.tokenizer, self.client, self.finish = tokenizer, client, finish
         self.template = ChatTemplate(tokenizer)
         self.pool = GradingPool(self.grading.timeout, self.grading.workers, self.grading.grader)
@@ -79,9 +80,10 @@ class Rollouts:
         graded = await self._graded(sampled, gold, self.grading.format)
         golds = json.loads(gold["ground_truth"])
         results_G = [await self._results(text, verdict, golds) for _, text, verdict in graded]
+        seen_G = [await self._features(text, messages, response) for response, text, _ in graded]
         return [
-            Rollout(self._trajectory(uid, problem, response, verdict, results), sampled.prompt, response)
-            for (response, _, verdict), results in zip(graded, results_G, strict=True)
+            Rollout(self._trajectory(uid, problem, response, verdict, results, seen), sampled.prompt, response)
+            for (response, _, verdict), results, seen in zip(graded, results_G, seen_G, strict=True)
         ]
 
     async def _validated(self, step: int, row: dict[str, Any]) -> list[Trajectory]:
@@ -89,7 +91,9 @@ class Rollouts:
         purpose = f"validation, step {step}"
         sampled = await self._sample(purpose, self.rollout.val_kwargs, problem, row["raw_prompt"])
         graded = await self._graded(sampled, row["reward_model"], "none")
-        return [self._trajectory(problem, problem, response, verdict, ()) for response, _, verdict in graded]
+        return [
+            self._trajectory(problem, problem, response, verdict, (), frozenset()) for response, _, verdict in graded
+        ]
 
     async def _sample(self, purpose: str, sampling: DictConfig, problem: str, messages: list[dict]) -> Sampled:
         """sampling.n responses; their seeds depend on `purpose`, the problem and the response's number."""
@@ -109,10 +113,22 @@ class Rollouts:
         return len(response.tokens_T) >= self.rollout.response_length
 
     def _trajectory(
-        self, group: str, problem: str, response: Response, verdict: Verdict, results: tuple[str, ...]
+        self,
+        group: str,
+        problem: str,
+        response: Response,
+        verdict: Verdict,
+        results: tuple[str, ...],
+        seen: frozenset[str],
     ) -> Trajectory:
         tokens, cut = len(response.tokens_T), self._cut(response)
-        return Trajectory(group, problem, verdict.correct, verdict.reason, results, tokens, cut, verdict.answer)
+        return Trajectory(group, problem, verdict.correct, verdict.reason, results, tokens, cut, verdict.answer, seen)
+
+    async def _features(self, text: str, messages: list[dict], response: Response) -> frozenset[str]:
+        """What the alarm looks for in a response."""
+        if self.alarm is None:
+            return frozenset()
+        return await asyncio.to_thread(features, text, messages[-1]["content"], response.tokens_T)
 
     async def _results(self, text: str, verdict: Verdict, golds: list[str]) -> tuple[str, ...]:
         """The underlined results of a response, as the consensus sets have them."""

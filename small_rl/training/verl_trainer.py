@@ -20,7 +20,8 @@ from small_rl.reward.core import ConsensusSets
 from small_rl.reward.rescue import RescueBuffer
 from small_rl.reward.rl_step import FinishedStep, Rollout, TrainingState, accuracies, check_graded, finished
 from small_rl.reward.step_metrics import outcome_metrics
-from small_rl.rollouts import updates
+from small_rl.rollouts import alarm, updates
+from small_rl.rollouts.curve import Curve, append
 from small_rl.rollouts.store import Counts, RolloutStore
 from small_rl.training import verl_batch
 from small_rl.training.export_gate import LOG_PROBS, ROWS
@@ -60,6 +61,7 @@ class PolarisTrainer(PPOTrainerSync):
         stored = self.settings.rollout_store
         self.store = RolloutStore(Path(self.settings.rollouts), None if stored == "all" else stored) if stored else None
         self.unstored: tuple[FinishedStep, Counts | None] | None = None
+        self.curve = Curve(Path(self.settings.metrics), self.settings.alarm)
         self.clock = time.monotonic()
         self.longest = 0.0  # seconds of a step of this launch
 
@@ -84,11 +86,13 @@ class PolarisTrainer(PPOTrainerSync):
         """The groups to train on, rewarded; logs the accuracy before rescue and substitution."""
         step = self.global_steps
         graded = check_graded(groups, self.settings.grading.max_failure_rate, step)
-        _append(Path(self.settings.accuracy), {"step": step} | accuracies(groups))
+        append(Path(self.settings.accuracy), {"step": step} | accuracies(groups))
         random = Random(f"seed {self.config.actor_rollout_ref.rollout.seed}, step {step}")
         counts = self._counts(groups) if self.store else None
         done = finished(groups, step, self.settings, self.training_state, random)
         self.numbers = done.metrics | graded
+        if self.settings.alarm:
+            self.numbers |= alarm.measured([rollout for group in done.rewarded_P for rollout in group])
         self.unstored = done, counts
         return done.trained_P
 
@@ -139,7 +143,7 @@ class PolarisTrainer(PPOTrainerSync):
         line["seconds"] = now - self.clock  # since the last line: weight transfer and checkpoint included
         self.longest = max(self.longest, line["seconds"])
         self.clock = now
-        _append(Path(self.settings.metrics), {key: round(value, 6) for key, value in line.items()})
+        self.curve.append({key: round(value, 6) for key, value in line.items()})
         if self.store:
             updates.append(self.store.folder, self.global_steps, {ours: float(metrics[verl]) for ours, verl in EXACT})
         if self.global_steps == self.total_training_steps:
@@ -170,7 +174,7 @@ class PolarisTrainer(PPOTrainerSync):
         line = {"step": self.global_steps, "avg": metrics.pop("accuracy")} | metrics
         line["seconds"] = time.monotonic() - started
         self.clock += line["seconds"]  # they are no part of a training step
-        _append(Path(self.settings.validation), {key: round(value, 6) for key, value in line.items()})
+        append(Path(self.settings.validation), {key: round(value, 6) for key, value in line.items()})
         return {f"validation/{name}": value for name, value in line.items()}
 
     def _read_sets(self, path: Path) -> ConsensusSets:
@@ -206,8 +210,3 @@ class PolarisTrainer(PPOTrainerSync):
             rows = read_rows(self._folder() / RESCUE_FILE, RESCUE_BUFFER)
             restored = replace(restored, rescue_buffer=RescueBuffer.from_rows(rows))
         self.training_state = restored
-
-
-def _append(path: Path, line: dict) -> None:
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")

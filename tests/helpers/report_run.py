@@ -53,11 +53,12 @@ class Run:
         steps: int | None = None,
         folder: str = "",
         validated: Sequence[dict[str, Any]] = (),
+        warned: Sequence[dict[str, Any]] = (),
         **inputs: str,
     ) -> None:
         """A checkpoint whose weight file holds `weights`; inputs: flag -> folder of an earlier checkpoint.
 
-        validated: lines of an evaluation during the training, 4 responses each on chain
+        validated: lines of an evaluation during the training, 4 responses each on chain; warned: of its alarm
         """
         settings = Validated(validate={"benchmark": "chain", "k": 4, "every": 1}) if validated else None
         read = {flag: self.folder / name / "checkpoint.json" for flag, name in inputs.items()}
@@ -65,7 +66,7 @@ class Run:
             (stage.partial / "model").mkdir()
             (stage.partial / "model" / "config.json").write_text("{}")
             (stage.partial / "model" / "model.safetensors").write_text(weights)
-            for log, lines in (("metrics", curve), ("validation", validated)):
+            for log, lines in (("metrics", curve), ("validation", validated), ("alarms", warned)):
                 if lines:
                     (stage.log / f"{log}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
             stage.publish(planned=steps, reached=steps)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 
 import pytest
 
@@ -103,6 +104,9 @@ def test_every_example_decodes_to_its_trace(tmp_path, given):
         "truncated": 1, "no_think": 1, "duplicate": 1, "different": 1, "too_long": 1, "special_token": 1,
         "repetitive": 1,
     }  # fmt: skip
+    fates = [row["reason"] for row in tables.read(done.path, "log/traces.parquet")]
+    assert (len(fates), fates.count(None)) == (10, 3) and Counter(filter(None, fates)) == done.metrics["dropped"]
+    assert fates[:1] == [None] and fates[3] is None
     assert done.metrics["examples"] == 3 and sum(done.metrics["lengths"].values()) == 3
     assert done.metrics["tokens_with_loss"] == sum(len(r["input_ids"]) - r["prompt_tokens"] for r in rows)
     page = done.file("card.html").read_text()

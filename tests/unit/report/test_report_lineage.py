@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.report_run import Run
-from tests.helpers.reports import Page, ladder, make, only, whole_run
+from tests.helpers.reports import CHAIN, DIGITS, Page, ladder, make, only, whole_run
 
 
 def test_what_the_manifests_tell(run, found: dict):
@@ -83,3 +83,23 @@ def test_planned_beside_measured(tmp_path):
 
 def test_without_a_plan_nothing_is_said_of_one(run, found):
     assert found["planned"] == [] and "Planned and measured" not in (run.folder / "report/index.html").read_text()
+
+
+def test_warnings_of_the_alarm_are_on_the_page_as_text(tmp_path: Path):
+    run = Run(tmp_path / "run")
+    curve = [{"step": step, "accuracy": 0.5, "reward": 0.5, "paid_wrong": step / 10} for step in (1, 2)]
+    warned = [{"step": 2, "measure": "paid_wrong", "text": "step 2: 20 % of <b>the reward</b>"}]
+    run.model("format_sft", "weights b")
+    run.model("core", "weights c", curve, steps=2, warned=warned, start="format_sft")
+    for name in ("format_sft", "core"):
+        run.scores(name, {"chain": CHAIN, "digits": DIGITS})
+    found = make(run, ladder=["format_sft", "core"], generalists=[], alphas={})
+    assert found["warnings"] == [{"stage": "core", "step": 2, "text": "step 2: 20 % of <b>the reward</b>"}]
+    page = (run.folder / "report" / "index.html").read_text()
+    assert "<b>core</b>, step 2: 20 % of &lt;b&gt;the reward" in page and "core: reward of wrong responses" in page
+    assert "## Warnings while it trained\n\n- core, step 2: 20 % of " in (run.folder / "report/report.md").read_text()
+
+
+def test_without_a_warning_the_page_has_none(run: Run, found: dict):
+    assert found["warnings"] == []
+    assert "Warnings while it trained" not in (run.folder / "report" / "index.html").read_text()
