@@ -153,6 +153,7 @@ class Run:
                 "planned": None,
                 "extra_evaluations": {},
                 "dates": {},
+                "model_dates": {},
             }
             | settings
         )

@@ -30,7 +30,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict:
         run.scores(name, {BENCHMARK: CHAIN, "digits": DIGITS})
     run.difficulty("rl<!--", [0, 1], 2, [True, False])
     published = {"source": SOURCE, "average_of": [], "values": {MODEL: {BENCHMARK: 1.0}}}
-    extra = {"extra_evaluations": {}, "dates": {BENCHMARK: "<2025>"}, "published": "x", "published_values": published}
+    extra = {"extra_evaluations": {}, "dates": {BENCHMARK: "<2025>"}, "model_dates": {MODEL: "2024"}}
+    extra |= {"published": "x", "published_values": published}
     return make(run, ladder=[START, MODEL], generalists=[], alphas={}, **extra)
 
 
