@@ -10,6 +10,8 @@ from polaris.evaluation import results
 from polaris.report.markdown_text import NONE, escaped, table, with_interval
 from polaris.report.page_charts import columns
 
+FETCHED = "polaris.models.fetch_model"
+
 
 def model_card(
     report: dict[str, Any], model: str, title: str, head: dict[str, Any], sampling: dict[str, Any], instruction: str
@@ -50,6 +52,8 @@ def _made(report: dict[str, Any], model: str) -> str:
     """The chain of trainings, or the average, in a sentence."""
     rows = {row["name"]: row for row in report["checkpoints"]}
     row = _lineage(report, model)
+    if row["stage"].startswith("models/") or row["module"] == FETCHED:
+        return f"Evaluated in run {escaped(report['run'])} as it came: that run did not train it."
     if "/" in row["stage"]:
         (base, distilled), alpha = row["inputs"], row["stage"].rpartition("=")[2]
         return (
