@@ -115,9 +115,7 @@ def main(place: Place, models: Sequence[str], to: Path, license_id: str, reposit
 
         if weights:
             generation = generation_settings(report, models[0], run)
-            sampling = {name: value for name, value in generation["sampling"].items() if name != "seed"}
-            head = header(settings, models[0], license_id)
-            card = model_card(report, models[0], to.name, head, sampling, generation["instruction"])
+            card = model_card(report, models[0], to.name, header(settings, models[0], license_id), generation)
         else:
             card = cards.results_card(report, models, to.name, license_id)
 
