@@ -17,6 +17,11 @@ def problems_verb(source) -> str:
     return "polaris.problems.make_problems" if isinstance(source, MadeProblems) else "polaris.problems.fetch_problems"
 
 
+def fetched(source) -> str:
+    """What a stage that fetches must know. The date is the report's: a corrected one fetches nothing again."""
+    return settings(source, exclude={"date"})
+
+
 def problems_file(source) -> list:
     """A local problem file is an input like any other: another content makes the set again."""
     return [source.file] if isinstance(source, FileProblems) else []
@@ -57,7 +62,7 @@ rule models:
         name=one_of(name for name, source in MODELS.items() if source),
     params:
         verb=lambda w: model_verb(MODELS[w.name]),
-        settings=lambda w: settings(MODELS[w.name]),
+        settings=lambda w: fetched(MODELS[w.name]),
         code=lambda w: code(model_verb(MODELS[w.name]), checkpoint_of(w.name)),
     # Two threads of torch make other last bits than one, and with --cores 1 there is one.
     threads: lambda w: 1 if isinstance(MODELS[w.name], TinyModel) else 2
@@ -77,7 +82,7 @@ rule problems:
         data_of("problems/{set}"),
     params:
         verb=lambda w: problems_verb(RECIPE.inputs.problems[w.set]),
-        settings=lambda w: settings(RECIPE.inputs.problems[w.set]),
+        settings=lambda w: fetched(RECIPE.inputs.problems[w.set]),
         code=lambda w: code(problems_verb(RECIPE.inputs.problems[w.set]), data_of(f"problems/{w.set}")),
     threads: 1
     priority: 1
@@ -96,7 +101,7 @@ rule benchmarks:
         data_of("benchmarks/{benchmark}"),
     params:
         verb=lambda w: problems_verb(RECIPE.inputs.benchmarks[w.benchmark]),
-        settings=lambda w: settings(RECIPE.inputs.benchmarks[w.benchmark]),
+        settings=lambda w: fetched(RECIPE.inputs.benchmarks[w.benchmark]),
         code=lambda w: code(problems_verb(RECIPE.inputs.benchmarks[w.benchmark]), data_of(f"benchmarks/{w.benchmark}")),
     threads: 1
     benchmark:

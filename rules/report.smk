@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from polaris.planning.plan import kept
+from polaris.recipe.model_dates import model_dates
 from polaris.recipe.published import published
 from polaris.recipe.recipe import SELF
 from polaris.evaluation.settings import SelfDistillation
@@ -30,9 +31,7 @@ EXTRA = {
     for entry, asked in RECIPE.evaluate.extra_evaluations.items()
     for model in asked.models
 }
-DATES = {
-    name: date for name, source in RECIPE.inputs.benchmarks.items() if (date := getattr(source, "published", None))
-}
+DATES = {name: date for name, source in RECIPE.inputs.benchmarks.items() if (date := getattr(source, "date", None))}
 PAGE = ReportPage(
     **RECIPE.report.model_dump(),
     ladder=RECIPE.specialists,
@@ -43,6 +42,7 @@ PAGE = ReportPage(
     selected=RECIPE.selected,
     extra_evaluations=EXTRA,
     dates=DATES,
+    model_dates=model_dates(RECIPE),
     self_distillation=OWN,
     published_values=published(RECIPE.report.published),
     planned=kept(Path(RUN)),

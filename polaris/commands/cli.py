@@ -85,20 +85,41 @@ def regrade(
 
 @command(app, A_RUN)
 def publish(
-    model: Annotated[str, typer.Argument(help="A name in the run: core_filtered, distilled, alpha=0.50.")],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Names in the run: core, alpha=0.50.")],
     to: Annotated[Path, typer.Option(help="Folder to be made.")],
-    license: Annotated[str, typer.Option(help="Of the weights, as the hub spells it: apache-2.0.")],
+    license: Annotated[str, typer.Option(help="Of what is published, as the hub spells it: apache-2.0.")],
+    weights: Annotated[
+        bool, typer.Option("--weights/--no-weights", help="Of the one model; without them several can be named.")
+    ] = True,
     configfile: Configs = NOTHING,
     run: Run = None,
     push: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="Upload the folder to this repository (private).")
     ] = None,
 ) -> None:
-    """A model's folder with its card, ready to be pushed."""
+    """A model's folder with its card and results, ready to be pushed."""
     from polaris.commands import publish as publishing
     from polaris.commands import runs
 
-    publishing.main(runs.place(run, configfile), model, to, license, push)
+    publishing.main(runs.place(run, configfile), models, to, license, push, weights)
+
+
+@command(app, A_RUN)
+def verify(
+    folder: Annotated[str, typer.Argument(help="That `polaris publish` made, or OWNER/NAME on the hub.")],
+    problems: Annotated[
+        list[str], typer.Option(metavar="BENCHMARK=FILE...", help="Of sets whose questions were not passed on.")
+    ] = NOTHING,
+    json: Json = False,
+) -> None:
+    """Published responses graded again, every number computed again.
+
+    Exit status 1 where a file, a response, a verdict or a number is not as published.
+    """
+    from polaris.commands import verify as verifying
+
+    if not verifying.main(folder, problems, json):
+        raise SystemExit(1)
 
 
 @command(app, A_RECIPE)

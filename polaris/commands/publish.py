@@ -1,15 +1,18 @@
-"""`polaris publish`: a folder of an evaluated model that is ready to be pushed, with its card; pushed only if asked.
+"""`polaris publish`: a folder of an evaluated model, with its card and its results, ready to be pushed; pushed only if
+asked.
 
-Nothing but the model's published files goes into it: no optimizer, no logs, no paths of this machine.
+Nothing but the model's published files and its results goes into it: no optimizer, no logs, no paths of this machine.
 """
 
 import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from polaris.commands.record import card as cards
+from polaris.commands.record import writing
 from polaris.commands.runs import Place
 from polaris.evaluation.lineage import input_paths
 from polaris.models.settings import HubModel
@@ -64,23 +67,25 @@ def header(settings: Recipe, model: str, license_id: str) -> dict[str, object]:
     return {"license": license_id, **base, "library_name": "transformers", "pipeline_tag": "text-generation"}
 
 
-def write(checkpoint: Manifest, card: str, out: Path) -> None:
-    """Copy the model's files, each checked against its digest, and write the card.
+def write(checkpoint: Manifest | None, out: Path, rest: Callable[[Path], None]) -> None:
+    """Copy the model's files, each checked against its digest, and add the rest: the folder is whole, or not there.
 
+    checkpoint: None for no weights; rest: writes what else belongs into the folder
     Raises UserError where `out` exists, and for a file that is not what its stage published.
     """
     if files.kind_of(out) is not None:
         raise UserError(f"{out}: already exists; name another folder, or remove it")
     partial = Path(tempfile.mkdtemp(prefix=f"{out.name}.", suffix=".partial", dir=out.parent))
     try:
-        for path, kind in files.files_below(checkpoint.model):
+        for path, kind in files.files_below(checkpoint.model) if checkpoint else ():
+            assert checkpoint
             name, copy = str(path.relative_to(checkpoint.folder)), partial / path.relative_to(checkpoint.model)
             if kind == "file" and name in checkpoint.files:
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
             if not copy.exists() or file_digest(copy) != checkpoint.files[name]["xxh3"]:
                 raise UserError(f"{path}: not the file that its stage published; rerun the stage")
-        (partial / "README.md").write_text(card, encoding="utf-8")
+        rest(partial)
         partial.chmod(0o755)  # mkdtemp's are for their owner alone
         partial.rename(out)
     except BaseException:
@@ -98,18 +103,30 @@ def push(folder: Path, repository: str) -> str:
     return str(address)
 
 
-def main(place: Place, model: str, to: Path, license_id: str, repository: str | None) -> None:
-    """`polaris publish`. Raises UserError."""
+def main(place: Place, models: Sequence[str], to: Path, license_id: str, repository: str | None, weights: bool) -> None:
+    """`polaris publish`. weights: of the one model; without them the results of all `models`. Raises UserError."""
+    if weights and len(models) != 1:
+        raise UserError(f"{' '.join(models)}: one model is published with its weights; several with --no-weights")
     to = to.absolute()
     settings = place.recipe()
     with contextlib.chdir(place.root):  # manifests name their inputs from there
         run = Path("runs") / place.folder.name
-        report, checkpoint = checked(model, run, settings.checkpoints)
-        generation = generation_settings(report, model, run)
-        sampling = {name: value for name, value in generation["sampling"].items() if name != "seed"}
-        head = header(settings, model, license_id)
-        card = model_card(report, model, to.name, head, sampling, generation["instruction"])
-        write(checkpoint, card, to)
+        (report, checkpoint), *_ = [checked(model, run, settings.checkpoints) for model in models]
+
+        if weights:
+            generation = generation_settings(report, models[0], run)
+            card = model_card(report, models[0], to.name, header(settings, models[0], license_id), generation)
+        else:
+            card = cards.results_card(report, models, to.name, license_id)
+
+        def rest(folder: Path) -> None:
+            record, withheld = writing.write(report, settings, models, run, folder, repository)
+            (folder / "README.md").write_text(f"{card}\n{cards.verifiable(withheld)}", encoding="utf-8")
+            writing.seal(folder, record)
+            for sentence in withheld:
+                say(sentence)
+
+        write(checkpoint if weights else None, to, rest)
     size = sum(path.stat().st_size for path in to.rglob("*")) / 1e6
     say(f"{to}: {size:,.1f} MB, with its card in README.md")
     say(push(to, repository) if repository else "nothing was uploaded; --push OWNER/NAME does")

@@ -66,7 +66,7 @@ def render_prompts(
     room = settings.engine.max_model_len - settings.sampling.max_tokens
     for name, problems in sets.items():
         for problem_id, row in problems.items():
-            ids = template.prompt_tokens(messages(row["problem"], settings.instruction))
+            ids = template.prompt_tokens(messages(row["problem"], settings.instruction_of(name)))
             if len(ids) > room:
                 raise UserError(
                     f"problem {problem_id} of {name}: its prompt has {len(ids)} tokens, and with sampling.max_tokens "

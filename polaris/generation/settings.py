@@ -87,8 +87,22 @@ class Generate(Section):
 
     k: Annotated[dict[str, Count], Field(description="problem set -> responses per problem")]
     instruction: Annotated[str, Field(description="appended to the problem's text")]
+    instructions: Annotated[
+        dict[str, str],
+        Field(default_factory=dict, exclude_if=lambda own: not own, description="problem set -> its own instead"),
+    ]
     sampling: Sampling
     engine: Engine
+
+    def instruction_of(self, problem_set: str) -> str:
+        """What is appended to the problems of a set."""
+        return self.instructions.get(problem_set, self.instruction)
+
+    @model_validator(mode="after")
+    def _instructions_have_a_set(self) -> "Generate":
+        if odd := next((name for name in self.instructions if name not in self.k), None):
+            raise ValueError(f"instructions.{odd}: there is no such set here; possible: {' '.join(self.k)}")
+        return self
 
     @model_validator(mode="after")
     def _greedy_once(self) -> "Generate":

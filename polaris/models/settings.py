@@ -5,18 +5,27 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from polaris.problems.settings import Revision
+from polaris.problems.settings import Date, Revision
 from polaris.stage.settings import Count, Fraction, Section, Seed, kind
 
 
-class HubModel(Section):
+class GivenModel(Section):
+    """What is known of a model that others made; no stage but the report's depends on it."""
+
+    date: Annotated[
+        Date | None,
+        Field(description="last of its training data, or else of its publication; null: unknown"),
+    ]
+
+
+class HubModel(GivenModel):
     """A model from the Hugging Face hub (or its local cache), at a pinned revision."""
 
     hub: str
     revision: Revision
 
 
-class LocalModel(Section):
+class LocalModel(GivenModel):
     """A model directory in Hugging Face layout, safetensors only."""
 
     path: Path

@@ -1,9 +1,12 @@
 """Where problems come from, and which of them stay."""
 
+import contextlib
+import datetime
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Tag, model_validator
 
 from polaris.grading.settings import Grading
 from polaris.problems.english.questions import QUESTIONS
@@ -14,6 +17,23 @@ from polaris.stage.settings import Count, Fraction, Section, Seed, kind
 
 UNPINNED = "unpinned"
 Revision = Annotated[str, Field(pattern=r"^(unpinned|[0-9a-f]{40})$", description="commit, set by `polaris pin`")]
+
+
+def _as_text(value: Any) -> Any:
+    """YAML reads 2025 as a number and 2025-02-14 as a date."""
+    return str(value) if isinstance(value, int | datetime.date) and not isinstance(value, bool) else value
+
+
+def _a_date(text: str) -> str:
+    """Raises ValueError for what is no day, month or year."""
+    with contextlib.suppress(ValueError):
+        if re.fullmatch(r"[0-9]{4}(-[0-9]{2}){0,2}", text):
+            datetime.date.fromisoformat(text + "-01-01"[len(text) - 4 :])
+            return text
+    raise ValueError(f"{text!r:.40} is no date; write 2025, 2025-02 or 2025-02-14")
+
+
+Date = Annotated[str, BeforeValidator(_as_text), AfterValidator(_a_date)]
 
 
 class MadeProblems(Section):
@@ -49,13 +69,7 @@ class ReadProblems(Section):
     count: Annotated[
         Count | None, Field(description="problems of the whole set; another number is an error; null: any")
     ]
-    published: Annotated[
-        str | None,
-        Field(
-            pattern=r"^\d{4}(-\d\d){0,2}$",
-            description="year, month, day: later models may have seen it; null: not known",
-        ),
-    ]
+    date: Annotated[Date | None, Field(description="of its publication: later models may have seen it; null: unknown")]
     max_rows: Annotated[int | None, Field(ge=1, description="take the first so many; null: all")]
     licence: Annotated[str | None, Field(description="as the set's card says; null: not known")]
     columns: Annotated[

@@ -23,7 +23,6 @@ SHIPPED = ROOT / "configs"
 HARDWARE = "hardware"  # the key whose layer decides anew what the hardware decides in the layers below it
 CATALOGUE = [SHIPPED / "presets" / f"{name}.yaml" for name in ("models", "benchmarks", "training")]
 BENCHMARKS = ("inputs", "benchmarks")
-SAMPLES = ("evaluate", "generate", "k")  # by benchmark
 
 
 @dataclass(frozen=True)
@@ -101,9 +100,12 @@ def listed(layer: Layer) -> Layer:
 
 
 def _without_samples(low: Layer, high: Layer) -> Layer:
-    """The lower layer without the samples of benchmarks that the higher one leaves out."""
-    gone = mapping_at(low.values, *SAMPLES).keys() - mapping_at(high.values, *BENCHMARKS).keys()
-    return _at(high.origins[BENCHMARKS], {"evaluate": {"generate": {"k": dict.fromkeys(gone)}}}).over(low)
+    """The lower layer without the samples and instructions of benchmarks that the higher one leaves out."""
+    kept, asked = mapping_at(high.values, *BENCHMARKS), mapping_at(low.values, "evaluate", "generate")
+    gone = {
+        key: dict.fromkeys(mapping_at(asked, key).keys() - kept.keys()) for key in ("k", "instructions") if key in asked
+    }
+    return _at(high.origins[BENCHMARKS], {"evaluate": {"generate": gone}}).over(low)
 
 
 def given(values: dict[str, Any], source: str) -> Layer:
@@ -163,9 +165,11 @@ def inherited(whole: dict[str, Any], values: dict[str, Any], stated: dict[Key, O
     for place, entry in references(whole):
         take(entry, place)
     for name in mapping_at(values, *BENCHMARKS):
-        take((*BENCHMARKS, name, "k"), (*SAMPLES, name))
-        for further in mapping_at(values, "evaluate", "extra_evaluations"):
-            take((*SAMPLES, name), ("evaluate", "extra_evaluations", further, "k", name))
+        for own, asked in (("k", "k"), ("instruction", "instructions")):
+            usual = ("evaluate", "generate", asked, name)
+            take((*BENCHMARKS, name, own), usual)
+            for further in mapping_at(values, "evaluate", "extra_evaluations"):
+                take(usual, ("evaluate", "extra_evaluations", further, asked, name))
     return origins
 
 

@@ -1,6 +1,6 @@
 """A recipe's files as plain values, before any value is checked: overlays, what is like another thing, other seeds."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from polaris.recipe.named import merged
@@ -8,6 +8,8 @@ from polaris.stage.errors import UserError
 
 BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so far apart
 WITH_DEVICE = {"engine", "large_engine", "vllm", "format_sft", "teacher_sft", "sft"}  # sections with a key `device`
+ASKED = ("k", "instruction")  # of a benchmark: how it is asked, which is no property of the set
+NO_OWN = {"instructions": {}}
 SEEDS = ("seed", "sampling_seed")
 LIKE = {("small_rl", "rl"): "RL stage", ("clean",): "section of clean"}  # mappings whose entries may be `like` another
 SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
@@ -62,40 +64,49 @@ def with_further(values: dict[str, Any]) -> dict[str, Any]:
     usual, extra = evaluate.get("generate"), evaluate.get("extra_evaluations")
     if not isinstance(usual, dict) or not isinstance(extra, dict):
         return values
-    whole = {name: merged(usual, own) if isinstance(own, dict) else own for name, own in extra.items()}
+    whole = {name: _further(usual, own) if isinstance(own, dict) else own for name, own in extra.items()}
     return values | {"evaluate": evaluate | {"extra_evaluations": whole}}
 
 
+def _further(usual: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """An entry with another instruction asks every set so, but for those that it names itself."""
+    low = usual if own.get("instruction", usual.get("instruction")) == usual.get("instruction") else usual | NO_OWN
+    return merged(low, own)
+
+
 def with_samples(values: dict[str, Any]) -> dict[str, Any]:
-    """A copy in which `k`, a key of a benchmark that is no property of the set, stands with the evaluations: for those
-    that do not say how many responses they take. values: whole, without names
+    """A copy in which `k` and `instruction`, keys of a benchmark that are no properties of the set, stand with the
+    evaluations: for those that do not say how many responses they take, or how they ask. values: whole, without names
     """
     inputs, evaluate = values.get("inputs"), values.get("evaluate")
     if not isinstance(inputs, dict) or not isinstance(evaluate, dict):
         return values
-    usual = {name: one["k"] for name, one in _items(inputs, "benchmarks") if isinstance(one, dict) and one.get("k")}
-    sets = {
-        kind: {name: _without_k(one) for name, one in _items(inputs, kind)}
-        for kind in ("problems", "benchmarks")
-        if isinstance(inputs.get(kind), dict)
-    }
+    sets = {kind: inputs[kind] for kind in ("problems", "benchmarks") if isinstance(inputs.get(kind), dict)}
+    ks, instructions = ({
+        name: one[key]
+        for name, one in sets.get("benchmarks", {}).items()
+        if isinstance(one, dict) and one.get(key) is not None
+    } for key in ASKED)  # fmt: skip
+    usual = evaluate.get("generate")
 
     def filled(section: Any) -> Any:
-        stated = (section.get("k") or {}) if isinstance(section, dict) else None
-        return section | {"k": usual | stated} if isinstance(stated, dict) else section
+        if not isinstance(section, dict) or not isinstance(k := section.get("k") or {}, dict):
+            return section
+        own, stated = {}, section.get("instructions") or {}
+        if isinstance(usual, dict) and section.get("instruction") == usual.get("instruction"):
+            own = instructions
+        return section | {"k": ks | k} | ({"instructions": own | stated} if own and isinstance(stated, dict) else {})
 
-    both = {key: filled(evaluate[key]) for key in ("generate",) if key in evaluate}
+    both = {"generate": filled(usual)} if "generate" in evaluate else {}
     if isinstance(evaluate.get("extra_evaluations"), dict):
         both["extra_evaluations"] = {name: filled(one) for name, one in evaluate["extra_evaluations"].items()}
-    return values | {"inputs": inputs | sets, "evaluate": evaluate | both}
+    plain = {kind: {name: _plain(one) for name, one in given.items()} for kind, given in sets.items()}
+    return values | {"inputs": inputs | plain, "evaluate": evaluate | both}
 
 
-def _items(inputs: dict[str, Any], kind: str) -> Iterable[tuple[str, Any]]:
-    return inputs[kind].items() if isinstance(inputs.get(kind), dict) else ()
-
-
-def _without_k(one: Any) -> Any:
-    return {key: value for key, value in one.items() if key != "k"} if isinstance(one, dict) else one
+def _plain(one: Any) -> Any:
+    """A set without what is the evaluations'."""
+    return {key: value for key, value in one.items() if key not in ASKED} if isinstance(one, dict) else one
 
 
 def of_replicate(values: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from polaris.evaluation.response_rows import ALL
 from polaris.report import markdown_evaluations as evaluations
 from polaris.report import paid
 from polaris.report.markdown_text import NONE, escaped, table, with_interval
-from polaris.report.page import concluded, measured
+from polaris.report.page import concluded, measured, trained
 from polaris.report.page_charts import columns, with_selection
 
 ONE_TRAINING = "One training each: other seeds are in no interval."
@@ -31,13 +31,14 @@ def markdown(report: dict[str, Any]) -> str:
     parts = [
         f"# Run {escaped(report['run'])}",
         f"avg@k and shares in percent, differences in points, with {100 * settings['confidence']:g} % interval. "
-        + (ONE_TRAINING if settings["ladder"] or settings["generalists"] else NO_TRAINING),
+        + (ONE_TRAINING if trained(report) else NO_TRAINING),
         *_claims(report),
         "## Scores",
         _scores(report),
         f"{ENDINGS}{_dates(settings['dates'])}",
         *_differences(report),
         *evaluations.front(report),
+        *evaluations.dates(report),
         *evaluations.extra(report),
         *_choice(report["choice"]),
         *evaluations.published(report),
@@ -68,11 +69,12 @@ def _warnings(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def _scores(report: dict[str, Any]) -> str:
     shown = dict(with_selection(report))
-    head = ["model", "start", "benchmark", "questions x k", "avg@k", "truncated", "no answer", "ungraded", "tokens"]
+    head = ["benchmark", "questions x k", "avg@k", "truncated", "no answer", "ungraded", "tokens"]
+    started = trained(report)
     return table(
-        head,
+        ["model", *(["start"] if started else []), *head],
         [
-            [row["name"], row["start"] or NONE, shown[row["benchmark"]]]
+            [row["name"], *([row["start"] or NONE] if started else []), shown[row["benchmark"]]]
             + [f"{row['n']} x {row['k']}" if row["k"] else str(row["n"]), with_interval(row["avg"], row["interval"])]
             + [results.percent(row[key]) for key in ("truncated", "no_answer", "ungraded")]
             + [f"{row['tokens']:,.0f}"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polaris.evaluation import results
-from polaris.report.markdown_text import escaped, table
+from polaris.report.markdown_text import NONE, escaped, table
 from polaris.report.page_charts import columns, with_selection
 
 JUDGEMENTS = (
@@ -34,6 +34,26 @@ def extra(report: dict[str, Any]) -> list[str]:
         f"*{results.EXTRA.capitalize()}*: the same models with other settings of the evaluation. {changes}.",
         table(["model", "benchmark", "lowest to highest score"], rows),
         *([f"Smaller than the spread of one of the two models: {escaped('; '.join(within))}."] if within else []),
+    ]
+
+
+def dates(report: dict[str, Any]) -> list[str]:
+    if not report["dates"]:
+        return []
+    rows = [
+        [row["name"], row["date"], *(", ".join(row[key]) or NONE for key in ("newer", "seen", "unknown"))]
+        for row in report["dates"]
+    ]
+    shown = dict(with_selection(report))
+    alone = [
+        f"{row['a']} − {row['b']} on {shown[row['benchmark']]} ({' and '.join(row['seen_by'])})"
+        for row in report["on_seen_sets"]
+        if row["benchmark"] in shown
+    ]
+    return [
+        "## Newer than the models",
+        table(["model", "date", "newer sets", "may have seen", "not known"], rows),
+        *([f"Rest on sets alone that a model may have seen: {escaped('; '.join(alone))}."] if alone else []),
     ]
 
 

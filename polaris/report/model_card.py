@@ -10,28 +10,29 @@ from polaris.evaluation import results
 from polaris.report.markdown_text import NONE, escaped, table, with_interval
 from polaris.report.page_charts import columns
 
+FETCHED = "polaris.models.fetch_model"
 
-def model_card(
-    report: dict[str, Any], model: str, title: str, head: dict[str, Any], sampling: dict[str, Any], instruction: str
-) -> str:
+
+def model_card(report: dict[str, Any], model: str, title: str, head: dict[str, Any], generate: dict[str, Any]) -> str:
     """README.md of a model folder.
 
     report: results.json; model: its name there; title: of the page; head: values of the YAML header (license, base
-        model, ...); sampling, instruction: of the evaluation. The caller refuses a model without a score.
+        model, ...); generate: settings of the evaluation's responses. The caller refuses a model without a score.
     """
     # JSON is YAML, and quotes every text.
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---"]
     lines += ["", f"# {escaped(title)}", ""]
     lines += [_made(report, model), "", "## Scores", "", _scores(report, model), "", _reading(report, model), ""]
-    lines += ["## How to ask it", "", *_asking(sampling, instruction), ""]
+    lines += ["## How to ask it", "", *_asking(generate), ""]
     lines += ["## Data", "", *(_data(report) or ["None of its own."]), "", "## Limits", "", *_limits(report), ""]
     lines += ["## Made with", "", _tools(report, model)]
     return "\n".join(lines) + "\n"
 
 
-def _asking(sampling: dict[str, Any], instruction: str) -> list[str]:
+def _asking(generate: dict[str, Any]) -> list[str]:
     """The prompt and the sampling. JSON keeps the instruction's line breaks, and an indented block holds no markup."""
-    if instruction:
+    sampling = {name: value for name, value in generate["sampling"].items() if name != "seed"}
+    if instruction := generate["instruction"]:
         appended = [
             "This text is appended to the problem (a JSON string):",
             "",
@@ -39,6 +40,8 @@ def _asking(sampling: dict[str, Any], instruction: str) -> list[str]:
         ]
     else:
         appended = ["Nothing is added to the problem."]
+    for name, own in generate.get("instructions", {}).items():
+        appended += ["", f"On {escaped(name)} it is this instead:", "", f"    {json.dumps(own, ensure_ascii=False)}"]
     lines = ["The scores are of this prompt and this sampling, by the model's own chat template.", "", *appended, ""]
     return [
         *lines,
@@ -50,6 +53,8 @@ def _made(report: dict[str, Any], model: str) -> str:
     """The chain of trainings, or the average, in a sentence."""
     rows = {row["name"]: row for row in report["checkpoints"]}
     row = _lineage(report, model)
+    if row["stage"].startswith("models/") or row["module"] == FETCHED:
+        return f"Evaluated in run {escaped(report['run'])} as it came: that run did not train it."
     if "/" in row["stage"]:
         (base, distilled), alpha = row["inputs"], row["stage"].rpartition("=")[2]
         return (

@@ -61,6 +61,7 @@ def _sections(report: dict[str, Any]) -> dict[str, Any]:
         "findings": findings(report),
         "tables": tables(report),
         "conclusions": [concluded(row, report) for row in report["claims"]],
+        "trained": trained(report),
         "total": sum(row["seconds"] for row in report["timings"]),
         "versions": versions(report),
     }
@@ -79,8 +80,17 @@ def _lookups(report: dict[str, Any]) -> dict[str, Any]:
         "checkpoint": {row["name"]: row for row in report["checkpoints"]},
         "printed": {(row["name"], row["benchmark"]): row for row in report["published"]},
         "above": above(report),
+        "seen": {(row["a"], row["b"], row["benchmark"]) for row in report["on_seen_sets"]},
+        "newer": {
+            name: row["newer"] for row in report["dates"] for name in (row["name"], *_extra(row["name"], report))
+        },
         "comparisons": [*report["pairs"], *(row for rows in controlled.values() for row in rows)],
     }
+
+
+def _extra(model: str, report: dict[str, Any]) -> list[str]:
+    """The model's extra evaluations."""
+    return [name for name in report["settings"]["extra_evaluations"] if results.evaluated_model(name) == model]
 
 
 def tables(report: dict[str, Any]) -> dict[str, list[tuple[str, list[tuple[str, str]]]]]:
@@ -141,6 +151,11 @@ def _subjects(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for row in report["claims"]:
         subjects.setdefault(SUBJECTS[row["about"]], []).append(row)
     return subjects
+
+
+def trained(report: dict[str, Any]) -> bool:
+    """Whether the run trained a model."""
+    return any(row["start"] for row in report["models"])
 
 
 def merged(settings: dict[str, Any]) -> list[str]:

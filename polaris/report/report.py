@@ -1,10 +1,10 @@
 """Verb: index.html, report.md and results.json, the same numbers for a browser, for a text and for programs.
 
 results.json: `models pairs alphas own_alphas claims choice published` as `polaris.evaluation.results`, `measures
-lengths budgets hardest` as `polaris.evaluation.response_rows`, `examples` as `polaris.evaluation.examples`, `timings
-lineage` as `polaris.evaluation.lineage` and `planned` as `polaris.report.planned` describe them row by row, and
-`checkpoints curves warnings difficulty data`, which the page also shows, and `paid` as small_rl/studies/paid.py has
-it. Scores are shares in [0, 1].
+lengths budgets hardest` as `polaris.evaluation.response_rows`, `dates on_seen_sets` as `polaris.evaluation.dates`,
+`examples` as `polaris.evaluation.examples`, `timings lineage` as `polaris.evaluation.lineage`, `front` as
+`polaris.evaluation.front`, `planned` as `polaris.report.planned` and `paid` as small_rl/studies/paid.py describe them
+row by row, and `checkpoints curves warnings difficulty data`, which the page also shows. Scores are shares in [0, 1].
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 
 from polaris.evaluation import claims, examples, lineage, response_rows, results, verdicts
 from polaris.evaluation.claims import Claim
+from polaris.evaluation.dates import date_rows, on_seen_sets
 from polaris.evaluation.front import front_rows
 from polaris.evaluation.published_differences import published_differences
 from polaris.evaluation.scores import read_verdicts
@@ -58,6 +59,10 @@ def collect(
     pairs = results.pair_rows(numbers, compared(settings, trained))
     spreads = spread_rows(numbers, list(settings.extra_evaluations))
     models = results.model_rows(numbers, trained)
+    claim_rows = results.claim_rows(numbers, claimed(settings, numbers, choice, checkpoints))
+    judged = published_differences(pairs, settings.published_values)
+    dates = date_rows(settings.model_dates, settings.dates, numbers.headline)
+    compared_rows = [*pairs, *(row for claim in claim_rows for row in claim["differences"].values()), *judged]
     return {
         "run": run.name,
         "settings": settings.model_dump(mode="json"),
@@ -69,9 +74,11 @@ def collect(
         "alphas": results.alpha_rows(numbers, settings.alphas),
         "own_alphas": results.alpha_rows(numbers, own.alphas) if own else [],
         "choice": choice,
-        "claims": results.claim_rows(numbers, claimed(settings, numbers, choice, checkpoints)),
+        "claims": claim_rows,
         "published": results.published_rows(numbers, settings.published_values),
-        "published_differences": published_differences(pairs, settings.published_values),
+        "published_differences": judged,
+        "dates": dates,
+        "on_seen_sets": on_seen_sets(compared_rows, dates, numbers.headline, settings.confidence),
         "spreads": spreads,
         "within_spread": within_spread(pairs, spreads),
         **response_rows.response_rows(numbers, settings.pass_k, settings.length_groups),

@@ -59,6 +59,7 @@ class ReportPage(Report):
         dict[str, str], Field(description="<model>@<entry> -> settings that differ from all other evaluations")
     ]
     dates: Annotated[dict[str, str], Field(description="benchmark -> when it was published, where that is known")]
+    model_dates: Annotated[dict[str, str], Field(description="model -> its date, where that is known")]
     self_distillation: Annotated[SelfDistillation | None, Field(description="the control; null: there is none")]
     published_values: Published | None
     planned: Annotated[Plan | None, Field(description="null: nothing was planned")]

@@ -139,9 +139,12 @@ def json_list(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise UserError(f"{path}: there is more after the end of the list; remove it")
 
 
-def line_object(text: str, where: str, number: int) -> dict[str, Any]:
-    """The object that a line of JSON Lines is. Raises UserError that begins with `where` and the line's number."""
-    row, end = decode(text, 0, where, number, _SURROGATE_OR_NUL)
+def line_object(text: str, where: str, number: int, nul: bool = False) -> dict[str, Any]:
+    """The object that a line of JSON Lines is. nul: whether its texts may hold NUL, as those of a model may.
+
+    Raises UserError that begins with `where` and the line's number.
+    """
+    row, end = decode(text, 0, where, number, _SURROGATE if nul else _SURROGATE_OR_NUL)
     if not isinstance(row, dict):
         raise UserError(f"{where} {number} is {_kind(row)}, not a JSON object; each line must be one")
     if text[end:].strip():

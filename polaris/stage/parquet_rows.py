@@ -32,10 +32,11 @@ REFUSED = 3  # exit status with a sentence for people on stderr
 Convert = Callable[[Any], Any]
 
 
-def parquet_rows(path: Path, columns: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def parquet_rows(path: Path, columns: Collection[str], nul: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """(row from 1, values as JSON has them) of a parquet file; NaN is null, a decimal is text.
 
     columns: the names, in small letters, whose values are read; those of the others are None
+    nul: whether texts may hold NUL, as those of a model may
     Raises UserError when it is no such file, needs too much memory, or a column has values that JSON cannot say.
     """
     open_file(path).close()
@@ -53,7 +54,7 @@ def parquet_rows(path: Path, columns: Collection[str]) -> Iterator[tuple[int, di
         assert child.stdout and child.stderr
         try:
             for number, text in numbered_lines(child.stdout, path, "row"):
-                yield number, line_object(text, f"{path}: row", number)
+                yield number, line_object(text, f"{path}: row", number, nul)
             error = child.stderr.read().decode(errors="replace")
         finally:
             child.kill()

@@ -40,9 +40,12 @@ class Run:
         self.paths: dict[str, list[Path]] = {"scores": [], "checkpoints": [], "data": []}
 
     def _stage(
-        self, out: str, inputs: dict[str, Path], settings: Section | None = None, module: str = "polaris.stage.manifest"
+        self, out: str, inputs: dict[str, Any], settings: Section | None = None, module: str = "polaris.stage.manifest"
     ) -> Stage:
-        read = {name: manifest.read(path) for name, path in inputs.items()}
+        read = {
+            name: list(map(manifest.read, path)) if isinstance(path, list) else manifest.read(path)
+            for name, path in inputs.items()
+        }
         return Stage(module, settings or Nothing(), read, self.folder / out, "by hand")
 
     def model(
@@ -122,7 +125,7 @@ class Run:
             stage.publish()
         self.paths["scores"].append(stage.out)
 
-    def responses(self, name: str) -> dict[str, Path]:
+    def responses(self, name: str) -> dict[str, Any]:
         """Inputs of a model's scores; a subclass makes the stage that generated what they score."""
         return {}
 
@@ -154,6 +157,7 @@ class Run:
                 "planned": None,
                 "extra_evaluations": {},
                 "dates": {},
+                "model_dates": {},
             }
             | settings
         )

@@ -54,7 +54,7 @@ def test_paths_reach_the_shell_in_quotes(tmp_path):
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", clone)
     (clone / "$(touch ran); it's.jsonl").touch()
-    source = {"file": "$(touch ran); it's.jsonl", "gold": "every", "count": 2, "published": None, "max_rows": None}
+    source = {"file": "$(touch ran); it's.jsonl", "gold": "every", "count": 2, "date": None, "max_rows": None}
     overlay = {
         "interpreters": {"vllm": shlex.join([str(clone / ".venv/bin/python")])},
         "inputs": {"benchmarks": {"my.bench": source}},

@@ -37,7 +37,7 @@ def test_gsm8k_and_aime24_reach_a_score(finished, tmp_path):
         out = tmp_path / name / "data.json"
         verb(
             "polaris.problems.fetch_problems",
-            {"file": file, "gold": "every", "count": None, "published": None, "max_rows": PROBLEMS},
+            {"file": file, "gold": "every", "count": None, "date": None, "max_rows": PROBLEMS},
             out,
         )
         problems = read_problems(out.parent / "problems.parquet")

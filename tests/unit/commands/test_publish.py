@@ -5,6 +5,7 @@ stale.
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +14,9 @@ from polaris.commands import publish
 from polaris.commands.runs import Place
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
-from tests.helpers.report_run import Run
+from polaris.stage.records import RESPONSES, write_rows
+from tests.helpers import tables
+from tests.helpers.report_run import Given, Run
 from tests.helpers.reports import make, whole_run
 
 LAPTOP = str(ROOT / "configs/laptop.yaml")
@@ -23,9 +26,29 @@ ASKED = {"instruction": " Think first.\n", "sampling": {"temperature": 0.75, "ma
 class Generated(Run):
     """Scores of responses whose stage says how the model was asked."""
 
-    def responses(self, name: str) -> dict[str, Path]:
-        self.table(f"responses/{name}", name, **ASKED)
-        return {"responses": self.folder / f"responses/{name}/data.json"}
+    def scores(self, name, benchmarks, cut=(), distinct=None) -> None:
+        self.marks = benchmarks
+        super().scores(name, benchmarks, cut, distinct)
+
+    def responses(self, name: str) -> dict[str, Any]:
+        for benchmark, marks in self.marks.items():
+            tables.problems(self.folder / "benchmarks" / benchmark, [{"id": one, "answers": ["1"]} for one in marks])
+        rows = [
+            {"set": benchmark, "problem_id": problem, "sample": sample, "seed": sample, "response": name}
+            | {"tokens": 10 * (1 + sample), "finish_reason": "stop"}
+            for benchmark, problems in self.marks.items()
+            for problem, marks in problems.items()
+            for sample in range(len(marks))
+        ]
+        with self._stage(f"responses/{name}/data.json", {}, Given(**ASKED)) as stage:
+            write_rows(stage.partial / "responses.parquet", rows, RESPONSES)
+            stage.publish()
+        sets = [self.folder / "benchmarks" / benchmark / "data.json" for benchmark in self.marks]
+        return {"responses": stage.out, "problems": sets}
+
+    def _stage(self, out, inputs, settings=None, module="polaris.stage.manifest"):
+        graded = Given(**tables.GRADING) if out.startswith("scores/") else settings
+        return super()._stage(out, inputs, graded, module)
 
 
 @pytest.fixture
@@ -38,14 +61,14 @@ def run(tmp_path, monkeypatch):
 
 def published(model: str) -> None:
     """`polaris publish MODEL --to out/released --license apache-2.0`"""
-    publish.main(Place(Path("runs/laptop"), [LAPTOP]), model, Path("out/released"), "apache-2.0", None)
+    publish.main(Place(Path("runs/laptop"), [LAPTOP]), [model], Path("out/released"), "apache-2.0", None, True)
 
 
 def test_a_folder_with_its_card(run, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     published("core")
     out = tmp_path / "out/released"
-    assert {path.name for path in out.iterdir()} == {"README.md", "config.json", "model.safetensors"}
+    assert {path.name for path in out.iterdir()} == {"README.md", "config.json", "model.safetensors", "results"}
     _, head, text = (out / "README.md").read_text().split("---\n", 2)
     assert yaml.safe_load(head) == {
         "license": "apache-2.0", "library_name": "transformers", "pipeline_tag": "text-generation",

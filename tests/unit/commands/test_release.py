@@ -13,6 +13,10 @@ from polaris.stage.stage import Stage
 from tests.helpers.tables import Given
 
 
+def card(folder: Path) -> None:
+    (folder / "README.md").write_text("# card")
+
+
 @pytest.fixture
 def model(tmp_path) -> Manifest:
     with Stage("polaris.stage.manifest", Given(), {}, tmp_path / "core/checkpoint.json", "c") as stage:
@@ -26,7 +30,7 @@ def model(tmp_path) -> Manifest:
 def test_a_users_folder_beside_the_release_stays(tmp_path, model):
     (tmp_path / "release.partial").mkdir()
     (tmp_path / "release.partial/mine").touch()
-    publish.write(model, "# card", tmp_path / "release")
+    publish.write(model, tmp_path / "release", card)
     names = {path.name for path in (tmp_path / "release").iterdir()}
     assert names == {"README.md", "config.json", "model.safetensors"}
     assert {path.name for path in tmp_path.iterdir()} == {"core", "release", "release.partial"}
@@ -40,7 +44,7 @@ def test_a_link_in_the_model_is_not_followed_and_nothing_half_made_stays(tmp_pat
     (model.model / name).unlink(missing_ok=True)
     (model.model / name).symlink_to(tmp_path / target)
     with pytest.raises(UserError, match=f"{name}: not the file that its stage published"):
-        publish.write(model, "# card", tmp_path / "release")
+        publish.write(model, tmp_path / "release", card)
     assert {path.name for path in tmp_path.iterdir()} == {"core", "private"}
 
 
@@ -48,9 +52,9 @@ def test_a_link_in_the_model_is_not_followed_and_nothing_half_made_stays(tmp_pat
 def test_what_is_there_already_stays(tmp_path, model, make):
     make(tmp_path / "release")
     with pytest.raises(UserError, match="release: already exists; name another folder, or remove it"):
-        publish.write(model, "# card", tmp_path / "release")
+        publish.write(model, tmp_path / "release", card)
 
 
 def test_a_place_that_is_none_is_told(tmp_path, model):
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        publish.write(model, "# card", tmp_path / "nowhere/release")
+        publish.write(model, tmp_path / "nowhere/release", card)

@@ -24,7 +24,7 @@ def test_problems_from_a_file(tmp_path, monkeypatch, suffix):
     done = run(
         monkeypatch,
         fetch_problems,
-        {"file": str(file), "gold": "every", "count": None, "published": None, "max_rows": 3},
+        {"file": str(file), "gold": "every", "count": None, "date": None, "max_rows": 3},
         tmp_path / "run/some/data.json",
     )
     problems = read_problems(done.file("problems.parquet"))
@@ -42,7 +42,7 @@ def test_a_set_of_another_size_is_not_the_one_that_is_meant(tmp_path, monkeypatc
         "file": str(tmp_path / "x.jsonl"),
         "gold": "every",
         "count": count,
-        "published": "2025-02",
+        "date": "2025-02",
         "max_rows": limit,
     }
     if expected is None:
@@ -71,7 +71,7 @@ def test_a_bad_file_is_named(tmp_path, monkeypatch, name, content, message):
         run(
             monkeypatch,
             fetch_problems,
-            {"file": str(tmp_path / name), "gold": "every", "count": None, "published": None, "max_rows": None},
+            {"file": str(tmp_path / name), "gold": "every", "count": None, "date": None, "max_rows": None},
             tmp_path / "run/s/data.json",
         )
     assert name in str(error.value)
@@ -85,7 +85,7 @@ def test_problems_from_the_hubs_cache(tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), folder / "data/test-00000-of-00001.parquet")
     (folder / "name.py").write_text("raise SystemExit('never executed')")
     settings = {"hub": "org/name", "revision": COMMIT, "config": None, "split": "test", "max_rows": 4}
-    settings |= {"files": None, "gold": "every", "count": None, "published": None}
+    settings |= {"files": None, "gold": "every", "count": None, "date": None}
     out = tmp_path / "run/some/data.json"
     done = run_offline(fetch_problems, settings, out, tmp_path / "hub")
     assert done.returncode == 0, done.stderr
@@ -111,7 +111,7 @@ def test_one_of_several_files_of_a_data_set(tmp_path):
         "split": "train",
         "gold": "some",
         "count": None,
-        "published": None,
+        "date": None,
         "max_rows": None,
     }
     out = tmp_path / "run/some/data.json"
@@ -135,7 +135,7 @@ def test_an_unpinned_revision_is_refused(tmp_path, monkeypatch):
         "files": None,
         "gold": "every",
         "count": None,
-        "published": None,
+        "date": None,
     }
     with pytest.raises(UserError, match=r"revision: org/name is not pinned .* run `polaris pin <config>`"):
         run(monkeypatch, fetch_problems, settings, tmp_path / "run/s/data.json")

@@ -31,7 +31,7 @@ def snapshot(tmp_path, monkeypatch):
 
 def split_files(tmp_path, **values):
     values = {"config": None, "split": "test", "files": None} | values
-    known = {"gold": "every", "count": None, "published": None, "max_rows": None}
+    known = {"gold": "every", "count": None, "date": None, "max_rows": None}
     settings = HubProblems(hub="org/name", revision=COMMIT, **known, **values)
     return hub_files.split_files(settings, tmp_path / "cache")
 
@@ -71,7 +71,7 @@ def test_offline_no_private_file_reaches_the_run(snapshot, tmp_path):
     (tmp_path / "secret.jsonl").write_text('{"problem": "private", "answer": "1"}\n')
     readme(snapshot, [{"split": "test", "path": str(tmp_path / "secret.jsonl")}])
     settings = {"hub": "org/name", "revision": COMMIT, "config": None, "split": "test", "files": None}
-    settings |= {"gold": "every", "count": None, "published": None, "max_rows": None}
+    settings |= {"gold": "every", "count": None, "date": None, "max_rows": None}
     out = tmp_path / "run/some/data.json"
     command = [sys.executable, "-m", "polaris.problems.fetch_problems", "--out", str(out)]
     env = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HOME": str(tmp_path / "home")}

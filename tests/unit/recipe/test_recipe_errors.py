@@ -50,7 +50,7 @@ def named(name: str, count: int) -> str:
         (search("grid: [1.0, 0.5]"), "grid: temperatures must rise"),
         (search("grid: [1.0, 1.005]"), "grid: 1.005 has more than two decimals"),
         (search("tolerance: 0.5"), r"collapse \(0.15\) must not be below tolerance \(0.5\)"),
-        (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: some, count: null, published: "
+        (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: some, count: null, date: "
                                     "null, max_rows: null}}}",
          "inputs.problems.held.gold: some, but temperature_search or probe grades all of them"),
         ("small_rl: {rl: {grpo: {temperature: {search: one}}}}",
@@ -127,7 +127,7 @@ def named(name: str, count: int) -> str:
         (named("a b", 5), "mine.yaml: inputs: .*benchmarks.a b: a name has letters, digits, _, - and ., and begins"),
         (named("..", 5), "mine.yaml: inputs: .*benchmarks...: a name has letters"),
         (named("one", 1), "mine.yaml: .*inputs.benchmarks.one.count: 1, but intervals and comparisons need two"),
-        (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: every, count: null, published: "
+        (search("problems: held") + "inputs: {problems: {held: {file: a.jsonl, gold: every, count: null, date: "
                                     "null, max_rows: 1}}}",
          "mine.yaml: .*inputs.problems.held.max_rows: 1, but intervals"),
         ("run: ../elsewhere", "mine.yaml: run: "),

@@ -28,7 +28,7 @@ def test_problem_files(tmp_path, name, ahead, message):
     if ahead is not None:
         path.touch()
         os.utime(path, (now := time.time() + ahead, now))
-    source = {"file": str(path), "gold": "every", "count": None, "published": None, "max_rows": None}
+    source = {"file": str(path), "gold": "every", "count": None, "date": None, "max_rows": None}
     laptop = recipe.load([ROOT / "configs/laptop.yaml"])
     problems = laptop.inputs.problems | {"rl": FileProblems(**source)}
     asked = laptop.model_copy(update={"inputs": laptop.inputs.model_copy(update={"problems": problems})})

@@ -30,8 +30,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict:
         run.scores(name, {BENCHMARK: CHAIN, "digits": DIGITS})
     run.difficulty("rl<!--", [0, 1], 2, [True, False])
     published = {"source": SOURCE, "average_of": [], "values": {MODEL: {BENCHMARK: 1.0}}}
-    extra = {"extra_evaluations": {}, "dates": {BENCHMARK: "<2025>"}, "published": "x", "published_values": published}
+    extra = {"extra_evaluations": {}, "dates": {BENCHMARK: "<2025>"}, "model_dates": {MODEL: "2024"}}
+    extra |= {"published": "x", "published_values": published}
     return make(run, ladder=[START, MODEL], generalists=[], alphas={}, **extra)
+
+
+def asked(instruction: str) -> dict:
+    """Settings of an evaluation's responses."""
+    return {"sampling": {"temperature": 1.0, "seed": 1}, "instruction": instruction, "instructions": {MODEL: SOURCE}}
 
 
 def read(text: str) -> list[Token]:
@@ -59,13 +65,13 @@ def test_names_are_text_in_the_report(found: dict):
 
 def test_names_and_texts_are_text_in_the_card(found: dict):
     title = "A <b>model</b> & *more*\n# head"
-    text = model_card(found, MODEL, title, {"license": "x\n---\n"}, {"temperature": 1.0}, INSTRUCTION)
+    text = model_card(found, MODEL, title, {"license": "x\n---\n"}, asked(INSTRUCTION))
     _, head, body = text.split("---\n", 2)
     assert json.loads(head.partition(": ")[2]) == "x\n---\n"
     lines = check(body)
     assert " ".join(title.split()) in lines and " ".join(BENCHMARK.split()) in lines and "temperature" in lines
-    (code,) = [token.content for token in read(body) if token.type in ("code_block", "fence")]
-    assert json.loads(code) == INSTRUCTION
+    codes = [token.content for token in read(body) if token.type in ("code_block", "fence")]
+    assert [json.loads(code) for code in codes] == [INSTRUCTION, SOURCE]  # everywhere, and on one set
 
 
 @pytest.mark.parametrize("text", ["format_sft − base_small", "+50.0 [+50.0, +50.0]", "< 0.001", "62.1 [60.0, 64.2] *"])
@@ -74,5 +80,5 @@ def test_what_means_nothing_to_markdown_stays_as_it_is(text: str):
 
 
 def test_a_card_without_an_instruction(found: dict, tmp_path: Path):
-    text = model_card(found, START, "t", {}, {"temperature": 1.0}, "")
+    text = model_card(found, START, "t", {}, asked(""))
     assert "Nothing is added to the problem." in text

@@ -1,0 +1,29 @@
+"""The date of every evaluated model: what it may have seen at the latest, by the dates of what it was made from."""
+
+from polaris.evaluation.dates import latest
+from polaris.recipe.recipe import Recipe
+
+
+def model_dates(recipe: Recipe) -> dict[str, str]:
+    """Checkpoint -> its date; without those of which one origin has none, as tiny models and problems made here."""
+    inputs = recipe.inputs
+    date_of = {key: getattr(one, "date", None) for key, one in inputs.sources.items()}
+    specialist = ["base_small", *(f"problems.{name}" for name in recipe.trained_on if name != "distill")]
+    specialist += ["teacher"] if inputs.teacher else []
+
+    def origins(name: str) -> list[str]:
+        """Keys below `inputs`."""
+        if name in inputs.models:
+            return [f"models.{name}"]
+        if name in ("base_small", "base_large"):
+            return [name]
+        if name in recipe.specialists:
+            return specialist
+        if inputs.distilled:
+            return ["base_large", "distilled"]
+        writer = recipe.arms[next((arm for arm in recipe.arms if arm and name.endswith(arm)), "")]
+        traces = specialist if writer in recipe.specialists[1:] else [writer] if writer else []
+        return ["base_large", "problems.distill", *traces]
+
+    dates = {name: latest([date_of.get(key) for key in origins(name)]) for name in recipe.checkpoints}
+    return {name: date for name, date in dates.items() if date}
