@@ -160,13 +160,16 @@ class VllmEngine:
         check_build(self.engine.device)
         from vllm.engine.arg_utils import EngineArgs
 
+        from polaris.generation import vllm_loader
+
         gc.freeze()  # vLLM collects several times while it starts: nothing to look through any more
         device = {"gpu_memory_utilization": self.engine.gpu_memory_utilization} if on_gpu else self._cpu_arguments()
         self._open(
             EngineArgs(
                 model=str(self.model),
                 trust_remote_code=False,
-                load_format="safetensors",
+                load_format=vllm_loader.FORMAT,
+                worker_extension_cls=vllm_loader.EXTENSION,
                 dtype=self.engine.dtype,
                 max_model_len=self.engine.max_model_len,
                 max_num_seqs=self.engine.max_num_seqs,
