@@ -5,7 +5,9 @@ Whatever process loads weights must have imported this module; vLLM's workers do
 """
 
 import dataclasses
+import importlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,15 +30,20 @@ EXTENSION = f"{WorkerExtension.__module__}.{WorkerExtension.__qualname__}"
 class WatchedLoader(DefaultModelLoader):
     """Loads as vLLM does, and asks the loaded model for what it was given.
 
-    Architectures that the sentinel does not know, and quantised weights, are loaded unasked.
+    Architectures that the sentinel does not know, and quantised weights, are loaded unasked. With `module` and
+    `folder` in the extra configuration the weights come from that module's `weights(folder)`, and from no file.
     """
 
     def __init__(self, load_config: Any):
-        super().__init__(dataclasses.replace(load_config, load_format="safetensors"))
+        self.made = load_config.model_loader_extra_config
+        super().__init__(dataclasses.replace(load_config, load_format="safetensors", model_loader_extra_config={}))
         self.sentinel: Sentinel | None = None
 
     def get_all_weights(self, model_config: Any, model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        weights = super().get_all_weights(model_config, model)
+        if self.made:
+            weights = importlib.import_module(self.made["module"]).weights(Path(self.made["folder"]))
+        else:
+            weights = super().get_all_weights(model_config, model)
         self.sentinel = Sentinel(model) if watches(model) and not model_config.quantization else None
         yield from self.sentinel.watched(weights) if self.sentinel else weights
 

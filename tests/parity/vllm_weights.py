@@ -49,7 +49,7 @@ def fused(weights: Weights) -> Weights:
     found = {name: tensor for name, tensor in weights.items() if ".experts." not in name}
     for layer in sorted({name.split(".experts.")[0] for name in weights if ".experts." in name}):
         count = len({name for name in weights if name.startswith(f"{layer}.experts.")}) // 3
-        part = lambda kind, i, layer=layer: weights[f"{layer}.experts.{i}.{kind}_proj.weight"]  # noqa: E731
+        part = lambda kind, i, layer=layer: weights[f"{layer}.experts.{i}.{kind}_proj.weight"]
         gate_up = [torch.cat([part("gate", i), part("up", i)]) for i in range(count)]
         found[f"{layer}.experts.gate_up_proj"] = torch.stack(gate_up)
         found[f"{layer}.experts.down_proj"] = torch.stack([part("down", i) for i in range(count)])
@@ -107,7 +107,7 @@ class Exchange:
         return {"said": said, "apart": self.apart(number)}
 
 
-class planted:  # noqa: N801 (read as a word)
+class planted:
     """While open, what passes the sentinel reaches vLLM with a fault."""
 
     def __init__(self, fault: Any, old: Weights, new: Weights):
