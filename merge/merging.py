@@ -105,6 +105,7 @@ def _by_stream(
     writing = stream.Writing(dtype, settings.threads, settings.o_direct, settings.sha256)
     same, digests = stream.merge(base, distilled, outs, writing, published, advanced)
     progress.update(progress.total)
+    stream.check_written(base, distilled, outs, dtype)
     return {alpha: ({"same_in_inputs": same}, digests[alpha]) for alpha in outs}
 
 

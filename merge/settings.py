@@ -55,8 +55,11 @@ class Merge(Merging):
         list[str], Field(description="benchmarks on which alpha is selected; they are no headline sets. Empty: none is")
     ]
     keep: Annotated[
-        Literal["all", "selected"],
-        Field(description="selected: the others' weights are removed once they are evaluated; results stay"),
+        Literal["all", "selected", "none"],
+        Field(
+            description="selected: the others' weights are removed once they are evaluated; results stay. none: no "
+            "weights are written, the evaluating engine averages while it loads"
+        ),
     ]
     selected: Annotated[Alpha | None, Field(description="chosen on a selection split (merge.refine); null: none yet")]
 
@@ -67,6 +70,14 @@ class Merge(Merging):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"alpha {twice[0]} occurs twice")
         return alphas
+
+    @model_validator(mode="after")
+    def _unwritten_is_evaluated_only(self) -> Self:
+        if self.keep == "none" and self.backend != "stream":
+            raise ValueError("keep: none needs backend: stream, which alone can average while an engine loads")
+        if self.keep == "none" and self.selected is not None:
+            raise ValueError("keep: none writes no weights, and `selected` is a model to keep; set keep: selected")
+        return self
 
     @model_validator(mode="after")
     def _selected_is_merged(self) -> Self:

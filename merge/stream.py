@@ -11,15 +11,16 @@ import contextlib
 import dataclasses
 import json
 import math
+import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from merge.averages import CHUNK, Averages, Copies, NotFiniteError
 from merge.shard_reader import ShardReader
 from merge.shard_writer import ShardWriter
-from polaris.models.checkpoint import INDEX, Checkpoint, Shard
+from polaris.models.checkpoint import INDEX, Checkpoint, Shard, read_checkpoint
 from polaris.models.dtypes import FLOATS, ITEM_BYTES, torch_dtype
 from polaris.models.safetensors_header import recast
 from polaris.stage import manifest
@@ -29,6 +30,8 @@ NOT_FINITE = (
     "{path}: tensor {name}: value {element} is not finite; nothing was merged: make that checkpoint again from a "
     "training that did not diverge"
 )
+OTHER_AVERAGE = "{path}: tensor {name} is not the average of its inputs at alpha {alpha:g}; merge again"
+PIECE = 1 << 16  # bytes of an input's tensor that are read again
 CHANGED = "{path}: its bytes are not those that the stage has published; nothing was merged: make or fetch it again"
 
 
@@ -140,7 +143,13 @@ def _merge_shard(
     """One shard of the base, from its header to its last chunk; gives up between two chunks when `stopped`."""
     same = 0
     with contextlib.ExitStack() as files:
-        opened = _OpenShard(shard, outs, writing, files)
+        header = recast(shard.header, writing.dtype) if writing.dtype else shard.header
+        writers: list[ShardWriter] = []
+        for out in outs.values():
+            writers.append(writer := ShardWriter(out / shard.path.name, writing.direct, writing.sha256))
+            files.callback(writer.close)
+            writer.write(memoryview(header))
+        opened = OpenShard(shard, dict(zip(outs, writers, strict=True)), writing, files)
         for name in shard.tensors:
             equal = True
             for size, equal_chunk in opened.merged_chunks(name, distilled.shard_of[name]):
@@ -150,36 +159,87 @@ def _merge_shard(
                 advanced(size)
             same += equal
         input_digests = {path: reader.digest for path, reader in opened.readers.items()}
-        written = {
-            alpha: {shard.path.name: writer.finish()} for alpha, writer in zip(outs, opened.writers, strict=True)
-        }
+        written = {alpha: {shard.path.name: writer.finish()} for alpha, writer in zip(outs, writers, strict=True)}
         return same, written, input_digests
 
 
-class _OpenShard:
-    """A shard of the base while it is merged: readers of the inputs, by their files, and a writer for each alpha."""
+@dataclasses.dataclass
+class Memory:
+    """Takes the bytes of a tensor instead of a file. path: what a message names."""
 
-    def __init__(self, shard: Shard, outs: Mapping[float, Path], writing: Writing, files: contextlib.ExitStack):
-        self.shard, self.alphas, self.writing, self._files = shard, list(outs), writing, files
+    path: Path
+    data: bytearray = dataclasses.field(default_factory=bytearray)
+
+    def write(self, data: memoryview) -> None:
+        self.data += data
+
+    def taken(self) -> bytearray:
+        """All of it so far; what comes now begins anew."""
+        data, self.data = self.data, bytearray()
+        return data
+
+
+def check_written(base: Checkpoint, distilled: Checkpoint, outs: Mapping[float, Path], dtype: str | None) -> None:
+    """A piece of every tensor of the written results, anywhere in it, must be the average of its inputs.
+
+    Raises UserError with the first tensor that is not: a shard of another alpha, or of another model.
+    """
+    writing = Writing(dtype, 1, False, False)
+    for alpha, out in outs.items():
+        written = read_checkpoint(out)
+        for shard in base.shards:
+            with contextlib.ExitStack() as files:
+                memory = Memory(out)
+                opened = OpenShard(shard, {alpha: memory}, writing, files)
+                for name, tensor in shard.tensors.items():
+                    pieces = -(-(tensor.end - tensor.begin) // PIECE)
+                    begin = random.Random(f"{alpha} {name}").randrange(max(pieces, 1)) * PIECE
+                    size = min(PIECE, tensor.end - tensor.begin - begin)
+                    for _ in opened.merged_chunks(name, distilled.shard_of[name], [(begin, size)] if size else []):
+                        pass
+                    own = written.tensor(name)
+                    expected = memory.taken()
+                    found = bytearray(len(expected))
+                    with ShardReader(written.shard_of[name].path, direct=False) as reader:
+                        reader.read(
+                            own.begin + begin * (own.end - own.begin) // max(tensor.end - tensor.begin, 1),
+                            memoryview(found),
+                        )
+                    if found != expected:
+                        raise UserError(OTHER_AVERAGE.format(path=written.shard_of[name].path, name=name, alpha=alpha))
+
+
+class OpenShard:
+    """A shard of the base while it is merged: readers of the inputs, by their files, and what takes each alpha's bytes.
+
+    writers: by alpha; of each only `write` and, for a message, `path`
+    """
+
+    def __init__(
+        self,
+        shard: Shard,
+        writers: "Mapping[float, ShardWriter | Memory]",
+        writing: Writing,
+        files: contextlib.ExitStack,
+    ):
+        self.shard, self.alphas, self.writing, self._files = shard, list(writers), writing, files
         self.readers: dict[Path, ShardReader] = {}
-        self.writers: list[ShardWriter] = []
+        self.writers = list(writers.values())
         self._rooms: dict[str, Averages | Copies] = {}
-        header = recast(shard.header, writing.dtype) if writing.dtype else shard.header
-        for out in outs.values():
-            writer = ShardWriter(out / shard.path.name, writing.direct, writing.sha256)
-            files.callback(writer.close)
-            writer.write(memoryview(header))
-            self.writers.append(writer)
 
-    def merged_chunks(self, name: str, other: Shard) -> Iterator[tuple[int, bool]]:
+    def merged_chunks(
+        self, name: str, other: Shard, pieces: Iterable[tuple[int, int]] | None = None
+    ) -> Iterator[tuple[int, bool]]:
         """Merge a tensor. Gives after each chunk its bytes, and whether both inputs have the same there.
 
-        other: the distilled model's shard with this tensor. Raises UserError naming a value that is not finite.
+        other: the distilled model's shard with this tensor; pieces: (begin, size) in bytes of the tensor; None: all of
+        it. Raises UserError naming a value that is not finite.
         """
         tensor, room = self.shard.tensors[name], self._room(self.shard.tensors[name].dtype)
+        length = tensor.end - tensor.begin
         base, distilled = self._reader(self.shard), self._reader(other)
-        for done in range(0, tensor.end - tensor.begin, CHUNK):
-            size = min(CHUNK, tensor.end - tensor.begin - done)
+        whole = ((done, min(CHUNK, length - done)) for done in range(0, length, CHUNK))
+        for done, size in whole if pieces is None else pieces:
             base.read(tensor.begin + done, room.base[:size])
             distilled.read(other.tensors[name].begin + done, room.distilled[:size])
             try:

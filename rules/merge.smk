@@ -7,6 +7,10 @@ one reading of the inputs, beforehand: the jobs then have nothing to do.
 from merge.settings import MergeOne
 
 
+# keep: none. The engine that evaluates an alpha averages the two models while it loads.
+MERGE = "merge.unwritten" if RECIPE.merge is not None and RECIPE.merge.keep == "none" else "merge.merge_models"
+
+
 def merge_settings(alpha: str) -> str:
     one = RECIPE.merge.model_dump(exclude={"alphas", "select_on", "keep", "selected"})
     return settings(MergeOne(alpha=float(alpha), **one))
@@ -21,12 +25,12 @@ rule merged:
         checkpoint_of("merged{arm}/alpha={alpha}"),
     params:
         settings=lambda w: merge_settings(w.alpha),
-        code=lambda w: code("merge.merge_models", checkpoint_of(f"merged{w.arm}/alpha={w.alpha}")),
+        code=lambda w: code(MERGE, checkpoint_of(f"merged{w.arm}/alpha={w.alpha}")),
     threads: lambda w: RECIPE.merge.threads
     benchmark:
         f"{RUN}/merged{{arm}}/alpha={{alpha}}/benchmark.tsv"
     shell:
-        "{PY[merge]} -m merge.merge_models --settings {params.settings:q} --code {params.code} "
+        "{PY[merge]} -m " + MERGE + " --settings {params.settings:q} --code {params.code} "
         "--base {input.base} --distilled {input.distilled} --out {output}"
 
 

@@ -20,11 +20,13 @@ from polaris.generation import vllm_engine
 from polaris.generation.answering import Shards, answer
 from polaris.generation.replicas import side_by_side
 from polaris.generation.seeds import response_seed
-from polaris.generation.settings import Generate
+from polaris.generation.settings import Engine, Generate
+from polaris.models import canaries
 from polaris.models.chat_template import ChatTemplate
 from polaris.models.checkpoint import read_config
 from polaris.models.model_context import check_context, with_context
 from polaris.models.prompts import load_tokenizer, messages
+from polaris.models.unwritten import source_of
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
 from polaris.stage.nodes import nodes_of_job
@@ -97,6 +99,18 @@ def requests(wanted: list[dict[str, Any]], prompts: list[list[int]], done: set[i
             yield vllm_engine.Request(key, prompts[entry["prompt"]], entry["seed"])
 
 
+def loading(model: Manifest) -> dict[str, Any]:
+    """What vLLM is told of a model whose weights lie in no file."""
+    source = source_of(model)
+    return {"model_loader_extra_config": {"module": source, "folder": str(model.model)}} if source else {}
+
+
+def canaries_of(model: Manifest, engine: Engine) -> Path | None:
+    """What the model's trainer said of some texts; None: nothing, or the engine changes the model or its cache."""
+    same = engine.yarn is None and engine.kv_cache_dtype == "auto"
+    return model.file(canaries.NAME) if same and canaries.NAME in model.files else None
+
+
 class Meter:
     """Progress on the terminal and tokens per second, from the moment at which the engine has started."""
 
@@ -123,13 +137,15 @@ def generate(
     if shards.rows:
         stage.say(f"{len(shards.rows)} of {len(wanted)} responses were already generated; going on")
     settings, log, nodes = stage.settings, stage.log / "vllm.log", nodes_of_job()
+    more, recorded = loading(stage.inputs["model"]), canaries_of(stage.inputs["model"], settings.engine)
     todo = requests(wanted, prompts, set(shards.rows))
     if max(nodes * settings.engine.replicas, settings.engine.nodes) > 1:
         meter = Meter(stage, shards, len(wanted))
-        side_by_side(list(todo), model, settings.engine, settings.sampling, shards, log, meter.update, nodes)
+        own = (settings.engine, settings.sampling, shards, log, meter.update, nodes, more, recorded)
+        side_by_side(list(todo), model, *own)
         meter.update()
     else:
-        with vllm_engine.VllmEngine(model, settings.engine, settings.sampling, log) as engine:
+        with vllm_engine.VllmEngine(model, settings.engine, settings.sampling, log, more, recorded) as engine:
             meter = Meter(stage, shards, len(wanted), engine.terminal)
             answer(todo, engine, shards, tokenizer, meter.update)
     return shards.rows, round(meter.speed(), 1)

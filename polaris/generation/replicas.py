@@ -17,8 +17,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,10 +53,13 @@ def side_by_side(
     log: Path,
     report: Callable[[], None],
     nodes: int,
+    more: Mapping[str, Any] = MappingProxyType({}),
+    canaries: Path | None = None,
 ) -> None:
     """Generate every response of `todo` with `engine.replicas` engines on each of the job's nodes.
 
-    report: called as shards come in; log: of the engines, each with its number in the name
+    report: called as shards come in; log: of the engines, each with its number in the name; more, canaries: as in
+    VllmEngine
     Raises UserError with the end of the log of the first engine that fails; all others are stopped, on all nodes.
     """
     engines = engines_of(engine, nodes)
@@ -66,6 +71,8 @@ def side_by_side(
         "model": str(model),
         "engine": engine.model_dump(mode="json"),
         "sampling": sampling.model_dump(mode="json"),
+        "more": dict(more),
+        "canaries": str(canaries) if canaries else None,
     }
     job.write_text(json.dumps(parts | {"log": str(log), "engines": engines}))
 
@@ -170,14 +177,15 @@ def run_engine(job: Path, number: int, rank: int) -> None:
     sampling = Sampling(**job_settings["sampling"])
     log = own_log(Path(job_settings["log"]), number, rank)
     meeting = Meeting(job.parent, job_settings["launch"], number) if engine.nodes > 1 else None
-    more = meeting.place(engine.nodes, rank).arguments() if meeting else {}
+    more = job_settings["more"] | (meeting.place(engine.nodes, rank).arguments() if meeting else {})
+    canaries = Path(job_settings["canaries"]) if job_settings["canaries"] else None
     if meeting and rank:
         with Workers(model, engine, sampling, log, more) as workers:
             workers.serve(meeting)
         return
     requests, tokenizer = share(job.with_name(TODO), number, job_settings["engines"]), load_tokenizer(model)
     shards = Shards(job.parent, writer=number, others=False)
-    with vllm_engine.VllmEngine(model, engine, sampling, log, more) as running:
+    with vllm_engine.VllmEngine(model, engine, sampling, log, more, canaries) as running:
         answer(requests, running, shards, tokenizer)
         if meeting:
             meeting.end()  # before the engine stops, whose workers there would miss it

@@ -11,12 +11,13 @@ import dataclasses
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
 from polaris.generation.settings import Engine, Sampling
+from polaris.models import canaries
 from polaris.stage.cuda import require_cuda
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interface, this_node
@@ -95,14 +96,21 @@ class VllmEngine:
     """A context manager; while it is open, descriptors 1 and 2 of this process lead to `log`.
 
     model: a directory in Hugging Face layout; no code in it is ever executed
-    more: of vLLM's EngineArgs
-    Raises UserError with the end of the log when vLLM cannot start or stops.
+    more: of vLLM's EngineArgs; canaries: what the model's trainer said of some texts (polaris/models/canaries.py)
+    Raises UserError with the end of the log when vLLM cannot start or stops, and where it is not the trainer's model.
     """
 
     def __init__(
-        self, model: Path, engine: Engine, sampling: Sampling, log: Path, more: Mapping[str, Any] = MappingProxyType({})
+        self,
+        model: Path,
+        engine: Engine,
+        sampling: Sampling,
+        log: Path,
+        more: Mapping[str, Any] = MappingProxyType({}),
+        canaries: Path | None = None,
     ):
         self.model, self.engine, self.sampling, self.log, self.more = model, engine, sampling, log, more
+        self.canaries = canaries
 
     def __enter__(self) -> Self:
         self._saved = os.dup(1), os.dup(2)
@@ -115,6 +123,8 @@ class VllmEngine:
         try:
             with self._explained():
                 self._start()
+                if self.canaries:
+                    self._check(self.canaries)
         except BaseException:
             self._restore()
             raise
@@ -160,13 +170,16 @@ class VllmEngine:
         check_build(self.engine.device)
         from vllm.engine.arg_utils import EngineArgs
 
+        from polaris.generation import vllm_loader
+
         gc.freeze()  # vLLM collects several times while it starts: nothing to look through any more
         device = {"gpu_memory_utilization": self.engine.gpu_memory_utilization} if on_gpu else self._cpu_arguments()
         self._open(
             EngineArgs(
                 model=str(self.model),
                 trust_remote_code=False,
-                load_format="safetensors",
+                load_format=vllm_loader.FORMAT,
+                worker_extension_cls=vllm_loader.EXTENSION,
                 dtype=self.engine.dtype,
                 max_model_len=self.engine.max_model_len,
                 max_num_seqs=self.engine.max_num_seqs,
@@ -202,6 +215,35 @@ class VllmEngine:
             "enable_chunked_prefill": False,
             "max_num_batched_tokens": max(self.engine.max_model_len, BATCHED_TOKENS),
         }
+
+    def _check(self, recorded: Path) -> None:
+        def said(prompt: list[int], response: list[int]) -> list[float]:
+            tokens = [*prompt, *response][: self.engine.max_model_len - 1]
+            return self.log_probs([tokens])[0][len(prompt) - 1 :]
+
+        canaries.check(recorded, canaries.ENGINE_LIMITS[self.engine.dtype], self.model, said)
+
+    def log_probs(self, prompts: Sequence[list[int]]) -> list[list[float]]:
+        """Of each prompt's tokens but the first, given those before, at temperature 1: natural logarithms."""
+        with self._explained():
+            return self._log_probs(prompts)
+
+    def _log_probs(self, prompts: Sequence[list[int]]) -> list[list[float]]:
+        from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+        params = SamplingParams(
+            max_tokens=1, prompt_logprobs=0, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY
+        )  # it generates at least one token, which is ignored
+        for key, prompt in enumerate(prompts):
+            self._engine.add_request(str(key), {"prompt_token_ids": prompt}, params)
+        log_probs: dict[int, list[float]] = {}
+        while len(log_probs) < len(prompts):
+            for output in self._engine.step():
+                if output.finished:
+                    key = int(output.request_id)
+                    tokens = zip(output.prompt_logprobs[1:], prompts[key][1:], strict=True)
+                    log_probs[key] = [float(position[token].logprob) for position, token in tokens]
+        return [log_probs[key] for key in range(len(prompts))]
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Completions in the order in which they finish.

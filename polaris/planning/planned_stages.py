@@ -92,7 +92,7 @@ class Planner:
             if section:
                 yield self._sft(f"distilled{arm}", f"traces{arm}", section.sft)
             merged = [folder for folder in recipe.checkpoints.values() if folder.startswith(f"merged{arm}/")]
-            if merged:
+            if merged and recipe.merge and recipe.merge.keep != "none":
                 yield self._model(f"merged{arm}", "merged", large, len(merged))
 
     def _evaluations(self) -> Iterator[Planned]:

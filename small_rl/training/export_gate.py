@@ -5,20 +5,16 @@ those after it are computed by transformers from the published files. A fault in
 shows as a difference.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from polaris.models import canaries
 from polaris.models.checkpoint import read_checkpoint
 from polaris.stage.errors import UserError
 from small_rl.training import verl_checkpoint
 
 LOG_PROBS = "log_probs.json"  # in the folder of the last checkpoint
-ROWS = 4  # responses that are compared, the step's shortest
-TOKENS = 512  # of each, prompt included: what comes later changes nothing before it
-# Largest mean |difference| of a row's log-probabilities: several times what rounding of weights and activations makes.
-LIMITS = {"fp32": 1e-4, "fp16": 0.02, "bf16": 0.05}
 
 
 def export(checkpoint: Path, start: Path, precision: str, device: str, out: Path) -> float:
@@ -65,27 +61,12 @@ def check_log_probs(exported: Path, recorded: Path, precision: str, device: str)
     logging.disable_progress_bar()
     model: Any = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.float32)
     model = model.eval().to(device)
-    worst = 0.0
-    for number, row in enumerate(json.loads(recorded.read_text())):
-        after_T = _log_probs(model, row["prompt"], row["response"])
-        before_T = torch.tensor(row["log_probs"])[: len(after_T)]
-        deviation = (after_T - before_T).abs().mean().item() if len(after_T) else 0.0
-        if not deviation <= LIMITS[precision]:
-            raise UserError(
-                f"{exported}: the log-probabilities of row {number} of {recorded.name} are {deviation:.2g} a token "
-                f"away from the actor's ({precision} allows {LIMITS[precision]:g}): this is not the model that was "
-                "trained"
-            )
-        worst = max(worst, deviation)
-    return worst
 
+    def log_probs(prompt: list[int], response: list[int]) -> list[float]:
+        tokens_T = torch.tensor([[*prompt, *response]], device=model.device)
+        with torch.inference_mode():
+            logits_TV = model(tokens_T).logits[0, len(prompt) - 1 : -1].float()
+        chosen_T = tokens_T[0, len(prompt) :]
+        return logits_TV.log_softmax(-1).gather(-1, chosen_T[:, None])[:, 0].tolist()
 
-def _log_probs(model: Any, prompt: Sequence[int], response: Sequence[int]) -> Any:
-    """Log-probability of each token of the response, of as many as are compared: a tensor of shape (tokens,)."""
-    import torch
-
-    tokens_T = torch.tensor([[*prompt, *response][: max(TOKENS, len(prompt) + 1)]], device=model.device)
-    with torch.inference_mode():
-        logits_TV = model(tokens_T).logits[0, len(prompt) - 1 : -1].float()
-    chosen_T = tokens_T[0, len(prompt) :]
-    return logits_TV.log_softmax(-1).gather(-1, chosen_T[:, None])[:, 0].cpu()
+    return canaries.check(recorded, canaries.LIMITS[precision], exported, log_probs)

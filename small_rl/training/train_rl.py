@@ -12,6 +12,7 @@ from polaris.curves.event_file import EventFile
 from polaris.grading.equality.structure import STRUCTURE
 from polaris.grading.grading_pool import GradingPool
 from polaris.grading.settings import Grading
+from polaris.models import canaries
 from polaris.models.chat_template import ChatTemplate
 from polaris.models.checkpoint import read_checkpoint
 from polaris.models.model_context import check_context, with_context
@@ -263,6 +264,9 @@ def train(stage: Stage) -> None:
     folder = verl_checkpoint.step_folder(files.checkpoints, reached)
     deviation = export_gate.export(folder, files.model, settings.precision, device, stage.partial / "model")
     stage.say(f"exported; its log-probabilities are within {deviation:.1e} of the actor's")
+    spoken = json.loads((folder / export_gate.LOG_PROBS).read_text())
+    rows = [row | {"precision": settings.precision} for row in spoken]
+    (stage.partial / canaries.NAME).write_text(json.dumps(rows) + "\n")
     if settings.core:
         shutil.copyfile(folder / "consensus.parquet", stage.partial / "consensus.parquet")
     write_rows(stage.partial / "accuracy.parquet", accuracy_rows(files.accuracy), ACCURACY)

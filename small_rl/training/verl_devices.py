@@ -22,7 +22,7 @@ ON_CPU = {
     "actor_rollout_ref.rollout.free_cache_engine": False,
     "+actor_rollout_ref.rollout.enable_sleep_mode": False,
     "+actor_rollout_ref.rollout.engine_kwargs.vllm.worker_extension_cls": (
-        module_name("small_rl.training.verl_vllm_cpu") + ".CpuWorkerExtension"
+        module_name("small_rl.training.verl_vllm") + ".CpuWorkerExtension"
     ),
     "+actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": "uni",  # one process less
     "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,

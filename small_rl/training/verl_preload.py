@@ -22,7 +22,7 @@ MODULES = (
     "hydra",
     module_name("small_rl.training.verl_trainer"),
     module_name("small_rl.training.verl_rollouts"),
-    module_name("small_rl.training.verl_vllm_cpu"),
+    module_name("small_rl.training.verl_vllm"),
     "verl.workers.rollout.vllm_rollout.vllm_async_server",
     "vllm.v1.engine.core",
     "vllm.v1.worker.cpu_worker",

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import PPOTrainerSync
 
+from polaris.models import canaries
 from polaris.stage.deadline import is_due
 from polaris.stage.records import CONSENSUS, RESCUE_BUFFER, read_rows, write_rows
 from small_rl.reward.core import ConsensusSets
@@ -24,7 +25,7 @@ from small_rl.rollouts import alarm, updates
 from small_rl.rollouts.curve import Curve, append
 from small_rl.rollouts.store import Counts, RolloutStore
 from small_rl.training import verl_batch
-from small_rl.training.export_gate import LOG_PROBS, ROWS
+from small_rl.training.export_gate import LOG_PROBS
 from small_rl.training.verl_checkpoint import WEIGHTS_FOLDER
 from small_rl.training.verl_config import polaris_settings
 
@@ -106,6 +107,7 @@ class PolarisTrainer(PPOTrainerSync):
         """Like verl, by the current actor, also for rescued rows; these then count as sampled by it."""
         batch = super()._compute_old_log_prob(batch, metrics)
         metrics.update(verl_batch.forget_other_policies(batch))
+        self._check_engine(metrics)
         return batch
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
@@ -119,6 +121,21 @@ class PolarisTrainer(PPOTrainerSync):
             self.store.write(self.global_steps, done, counts, trained)
         self.unstored = None
         return batch
+
+    def _check_engine(self, metrics: dict) -> None:
+        """The step's responses as canaries: the engine that sampled them must be the actor.
+
+        A mean difference of probabilities is at most that of log-probabilities. Where sampling cuts the distribution
+        (top_p, top_k), the engine's are of what is left, and cannot be compared.
+        """
+        rollout = self.config.actor_rollout_ref.rollout
+        differs = metrics.get("training/rollout_probs_diff_mean", 0.0)
+        limit = canaries.ENGINE_LIMITS[rollout.dtype]
+        if rollout.top_p == 1 and rollout.top_k <= 0 and not differs <= limit:
+            raise RuntimeError(
+                f"step {self.global_steps}: the rollout engine gives its tokens probabilities that are {differs:.2g} "
+                f"away from the actor's on average ({limit:g} is allowed): it does not hold the actor's weights"
+            )
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         """Like verl, without the updates whose rows are all masked: verl would compute NaN or a step of momentum."""
@@ -162,7 +179,7 @@ class PolarisTrainer(PPOTrainerSync):
     def _record_log_probs(self, batch: KVBatchMeta) -> None:
         """The trained actor's log-probabilities of some responses, which export_gate.py compares with the export's."""
         self._folder().mkdir(parents=True, exist_ok=True)
-        rows = verl_batch.log_probs(self.actor_rollout_wg, batch, ROWS)
+        rows = verl_batch.log_probs(self.actor_rollout_wg, batch, canaries.ROWS)
         (self._folder() / LOG_PROBS).write_text(json.dumps(rows))
 
     def _validate(self) -> dict[str, float]:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from polaris.models import canaries
 from polaris.stage.errors import UserError
 from small_rl.training import export_gate
 
@@ -54,7 +55,7 @@ def checkpoint(tmp_path, start):
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_the_trained_model_passes(tmp_path, start, checkpoint, precision):
     deviation = export_gate.export(checkpoint, start, precision, "cpu", tmp_path / "out")
-    assert 0 < deviation < export_gate.LIMITS[precision]
+    assert 0 < deviation < canaries.LIMITS[precision]
 
 
 def test_the_start_model_in_its_place_is_refused(start, checkpoint):
@@ -66,7 +67,7 @@ def test_one_wrong_response_is_named(tmp_path, start, checkpoint):
     rows = json.loads((checkpoint / export_gate.LOG_PROBS).read_text())
     rows[1]["log_probs"][2] -= 0.001
     (checkpoint / export_gate.LOG_PROBS).write_text(json.dumps(rows))
-    with pytest.raises(UserError, match="row 1 of log_probs.json are 0.0002 a token away .*fp32 allows 0.0001"):
+    with pytest.raises(UserError, match="row 1 of log_probs.json are 0.0002 a token away .*0.0001 is allowed"):
         export_gate.export(checkpoint, start, "fp32", "cpu", tmp_path / "out")
 
 
