@@ -27,6 +27,7 @@ if RECIPE.large_sft:
     include: "rules/large_sft.smk"  # traces, their selection, Megatron SFT: the distilled generalist
 
 include: "rules/merge.smk"  # alpha * base + (1 - alpha) * distilled
+include: "rules/opd.smk"  # on-policy distillation: a teacher marks what a student samples
 include: "rules/evaluate.smk"  # every checkpoint on every benchmark
 include: "rules/report.smk"  # the page
 

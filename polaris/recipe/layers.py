@@ -150,12 +150,13 @@ def inherited(whole: dict[str, Any], values: dict[str, Any], stated: dict[Key, O
             if key[: len(source)] == source:
                 origins.setdefault((*target, *key[len(source) :]), origin)
 
-    stages = mapping_at(values, "small_rl", "rl")
-    for name in stages:
-        chain = [name]
-        while other := mapping_at(stages, chain[-1]).get("like"):
-            take(("small_rl", "rl", other), ("small_rl", "rl", name))
-            chain.append(other)
+    opd = {("opd", name): stage for name, stage in mapping_at(values, "opd").items()}
+    rl = {("small_rl", "rl", name): stage for name, stage in mapping_at(values, "small_rl", "rl").items()}
+    for place in (*rl, *opd):
+        last = place
+        while other := mapping_at((rl | opd)[last]).get("like"):
+            last = (*place[:-1], other) if (*place[:-1], other) in rl | opd else ("small_rl", "rl", other)
+            take(last, place)
     for name in mapping_at(values, "evaluate", "extra_evaluations"):
         take(("evaluate", "generate"), ("evaluate", "extra_evaluations", name))
     for place, entry in references(whole):

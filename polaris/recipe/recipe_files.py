@@ -1,6 +1,6 @@
 """A recipe's files as plain values, before any value is checked: overlays, what is like another thing, other seeds."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from polaris.recipe.named import merged
@@ -9,36 +9,48 @@ from polaris.stage.errors import UserError
 BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so far apart
 WITH_DEVICE = {"engine", "large_engine", "vllm", "format_sft", "teacher_sft", "sft"}  # sections with a key `device`
 SEEDS = ("seed", "sampling_seed")
+OF_RL_ALONE = {"start", "drop_easy", "overlap"}  # what an OPD stage does not take from the RL stage that it is like
 SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
 
 
 def like_others(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str, Any]:
-    """A copy in which every RL stage with `like: <stage>` has that stage's settings, and over them its own.
+    """A copy in which every RL stage with `like: <stage>` has that stage's settings, and over them its own; an OPD
+    stage may be like an RL stage, too.
 
     values: of all files, merged; file_of: the file of a dotted key, for the error. Raises UserError for another name
     and for a circle.
     """
-    section = values.get("small_rl")
-    if not isinstance(section, dict) or not isinstance(stages := section.get("rl"), dict):
-        return values
+    section, opd, rl = values.get("small_rl"), values.get("opd"), {}
+    if isinstance(section, dict) and isinstance(section.get("rl"), dict):
+        rl = _like(section["rl"], {}, "small_rl.rl", "RL", file_of)
+        values = values | {"small_rl": section | {"rl": rl}}
+    if isinstance(opd, dict):
+        others = {name: _without(OF_RL_ALONE, stage) for name, stage in rl.items()}
+        values = values | {"opd": _like(opd, others, "opd", "RL or OPD", file_of)}
+    return values
+
+
+def _like(
+    stages: dict[str, Any], others: dict[str, Any], where: str, kind: str, file_of: Callable[[str], str]
+) -> dict[str, Any]:
+    """The stages of one section, whole. others: whole ones of another section, which these may be like"""
     whole: dict[str, Any] = {}
 
     def resolve(name: str, waiting: tuple[str, ...]) -> Any:
-        stage = stages[name]
+        stage = stages.get(name, others.get(name))
         if name in whole or not isinstance(stage, dict) or "like" not in stage:
             return whole.setdefault(name, stage)
         other, waiting = stage["like"], (*waiting, name)
-        possible = [one for one, its in stages.items() if isinstance(its, dict) and one not in waiting]
+        possible = [one for one, its in (others | stages).items() if isinstance(its, dict) and one not in waiting]
         if other not in possible:
-            key = f"small_rl.rl.{name}.like"
-            wrong = "leads back to this stage" if other in waiting else "is no RL stage"
+            key = f"{where}.{name}.like"
+            wrong = "leads back to this stage" if other in waiting else f"is no {kind} stage"
             known = " ".join(possible) or "none"
             raise UserError(f"{file_of(key)}: {key}: {other} {wrong}; possible: {known}")
-        own = {key: value for key, value in stage.items() if key != "like"}
-        whole[name] = merged(resolve(other, waiting), own)
+        whole[name] = merged(resolve(other, waiting), _without({"like"}, stage))
         return whole[name]
 
-    return values | {"small_rl": section | {"rl": {name: resolve(name, ()) for name in stages}}}
+    return {name: resolve(name, ()) for name in stages}
 
 
 def with_further(values: dict[str, Any]) -> dict[str, Any]:
@@ -62,7 +74,7 @@ def with_samples(values: dict[str, Any]) -> dict[str, Any]:
         return values
     usual = {name: one["k"] for name, one in _items(inputs, "benchmarks") if isinstance(one, dict) and one.get("k")}
     sets = {
-        kind: {name: _without_k(one) for name, one in _items(inputs, kind)}
+        kind: {name: _without({"k"}, one) for name, one in _items(inputs, kind)}
         for kind in ("problems", "benchmarks")
         if isinstance(inputs.get(kind), dict)
     }
@@ -81,8 +93,8 @@ def _items(inputs: dict[str, Any], kind: str) -> Iterable[tuple[str, Any]]:
     return inputs[kind].items() if isinstance(inputs.get(kind), dict) else ()
 
 
-def _without_k(one: Any) -> Any:
-    return {key: value for key, value in one.items() if key != "k"} if isinstance(one, dict) else one
+def _without(keys: Collection[str], one: Any) -> Any:
+    return {key: value for key, value in one.items() if key not in keys} if isinstance(one, dict) else one
 
 
 def of_replicate(values: dict[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from polaris.grading.equality.structure import STRUCTURE
@@ -155,7 +156,7 @@ def launch(
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
     env = verl_devices.environment(device)
     cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None
-    with ray_cluster(settings.nodes, settings.gpus_per_node, cpus, ray, stage.log / "ray.log", env) as env:
+    with ray_cluster(settings.nodes, settings.all_gpus_per_node, cpus, ray, stage.log / "ray.log", env) as env:
         subprocesses.run(command, stage.log / "verl.log", env, settings.timeout, follow)
 
 
@@ -174,7 +175,7 @@ def prompts_file(out: Path, problems: dict[str, dict[str, Any]], settings: RlTra
     return out
 
 
-def prepare(stage: Stage, settings: RlTraining) -> verl_config.RlFiles:
+def prepare(stage: Stage, settings: RlTraining, teachers: Mapping[str, Path]) -> verl_config.RlFiles:
     """Write what verl reads into the stage's state, and name what it writes. Raises UserError for bad inputs."""
     start = with_context(stage.inputs["start"].model, settings.context, settings.engine.yarn, stage.state / "model")
     check_context(start, settings.engine.max_model_len, "raise `context`")
@@ -211,6 +212,7 @@ def prepare(stage: Stage, settings: RlTraining) -> verl_config.RlFiles:
         benchmark=benchmark,
         validation=stage.log / "validation.jsonl",
         rollouts=stage.log / store.FOLDER,
+        teachers=teachers,
     )
 
 
@@ -243,13 +245,13 @@ def run(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: Pat
     return reached
 
 
-def train(stage: Stage) -> None:
-    """The stage: prepare, train, export, publish."""
+def train(stage: Stage, teachers: Mapping[str, Path] = MappingProxyType({})) -> None:
+    """The stage: prepare, train, export, publish. teachers: model folders, by the names of OpdTraining.read"""
     settings = at_temperature(stage.settings, stage.inputs.get("temperature"))
     stage.say(f"temperature {settings.temperature:g}")
     device, preload_log = settings.engine.device, stage.log / "preload.log"
     with ray_folder(stage.state) as ray, interpreter(device, settings.nodes, ray, preload_log) as python:
-        files = prepare(stage, settings)  # while verl is imported
+        files = prepare(stage, settings, teachers)  # while verl is imported
         reached = run(stage, settings, files, ray, python)
     folder = verl_checkpoint.step_folder(files.checkpoints, reached)
     deviation = export_gate.export(folder, files.model, settings.precision, device, stage.partial / "model")

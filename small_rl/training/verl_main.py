@@ -52,7 +52,8 @@ def _train(config: DictConfig) -> None:
         trainer = PolarisTrainer(config)  # pyright: ignore[reportAbstractUsage]  verl's own class lacks the method, too
         trainer.init()
         with contextlib.suppress(OutOfTime):
-            rollouts: Any = Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.finish)
+            client, teachers = trainer.get_llm_client(), trainer.teachers()
+            rollouts: Any = Rollouts(config, trainer.tokenizer, client, trainer.finish, teachers)
             trainer.fit(rollouts)
     finally:
         transfer_queue.close()
