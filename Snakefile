@@ -1,5 +1,4 @@
 """polaris: from raw problems to a merged, evaluated generalist. Read the includes top to bottom: that is the flow.
-
     snakemake --cores 2                                    the laptop recipe, configs/laptop.yaml
     snakemake --cores 2 --configfile A.yaml B.yaml         another recipe, with an overlay
     snakemake --profile cluster                            configs/polaris_v2.yaml on Slurm

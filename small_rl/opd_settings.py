@@ -27,6 +27,7 @@ class Distillation(Section):
     reward_scale: Annotated[float, Field(gt=0, description="of teacher minus teacher_base; above 1: ExOPD")]
     delta: Annotated[bool, Field(description="teacher minus teacher_base, on top of the student as it starts")]
     engine: Annotated[Engine, Field(description="of the teacher, on GPUs of its own beside the stage's")]
+    nodes: Annotated[Count | None, Field(description="more nodes, for the teacher alone; null: on the student's nodes")]
 
     @property
     def needs_base(self) -> bool:
@@ -87,12 +88,12 @@ class OpdTraining(RlTraining):
             raise ValueError(
                 f"distillation.engine.max_model_len ({holds}) must hold prompt, response and one token more ({longest})"
             )
-        if self.teacher_gpus % self.nodes:
+        if self.teacher_gpus % self.teacher_nodes:
             raise ValueError(
                 f"distillation.engine: its {self.teacher_gpus} GPUs (replicas * tensor_parallel_size of each model that "
-                f"is read) must be the same number on each of {self.nodes} nodes"
+                f"is read) must be the same number on each of {self.teacher_nodes} nodes"
             )
-        per_node, first = self.teacher_gpus // self.nodes, 0
+        per_node, first = self.teacher_gpus_per_node, 0
         for size in self.engines_of_teachers:
             if first // per_node != (first + size - 1) // per_node:
                 raise ValueError(
@@ -122,8 +123,23 @@ class OpdTraining(RlTraining):
         return sum(self.engines_of_teachers)
 
     @property
+    def teacher_nodes(self) -> int:
+        """Nodes on which these engines stand."""
+        return self.distillation.nodes or self.nodes
+
+    @property
+    def teacher_gpus_per_node(self) -> int:
+        return self.teacher_gpus // self.teacher_nodes
+
+    @property
+    def all_nodes(self) -> int:
+        return self.nodes + (self.distillation.nodes or 0)
+
+    @property
     def all_gpus_per_node(self) -> int:
-        return self.gpus_per_node + self.teacher_gpus // self.nodes
+        if self.distillation.nodes:
+            return max(self.gpus_per_node, self.teacher_gpus_per_node)
+        return self.gpus_per_node + self.teacher_gpus_per_node
 
 
 class OpdStage(OpdTraining):

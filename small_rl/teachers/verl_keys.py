@@ -25,8 +25,8 @@ def distillation_keys(settings: OpdTraining, models: Mapping[str, Path]) -> dict
                for end in ("low", "high")}  # fmt: skip
     values |= {
         "distillation.enabled": True,
-        "distillation.nnodes": settings.nodes,
-        "distillation.n_gpus_per_node": settings.teacher_gpus // settings.nodes,
+        "distillation.nnodes": settings.teacher_nodes,
+        "distillation.n_gpus_per_node": settings.teacher_gpus_per_node,
     }
     for name, tensor in settings.read.items():
         own = {"key": name, "model_path": models[name], "num_replicas": asked.engine.replicas}

@@ -59,7 +59,7 @@ def check(settings: RlTraining, problems: dict[str, Any], where: Path) -> None:
             f"{where}: {len(problems)} problems, but one step needs {settings.prompts_per_step} (prompts_per_step); "
             "add problems or lower it"
         )
-    on_every_node(settings.nodes, [])  # raises outside a job with these nodes
+    on_every_node(settings.all_nodes, [])  # raises outside a job with these nodes
 
 
 def write_start_sets(core: Core, grading: Grading, problems: dict[str, Any], consensus: Path, out: Path) -> None:
@@ -156,7 +156,7 @@ def launch(
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
     env = verl_devices.environment(device)
     cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None
-    with ray_cluster(settings.nodes, settings.all_gpus_per_node, cpus, ray, stage.log / "ray.log", env) as env:
+    with ray_cluster(settings.all_nodes, settings.all_gpus_per_node, cpus, ray, stage.log / "ray.log", env) as env:
         subprocesses.run(command, stage.log / "verl.log", env, settings.timeout, follow)
 
 
@@ -250,7 +250,7 @@ def train(stage: Stage, teachers: Mapping[str, Path] = MappingProxyType({})) -> 
     settings = at_temperature(stage.settings, stage.inputs.get("temperature"))
     stage.say(f"temperature {settings.temperature:g}")
     device, preload_log = settings.engine.device, stage.log / "preload.log"
-    with ray_folder(stage.state) as ray, interpreter(device, settings.nodes, ray, preload_log) as python:
+    with ray_folder(stage.state) as ray, interpreter(device, settings.all_nodes, ray, preload_log) as python:
         files = prepare(stage, settings, teachers)  # while verl is imported
         reached = run(stage, settings, files, ray, python)
     folder = verl_checkpoint.step_folder(files.checkpoints, reached)

@@ -176,7 +176,7 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     """What our trainer and rollouts read and verl ignores; verl needs no reward workers."""
     values = {"reward.num_workers": 0, "+polaris.metrics": files.metrics, "+polaris.accuracy": files.accuracy}
     values |= {"+polaris.consensus": files.consensus, "+polaris.rescue_buffer": files.rescue_buffer}
-    values["+polaris.rescue"] = settings.rescue
+    values |= {"+polaris.rescue": settings.rescue, "+polaris.nodes": settings.all_nodes}
     values["+polaris.max_response_length"] = settings.max_response_length
     values["+polaris.masked_from"] = settings.max_response_length if settings.truncation == "mask" else None
     values["+polaris.validation"] = files.validation
