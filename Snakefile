@@ -1,5 +1,4 @@
 """polaris: from raw problems to a merged, evaluated generalist. Read the includes top to bottom: that is the flow.
-
     snakemake --cores 2                                    the laptop recipe, configs/laptop.yaml
     snakemake --cores 2 --configfile A.yaml B.yaml         another recipe, with an overlay
     snakemake --profile cluster                            configs/polaris_v2.yaml on Slurm
@@ -27,6 +26,7 @@ if RECIPE.large_sft:
     include: "rules/large_sft.smk"  # traces, their selection, Megatron SFT: the distilled generalist
 
 include: "rules/merge.smk"  # alpha * base + (1 - alpha) * distilled
+include: "rules/opd.smk"  # on-policy distillation: a teacher marks what a student samples
 include: "rules/evaluate.smk"  # every checkpoint on every benchmark
 include: "rules/report.smk"  # the page
 

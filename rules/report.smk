@@ -36,7 +36,7 @@ PAGE = ReportPage(
     **RECIPE.report.model_dump(),
     ladder=RECIPE.specialists,
     generalists=RECIPE.generalists,
-    models=list(RECIPE.inputs.models),
+    models=[*RECIPE.opd, *RECIPE.inputs.models],
     alphas=RECIPE.alphas,
     select_on=RECIPE.select_on,
     selected=RECIPE.selected,

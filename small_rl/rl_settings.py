@@ -190,3 +190,13 @@ class RlTraining(Section):
                 f"{self.precision}: rollouts in another precision than the actor's are off-policy"
             )
         return self
+
+    @property
+    def all_nodes(self) -> int:
+        """Nodes of the stage's job, whatever for."""
+        return self.nodes
+
+    @property
+    def all_gpus_per_node(self) -> int:
+        """GPUs of a node that the stage takes, whatever for."""
+        return self.gpus_per_node

@@ -6,7 +6,7 @@ from typing import Any
 from polaris.generation.settings import Engine
 from polaris.hardware.memory import GIB, cache
 from polaris.hardware.on_gpus import LAYOUT, OnGpus
-from polaris.hardware.parts import FORMATS, RL, SFT, Key, Parts
+from polaris.hardware.parts import FORMATS, OPD, RL, SFT, Key, Parts
 from polaris.hardware.settings import Hardware
 
 # Memory for the KV cache of an engine on a CPU, in GiB: for all responses in flight, but no more than this unless one
@@ -42,9 +42,12 @@ def _on_cpu(parts: Parts) -> dict[Key, Any]:
     for at in FORMATS:
         if parts.part(at):
             put(at, {"gpus_per_node": 1})
-    for name in parts.part(RL):
-        put((*RL, name), {"nodes": 1, "gpus_per_node": 1, "max_tokens_per_gpu": _tokens(parts, name)})
-        put_engine((*RL, name, "engine"), ["base_small"])
+    for at in (*((*RL, name) for name in parts.part(RL)), *((*OPD, name) for name in parts.part(OPD))):
+        put(at, {"nodes": 1, "gpus_per_node": 1, "max_tokens_per_gpu": _tokens(parts, at)})
+        put_engine((*at, "engine"), [parts.input(str(parts.part(at).get("student", "base_small")))])
+    for name in parts.part(OPD):
+        models = [parts.part((*OPD, name)).get(key) for key in ("teacher", "teacher_base", "student")]
+        put_engine((*OPD, name, "distillation", "engine"), [parts.input(str(model)) for model in models if model])
     if parts.part(SFT):
         put(SFT, {"transformer_impl": "local", "dispatcher": "alltoall"})
         put((*SFT, "layout"), LAYOUT)
@@ -64,7 +67,7 @@ def _cache_gib(parts: Parts, at: Key, names: list[str]) -> float:
     return max(1, math.ceil(gib / CACHE_STEP)) * CACHE_STEP
 
 
-def _tokens(parts: Parts, name: str) -> int:
+def _tokens(parts: Parts, at: Key) -> int:
     """Tokens of a pass of an RL stage: never fewer than its longest sequence."""
-    lengths = [parts.part((*RL, name)).get(key) for key in ("max_prompt_length", "max_response_length")]
+    lengths = [parts.part(at).get(key) for key in ("max_prompt_length", "max_response_length")]
     return max(PASS, sum(length for length in lengths if isinstance(length, int)))

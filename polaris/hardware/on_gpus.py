@@ -9,10 +9,12 @@ from polaris.hardware import actors, engines
 from polaris.hardware.fastest import fastest, least
 from polaris.hardware.memory import GIB
 from polaris.hardware.nearest import nearest
-from polaris.hardware.parts import FORMATS, GATE, RL, SFT, USUAL, Key, Parts
+from polaris.hardware.opd_sizes import opd_sizes
+from polaris.hardware.parts import FORMATS, GATE, OPD, RL, SFT, USUAL, Key, Parts
 from polaris.hardware.settings import Hardware
 from polaris.stage.errors import UserError
 from small_rl.format_settings import FormatSft
+from small_rl.opd_settings import OpdStage
 from small_rl.settings import RlStage
 
 OWN: tuple[str, ...] = ("nodes", "gpus_per_node", "max_tokens_per_gpu")  # sizes of an RL stage besides its engine's
@@ -38,6 +40,8 @@ class OnGpus:
                 self._format(place)
         for name in parts.part(RL):
             self._rl(name)
+        for name in parts.part(OPD):
+            self._opd(name)
         if parts.part(SFT):
             self._layout()
         parts.refuse_unknown()
@@ -102,6 +106,31 @@ class OnGpus:
                 self._on_all(need, f"sequences of {actors.longest(stage)} tokens"),
                 lambda other, shape=shape: actors.rl_sizes(stage, shape, other, own, rollouts) is not None,
             )
+
+    def _opd(self, name: str) -> None:
+        """Its teacher's engines, then as `_rl` on the GPUs that these leave."""
+        at, start = (*OPD, name), engines.smallest(self.hardware) | {"replicas": 1}
+        inner, other, ones = (*at, "engine"), (*at, "distillation", "engine"), dict.fromkeys(OWN, 1)
+        own, rollouts, reading = (self.parts.by_hand(*where) for where in ((at, OWN), (inner, start), (other, start)))
+        for place, sizes in ((at, ones), (inner, start), (other, start)):
+            self._put(place, sizes)
+        asked = {"engine": self.parts.part(inner) | start}
+        asked["distillation"] = self.parts.part((*at, "distillation")) | {"engine": self.parts.part(other) | start}
+        stage = self.parts.parsed(OpdStage, at, ones | asked)
+        if stage is None:
+            return
+        read = [self.parts.input(model) for model in (stage.teacher, stage.teacher_base) if model]
+        shapes = list(self.parts.shapes(read, other).values())
+        for model, shape in self.parts.shapes([self.parts.input(stage.student)], at).items():
+            fits = lambda hardware, shape=shape: opd_sizes(
+                stage, shapes, shape, hardware, own, rollouts, reading
+            )
+            if found := fits(self.hardware):
+                for place, sizes in zip((at, inner, other), found, strict=True):
+                    self._put(place, sizes)
+                continue
+            need = self._on_all(actors.rl_need(stage, shape, self.hardware), f"sequences of {actors.longest(stage)} tokens")
+            self._refuse(model, at, f"{need}, beside its teacher's", lambda other: fits(other) is not None)
 
     def _layout(self) -> None:
         at = (*SFT, "layout")

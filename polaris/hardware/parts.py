@@ -17,6 +17,7 @@ Key = tuple[str, ...]
 
 FORMATS: tuple[Key, ...] = (("small_rl", "format_sft"), ("small_rl", "teacher_sft"))
 RL: Key = ("small_rl", "rl")
+OPD: Key = ("opd",)
 SFT: Key = ("large_sft", "sft")
 GATE: Key = ("large_sft", "gate", "vllm")
 USUAL: Key = ("evaluate", "generate", "engine")
@@ -126,9 +127,13 @@ class Parts:
     def _evaluated(self, name: str) -> list[str]:
         """Inputs from which the models of an extra evaluation come."""
         models = self.part((*FURTHER, name)).get("models")
-        return [self._input(str(model)) for model in models] if isinstance(models, list) else []
+        return [self.input(str(model)) for model in models] if isinstance(models, list) else []
 
-    def _input(self, model: str) -> str:
+    def input(self, model: str, seen: tuple[str, ...] = ()) -> str:
+        """The key below `inputs` of the model that a model of the recipe was trained from."""
+        student = self.part((*OPD, model)).get("student")
+        if isinstance(student, str) and model not in seen:
+            return self.input(student, (*seen, model))
         if model in self.part(("inputs", "models")):
             return f"models.{model}"
         return "base_large" if model.startswith(("base_large", "distilled", "alpha=")) else "base_small"

@@ -117,15 +117,24 @@ def _lengths(recipe: Recipe) -> Iterator[Asked]:
         if not stage.engine.yarn:
             key = f"small_rl.rl.{name}.engine.max_model_len"
             yield Asked(key, "base_small", stage.engine.max_model_len, raised[name], "raise `context`")
+    for name, stage in recipe.opd.items():
+        raised[name] = max(stage.context or 0, raised.get(stage.student, 0))
+        if not stage.engine.yarn:
+            key, own = f"opd.{name}.engine.max_model_len", _input(recipe, stage.student)
+            yield Asked(key, own, stage.engine.max_model_len, raised[name], "raise `context`")
     for key, model, engine in _engines(recipe):
-        own = "base_small" if model in recipe.specialists else "base_large"
-        own = model if model == "teacher" else f"models.{model}" if model in recipe.inputs.models else own
+        own = model if model == "teacher" else _input(recipe, model)
         if not engine.yarn:
             yield Asked(f"{key}.max_model_len", own, engine.max_model_len, raised.get(model, 0), STRETCH)
     if small and small.format_sft:
         yield Asked("small_rl.format_sft.max_tokens", "base_small", small.format_sft.max_tokens, 0, "ask for less")
     if large:
         yield Asked("large_sft.sft_data.max_tokens", "base_large", large.sft_data.max_tokens, 0, "ask for less")
+
+
+def _input(recipe: Recipe, model: str) -> str:
+    """The key of `models_of` of the model that a checkpoint was trained from."""
+    return recipe.source(model).replace("models/", "models.", 1)
 
 
 def _engines(recipe: Recipe) -> Iterator[tuple[str, str, Engine]]:
@@ -135,6 +144,9 @@ def _engines(recipe: Recipe) -> Iterator[tuple[str, str, Engine]]:
     if recipe.large_sft and recipe.large_sft.traces:
         for traces in recipe.traces.values():
             yield "large_sft.traces.engine", traces.writer, recipe.large_sft.traces.engine
+    for name, stage in recipe.opd.items():
+        for model in (stage.teacher, *([stage.teacher_base] if stage.teacher_base else [])):
+            yield f"opd.{name}.distillation.engine", model, stage.distillation.engine
     for checkpoint, section in recipe.evaluations.values():
         other = section.engine == recipe.evaluate.large_engine
         yield f"evaluate.{'large_engine' if other else 'generate.engine'}", checkpoint, section.engine

@@ -69,7 +69,7 @@ def limits(recipe: Recipe) -> dict[str, float]:
     large = {f"distilled{arm}": recipe.large_sft.sft for arm in recipe.arms} if recipe.large_sft else {}
     small = recipe.small_rl
     supervised = {"format_sft": small.format_sft, "teacher_sft": small.teacher_sft} if small else {}
-    stages = {**supervised, **recipe.rl, **large}
+    stages = {**supervised, **recipe.rl, **recipe.opd, **large}
     return {name: stage.timeout for name, stage in stages.items() if stage}
 
 

@@ -14,9 +14,11 @@ from polaris.planning import stored
 from polaris.planning.known import MEAN_LENGTH, End, Known
 from polaris.planning.plan_time import DENSE_TRAINING, READING, Decoding, ranged, training_seconds
 from polaris.planning.planned import Planned
+from polaris.planning.planned_opd import with_teachers
 from polaris.recipe.recipe import Recipe
 from small_rl.format_settings import FormatSft
-from small_rl.settings import RlStage, SmallRl
+from small_rl.rl_settings import RlTraining
+from small_rl.settings import SmallRl
 from small_rl.study_settings import TEACHER_STAGES
 
 LABELS = {"base_small": "small", "base_large": "large"}  # of models by the shape that they have
@@ -50,6 +52,8 @@ class Planner:
         yield from (self._model(stage, "models", shape) for stage, shape in self.shapes.items())
         yield from self._specialist(recipe.small_rl) if recipe.small_rl else ()
         yield from self._generalist(self.large) if self.large else ()
+        for name, stage in recipe.opd.items():
+            yield with_teachers(self._rl(name, stage, self._shape(stage.student)), stage, self._shape, self.gpu)
         yield from self._evaluations()
 
     def _specialist(self, small: SmallRl) -> Iterator[Planned]:
@@ -72,7 +76,7 @@ class Planner:
             if stage.overlap:
                 rows = self.known.rows("rl_data") or self.known.problems("rl")
                 yield self._generate(f"{name}_rollouts", "rl_rollouts", self.small, stage.overlap.generate, rows)
-            yield self._rl(name, stage)
+            yield self._rl(name, stage, self.small)
         if small.probe and (rollouts := small.probe.rollouts):
             problems = self.known.problems(rollouts.problems)
             yield self._generate("probe_rollouts", "probe_rollouts", self.small, rollouts.generate, problems)
@@ -104,8 +108,7 @@ class Planner:
         for way, models in ways.items():
             groups: dict[str, list[str]] = {}
             for name in models:
-                own = "base_small" if name in recipe.specialists else "base_large"
-                groups.setdefault(f"models/{name}" if name in recipe.inputs.models else own, []).append(name)
+                groups.setdefault(recipe.source(name), []).append(name)
             for source, mine in groups.items():
                 shape, label = self.shapes[source], LABELS.get(source, source)
                 _, section = recipe.evaluations[f"{mine[0]}{way}"]
@@ -202,9 +205,13 @@ class Planner:
             )
         )
 
-    def _rl(self, name: str, stage: RlStage) -> Planned:
+    def _shape(self, model: str) -> Shape:
+        """Of a model of the recipe, by its name."""
+        return self.shapes[self.recipe.source(model)]
+
+    def _rl(self, name: str, stage: RlTraining, small: Shape) -> Planned:
         """Rollouts, old log-probabilities and update of each step, and the evaluations between them."""
-        small, gpus, longest = self.small, stage.nodes * stage.gpus_per_node, stage.max_response_length
+        gpus, longest = stage.nodes * stage.gpus_per_node, stage.max_response_length
         decoding, rollout, wrong = self._engine(small, stage.engine, gpus // stage.engine.tensor_parallel_size)
         responses = stage.prompts_per_step * stage.group_size
         mean = ranged(lambda share: share * longest, MEAN_LENGTH)

@@ -40,13 +40,14 @@ def wanted(recipe: Recipe, stages: list[Planned]) -> dict[str, Wanted]:
     trainings = [one for one in (small.format_sft, small.teacher_sft, *small.rl.values()) if one] if small else []
     engines = [section.engine for section in generating(recipe)]
     engines += [large.gate.vllm] if large and large.gate.vllm else []
-    gpus = {"rl": max(one.gpus_per_node for one in trainings)} if trainings else {}
+    asked = [one.gpus_per_node for one in trainings] + [one.all_gpus_per_node for one in recipe.opd.values()]
+    gpus = {"rl": max(asked)} if asked else {}
     gpus |= {"vllm": max(one.gpus_per_node for one in engines)}
     if large:
         gpus |= {"megatron": large.sft.layout.gpus_per_node}
     if recipe.merge:
         gpus |= {"merge": 0}
-    memory = {"rl": _fullest(stages, {"format_sft", "teacher_sft", *recipe.rl})}
+    memory = {"rl": _fullest(stages, {"format_sft", "teacher_sft", *recipe.rl, *recipe.opd})}
     memory |= {"megatron": _fullest(stages, {f"distilled{arm}" for arm in recipe.arms})}
     modules = dict(MODULES)
     if large and large.sft.transformer_impl == "transformer_engine":

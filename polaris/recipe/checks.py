@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from small_rl.settings import BESIDE, FOLDERS
+
 if TYPE_CHECKING:
     from large_sft.settings import LargeSft
     from polaris.recipe.recipe import Recipe
@@ -29,7 +31,7 @@ def parts_are_whole(recipe: Recipe) -> None:
     if inputs.base_large and not (large or inputs.distilled):
         raise ValueError(
             "large_sft: null, but inputs.base_large is not; give inputs.distilled too, a generalist that was trained "
-            "elsewhere, or null for inputs.base_large and merge"
+            "elsewhere, or null for inputs.base_large and merge (a student of `opd` alone belongs in inputs.models)"
         )
     if large and large.traces and not recipe.specialist and set(large.prompts) - set(large.specialists):
         raise ValueError(
@@ -45,7 +47,7 @@ def parts_are_whole(recipe: Recipe) -> None:
 
 def models_have_names_of_their_own(recipe: Recipe) -> None:
     """No further model is called like one that the recipe makes."""
-    made = [*recipe.specialists, *recipe.generalists, *recipe.alphas.values()]
+    made = [*recipe.specialists, *recipe.generalists, *recipe.alphas.values(), *recipe.opd]
     if taken := [name for name in recipe.inputs.models if name in made]:
         raise ValueError(f"inputs.models.{taken[0]}: a model of this recipe has that name; choose another")
 
@@ -96,6 +98,32 @@ def _small_rl_agrees(recipe: Recipe, small: SmallRl) -> None:
                 f"small_rl.rl.{name}.validate.benchmark: {stage.validation.benchmark} is none of "
                 f"inputs.benchmarks; possible: {' '.join(recipe.inputs.benchmarks)}"
             )
+
+
+def opd_stages_in_order(recipe: Recipe) -> None:
+    """An OPD stage has a folder of its own, and names models that exist before it."""
+    possible = [name for name in recipe.checkpoints if name not in recipe.opd]
+    made = {*possible, *FOLDERS, *recipe.rl, *(f"{name}{suffix}" for name in recipe.rl for suffix in BESIDE)}
+    for name, stage in recipe.opd.items():
+        if not name.isidentifier() or name in made:
+            raise ValueError(
+                f"opd.{name}: choose another name for this stage: an identifier that is no folder of another stage"
+            )
+        for key in ("student", "teacher", "teacher_base"):
+            model = getattr(stage, key)
+            if model is not None and model not in possible:
+                known = "is a later stage" if model in recipe.opd else "is no model of this recipe"
+                raise ValueError(f"opd.{name}.{key}: {model} {known}; possible: {' '.join(possible)}")
+        if stage.validation and stage.validation.benchmark not in recipe.inputs.benchmarks:
+            raise ValueError(
+                f"opd.{name}.validate.benchmark: {stage.validation.benchmark} is none of inputs.benchmarks; possible: "
+                f"{' '.join(recipe.inputs.benchmarks)}"
+            )
+        if stage.distillation.use_task_rewards and _gold(recipe, stage.prompts) == "none":
+            raise ValueError(
+                f"opd.{name}.distillation.use_task_rewards: true, but inputs.problems.{stage.prompts} has no gold answers"
+            )
+        possible.append(name)
 
 
 def selection_is_apart(recipe: Recipe) -> None:
@@ -161,7 +189,8 @@ def graded_problems_have_golds(recipe: Recipe) -> None:
     graded_at_once = {"rl", "format"} if small else set()
     for name in recipe.trained_on:
         gold, rules = getattr(recipe.inputs.problems[name], "gold", "every"), recipe.clean[name].unsuitable
-        graded = name in graded_at_once or (large and large.sft_data.verify == "gold")
+        learned = large is not None and name in large.prompts and large.sft_data.verify == "gold"
+        graded = name in graded_at_once or learned
         if gold == "none" and graded:
             why = "" if name in graded_at_once else "with large_sft.sft_data.verify: gold, "
             raise ValueError(f"inputs.problems.{name}.gold: none, but {why}these problems are graded")
@@ -182,6 +211,10 @@ def intervals_have_problems(recipe: Recipe) -> None:
                 raise ValueError(f"inputs.{where}.{key}: 1, but intervals and comparisons need two problems or more")
 
 
+def _gold(recipe: Recipe, name: str) -> str:
+    return getattr(recipe.inputs.problems.get(name), "gold", "every")
+
+
 def _same_keys(where: str, given: Iterable[str], wanted: Iterable[str]) -> None:
     if set(given) != set(wanted):
         raise ValueError(f"{where}: must have exactly the keys {', '.join(wanted)}, not {', '.join(given)}")
@@ -191,6 +224,7 @@ CHECKS = (
     parts_are_whole,
     models_have_names_of_their_own,
     sections_agree,
+    opd_stages_in_order,
     selection_is_apart,
     passes_are_sampled,
     further_evaluations_are_others,

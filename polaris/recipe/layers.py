@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from polaris.recipe.named import Key, over_name, references, replaces
-from polaris.recipe.recipe_files import LIKE
+from polaris.recipe.recipe_files import LIKE, RL
 from polaris.recipe.recipe_yaml import read_document, read_file
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
@@ -154,12 +154,12 @@ def inherited(whole: dict[str, Any], values: dict[str, Any], stated: dict[Key, O
                 origins.setdefault((*target, *key[len(source) :]), origin)
 
     for section in LIKE:
-        entries = mapping_at(values, *section)
-        for name in entries:
-            chain = [name]
-            while other := mapping_at(entries, chain[-1]).get("like"):
-                take((*section, other), (*section, name))
-                chain.append(other)
+        for name in mapping_at(values, *section):
+            last = (*section, name)
+            while other := mapping_at(values, *last).get("like"):
+                own = (*section, other)
+                last = own if mapping_at(values, *own) else (*RL, other)
+                take(last, (*section, name))
     for name in mapping_at(values, "evaluate", "extra_evaluations"):
         take(("evaluate", "generate"), ("evaluate", "extra_evaluations", name))
     for place, entry in references(whole):

@@ -36,6 +36,7 @@ from polaris.recipe.settings import Inputs
 from polaris.report.settings import Report
 from polaris.stage.errors import UserError
 from polaris.stage.settings import Device, Section, describe
+from small_rl.opd_settings import OpdStage
 from small_rl.settings import RlStage, SmallRl
 
 SELF = "_self"  # the arm whose generalist learns from its own traces
@@ -85,6 +86,10 @@ class Recipe(Section):
     small_rl: Annotated[SmallRl | None, Field(description="null: no RL; inputs.base_small is the specialist")]
     large_sft: Annotated[LargeSft | None, Field(description="null: no generalist is trained")]
     merge: Merge | None
+    opd: Annotated[
+        dict[str, OpdStage],
+        Field(default_factory=dict, description="on-policy distillations, in order; a student may be an earlier one"),
+    ]
     evaluate: Evaluate
     report: Report
 
@@ -103,7 +108,8 @@ class Recipe(Section):
     def trained_on(self) -> list[str]:
         """Names of the problem sets that the stages use."""
         small = [*(["format"] if self.small_rl.format_sft else []), "rl"] if self.small_rl else []
-        return list(dict.fromkeys([*small, *(self.large_sft.prompts if self.large_sft else [])]))
+        taught = [*(self.large_sft.prompts if self.large_sft else []), *(stage.prompts for stage in self.opd.values())]
+        return list(dict.fromkeys([*small, *taught]))
 
     @property
     def studied(self) -> list[str]:
@@ -122,7 +128,15 @@ class Recipe(Section):
         merged = [spelled(alpha) for alpha in self.merge.alphas if 0 < alpha < 1] if self.merge else []
         folders = {f"alpha={alpha}{arm}": f"merged{arm}/alpha={alpha}" for arm in self.arms for alpha in merged}
         further = {name: f"models/{name}" for name in self.inputs.models}
-        return {name: name for name in single} | folders | further
+        return {name: name for name in single} | folders | {name: name for name in self.opd} | further
+
+    def source(self, model: str) -> str:
+        """The model of `inputs` that a checkpoint was trained from, by its folder: whose shape it has."""
+        if model in self.opd:
+            return self.source(self.opd[model].student)
+        if model in self.inputs.models:
+            return f"models/{model}"
+        return "base_small" if model in self.specialists else "base_large"
 
     @property
     def evaluations(self) -> dict[str, tuple[str, Generate]]:
@@ -140,8 +154,7 @@ class Recipe(Section):
     def _generate(self, model: str, section: Generate) -> Generate:
         """With the large model's engine where that is another; an entry with an engine of its own means it."""
         engine = self.evaluate.large_engine
-        small = model in self.specialists or model in self.inputs.models
-        if engine is None or small or section.engine != self.evaluate.generate.engine:
+        if engine is None or self.source(model) != "base_large" or section.engine != self.evaluate.generate.engine:
             return section
         return section.model_copy(update={"engine": engine})
 

@@ -1,6 +1,6 @@
 """A recipe's files as plain values, before any value is checked: overlays, what is like another thing, other seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from polaris.recipe.named import merged
@@ -11,22 +11,32 @@ WITH_DEVICE = {"engine", "large_engine", "vllm", "format_sft", "teacher_sft", "s
 ASKED = ("k", "instruction")  # of a benchmark: how it is asked, which is no property of the set
 NO_OWN = {"instructions": {}}
 SEEDS = ("seed", "sampling_seed")
-LIKE = {("small_rl", "rl"): "RL stage", ("clean",): "section of clean"}  # mappings whose entries may be `like` another
+RL = ("small_rl", "rl")
+OPD = ("opd",)
+LIKE = {RL: "RL stage", ("clean",): "section of clean", OPD: "RL or OPD stage"}  # entries may be `like` another
+OF_RL_ALONE = {"start", "drop_easy", "overlap"}  # what an OPD stage does not take from the RL stage that it is like
 SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
 
 
 def like_others(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[str, Any]:
-    """A copy in which every entry of LIKE with `like: <entry>` has that entry's settings, and over them its own.
+    """A copy in which every entry of LIKE with `like: <entry>` has that entry's settings, and over them its own. An OPD
+    stage may be like an RL stage, too.
 
     values: of all files, merged; file_of: the file of a dotted key, for the error. Raises UserError for another name
     and for a circle.
     """
     for section, kind in LIKE.items():
-        entries: Any = values
-        for key in section:
-            entries = entries.get(key) if isinstance(entries, dict) else None
-        if isinstance(entries, dict):
-            values = _placed(values, section, _like_others(entries, ".".join(section), kind, file_of))
+        if isinstance(entries := _at(values, section), dict):
+            stages = _at(values, RL) if section == OPD else None
+            others = {name: _without(OF_RL_ALONE, stage) for name, stage in (stages or {}).items()}
+            values = _placed(values, section, _like_others(entries, others, ".".join(section), kind, file_of))
+    return values
+
+
+def _at(values: Any, place: tuple[str, ...]) -> Any:
+    """What stands at this place; None where there is no such mapping."""
+    for key in place:
+        values = values.get(key) if isinstance(values, dict) else None
     return values
 
 
@@ -35,22 +45,24 @@ def _placed(values: dict[str, Any], place: tuple[str, ...], whole: dict[str, Any
     return values | {place[0]: _placed(values[place[0]], place[1:], whole)} if place else whole
 
 
-def _like_others(entries: dict[str, Any], where: str, kind: str, file_of: Callable[[str], str]) -> dict[str, Any]:
+def _like_others(
+    entries: dict[str, Any], others: dict[str, Any], where: str, kind: str, file_of: Callable[[str], str]
+) -> dict[str, Any]:
+    """The entries of one section, whole. others: whole ones of another section, which these may be like"""
     whole: dict[str, Any] = {}
 
     def resolve(name: str, waiting: tuple[str, ...]) -> Any:
-        entry = entries[name]
+        entry = entries.get(name, others.get(name))
         if name in whole or not isinstance(entry, dict) or "like" not in entry:
             return whole.setdefault(name, entry)
         other, waiting = entry["like"], (*waiting, name)
-        possible = [one for one, its in entries.items() if isinstance(its, dict) and one not in waiting]
+        possible = [one for one, its in (others | entries).items() if isinstance(its, dict) and one not in waiting]
         if other not in possible:
             key = f"{where}.{name}.like"
             wrong = "leads back to it" if other in waiting else f"is no {kind}"
             known = " ".join(possible) or "none"
             raise UserError(f"{file_of(key)}: {key}: {other} {wrong}; possible: {known}")
-        own = {key: value for key, value in entry.items() if key != "like"}
-        whole[name] = merged(resolve(other, waiting), own)
+        whole[name] = merged(resolve(other, waiting), _without({"like"}, entry))
         return whole[name]
 
     return {name: resolve(name, ()) for name in entries}
@@ -100,13 +112,12 @@ def with_samples(values: dict[str, Any]) -> dict[str, Any]:
     both = {"generate": filled(usual)} if "generate" in evaluate else {}
     if isinstance(evaluate.get("extra_evaluations"), dict):
         both["extra_evaluations"] = {name: filled(one) for name, one in evaluate["extra_evaluations"].items()}
-    plain = {kind: {name: _plain(one) for name, one in given.items()} for kind, given in sets.items()}
+    plain = {kind: {name: _without(ASKED, one) for name, one in given.items()} for kind, given in sets.items()}
     return values | {"inputs": inputs | plain, "evaluate": evaluate | both}
 
 
-def _plain(one: Any) -> Any:
-    """A set without what is the evaluations'."""
-    return {key: value for key, value in one.items() if key not in ASKED} if isinstance(one, dict) else one
+def _without(keys: Collection[str], one: Any) -> Any:
+    return {key: value for key, value in one.items() if key not in keys} if isinstance(one, dict) else one
 
 
 def of_replicate(values: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from statistics import fmean
-from typing import Protocol
+from typing import Any, Protocol
 
 from polaris.grading.answers import FAILURES
 from small_rl.reward import core, overlong
@@ -39,12 +39,14 @@ class Settings(Protocol):
 class Response:
     """tokens_T: ids of the response alone; log_probs_T: as sampled; weights: step of the weights that sampled it.
 
-    log_probs_T is None for a response of an earlier step, as another policy sampled it.
+    log_probs_T is None for a response of an earlier step, as another policy sampled it. taught: what a teacher says of
+    it (small_rl.teachers.target.Taught), which no reward reads; None without one
     """
 
     tokens_T: Sequence[int]
     log_probs_T: Sequence[float] | None
     weights: int
+    taught: Any = None
 
 
 @dataclass(frozen=True)

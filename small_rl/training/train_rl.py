@@ -3,9 +3,10 @@
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from polaris.curves.event_file import EventFile
@@ -60,7 +61,7 @@ def check(settings: RlTraining, problems: dict[str, Any], where: Path) -> None:
             f"{where}: {len(problems)} problems, but one step needs {settings.prompts_per_step} (prompts_per_step); "
             "add problems or lower it"
         )
-    on_every_node(settings.nodes, [])  # raises outside a job with these nodes
+    on_every_node(settings.all_nodes, [])  # raises outside a job with these nodes
 
 
 def write_start_sets(core: Core, grading: Grading, problems: dict[str, Any], consensus: Path, out: Path) -> None:
@@ -153,7 +154,8 @@ def launch(
     env = verl_devices.environment(device)
     cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None
     ray_log = stage.log / "ray.log"
-    with curves, ray_cluster(settings.nodes, settings.gpus_per_node, cpus, ray, ray_log, env) as env:
+    cluster = ray_cluster(settings.all_nodes, settings.all_gpus_per_node, cpus, ray, ray_log, env)
+    with curves, cluster as env:
         subprocesses.run(command, stage.log / "verl.log", env, settings.timeout, follow)
 
 
@@ -172,7 +174,7 @@ def prompts_file(out: Path, problems: dict[str, dict[str, Any]], settings: RlTra
     return out
 
 
-def prepare(stage: Stage, settings: RlTraining) -> verl_config.RlFiles:
+def prepare(stage: Stage, settings: RlTraining, teachers: Mapping[str, Path]) -> verl_config.RlFiles:
     """Write what verl reads into the stage's state, and name what it writes. Raises UserError for bad inputs."""
     sets, answers, benchmark = None, None, None
     if settings.core:
@@ -191,7 +193,7 @@ def prepare(stage: Stage, settings: RlTraining) -> verl_config.RlFiles:
         benchmark = prompts_file(stage.state / "benchmark.parquet", questions, settings, files.model)
     if settings.rollout_store:
         about.write(files.rollouts, read)
-    return replace(files, benchmark=benchmark)
+    return replace(files, benchmark=benchmark, teachers=teachers)
 
 
 def written(read: About, state: Path, log: Path, say: Callable[[str], None]) -> verl_config.RlFiles:
@@ -253,13 +255,13 @@ def run(stage: Stage, settings: RlTraining, files: verl_config.RlFiles, ray: Pat
     return reached
 
 
-def train(stage: Stage) -> None:
-    """The stage: prepare, train, export, publish."""
+def train(stage: Stage, teachers: Mapping[str, Path] = MappingProxyType({})) -> None:
+    """The stage: prepare, train, export, publish. teachers: model folders, by the names of OpdTraining.read"""
     settings = at_temperature(stage.settings, stage.inputs.get("temperature"))
     stage.say(f"temperature {settings.temperature:g}")
     device, preload_log = settings.engine.device, stage.log / "preload.log"
-    with ray_folder(stage.state) as ray, interpreter(device, settings.nodes, ray, preload_log) as python:
-        files = prepare(stage, settings)  # while verl is imported
+    with ray_folder(stage.state) as ray, interpreter(device, settings.all_nodes, ray, preload_log) as python:
+        files = prepare(stage, settings, teachers)  # while verl is imported
         reached = run(stage, settings, files, ray, python)
     folder = verl_checkpoint.step_folder(files.checkpoints, reached)
     deviation = export_gate.export(folder, files.model, settings.precision, device, stage.partial / "model")

@@ -126,6 +126,8 @@ def row(uid: str, rollout: Rollout, masked_from: int | None) -> dict[str, Any]:
     mask = torch.zeros_like(tokens) if masked else torch.ones_like(tokens)
     # NaN until `forget_other_policies`: a use before it must show.
     log_probs = [float("nan")] * len(tokens) if response.log_probs_T is None else response.log_probs_T
+    taught = response.taught
+    teacher = {} if taught is None else {"teacher_logprobs": taught.log_probs_SK, "teacher_ids": taught.ids_SK}
     return {
         "uid": uid,
         "prompts": prompt,
@@ -137,6 +139,7 @@ def row(uid: str, rollout: Rollout, masked_from: int | None) -> dict[str, Any]:
         "rollout_log_probs": _tensor(log_probs, np.float32),
         "rm_scores": scores,
         "num_turns": torch.tensor(2),
+        **teacher,
     }
 
 

@@ -1,17 +1,20 @@
-"""Our settings as verl's Hydra overrides: the only place that knows verl's key names.
+"""Our settings as verl's Hydra overrides: with verl_keys.py of the teachers, the only place that knows its key names.
 
 A leading "+" adds a key that verl reads but does not list in its YAML files.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from polaris.stage.code import module_name
 from small_rl.format_settings import FormatSft
+from small_rl.opd_settings import OpdTraining
 from small_rl.rl_settings import Overlong, RlTraining
+from small_rl.teachers.verl_keys import distillation_keys
 from small_rl.training.verl_devices import BUCKET, ON_CPU, ON_GPU, SFT_ON_CPU, SFT_ON_GPU, bucket
 
 GIB = 2**30
@@ -23,7 +26,8 @@ class RlFiles:
 
     model: Hugging Face folder; data: verl's parquet; checkpoints, metrics, accuracy, validation: written and resumed,
     the last one with `validate` only; rollouts: folder of the store; consensus: consensus.parquet to start from, for
-    reward: core; rescue_buffer: the teacher's, for rescue: teacher; benchmark: verl's parquet, for validate
+    reward: core; rescue_buffer: the teacher's, for rescue: teacher; benchmark: verl's parquet, for validate; teachers:
+    model folders, for on-policy distillation
     """
 
     model: Path
@@ -36,6 +40,7 @@ class RlFiles:
     consensus: Path | None = None
     rescue_buffer: Path | None = None
     benchmark: Path | None = None
+    teachers: Mapping[str, Path] = field(default_factory=dict)
 
 
 def hydra_overrides(folder: Path) -> list[str]:
@@ -58,6 +63,8 @@ def rl_overrides(
     values = _data(settings, files) | _actor(settings, files) | _rollout(settings) | _trainer(settings, files)
     values |= _ours(settings, files) | {"+polaris.deadline": deadline}
     values |= {"trainer.val_before_train": evaluate and settings.validation is not None}
+    if isinstance(settings, OpdTraining):
+        values |= distillation_keys(settings, files.teachers)
     if settings.engine.device == "cpu":
         values |= ON_CPU | {BUCKET: bucket(largest)}
         kv_cache = int((settings.engine.kv_cache_gib or 0) * GIB)  # never 0: the section demands it on a CPU
@@ -169,7 +176,7 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
     """What our trainer and rollouts read and verl ignores; verl needs no reward workers."""
     values = {"reward.num_workers": 0, "+polaris.metrics": files.metrics, "+polaris.accuracy": files.accuracy}
     values |= {"+polaris.consensus": files.consensus, "+polaris.rescue_buffer": files.rescue_buffer}
-    values["+polaris.rescue"] = settings.rescue
+    values |= {"+polaris.rescue": settings.rescue, "+polaris.nodes": settings.all_nodes}
     values["+polaris.max_response_length"] = settings.max_response_length
     values["+polaris.masked_from"] = settings.max_response_length if settings.truncation == "mask" else None
     values["+polaris.validation"] = files.validation

@@ -63,7 +63,7 @@ SFT_ON_CPU = {
 
 def logical_cpus(settings: RlTraining) -> int:
     """Ray's logical CPUs of one node without GPUs."""
-    return LOGICAL_CPUS_PER_RANK * settings.gpus_per_node + LOGICAL_CPUS
+    return LOGICAL_CPUS_PER_RANK * settings.all_gpus_per_node + LOGICAL_CPUS
 
 
 def environment(device: str) -> dict[str, str]:

@@ -34,10 +34,10 @@ def _start_ray(config: DictConfig) -> None:
     overrides = {key: value for key, value in (arguments.pop("runtime_env", None) or {}).items() if value is not None}
     ray.init(runtime_env={**runtime_env, **overrides}, **arguments)
     deadline = time.monotonic() + JOIN_TIMEOUT
-    while (alive := sum(node["Alive"] for node in ray.nodes())) < config.trainer.nnodes:
+    while (alive := sum(node["Alive"] for node in ray.nodes())) < config.polaris.nodes:
         if time.monotonic() > deadline:
             raise RuntimeError(
-                f"{alive} of {config.trainer.nnodes} nodes have joined Ray in {JOIN_TIMEOUT} s; see ray.log"
+                f"{alive} of {config.polaris.nodes} nodes have joined Ray in {JOIN_TIMEOUT} s; see ray.log"
             )
         time.sleep(0.5)
 
@@ -64,7 +64,8 @@ def _parts(config: DictConfig) -> tuple[Any, Any]:
 
     trainer = PolarisTrainer(config)  # pyright: ignore[reportAbstractUsage]  verl's own class lacks the method, too
     trainer.init()
-    return trainer, Rollouts(config, trainer.tokenizer, trainer.get_llm_client(), trainer.finish)
+    client, teachers = trainer.get_llm_client(), trainer.teachers()
+    return trainer, Rollouts(config, trainer.tokenizer, client, trainer.finish, teachers)
 
 
 def drive(config: DictConfig, parts: Parts) -> None:

@@ -24,6 +24,7 @@ from small_rl.reward.results import parse_results
 from small_rl.reward.rl_step import Response, Rollout
 from small_rl.reward.step_metrics import Trajectory
 from small_rl.rollouts.features import features
+from small_rl.teachers.verl_teachers import Teachers
 from small_rl.training import verl_batch
 from small_rl.training.verl_config import polaris_settings
 
@@ -39,7 +40,8 @@ class Sampled:
 class Rollouts:
     """Takes the place of the trainer's agent loop manager in verl.
 
-    client: verl's LLMServerClient; finish: a step's graded groups -> the groups to train on
+    client: verl's LLMServerClient; finish: a step's graded groups -> the groups to train on; teachers: who read each
+    response of the training, None: nobody
     """
 
     def __init__(
@@ -48,11 +50,12 @@ class Rollouts:
         tokenizer: Any,
         client: Any,
         finish: Callable[[list[list[Rollout]]], list[list[Rollout]]],
+        teachers: Teachers | None = None,
     ):
         settings = polaris_settings(config)
         self.rollout, self.grading = config.actor_rollout_ref.rollout, settings.grading
         self.core, self.masked_from, self.alarm = settings.core, settings.masked_from, settings.alarm
-        self.tokenizer, self.client, self.finish = tokenizer, client, finish
+        self.tokenizer, self.client, self.finish, self.teachers = tokenizer, client, finish, teachers
         self.template = ChatTemplate(tokenizer)
         self.pool = GradingPool(self.grading.timeout, self.grading.workers, self.grading.grader)
 
@@ -99,7 +102,9 @@ class Rollouts:
         """sampling.n responses; their seeds depend on `purpose`, the problem and the response's number."""
         prompt = self.template.prompt_tokens(messages)
         seeds = [response_seed(self.rollout.seed, purpose, problem, i) for i in range(sampling.n)]
-        return Sampled(prompt, await asyncio.gather(*(self._response(prompt, sampling, seed) for seed in seeds)))
+        # A benchmark's answers teach nothing.
+        teachers = self.teachers if sampling is self.rollout else None
+        return Sampled(prompt, await asyncio.gather(*(self._response(prompt, sampling, seed, teachers) for seed in seeds)))
 
     async def _graded(self, sampled: Sampled, gold: dict, format: Format) -> list[tuple[Response, str, Verdict]]:
         # Special tokens stay in the text: some tokenizers count </think> among them.
@@ -138,7 +143,9 @@ class Rollouts:
         results = scored_results(text, answers, self.core)
         return tuple(await asyncio.to_thread(self.pool.keys, results)) if self.core.key == "structure" else results
 
-    async def _response(self, prompt: list[int], sampling: DictConfig, seed: int) -> Response:
+    async def _response(
+        self, prompt: list[int], sampling: DictConfig, seed: int, teachers: Teachers | None
+    ) -> Response:
         parameters = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -152,7 +159,9 @@ class Rollouts:
             raise RuntimeError(
                 f"vLLM returned no whole response: {len(output.token_ids)} tokens ({output.stop_reason})"
             )
-        return Response(list(output.token_ids), list(output.log_probs), output.extra_fields["global_steps"])
+        tokens = list(output.token_ids)
+        taught = await teachers.taught(prompt, tokens) if teachers else None
+        return Response(tokens, list(output.log_probs), output.extra_fields["global_steps"], taught)
 
 
 async def _all(coroutines: Iterable[Coroutine]) -> list[Any]:

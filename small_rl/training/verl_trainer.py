@@ -24,6 +24,8 @@ from small_rl.reward.step_metrics import outcome_metrics
 from small_rl.rollouts import alarm, updates
 from small_rl.rollouts.curve import Curve, append
 from small_rl.rollouts.store import Counts, RolloutStore
+from small_rl.teachers.teaching import teaching_metrics
+from small_rl.teachers.verl_teachers import Teachers
 from small_rl.training import verl_batch
 from small_rl.training.export_gate import LOG_PROBS
 from small_rl.training.verl_checkpoint import WEIGHTS_FOLDER
@@ -32,13 +34,17 @@ from small_rl.training.verl_config import polaris_settings
 RESCUE_FILE = "sink.parquet"  # in a checkpoint; the name that a training of an earlier version resumes from
 POLL = 0.05  # seconds between looks at finished rollouts; verl's 2.0 would double a laptop's step
 
-# Our name of a metric -> verl's. `mismatch` is the KL of the rollout's from the actor's distribution.
+# Our name of a metric -> verl's. `mismatch` is the KL of the rollout's from the actor's distribution. The last two are
+# of the teacher's likeliest tokens: their probability, and the share of them that are the student's likeliest, too.
 CURVES = {
     "entropy": "actor/entropy",
     "clip_fraction": "actor/pg_clipfrac",
     "grad_norm": "actor/grad_norm",
     "mismatch": "rollout_corr/kl",
     "mismatch_max": "training/rollout_probs_diff_max",
+    "distillation_loss": "actor/distillation/loss",
+    "teacher_mass": "actor/distillation/teacher_mass",
+    "overlap": "actor/distillation/overlap_ratio",
 }
 
 # The same of what the store keeps of an update, not rounded.
@@ -94,8 +100,17 @@ class PolarisTrainer(PPOTrainerSync):
         self.numbers = done.metrics | graded
         if self.settings.alarm:
             self.numbers |= alarm.measured([rollout for group in done.rewarded_P for rollout in group])
+        if self.use_teacher_policy:
+            self.numbers |= teaching_metrics(groups, step)
         self.unstored = done, counts
         return done.trained_P
+
+    def teachers(self) -> Teachers | None:
+        """Who reads each response; nobody without distillation."""
+        clients = self.get_teacher_client()
+        if clients is None:
+            return None
+        return Teachers(self.config, clients, self.settings.distillation.reward_scale, self.settings.distillation.delta)
 
     def _counts(self, groups: list[list[Rollout]]) -> Counts | None:
         """What the consensus sets know of the step's problems before they learn from it."""
