@@ -17,7 +17,9 @@ class Distillation(Section):
         Field(description="k1, k2, k3, abs: by the sampled token alone; forward_kl_topk: by the teacher's likeliest"),
     ]
     topk: Annotated[Count | None, Field(description="the teacher's likeliest tokens that forward_kl_topk compares")]
-    use_policy_gradient: Annotated[bool, Field(description="the negative loss is each token's advantage; false: a loss")]
+    use_policy_gradient: Annotated[
+        bool, Field(description="the negative loss is each token's advantage; false: a loss")
+    ]
     use_task_rewards: Annotated[bool, Field(description="GRPO's loss by the outcome beside it")]
     distillation_loss_coef: Annotated[float, Field(gt=0, description="of the loss, with use_task_rewards")]
     loss_max_clamp: Annotated[float | None, Field(gt=0, description="largest loss of a token; null: no limit")]
@@ -58,7 +60,9 @@ class Distillation(Section):
     def _engine_is_verls(self) -> "Distillation":
         for key in ("pipeline_parallel_size", "nodes"):
             if getattr(self.engine, key) != 1:
-                raise ValueError(f"engine.{key}: must be 1 here: a teacher's engine has tensor parallel ranks of one node")
+                raise ValueError(
+                    f"engine.{key}: must be 1 here: a teacher's engine has tensor parallel ranks of one node"
+                )
         if self.engine.yarn:
             raise ValueError("engine.yarn: must be null here: the teacher reads as it was trained")
         return self
@@ -110,7 +114,9 @@ class OpdTraining(RlTraining):
         """
         own = self.distillation.engine.tensor_parallel_size
         base = {"base": own} if self.distillation.needs_base else {}
-        return {"teacher": own} | base | ({"start": self.engine.tensor_parallel_size} if self.distillation.delta else {})
+        return (
+            {"teacher": own} | base | ({"start": self.engine.tensor_parallel_size} if self.distillation.delta else {})
+        )
 
     @property
     def engines_of_teachers(self) -> list[int]:

@@ -122,14 +122,14 @@ class OnGpus:
         read = [self.parts.input(model) for model in (stage.teacher, stage.teacher_base) if model]
         shapes = list(self.parts.shapes(read, other).values())
         for model, shape in self.parts.shapes([self.parts.input(stage.student)], at).items():
-            fits = lambda hardware, shape=shape: opd_sizes(
-                stage, shapes, shape, hardware, own, rollouts, reading
-            )
+            fits = lambda hardware, shape=shape: opd_sizes(stage, shapes, shape, hardware, own, rollouts, reading)
             if found := fits(self.hardware):
                 for place, sizes in zip((at, inner, other), found, strict=True):
                     self._put(place, sizes)
                 continue
-            need = self._on_all(actors.rl_need(stage, shape, self.hardware), f"sequences of {actors.longest(stage)} tokens")
+            need = self._on_all(
+                actors.rl_need(stage, shape, self.hardware), f"sequences of {actors.longest(stage)} tokens"
+            )
             self._refuse(model, at, f"{need}, beside its teacher's", lambda other: fits(other) is not None)
 
     def _layout(self) -> None:

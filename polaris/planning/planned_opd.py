@@ -32,7 +32,9 @@ def with_teachers(trained: Planned, stage: OpdStage, shape_of: Callable[[str], S
         engine = stage.distillation.engine.model_copy(update={"tensor_parallel_size": tensor})
         parts = memory.vllm(shape, engine.gpus, gpu.memory, memory.share(engine))
         gpus, weights, room = engine.gpus * engine.replicas, parts["weights"] / GIB, parts["KV cache"] / GIB
-        notes.append(f"{name} ({model}) on {gpus} more GPUs: {weights:.0f} GiB weights, {room:.0f} GiB KV cache on each")
+        notes.append(
+            f"{name} ({model}) on {gpus} more GPUs: {weights:.0f} GiB weights, {room:.0f} GiB KV cache on each"
+        )
         wrong += _too_small(name, shape, engine, parts["KV cache"])
         mean = ranged(lambda tokens: tokens / responses, read)
         work = ranged(lambda tokens, length, shape=shape: tokens * shape.forward_flops(length), read, mean)
