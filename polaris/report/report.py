@@ -54,8 +54,6 @@ def collect(
     trained = {row["name"]: row for row in lineage.checkpoint_rows(checkpoints, run)}
     numbers = estimates(settings, scores, trained)
     choice = results.choice(numbers, settings.alphas, settings.select_on, settings.selected)
-    stages = lineage.with_ancestors([*checkpoints, *data, *scores, *paid])
-    timings = lineage.timing_rows(stages, run)
     pairs = results.pair_rows(numbers, compared(settings, trained))
     spreads = spread_rows(numbers, list(settings.extra_evaluations))
     models = results.model_rows(numbers, trained)
@@ -90,9 +88,18 @@ def collect(
         "difficulty": lineage.difficulty_rows(data),
         "data": [{"stage": lineage.label(stage, run), "metrics": stage.metrics} for stage in data],
         "paid": [read_object(stage.file("paid.json")) for stage in paid],
+        **recorded(settings, [*checkpoints, *data, *scores, *paid], run),
+    }
+
+
+def recorded(settings: ReportPage, stages: Sequence[Manifest], run: Path) -> dict[str, Any]:
+    """What the manifests of these stages, and of all that they came from, record: time, plan and lineage."""
+    found = lineage.with_ancestors(stages)
+    timings = lineage.timing_rows(found, run)
+    return {
         "timings": timings,
         "planned": planned_rows(settings.planned, timings),
-        "lineage": lineage.lineage_rows(stages, run),
+        "lineage": lineage.lineage_rows(found, run),
     }
 
 
