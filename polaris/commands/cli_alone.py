@@ -13,7 +13,8 @@ from polaris.commands.typed import command
 @command(app, ALONE)
 def evaluate(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="FOLDER... FILE...", help="Models, and files of problems.")
+        list[Path],
+        typer.Argument(metavar="FOLDER... FILE...", help="Models (folders, .gguf files), and files of problems."),
     ] = NOTHING,
     samples: options.Samples = 4,
     temperature: options.Temperature = 0.6,
@@ -45,7 +46,7 @@ def evaluate(
 
 @command(app, ALONE)
 def generate(
-    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model.")],
+    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model, or its .gguf file.")],
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Problems; golds are not needed.")],
     output: Annotated[Path, typer.Option(help="Folder of the responses, made here.")],
     samples: options.Samples = 1,

@@ -104,11 +104,21 @@ class CpuPlanner:
             yield self._distilled(f"distilled{arm}", f"traces{arm}")
         problems = {name: self.known.counted(one, name) for name, one in recipe.inputs.benchmarks.items()}
         for name, (checkpoint, section) in recipe.evaluations.items():
-            own = "base_small" if checkpoint in recipe.specialists else "base_large"
-            own = f"models/{checkpoint}" if checkpoint in recipe.inputs.models else own
+            own = self._source(checkpoint)
             responses = sum(k * problems[which] for which, k in section.k.items())
             once = section.model_copy(update={"k": {"all": 1}})
             yield self._generate(f"responses/{name}", own, once, responses)
+
+    def disk(self) -> float:
+        """Bytes: the weights of every model in float32, and the two checkpoints that verl keeps of an RL stage."""
+        kept = sum(4.0 * self.shapes[self._source(name)].parameters for name in self.recipe.checkpoints)
+        return kept + (2.0 * STATE * self.shapes["base_small"].parameters if self.recipe.rl else 0.0)
+
+    def _source(self, checkpoint: str) -> str:
+        """The input model that has the shape of a model of the recipe."""
+        if checkpoint in self.recipe.inputs.models:
+            return f"models/{checkpoint}"
+        return "base_small" if checkpoint in self.recipe.specialists else "base_large"
 
     def _work(self, stage: str, tokens: Range, seconds: Range) -> Work:
         return Work(stage, tokens, seconds, self.known.seconds(stage))
@@ -187,7 +197,8 @@ def left(works: list[Work]) -> tuple[Range, float | None]:
 def lines(recipe: Recipe, run: Path) -> list[str]:
     """The plan, as `polaris plan` prints it. Raises UserError for a model whose shape is not known."""
     speed, half, cores = processor_speed(), has_half(), os.cpu_count() or 1
-    works = list(CpuPlanner(recipe, run, speed, half).stages())
+    planner = CpuPlanner(recipe, run, speed, half)
+    works = list(planner.stages())
     rows = [["stage", "tokens", "minutes of a core", "took, minutes"]]
     for one in works:
         took = NONE if one.measured is None else f"{one.measured / 60:.1f}"
@@ -201,6 +212,7 @@ def lines(recipe: Recipe, run: Path) -> list[str]:
         *table(rows),
         "",
         f"a core: {speed / 1e9:.0f} GFLOP/s in float32; it {instructions} instructions for bfloat16",
+        f"disk: {_number(planner.disk() / 1e9)} GB",
         f"left: {_range(hours)} hours of one core{seen}; on {cores} cores between {wall}",
     ]
 

@@ -4,6 +4,7 @@ The first job of a run, too. It belongs where the stages will run, for the file 
 node.
 """
 
+import contextlib
 import fcntl
 import importlib.util
 import os
@@ -27,6 +28,7 @@ from polaris.models.settings import GgufModel, HubModel, LocalModel, TinyModel
 from polaris.planning import preflight_gpus
 from polaris.planning.input_checks import fetched_descriptions, folders_of, models_of, refusals
 from polaris.planning.plan import named_gpu
+from polaris.planning.plan_cpu import CpuPlanner
 from polaris.planning.planned_range import planned_stages
 from polaris.problems.settings import FileProblems, HubProblems
 from polaris.recipe.layers import SHIPPED
@@ -265,6 +267,9 @@ def findings(recipe: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
             need = sum(one.jobs * one.published for one in stages) + max(one.scratch for one in stages)
         except UserError as error:
             yield Finding("look", "plan", f"{error}; until then memory and disk are not compared with the plan")
+    if recipe.device == "cpu":
+        with contextlib.suppress(UserError):  # said above: a model that is not here
+            need = max(need, CpuPlanner(recipe, run, speed=1.0, half=False).disk())
     room = disk(run, need)
     yield room._replace(level="look") if guessed and room.level == "wrong" else room
     if recipe.device == "cuda":

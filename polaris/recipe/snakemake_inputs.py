@@ -15,8 +15,8 @@ TARGETS = ("data.json", "checkpoint.json", "weights.json")
 
 
 def check_local_files(recipe: Recipe) -> None:
-    """Raises UserError for a file of problems or a GGUF file that Snakemake cannot have as an input. A missing one is its
-    own word.
+    """Raises UserError for a file of problems or a GGUF file that Snakemake cannot have as an input. Of a missing one
+    it speaks itself.
 
     A file dated in the future is newer than whatever is made from it: Snakemake would remove the finished stage.
     """

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from polaris.models import gguf_header
 from polaris.models.checkpoint import read_config
 from polaris.models.model_context import POSITIONS
 from polaris.stage.errors import UserError
@@ -52,20 +53,32 @@ class Asked:
         """
         room = self.max_tokens + PROMPT
         for model in models:
-            positions = read_config(model).get(POSITIONS) or room
+            config = gguf_header.read_config(model) if is_gguf(model) else read_config(model)
+            positions = config.get(POSITIONS) or room
             if positions <= self.max_tokens:
                 raise UserError(f"--max-tokens {self.max_tokens}: {model} has {positions} positions; ask for less")
             room = min(room, positions)
         return room
 
 
+def is_gguf(path: Path) -> bool:
+    """Whether this is a model in one file."""
+    return path.suffix.lower() == ".gguf" and path.is_file()
+
+
+def source_of(model: Path) -> dict[str, str]:
+    """A model as a recipe names it."""
+    return {"gguf" if is_gguf(model) else "path": str(model.resolve())}
+
+
 def given(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Folders of models, and files of problems. Raises UserError for what is neither."""
+    """Folders and GGUF files of models, and files of problems. Raises UserError for what is neither."""
     if gone := next((path for path in paths if not path.exists()), None):
         raise UserError(
             f"{gone}: there is no such folder or file here; a model of the hub is named in a recipe (docs/parts.md)"
         )
-    return [path for path in paths if path.is_dir()], [path for path in paths if not path.is_dir()]
+    models = [path for path in paths if path.is_dir() or is_gguf(path)]
+    return models, [path for path in paths if path not in models]
 
 
 def named(paths: Sequence[Path]) -> dict[str, Path]:

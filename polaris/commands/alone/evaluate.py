@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from polaris.commands import show
-from polaris.commands.alone.asked import Asked, given, named
+from polaris.commands.alone.asked import Asked, given, named, source_of
 from polaris.commands.alone.child import waited
 from polaris.commands.runs import folder_of
 from polaris.stage.code import ROOT
@@ -31,7 +31,7 @@ def values(run: str, models: dict[str, Path], files: dict[str, Path], asked: Ask
         "run": run,
         "device": asked.device,
         "inputs": {
-            "models": {name: {"path": str(path)} for name, path in models.items()},
+            "models": {name: source_of(path) for name, path in models.items()},
             "benchmarks": {name: {"file": str(path), "gold": "every"} for name, path in files.items()},
         },
         "evaluate": evaluate,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from polaris.commands.alone.asked import Asked, named
+from polaris.commands.alone.asked import Asked, named, source_of
 from polaris.commands.alone.child import waited
 from polaris.recipe import recipe_yaml
 from polaris.recipe.layers import SHIPPED
@@ -23,7 +23,7 @@ def main(model: Path, files: Sequence[Path], asked: Asked, output: Path) -> None
     Raises UserError where a stage fails, which has said why.
     """
     sets = named(files)
-    checkpoint = _stage("polaris.models.fetch_model", {"path": str(model.resolve())}, output / "model/checkpoint.json")
+    checkpoint = _stage("polaris.models.fetch_model", source_of(model), output / "model/checkpoint.json")
     problems = [
         _stage(
             "polaris.problems.fetch_problems",

@@ -63,6 +63,21 @@ def test_an_evaluation_has_a_recipe_of_its_own(tmp_path, monkeypatch):
         evaluate.written("../x", values)
 
 
+def test_a_model_in_one_file_is_a_model(tmp_path):
+    gguf = pytest.importorskip("gguf", reason="the package gguf is not installed")
+    file, problems = tmp_path / "tiny.Q8.gguf", tmp_path / "chain.jsonl"
+    problems.touch()
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_context_length(700)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    models, sets = asked.given([file, problems])
+    assert (models, sets) == ([file], [problems]) and ASKED.room(models) == 700
+    values = evaluate.values("", asked.named(models), asked.named(sets), ASKED)
+    assert values["inputs"]["models"] == {"tiny": {"gguf": str(file)}}
+
+
 def state(*folders: Path) -> dict[str, tuple]:
     """Bytes, mode, date and links of every file."""
     paths = [path for one in folders for path in (one.rglob("*") if one.is_dir() else [one]) if path.is_file()]

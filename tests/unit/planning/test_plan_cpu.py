@@ -61,6 +61,15 @@ def test_finished_stages_scale_what_is_left():
     assert left([done, replace(done, stage="b")]) == ((0.0, 0.0), pytest.approx(3.0))
 
 
+def test_disk_is_the_weights_and_two_checkpoints(tmp_path):
+    made = recipe.load(LAPTOP)
+    planner = CpuPlanner(made, tmp_path, SPEED, half=False)
+    small, large = (planner.shapes[name].parameters for name in ("base_small", "base_large"))
+    others = len(made.checkpoints) - len(made.specialists)
+    assert planner.disk() == 4 * (len(made.specialists) * small + others * large) + 32 * small
+    assert 0 < others < len(made.checkpoints)
+
+
 def test_the_speed_of_a_core_is_measured():
     first, second = plan_cpu.processor_speed(), plan_cpu.processor_speed()
     assert 1e9 < first < 1e12 and 0.3 < first / second < 3

@@ -11,7 +11,10 @@ FULL = [[ROOT / f"configs/{name}.yaml"] for name in SHIPPED]
 STUDY = [LAPTOP, ROOT / "configs/laptop_study.yaml"]
 TWO_NODES = [LAPTOP, ROOT / "configs/laptop_two_nodes.yaml"]
 SPARSE = [ROOT / "configs/laptop_sparse.yaml"]
-RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, SPARSE, TWO_NODES, *FULL]
+REAL = [[ROOT / "configs/smollm2.yaml", *(ROOT / f"configs/smollm2_{name}.yaml" for name in over)]
+        for over in ([], ["small"], ["study"])]  # fmt: skip
+QUESTIONS = [ROOT / "configs/smollm2_questions.yaml"]
+RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, SPARSE, TWO_NODES, *REAL, QUESTIONS, *FULL]
 
 
 @pytest.mark.parametrize("name", ["polaris_v1_4b", "polaris_v1_7b"])
