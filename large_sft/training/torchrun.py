@@ -29,11 +29,13 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
         *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{head}:{free_port(head)}", "--rdzv-id", job.parent.name),
         *("-m", module, str(job)),
     ]
+    threads = str(max(1, len(os.sched_getaffinity(0)) // processes))
     environment = {
         **({"GLOO_SOCKET_IFNAME": "lo"} if nodes == 1 else {}),
         # Transformer Engine under sequence parallelism needs kernels in the order of their launch.
         "CUDA_DEVICE_MAX_CONNECTIONS": "1",
-        "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // processes)),
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,  # torch counts as MKL does, which else has Snakemake's number: that of --cores
     }
     causes: list[str] = []
     rank = ""

@@ -9,6 +9,7 @@ They say what other questions and other samples would have changed. They know no
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,15 +45,24 @@ def average(correct_PG: NDArray[np.bool_], resamples: int, rng: np.random.Genera
     samples once more, so the interval is rather too wide for small k (by 12 % for k = 4 and uniform difficulty) than
     too narrow. It has no width when every response is right, or every one wrong: the bootstrap cannot see more.
 
-    Drawn without listing the questions: a draw depends only on how many of its questions have c right samples of k,
-    which is multinomial, and k samples from such a question, m times over, are Binomial(k m, c / k) right ones.
+    Drawn without listing the questions: what a drawn question brings, c right of k, has the same chances in every
+    place, the mean over questions of the binomial ones; so a draw is how many of its questions bring c, a multinomial.
     """
     problems, samples = _checked(correct_PG).shape
-    count_P = correct_PG.sum(axis=1)
-    right_C, questions_C = np.unique(count_P, return_counts=True)
-    drawn_RC = rng.multinomial(problems, questions_C / problems, size=resamples)
-    right_RC = rng.binomial(drawn_RC * samples, right_C / samples)
-    return Estimate(float(correct_PG.mean()), right_RC.sum(axis=1) / (problems * samples))
+    right_C, questions_C = np.unique(correct_PG.sum(axis=1), return_counts=True)
+    brought = np.arange(samples + 1)
+    factorial = np.array([math.lgamma(c + 1) for c in brought])  # logarithms, as of many samples they are huge
+    share_C1 = right_C[:, None] / samples
+    log_CX = _log_power(share_C1, brought) + _log_power(1 - share_C1, samples - brought)
+    chance_X = questions_C @ np.exp(log_CX + factorial[-1] - factorial - factorial[::-1])
+    drawn_RX = rng.multinomial(problems, chance_X / chance_X.sum(), size=resamples)
+    return Estimate(float(correct_PG.mean()), drawn_RX @ brought / (problems * samples))
+
+
+def _log_power(base: NDArray[np.float64], exponent: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Logarithm of base ** exponent; 0 ** 0 is 1."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(exponent == 0, 0.0, exponent * np.log(base))
 
 
 def difference(a_PG: NDArray[np.bool_], b_PG: NDArray[np.bool_], resamples: int, rng: np.random.Generator) -> Estimate:

@@ -17,7 +17,6 @@ from polaris.problems.tiny_problems import draw, solve
 
 ROPE_BASE = 10_000.0
 WARM_UP = 20  # steps
-POOL = 8  # batches
 FINAL_SHARE = 0.1  # share of the learning rate that the cosine ends with
 OPENED = "<think>\n"  # what the generation prompt already contains
 
@@ -59,26 +58,18 @@ def build_model(settings: TinyModel, tokenizer: Any) -> Any:
 
 
 def examples(tokenizer: Any, settings: Pretraining, rng: random.Random) -> Iterator[tuple[list[str], list[str]]]:
-    """Batches for ever: rendered prompts and the responses to them. Every second prompt carries the instruction.
-
-    Those of a pool of batches are sorted by length: padding is 6 % of the tokens then, and was a third.
-    """
+    """Batches for ever: rendered prompts and the responses to them. Every second prompt carries the instruction."""
+    families, shares = list(settings.families), list(settings.families.values())
     while True:
-        pool = [_example(tokenizer, settings, i, rng) for i in range(POOL * settings.batch)]
-        pool.sort(key=lambda pair: sum(map(len, pair)))
-        batches = [pool[i : i + settings.batch] for i in range(0, len(pool), settings.batch)]
-        rng.shuffle(batches)
-        for batch in batches:
-            yield [prompt for prompt, _ in batch], [response for _, response in batch]
-
-
-def _example(tokenizer: Any, settings: Pretraining, number: int, rng: random.Random) -> tuple[str, str]:
-    family = rng.choices(list(settings.families), list(settings.families.values()))[0]
-    problem = draw(family, settings.depth, "train", rng)
-    conversation = messages(problem.text, settings.instruction if number % 2 else "")
-    prompt = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
-    solution = solve(problem, rng, settings.error_rate, underlined=rng.random() < settings.underlined)
-    return prompt, solution.removeprefix(OPENED) + tokenizer.eos_token
+        prompts, responses = [], []
+        for i in range(settings.batch):
+            family = rng.choices(families, shares)[0]
+            problem = draw(family, settings.depth, "train", rng)
+            conversation = messages(problem.text, settings.instruction if i % 2 else "")
+            prompts.append(tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True))
+            solution = solve(problem, rng, settings.error_rate, underlined=rng.random() < settings.underlined)
+            responses.append(solution.removeprefix(OPENED) + tokenizer.eos_token)
+        yield prompts, responses
 
 
 def padded(tokenizer: Any, prompts: list[str], responses: list[str]) -> tuple[Any, Any]:

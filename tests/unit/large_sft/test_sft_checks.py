@@ -1,10 +1,12 @@
 """What stops the generalist's training before an engine starts, and says which file, key or row is wrong."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +18,10 @@ from large_sft.model.layout import check_model
 from large_sft.settings import Sft
 from large_sft.traces.tokens import read_traces
 from large_sft.training.job import TrainingJob
-from large_sft.training.torchrun import CAUSE
+from large_sft.training.torchrun import CAUSE, launch
 from large_sft.training.torchrun_node import node_environment
 from large_sft.training.train_sft import TimeLimit, planned_packs
+from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import digest_of
 from polaris.stage.nodes import interface, this_node
@@ -232,6 +235,18 @@ def test_what_torchrun_starts_is_not_ended_by_slurms_warning():
     command += ["--no-python", sys.executable, "-c", code, "a b", "$c"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"{ {signal.SIGUSR1} } ['a b', '$c']\n"
+
+
+@pytest.mark.slow
+def test_threads_of_a_training_are_the_machines_whatever_snakemake_counts(tmp_path, monkeypatch):
+    """MKL's number, which torch follows, is that of --cores: with it the last bits of a product would depend on it."""
+    (tmp_path / "said.py").write_text("import torch; print('threads', torch.get_num_threads())")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    monkeypatch.setenv("MKL_NUM_THREADS", "7")
+    settings = SimpleNamespace(layout=SimpleNamespace(nodes=1, gpus_per_node=1), timeout=120)
+    lines = []
+    launch("said", tmp_path / "job", settings, tmp_path / "log", lines.append)
+    assert f"threads {len(os.sched_getaffinity(0))}\n" in lines
 
 
 def test_a_node_of_several_says_which_it_is(monkeypatch):
