@@ -1,10 +1,10 @@
-"""The reward court of every shipped recipe: the table of docs/reward.md, which tests/unit/benchmarks/test_court.py keeps.
+"""The reward court of every shipped recipe: the table of docs/reward.md, kept by tests/unit/benchmarks/test_court.py.
 
     python benchmarks/court.py
 
 The hacks are tried on 64 made-up problems of either family of the laptop, each with the results of its worked solution
-as consensus set, written in one of three ways. Rewards that differ in what the first step cannot show (where the sets start, whether they learn, the
-centre) share a column.
+as consensus set, written in one of three ways. Rewards that differ in what the first step cannot show (where the sets
+start, whether they learn, the centre) share a column.
 """
 
 import sys

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polaris.commands.runs import place
+from polaris.report import paid
 from polaris.stage.code import module_name
 from polaris.stage.nodes import interpreter
-from polaris.stage.terminal import NONE, say, say_json, table
+from polaris.stage.terminal import say, say_json, table
 from small_rl.rollouts import hearing, pages, variants
 from small_rl.rollouts.replay import Replayed
 from small_rl.rollouts.store import FOLDER
@@ -67,20 +68,4 @@ def court(store: Path, as_json: bool) -> None:
 
 def lines(rows: list[Replayed]) -> list[list[str]]:
     """The variants as rows of a table, its head first."""
-    head = [
-        "reward",
-        "groups with signal",
-        "of unsolved ones",
-        "wrong ones paid",
-        "mean of wrong ones",
-        "of all that is paid",
-        "advantages",
-    ]
-    return [head, *([row.name, *_cells(row)] for row in rows)]
-
-
-def _cells(row: Replayed) -> list[str]:
-    share = lambda value: NONE if value is None else f"{100 * value:.1f} %"
-    correlation = NONE if row.correlation is None else f"{row.correlation:.3f}"
-    wrong = [share(row.paid), f"{row.process:.3f}", share(row.to_wrong)]
-    return [share(row.signal), share(row.unsolved_signal), *wrong, correlation]
+    return [list(paid.HEAD), *([row.name, *paid.cells(dataclasses.asdict(row))] for row in rows)]

@@ -35,7 +35,7 @@ SEPARATES = (
 
 
 def summary(paid: dict[str, Any]) -> str:
-    """The first sentence about a stage."""
+    """The first sentence about a stage whose store could be read."""
     recorded, outcome = paid["rewards"][:2]
     return (
         f"{_percent(recorded['signal'])} of the groups had a signal, {_percent(outcome['signal'])} without the process "
@@ -63,6 +63,8 @@ def separation(paid: dict[str, Any]) -> list[list[str]]:
 
 def pictures(paid: dict[str, Any]) -> list[tuple[str, str]]:
     """(heading, SVG): signal, what wrong responses earn, and what the results tell, over the steps."""
+    if not paid["rewards"]:
+        return []
     steps, by_name = paid["steps"], {row["name"]: row for row in paid["rewards"]}
     shown = [by_name[name] for name in ("as recorded", "no process reward") if name in by_name]
     placebo = [by_name[name] for name in ("as recorded", "sets of other problems") if name in by_name]
@@ -96,11 +98,11 @@ def markdown(report: dict[str, Any]) -> list[str]:
     for paid in report["paid"]:
         parts += [
             f"### {escaped(paid['stage'])}",
-            summary(paid),
             *map(escaped, paid["missing"]),
-            table(HEAD, [[row["name"], *cells(row)] for row in paid["rewards"]]),
-            table(SEPARATION, separation(paid)),
         ]
+        if paid["rewards"]:
+            rewards = table(HEAD, [[row["name"], *cells(row)] for row in paid["rewards"]])
+            parts += [summary(paid), rewards, table(SEPARATION, separation(paid))]
     return [*parts, WHAT, SEPARATES] if parts else []
 
 

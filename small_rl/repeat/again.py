@@ -98,7 +98,6 @@ def main() -> None:
     folder = args.store.resolve()
     work = folder.parents[2] / FOLDER / folder.parents[1].name
     remove(work)
-    work.mkdir(parents=True)
     rows = again(folder, args.step, work)
     shutil.rmtree(work)
     if args.json:

@@ -11,12 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from polaris.stage.errors import UserError
 from polaris.stage.settings import Section
 from polaris.stage.stage import Stage, run_verb
 from small_rl.rollouts import store, variants
 from small_rl.studies import separation
 
 QUARTERS = 4
+LISTS = ("rewards", "steps", "separation", "quarters")  # empty where the store cannot be read
 
 
 class Nothing(Section):
@@ -56,14 +58,18 @@ def quarters(steps: int) -> list[Sequence[int]]:
 def main() -> None:
     inputs = ("trained", "start", "problems", "sets")
     with Stage.from_command_line("small_rl.studies.paid", Nothing, inputs=inputs, unchecked=inputs) as stage:
-        numbers = paid(stage.inputs["trained"].folder / "log" / store.FOLDER)
+        try:
+            numbers = paid(stage.inputs["trained"].folder / "log" / store.FOLDER)
+        except UserError as error:  # no reason to have no report
+            numbers = {"stage": stage.name, "missing": [str(error)]} | {name: [] for name in LISTS}
         (stage.partial / "paid.json").write_text(json.dumps(numbers, indent=1) + "\n")
-        recorded, outcome = numbers["rewards"][:2]
+        recorded = numbers["rewards"][0] if numbers["rewards"] else {}
         stage.say(
-            f"groups with a signal: {recorded['signal']:.1%}, without the process reward {outcome['signal']:.1%}; "
             f"{recorded['to_wrong']:.1%} of what was earned was earned by wrong responses"
+            if recorded
+            else f"nothing can be said: {numbers['missing'][0]}"
         )
-        stage.publish(metrics={key: recorded[key] for key in ("signal", "paid", "process", "to_wrong")})
+        stage.publish(metrics={key: recorded.get(key) for key in ("signal", "paid", "process", "to_wrong")})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ README = (ROOT / "README.md").read_text()
 BOXES = {
     "inputs": {"preflight", "models", "problems", "benchmarks", "clean"},
     "format": {"format_data", "format_sft"},
-    "rl": {"difficulty", "rl_data", "rl", "rl_rollouts", "overlap_filter", "probe"},
+    "rl": {"difficulty", "rl_data", "rl", "rl_rollouts", "overlap_filter", "probe", "paid"},
     "sft": {"traces", "sft_data", "conversion", "distilled"},
     "merge": {"merged"},
     "evaluation": {"responses", "scores"},

@@ -3,7 +3,9 @@ weights.
 """
 
 import collections
+import dataclasses
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from safetensors.torch import load_file
 
 from polaris.stage import manifest, subprocesses
 from polaris.stage.records import ACCURACY, CONSENSUS, RESCUE_BUFFER, read_problems, read_rows
+from small_rl.repeat.again import again
+from small_rl.repeat.compared import SAME, UNKNOWN
 from small_rl.rl_settings import RlTraining
 from small_rl.rollouts.store import FOLDER, read_step, stored_steps
 from small_rl.rollouts.variants import replayed
@@ -138,8 +142,40 @@ def test_the_store_has_what_was_sampled_and_trained(killed, uninterrupted):
         paid = {(row["group"], row["sample"]): row["earned"] if row["rescued"] is None else 1.0 for row in ours}
         trained = [paid[row["source"], row["sample"]] for row in ours]
         assert sorted(trained) == pytest.approx(sorted(row["score"] for row in uninterrupted.rows[step]), abs=1e-6)
-    recorded, *others = replayed(folders[0])
+    recorded, *others = replayed(folders[0]).rewards
     assert recorded.same == recorded.rollouts and others
+
+
+def test_the_stage_again_from_its_store(finished, killed, tmp_path):
+    """Without an engine, from the start and from a checkpoint: rewards, advantages, losses and, bit for bit, weights.
+
+    The stage was killed: what its store has is one training all the same.
+    """
+    steps = killed.settings["steps"]
+    store = killed.folder / "log" / FOLDER
+    rows = again(store, steps, tmp_path / "whole")
+    assert [row.step for row in rows] == list(range(1, steps + 1))
+    for row in rows:
+        parts = dataclasses.asdict(row)
+        assert set(parts.values()) - {row.step} <= {SAME, UNKNOWN if row.step < steps else SAME}, row
+        assert [name for name, word in parts.items() if word == UNKNOWN] in ([], ["weights"])  # a kill after the save
+    last = verl_checkpoint.step_folder(tmp_path / "whole/state/checkpoints", steps)
+    ours, published = (
+        load_file(last / "actor/huggingface/model.safetensors"),
+        load_file(killed.model / "model.safetensors"),
+    )
+    assert [name for name in published if not torch.equal(published[name], ours[name])] == []
+
+    unfinished = tmp_path / "run"  # the same stage before its end, with its last checkpoints
+    unfinished.mkdir()
+    for other in finished.iterdir():
+        if other.name != KILLED_STAGE:
+            (unfinished / other.name).symlink_to(other)
+    shutil.copytree(store, unfinished / KILLED_STAGE / "log" / FOLDER)
+    (unfinished / KILLED_STAGE / "state").mkdir()
+    (unfinished / KILLED_STAGE / "state/fingerprint").symlink_to(tmp_path / "whole/state")
+    (row,) = again(unfinished / KILLED_STAGE / "log" / FOLDER, steps, tmp_path / "last")
+    assert row.step == steps and set(dataclasses.asdict(row).values()) == {SAME, steps}
 
 
 def test_the_log_is_published_as_a_table(killed, uninterrupted):

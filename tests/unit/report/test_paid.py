@@ -50,4 +50,11 @@ def test_the_page_and_markdown_show_it_as_text(found, stage):
     assert "cap &lt;1&gt;" in shown and "cut &lt;i&gt;" in shown
     text = markdown(report)
     assert "## What CORE paid for" in text and "| as recorded | 75.0 % | 50.0 % |" in text and "<b>" not in text
+    unread = {
+        "stage": "core",
+        "missing": ["no store"],
+        **{name: [] for name in ("rewards", "steps", "separation", "quarters")},
+    }
+    report["paid"] = [unread]
+    assert "no store" in page(report) and "no store" in markdown(report)
     assert "What CORE paid for" not in page(found) + markdown(found)  # a run without such a stage

@@ -26,14 +26,18 @@ def stage(tmp_path):
     return write_store(tmp_path / "of", rl_stage("laptop", "core")).parents[1]
 
 
+def written(stage, tmp_path) -> Manifest:
+    """What the verb published."""
+    folders = [stage, *(tmp_path / name for name in ("start", "data", "sets"))]
+    flags = zip(("--trained", "--start", "--problems", "--sets"), map(manifest_in, folders), strict=True)
+    words = [word for pair in flags for word in pair]
+    out = tmp_path / "paid" / "core" / "data.json"
+    tables.run(paid.main, "--settings", "{}", *words, "--out", str(out))
+    return manifest.read(out)
+
+
 def test_the_verb_writes_every_reward_and_the_separation(stage, tmp_path):
-    trained, *others = (
-        manifest_in(folder) for folder in (stage, tmp_path / "start", tmp_path / "data", tmp_path / "sets")
-    )
-    flags = dict(zip(("--trained", "--start", "--problems", "--sets"), (trained, *others), strict=True))
-    words = [word for pair in flags.items() for word in pair]
-    tables.run(paid.main, "--settings", "{}", *words, "--out", str(tmp_path / "paid" / "core" / "data.json"))
-    done = manifest.read(tmp_path / "paid" / "core" / "data.json")
+    done = written(stage, tmp_path)
     numbers = json.loads(done.file("paid.json").read_text())
     assert numbers == json.loads(json.dumps(paid.paid(stage / "log" / store.FOLDER)))
     recorded, outcome = numbers["rewards"][:2]
@@ -62,3 +66,9 @@ def test_a_cut_store_is_used_up_to_the_cut(stage):
         len(cut["missing"]) == 1 and "step_000002.parquet" in cut["missing"][0] and "is left out" in cut["missing"][0]
     )
     assert cut["rewards"][0]["signal_S"] == whole["rewards"][0]["signal_S"][:1]
+
+
+def test_a_stage_without_a_store_says_so_and_stops_no_report(tmp_path):
+    done = written(tmp_path / "of", tmp_path)
+    numbers = json.loads(done.file("paid.json").read_text())
+    assert numbers["rewards"] == [] and "there is no rollout store here" in numbers["missing"][0]

@@ -14,8 +14,10 @@ from polaris.stage.records import CONSENSUS, MESSAGES, RESCUE_BUFFER, read_rows,
 from polaris.stage.stage import Stage
 from small_rl.reward.step_metrics import Trajectory, step_metrics
 from small_rl.rl_settings import Core, RlTraining
+from small_rl.rollouts import store, updates
 from small_rl.training import train_rl, verl_ray_cluster
 from small_rl.training.answer_tokens import tokenised
+from small_rl.training.verl_config import RlFiles
 from tests.helpers import tables
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -172,3 +174,35 @@ def test_ray_clears_up_after_a_kill_but_only_what_it_made(tmp_path, elsewhere):
         (killed / "ray").symlink_to(first)
         with verl_ray_cluster.ray_folder(killed):
             assert not first.exists()
+
+
+@pytest.mark.parametrize("kill", ["before the store", "before the line", "before the tracker", "before the digest"])
+def test_after_a_kill_store_logs_and_checkpoint_are_of_one_step(tmp_path, kill):
+    """Step 3 was killed at that moment: what is left of it goes, or the checkpoint has it and it stays."""
+    log, checkpoints = tmp_path / "log", tmp_path / "checkpoints"
+    folder = log / store.FOLDER
+    files = RlFiles(*(tmp_path / "none",) * 2, checkpoints, *(log / f"{name}.jsonl" for name in "mav"), folder)
+    moments = ["before the store", "before the line", "before the tracker", "before the digest"]
+    for step in (1, 2, 3):
+        reached = moments.index(kill) if step == 3 else len(moments)
+        (checkpoints / f"global_step_{step}").mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (store.step_file(folder, step) if reached > 0 else folder / "step_000003.partial").touch()
+        if reached > 1:
+            updates.append(folder, step, {"loss": 0.5})
+            with files.metrics.open("a") as file:
+                file.write(json.dumps({"step": step}) + "\n")
+        if reached > 2:
+            (checkpoints / "latest_checkpointed_iteration.txt").write_text(str(step))
+        if reached > 3:
+            updates.append(folder, step, {"weights": "a"})
+    files.accuracy.write_text("".join(json.dumps({"step": step}) + "\n" for step in (1, 2, 3)))
+    kept = 3 if kill == "before the digest" else 2
+    settings = RlTraining.model_validate(laptop_grpo() | {"steps": kept})
+    stage = SimpleNamespace(say=lambda text: None, name="stage")
+    assert train_rl.run(stage, settings, files, tmp_path, "no engine is started") == kept
+    assert store.stored_steps(folder) == list(range(1, kept + 1)) and not list(folder.glob("*.partial"))
+    for path in (files.metrics, files.accuracy):
+        assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == list(range(1, kept + 1))
+    assert list(updates.read(folder)) == list(range(1, kept + 1))
+    assert ("weights" in updates.read(folder)[kept]) == (kill != "before the digest")
