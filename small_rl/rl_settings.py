@@ -143,6 +143,10 @@ class RlTraining(Section):
     alarm: Annotated[
         Alarm | None, Field(description="a warning where the rollouts change as known hacks do; null: none")
     ]
+    loggers: Annotated[
+        list[Literal["wandb", "swanlab", "mlflow"]] | None,
+        Field(description="of verl, beside metrics.jsonl; offline unless the environment says otherwise"),
+    ]
     nodes: Count
     gpus_per_node: Annotated[Count, Field(description="processes (GPUs) per node")]
     engine: Engine

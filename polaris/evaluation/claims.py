@@ -19,7 +19,7 @@ WITHOUT = {
     RESCUE: "without rescue",
 }
 # Settings of a training stage on which no number of the trained model depends.
-IDLE = {"validate", "timeout", "save_every"}
+IDLE = {"validate", "timeout", "save_every", "rollout_store", "alarm", "loggers"}
 
 
 @dataclasses.dataclass(frozen=True)

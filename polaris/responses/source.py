@@ -83,6 +83,8 @@ def traces(data: Manifest) -> Source:
     if not path.is_file():
         raise UserError(f"{path}: there is no such file: an earlier version made the data; make {data.stage} again")
     rows = read_rows(path, TRACES)
+    if odd := next((why for row in rows if (why := row["reason"]) and not why.isidentifier()), None):
+        raise UserError(f"{path}: {odd[:80]!r} is none of our reasons; make {data.stage} again")
     (given,) = input_paths(data, ["problems"])
     problems = read_problems(manifest.read(given).file("problems.parquet"))
     responses = [manifest.read(one).file("responses.parquet").absolute() for one in input_paths(data, ["responses"])]

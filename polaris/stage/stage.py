@@ -45,7 +45,7 @@ from polaris.stage.versions import tool_versions
 
 # Settings of how and for how long a stage works, on which its result does not depend: resumable work outlives their
 # change. A verb that cannot resume in another layout refuses it itself.
-OUTSIDE_FINGERPRINT = frozenset({"alarm", "layout", "reshardable", "rollout_store", "timeout"})
+OUTSIDE_FINGERPRINT = frozenset({"alarm", "layout", "loggers", "reshardable", "rollout_store", "timeout"})
 MEGABYTE = 1_000_000
 PROGRESS = "progress.json"  # in log/
 GONE = "it was removed or replaced while it ran; run it again"

@@ -67,10 +67,13 @@ CIRCLES = "repeated"
 
 
 def features(text: str, question: str, tokens: Sequence[int]) -> frozenset[str]:
-    """The names of FEATURES that the response has, and CIRCLES where half of its runs of RUN tokens are repetitions."""
+    """The names of FEATURES that the response has, and CIRCLES (`in_circles`)."""
     forms = [form for start, end in underlined_spans(text) if (form := result_form(text[start:end]))]
     found = {name for name, (_, has) in FEATURES.items() if has(text, forms, question)}
+    return frozenset(found | ({CIRCLES} if in_circles(tokens) else set()))
+
+
+def in_circles(tokens: Sequence[int]) -> bool:
+    """Whether half of the runs of RUN tokens are repetitions."""
     hashes, _ = hashed_ngrams([tokens], RUN)
-    if len(hashes) > RUN and len(set(hashes.tolist())) <= len(hashes) / 2:
-        found.add(CIRCLES)
-    return frozenset(found)
+    return len(hashes) > RUN and len(set(hashes.tolist())) <= len(hashes) / 2

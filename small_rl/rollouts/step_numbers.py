@@ -7,6 +7,7 @@ from typing import Any
 
 from polaris.grading.answers import FAILURES
 from small_rl.reward.substitution import informative
+from small_rl.rollouts.features import in_circles
 
 Row = dict[str, Any]
 
@@ -22,20 +23,13 @@ def mismatch(row: Row) -> float:
     return max((abs(a - b) for a, b in zip(row["log_probs"], row["actor_log_probs"], strict=True)), default=0.0)
 
 
-def repeated(row: Row) -> bool:
-    """Whether half of the response's 8-grams of tokens are repetitions."""
-    tokens = row["response"]
-    grams = [tuple(tokens[i : i + 8]) for i in range(len(tokens) - 7)]
-    return len(grams) > 8 and len(set(grams)) <= len(grams) / 2
-
-
 # Mark -> its name on the page, and what has it.
 MARKS: dict[str, tuple[str, Callable[[Row], bool]]] = {
     "paid": ("wrong, and paid", lambda row: not row["correct"] and row["earned"] > 0),
     "cut": ("truncated", lambda row: row["cut"]),
     "rescued": ("rescued", lambda row: row["rescued"] is not None),
     "replaced": ("replaced by a copy", lambda row: row["source"] != row["group"]),
-    "repeated": ("repeated", repeated),
+    "repeated": ("repeated", lambda row: in_circles(row["response"])),
     "ungraded": ("not graded", lambda row: row["reason"] in FAILURES),
 }
 EQUAL = ("equal", "equal rewards in its group")

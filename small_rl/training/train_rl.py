@@ -150,8 +150,9 @@ def launch(
     overrides = verl_config.rl_overrides(settings, files, evaluate, deadline(settings.timeout), largest)
     overrides += verl_config.hydra_overrides(stage.state)
     command = [python, "-m", module_name("small_rl.training.verl_main"), *overrides]
+    loggers = verl_config.logging_environment(settings, stage.log)
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
-    env = verl_devices.environment(device)
+    env = loggers | verl_devices.environment(device)
     cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None
     ray_log = stage.log / "ray.log"
     cluster = ray_cluster(settings.all_nodes, settings.all_gpus_per_node, cpus, ray, ray_log, env)

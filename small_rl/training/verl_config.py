@@ -3,7 +3,9 @@
 A leading "+" adds a key that verl reads but does not list in its YAML files.
 """
 
+import importlib.util
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from polaris.stage.code import module_name
+from polaris.stage.errors import UserError
 from small_rl.format_settings import FormatSft
 from small_rl.opd_settings import OpdTraining
 from small_rl.rl_settings import Overlong, RlTraining
@@ -158,9 +161,9 @@ def _trainer(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
         "trainer.device": settings.engine.device,
         "trainer.nnodes": settings.nodes,
         "trainer.n_gpus_per_node": settings.gpus_per_node,
-        "trainer.logger": ["console"],
+        "trainer.logger": ["console", *(settings.loggers or [])],
         "trainer.project_name": "polaris",
-        "trainer.experiment_name": "rl",
+        "trainer.experiment_name": files.metrics.parents[1].name,  # the stage's
         "trainer.total_epochs": settings.steps,  # an epoch has at least one step
         "trainer.total_training_steps": settings.steps,
         "trainer.save_freq": settings.save_every,
@@ -191,6 +194,26 @@ def _ours(settings: RlTraining, files: RlFiles) -> dict[str, Any]:
         entries = section.model_dump(exclude={"consensus"}) if section else {}
         values |= {f"+polaris.{name}.{key}": value for key, value in entries.items()} or {f"+polaris.{name}": None}
     return values
+
+
+def logging_environment(settings: RlTraining, log: Path) -> dict[str, str]:
+    """What keeps the loggers on this machine, in `log`, where this process's environment does not say otherwise.
+
+    Keys stay in the environment that has them. Raises UserError for a logger that is not installed.
+    """
+    missing = [name for name in settings.loggers or [] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"loggers: {missing[0]} is not installed beside verl; install it there, or leave it out")
+    folder = log / "loggers"
+    offline = {
+        "wandb": {"WANDB_MODE": "offline", "WANDB_DIR": str(folder), "WANDB_SILENT": "true"},
+        "swanlab": {"SWANLAB_MODE": "offline", "SWANLAB_LOG_DIR": str(folder)},
+        "mlflow": {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"},
+    }
+    values = {key: value for name in settings.loggers or [] for key, value in offline[name].items()}
+    if values:
+        folder.mkdir(exist_ok=True)
+    return {key: value for key, value in values.items() if key not in os.environ}
 
 
 def polaris_settings(config: Any) -> Any:

@@ -175,6 +175,7 @@ class PolarisTrainer(PPOTrainerSync):
         line["seconds"] = now - self.clock  # since the last line: weight transfer and checkpoint included
         self.longest = max(self.longest, line["seconds"])
         self.clock = now
+        metrics |= {f"polaris/{key}": value for key, value in line.items()}  # for verl's loggers
         self.curve.append({key: round(value, 6) for key, value in line.items()})
         if self.store:
             updates.append(self.store.folder, self.global_steps, {ours: float(metrics[verl]) for ours, verl in EXACT})

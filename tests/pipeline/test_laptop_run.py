@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from polaris.recipe import recipe
 from polaris.stage import manifest
@@ -60,6 +61,9 @@ def test_steps_planned_are_steps_reached(finished):
         assert done.steps == {"planned": stage.steps, "reached": stage.steps}
         lines = [json.loads(line) for line in (finished / name / "log/metrics.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines] == list(range(1, stage.steps + 1))
+        events = EventAccumulator(str(finished / name / "log"))
+        events.Reload()
+        assert [event.step for event in events.Scalars("accuracy")] == list(range(1, stage.steps + 1))
     for name in ("format_sft", "distilled"):
         steps = manifest.read(finished / name / "checkpoint.json").steps
         assert steps["planned"] == steps["reached"] > 0

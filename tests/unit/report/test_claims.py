@@ -62,8 +62,9 @@ def control(of: TrainedStage, method: str, *others: TrainedStage) -> str | None:
         (WITH_CORE, PROCESS_REWARD, [stage("grpo", "sft", problems="others")], None),
         (WITH_CORE, PROCESS_REWARD, [stage("grpo", "sft", MEDIAN)], None),
         (WITH_CORE, PROCESS_REWARD, [stage("other", "sft", **CORE | {"core": {"cap": 1.0}})], None),
-        # Evaluations beside the training and checkpoints change nothing of it.
+        # Evaluations beside the training, checkpoints, and who looks at it change nothing of it.
         (WITH_CORE, PROCESS_REWARD, [stage("grpo", "sft", validate={"k": 8}, timeout=60.0, save_every=1)], "grpo"),
+        (WITH_CORE, PROCESS_REWARD, [stage("grpo", "sft", rollout_store=8, alarm={}, loggers=["wandb"])], "grpo"),
         (FILTERED, FILTER, [WITH_CORE, ALL, HIGH], "all"),
         (FILTERED, FILTER, [WITH_CORE, HIGH], None),  # core: not the same start, nor as many steps
         (FILTERED, FILTER, [stage("all", "core", steps=20)], None),  # another reward, too

@@ -114,6 +114,12 @@ def test_traces_are_listed_by_what_became_of_them(run, tmp_path):
     assert "<b>taught</b>" in page and "<b>not taught</b> (duplicate)" in page
 
 
+def test_a_reason_leads_no_page_elsewhere(run):
+    judge_traces(run, ["../../elsewhere", None, None, None, None, None])
+    with pytest.raises(UserError, match="'../../elsewhere' is none of our reasons; make sft_data again"):
+        source.traces(manifest.read(run / "sft_data/data.json"))
+
+
 def test_worked_solutions_are_traces_too():
     problem = {"id": "p", "problem": "?", "answers": ["2"], "source": "x", "solution": "so \\boxed{2}"}
     row = {"set": "solutions", "problem_id": "p", "sample": 0, "tokens": 0, "reason": None}

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polaris.recipe import recipe
+from polaris.stage.errors import UserError
 from small_rl.reward.core import ConsensusSets, core_rewards
 from small_rl.rl_settings import Overlong, Substitution, Validation
 from small_rl.training import verl_config
@@ -174,3 +175,26 @@ def test_the_weight_bucket_holds_the_largest_tensor():
         for largest in (0, 320 * 96, 49_152 * 576)
     ]
     assert sizes == [16, 16, 109]
+
+
+def test_loggers_stay_on_this_machine_unless_the_environment_says_otherwise(tmp_path, monkeypatch):
+    settings = rl_stage("laptop", "grpo")
+    assert verl_config.logging_environment(settings, tmp_path) == {} and not list(tmp_path.iterdir())
+    asked = settings.model_copy(update={"loggers": ["wandb", "mlflow"]})
+    assert 'trainer.logger=["console", "wandb", "mlflow"]' in verl_config.rl_overrides(asked, FILES)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    for name in ("WANDB_MODE", "WANDB_DIR", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_API_KEY", "a secret")
+    offline = verl_config.logging_environment(asked, tmp_path)
+    assert offline["WANDB_MODE"] == "offline" and offline["WANDB_DIR"] == str(tmp_path / "loggers")
+    assert offline["MLFLOW_TRACKING_URI"].endswith("loggers/mlflow.db") and "a secret" not in offline.values()
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert "WANDB_MODE" not in verl_config.logging_environment(asked, tmp_path)
+
+
+def test_a_logger_that_is_not_installed_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    asked = rl_stage("laptop", "grpo").model_copy(update={"loggers": ["swanlab"]})
+    with pytest.raises(UserError, match="loggers: swanlab is not installed beside verl"):
+        verl_config.logging_environment(asked, tmp_path)
