@@ -170,9 +170,9 @@ def generate(
     else:
         with vllm_engine.VllmEngine(model, settings.engine, settings.sampling, log, more, recorded) as engine:
             meter = Meter(stage, shards, len(wanted), engine.terminal)
-            if engine.other_experts is not None:
-                stage.say(f"{engine.other_experts:.2%} of the trainer's tokens go to other experts in this engine")
             answer(todo, engine, shards, tokenizer, meter.update)
+        if engine.other_experts is not None:
+            stage.say(f"{engine.other_experts:.2%} of the trainer's tokens go to other experts in this engine")
     return shards.rows, round(meter.speed(), 1)
 
 
