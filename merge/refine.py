@@ -3,6 +3,8 @@
     python -m merge.refine --results runs/x/report/results.json --out finer.yaml
     snakemake --configfile configs/x.yaml finer.yaml          runs the new alphas, and nothing that was run before
 
+    ... --drop 0.05     without the alphas that cannot win any more, the best among them with this probability at most
+
 The split is the recipe's merge.select_on. The report leaves it out of its means: the best of several scores is biased
 upwards on the problems that chose it.
 """
@@ -12,13 +14,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from merge.alpha import spelled
 from merge.grid import finer_alphas
+from polaris.evaluation import sequential
+from polaris.evaluation.scores import read_verdicts
+from polaris.stage import manifest
 from polaris.stage.errors import UserError
 from polaris.stage.json_files import read_object
-from polaris.stage.manifest import replace_file
+from polaris.stage.manifest import digest_of, replace_file
 from polaris.stage.stage import run_verb
 from polaris.stage.terminal import say
 
@@ -27,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m merge.refine")
     parser.add_argument("--results", required=True, type=Path, help="results.json of the report")
     parser.add_argument("--parts", type=int, default=4, help="into how many the gaps beside the best alpha are cut")
+    parser.add_argument("--drop", type=float, metavar="ERROR", help="leave out alphas that cannot win, with this error")
     parser.add_argument("--out", required=True, type=Path, help="the overlay")
     args = parser.parse_args()
     if args.parts < 2:
@@ -35,6 +42,10 @@ def main() -> None:
     scores = mean_scores(rows, select_on, args.results)
     best = max(scores, key=lambda alpha: scores[alpha])
     new = finer_alphas(list(scores), best, args.parts)
+    for alpha, (winner, questions) in hopeless(args.results, rows, select_on, args.drop).items() if args.drop else ():
+        if alpha != best:
+            del scores[alpha]
+            _say(f"{spelled(alpha)} is left out: {spelled(winner)} beats it after {questions} questions")
     replace_file(args.out, overlay(args.results, select_on, scores, best, new))
     _say(f"best on {', '.join(select_on)}: {spelled(best)} with {scores[best]:.4f}")
     _say(f"{args.out}: {len(new)} more alphas: {' '.join(map(spelled, new)) or 'none'}")
@@ -72,6 +83,30 @@ def mean_scores(rows: list[dict[str, Any]], benchmarks: list[str], path: Path) -
             known = ", ".join(name for name in scores if name != "average")
             raise UserError(f"{path}: alpha {spelled(alpha)} has no score on {missing[0]} (it has {known})")
     return {alpha: sum(scores[name] for name in benchmarks) / len(benchmarks) for alpha, scores in by_alpha.items()}
+
+
+def hopeless(
+    results: Path, rows: list[dict[str, Any]], benchmarks: list[str], error: float
+) -> dict[float, tuple[float, int]]:
+    """Alphas that cannot be the best any more: what beats each, and after how many questions of the selection split.
+
+    The best one is among them with a probability of at most `error`, however often one looks (sequential.dropped). The
+    questions come in an order drawn by their ids. Raises UserError without the run's scores beside the report.
+    """
+    if not 0 < error < 1:
+        raise UserError(f"--drop {error:g}: a probability of dropping the best alpha, such as 0.05")
+    scores: dict[str, Any] = {}
+    for alpha, model in {row["alpha"]: row["model"] for row in rows}.items():
+        tables = read_verdicts(manifest.read(results.parents[1] / "scores" / model / "data.json"))
+        per_question = {
+            (name, problem): value
+            for name in benchmarks
+            for problem, value in zip(tables[name].problems, tables[name].correct_PG.mean(axis=1), strict=True)
+        }
+        order = sorted(per_question, key=lambda question: digest_of(question))
+        scores[spelled(alpha)] = np.array([per_question[question] for question in order])
+    found = sequential.dropped(scores, error)
+    return {float(loser): (float(winner), questions) for loser, (winner, questions) in found.items()}
 
 
 def overlay(results: Path, benchmarks: list[str], scores: dict[float, float], best: float, new: list[float]) -> str:

@@ -75,8 +75,6 @@ class Merge(Merging):
     def _unwritten_is_evaluated_only(self) -> Self:
         if self.keep == "none" and self.backend != "stream":
             raise ValueError("keep: none needs backend: stream, which alone can average while an engine loads")
-        if self.keep == "none" and self.selected is not None:
-            raise ValueError("keep: none writes no weights, and `selected` is a model to keep; set keep: selected")
         return self
 
     @model_validator(mode="after")

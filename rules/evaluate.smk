@@ -9,9 +9,17 @@ def gate_of(w) -> list[str]:
     return [data_of("conversion")] if gated else []
 
 
+def shifted_by(w) -> dict[str, str]:
+    """The two small models whose difference is added to the logits of an extra evaluation with `shift`."""
+    shift = RECIPE.evaluations[w.model][1].shift
+    names = {"specialist": shift.specialist, "base": shift.base} if shift else {}
+    return {flag: checkpoint_of(RECIPE.checkpoints[name]) for flag, name in names.items()}
+
+
 rule responses:
     "k responses of one model to every problem of every benchmark."
     input:
+        unpack(shifted_by),
         model=lambda w: checkpoint_of(RECIPE.checkpoints[RECIPE.evaluations[w.model][0]]),
         problems=BENCHMARKS,
         conversion=ancient(gate_of),
@@ -20,6 +28,7 @@ rule responses:
     params:
         settings=lambda w: settings(RECIPE.evaluations[w.model][1]),
         code=lambda w: code("polaris.generation.generate", data_of(f"responses/{w.model}")),
+        shift=lambda w: " ".join(f"--{flag} {path}" for flag, path in shifted_by(w).items()),
     threads: 1
     resources:
         machine_mb=VLLM_MB,
@@ -27,7 +36,7 @@ rule responses:
         f"{RUN}/responses/{{model}}/benchmark.tsv"
     shell:
         PRESENT + "{PY[generate]} -m polaris.generation.generate --settings {params.settings:q} --code {params.code} "
-        "--model {input.model} --problems {input.problems} --out {output}"
+        "--model {input.model} {params.shift} --problems {input.problems} --out {output}"
 
 
 rule scores:

@@ -8,7 +8,8 @@ from merge.settings import MergeOne
 
 
 # keep: none. The engine that evaluates an alpha averages the two models while it loads.
-MERGE = "merge.unwritten" if RECIPE.merge is not None and RECIPE.merge.keep == "none" else "merge.merge_models"
+UNWRITTEN = {"unwritten": True} if RECIPE.merge is not None and RECIPE.merge.keep == "none" else {}
+MERGE = "merge.unwritten" if UNWRITTEN else "merge.merge_models"
 
 
 def merge_settings(alpha: str) -> str:
@@ -26,6 +27,7 @@ rule merged:
     params:
         settings=lambda w: merge_settings(w.alpha),
         code=lambda w: code(MERGE, checkpoint_of(f"merged{w.arm}/alpha={w.alpha}")),
+        **UNWRITTEN,  # another `keep` makes these stages again, also where a change of code does not
     threads: lambda w: RECIPE.merge.threads
     benchmark:
         f"{RUN}/merged{{arm}}/alpha={{alpha}}/benchmark.tsv"

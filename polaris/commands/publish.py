@@ -16,6 +16,7 @@ from polaris.commands.record import writing
 from polaris.commands.runs import Place
 from polaris.evaluation.lineage import input_paths
 from polaris.models.settings import HubModel
+from polaris.models.unwritten import source_of
 from polaris.recipe.recipe import Recipe
 from polaris.report.model_card import model_card
 from polaris.stage import files, manifest
@@ -35,6 +36,10 @@ def checked(model: str, run: Path, folders: Mapping[str, str]) -> tuple[dict, Ma
     checkpoint = manifest.read(run / folders[model] / "checkpoint.json")
     if reported_content(report, folders[model]) != checkpoint.content:
         raise UserError(f"{checkpoint.path}: the report is of other weights; run snakemake to update the report")
+    if source_of(checkpoint):
+        raise UserError(
+            f"{model}: its weights were never written (merge.keep: none); set keep: selected, and run again"
+        )
     return report, checkpoint
 
 

@@ -20,13 +20,14 @@ from polaris.generation import vllm_engine
 from polaris.generation.answering import Shards, answer
 from polaris.generation.replicas import side_by_side
 from polaris.generation.seeds import response_seed
-from polaris.generation.settings import Engine, Generate
+from polaris.generation.settings import Engine, Generate, Shift
 from polaris.models import canaries
 from polaris.models.chat_template import ChatTemplate
 from polaris.models.checkpoint import read_config
 from polaris.models.model_context import check_context, with_context
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.models.unwritten import source_of
+from polaris.stage.code import module_name
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
 from polaris.stage.nodes import nodes_of_job
@@ -105,6 +106,26 @@ def loading(model: Manifest) -> dict[str, Any]:
     return {"model_loader_extra_config": {"module": source, "folder": str(model.model)}} if source else {}
 
 
+def shifting(stage: Stage) -> dict[str, Any]:
+    """What vLLM is told of a shift. Raises UserError where its models are not given, or have another tokenizer."""
+    shift: Shift | None = stage.settings.shift
+    given = {name: stage.inputs.get(name) for name in ("specialist", "base")}
+    if shift is None:
+        return {}
+    vocabulary, folders = load_tokenizer(stage.inputs["model"].model).get_vocab(), {}
+    for name, model in given.items():
+        if model is None:
+            raise UserError(f"shift: needs --{name}, the checkpoint of {getattr(shift, name)}")
+        if load_tokenizer(model.model).get_vocab() != vocabulary:
+            raise UserError(
+                f"shift.{name}: {getattr(shift, name)} has another vocabulary than the evaluated model "
+                f"({stage.inputs['model'].path}): its logits are of other tokens"
+            )
+        folders[name] = str(model.model)
+    processor = module_name("polaris.generation.vllm_shift") + ":LogitShift"
+    return {"logits_processors": [processor], "additional_config": folders | {"scale": shift.scale}}
+
+
 def canaries_of(model: Manifest, engine: Engine) -> Path | None:
     """What the model's trainer said of some texts; None: nothing, or the engine changes the model or its cache."""
     same = engine.yarn is None and engine.kv_cache_dtype == "auto"
@@ -137,7 +158,8 @@ def generate(
     if shards.rows:
         stage.say(f"{len(shards.rows)} of {len(wanted)} responses were already generated; going on")
     settings, log, nodes = stage.settings, stage.log / "vllm.log", nodes_of_job()
-    more, recorded = loading(stage.inputs["model"]), canaries_of(stage.inputs["model"], settings.engine)
+    more = loading(stage.inputs["model"]) | shifting(stage)
+    recorded = canaries_of(stage.inputs["model"], settings.engine)
     todo = requests(wanted, prompts, set(shards.rows))
     if max(nodes * settings.engine.replicas, settings.engine.nodes) > 1:
         meter = Meter(stage, shards, len(wanted))
@@ -148,6 +170,8 @@ def generate(
         with vllm_engine.VllmEngine(model, settings.engine, settings.sampling, log, more, recorded) as engine:
             meter = Meter(stage, shards, len(wanted), engine.terminal)
             answer(todo, engine, shards, tokenizer, meter.update)
+        if engine.other_experts is not None:
+            stage.say(f"{engine.other_experts:.2%} of the trainer's tokens go to other experts in this engine")
     return shards.rows, round(meter.speed(), 1)
 
 
@@ -167,7 +191,7 @@ def metrics(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     with Stage.from_command_line(
-        "polaris.generation.generate", Generate, inputs=("model",), repeated=("problems",)
+        "polaris.generation.generate", Generate, ("model",), optional=("specialist", "base"), repeated=("problems",)
     ) as stage:
         vllm_engine.work_offline()
         settings = stage.settings

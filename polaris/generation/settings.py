@@ -82,6 +82,14 @@ class Engine(Section):
         return self
 
 
+class Shift(Section):
+    """A specialist's logits less those of its own base, added to the evaluated model's (RAST); nothing is trained."""
+
+    specialist: Annotated[str, Field(description="evaluated model")]
+    base: Annotated[str, Field(description="evaluated model that the specialist was trained from")]
+    scale: Annotated[float, Field(gt=0, le=10, description="of the difference; 1: as it is")]
+
+
 class Generate(Section):
     """Responses of one model to the problems of some sets (polaris.generation.generate)."""
 
@@ -93,6 +101,9 @@ class Generate(Section):
     ]
     sampling: Sampling
     engine: Engine
+    shift: Annotated[
+        Shift | None, Field(exclude_if=lambda shift: shift is None, description="only in evaluate.extra_evaluations")
+    ]
 
     def instruction_of(self, problem_set: str) -> str:
         """What is appended to the problems of a set."""

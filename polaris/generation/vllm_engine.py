@@ -16,8 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
+from polaris.generation import vllm_canaries
 from polaris.generation.settings import Engine, Sampling
-from polaris.models import canaries
 from polaris.stage.cuda import require_cuda
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import interface, this_node
@@ -111,6 +111,7 @@ class VllmEngine:
     ):
         self.model, self.engine, self.sampling, self.log, self.more = model, engine, sampling, log, more
         self.canaries = canaries
+        self.other_experts: float | None = None  # see vllm_canaries.check
 
     def __enter__(self) -> Self:
         self._saved = os.dup(1), os.dup(2)
@@ -124,7 +125,7 @@ class VllmEngine:
             with self._explained():
                 self._start()
                 if self.canaries:
-                    self._check(self.canaries)
+                    self.other_experts = vllm_canaries.check(self, self.engine, self.model, self.canaries)
         except BaseException:
             self._restore()
             raise
@@ -216,12 +217,9 @@ class VllmEngine:
             "max_num_batched_tokens": max(self.engine.max_model_len, BATCHED_TOKENS),
         }
 
-    def _check(self, recorded: Path) -> None:
-        def said(prompt: list[int], response: list[int]) -> list[float]:
-            tokens = [*prompt, *response][: self.engine.max_model_len - 1]
-            return self.log_probs([tokens])[0][len(prompt) - 1 :]
-
-        canaries.check(recorded, canaries.ENGINE_LIMITS[self.engine.dtype], self.model, said)
+    def on_workers(self, method: str) -> list[Any]:
+        """What each worker's extension (vllm_loader.WorkerExtension) returns."""
+        return self._engine.collective_rpc(method)
 
     def log_probs(self, prompts: Sequence[list[int]]) -> list[list[float]]:
         """Of each prompt's tokens but the first, given those before, at temperature 1: natural logarithms."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from vllm.model_executor.layers.fused_moe.runner.moe_runner import MoERunner
 from vllm.model_executor.model_loader import register_model_loader
 from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
 
@@ -20,7 +21,23 @@ FORMAT = "polaris"
 
 
 class WorkerExtension:
-    """Nothing: that vLLM's workers look it up imports this module."""
+    """What the engine may ask of its workers: which experts a mixture's layers choose for the next tokens."""
+
+    model_runner: Any  # of vLLM's worker, which this class extends
+
+    def record_experts(self) -> None:
+        """From now on, in place of what was recorded before."""
+        runners = [module for module in self.model_runner.get_model().modules() if isinstance(module, MoERunner)]
+        self._chosen: list[list[list[int]]] = [[] for _ in runners]
+        for chosen, runner in zip(self._chosen, runners, strict=True):
+            runner.router.set_capture_fn(lambda experts, chosen=chosen: chosen.extend(experts.tolist()))
+
+    def recorded_experts(self) -> list[list[list[int]]]:
+        """Experts by token and layer since `record_experts`; recording ends."""
+        for module in self.model_runner.get_model().modules():
+            if isinstance(module, MoERunner):
+                module.router.set_capture_fn(None)
+        return [list(layers) for layers in zip(*self._chosen, strict=True)]
 
 
 EXTENSION = f"{WorkerExtension.__module__}.{WorkerExtension.__qualname__}"

@@ -41,3 +41,8 @@ def check(
             )
         worst = max(worst, deviation)
     return worst
+
+
+def differ(one: Sequence[Sequence[int]], other: Sequence[Sequence[int]]) -> bool:
+    """Whether a token has another set of experts in any layer. one, other: experts by layer, in any order."""
+    return any(set(left) != set(right) for left, right in zip(one, other, strict=True))

@@ -155,7 +155,9 @@ def passes_are_sampled(recipe: Recipe) -> None:
 
 
 def further_evaluations_are_others(recipe: Recipe) -> None:
-    """An extra evaluation is of evaluated models, and differs from the usual one."""
+    """An extra evaluation is of evaluated models, and differs from the usual one; only it may have a shift."""
+    if recipe.evaluate.generate.shift:
+        raise ValueError("evaluate.generate.shift: only an entry of evaluate.extra_evaluations may have one")
     for name, entry in recipe.evaluate.extra_evaluations.items():
         _same_keys(f"evaluate.extra_evaluations.{name}.k", entry.k, recipe.inputs.benchmarks)
         if unknown := [model for model in entry.models if model not in recipe.checkpoints]:
@@ -163,6 +165,12 @@ def further_evaluations_are_others(recipe: Recipe) -> None:
             raise ValueError(
                 f"evaluate.extra_evaluations.{name}.models: {unknown[0]} is no evaluated model; possible: {possible}"
             )
+        for key in ("specialist", "base") if entry.shift else ():
+            if (model := getattr(entry.shift, key)) not in recipe.checkpoints:
+                raise ValueError(
+                    f"evaluate.extra_evaluations.{name}.shift.{key}: {model} is no evaluated model; possible: "
+                    f"{' '.join(recipe.checkpoints)}"
+                )
         if not entry.changes(recipe.evaluate.generate):
             raise ValueError(
                 f"evaluate.extra_evaluations.{name}: identical to evaluate.generate; change a setting or remove it"

@@ -265,11 +265,9 @@ def train(stage: Stage, teachers: Mapping[str, Path] = MappingProxyType({})) -> 
         files = prepare(stage, settings, teachers)  # while verl is imported
         reached = run(stage, settings, files, ray, python)
     folder = verl_checkpoint.step_folder(files.checkpoints, reached)
-    deviation = export_gate.export(folder, files.model, settings.precision, device, stage.partial / "model")
+    deviation, spoken = export_gate.export(folder, files.model, settings.precision, device, stage.partial / "model")
     stage.say(f"exported; its log-probabilities are within {deviation:.1e} of the actor's")
-    spoken = json.loads((folder / export_gate.LOG_PROBS).read_text())
-    rows = [row | {"precision": settings.precision} for row in spoken]
-    (stage.partial / canaries.NAME).write_text(json.dumps(rows) + "\n")
+    (stage.partial / canaries.NAME).write_text(json.dumps(spoken) + "\n")
     if settings.core:
         shutil.copyfile(folder / "consensus.parquet", stage.partial / "consensus.parquet")
     write_rows(stage.partial / "accuracy.parquet", accuracy_rows(files.accuracy), ACCURACY)

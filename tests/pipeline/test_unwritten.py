@@ -1,4 +1,4 @@
-"""An alpha that was never written is the written one, response by response, in the engine that averages while it loads."""
+"""An alpha that was never written is the written one, response by response, averaged while the engine loads."""
 
 import json
 

@@ -14,6 +14,7 @@ from polaris.commands import publish
 from polaris.commands.runs import Place
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
+from polaris.stage.manifest import file_digest
 from polaris.stage.records import RESPONSES, write_rows
 from tests.helpers import tables
 from tests.helpers.report_run import Given, Run
@@ -122,3 +123,14 @@ def test_a_card_must_know_how_the_model_was_asked(run, tmp_path):
     run.scores("grpo", {"chain": {"p0": "1111", "p1": "1111"}})
     with pytest.raises(UserError, match="scores/grpo/data.json: the report is of other scores"):
         published("grpo")
+
+
+def test_a_merge_that_was_never_written_is_refused(run, tmp_path):
+    path = tmp_path / "runs/laptop/merged/alpha=0.50/checkpoint.json"
+    (path.parent / "model/unwritten.json").write_text("{}")
+    record = json.loads(path.read_text())
+    record["files"]["model/unwritten.json"] = {"size": 2, "xxh3": file_digest(path.parent / "model/unwritten.json")}
+    path.write_text(json.dumps(record))
+    make(run)
+    with pytest.raises(UserError, match=r"alpha=0.50: its weights were never written \(merge.keep: none\)"):
+        published("alpha=0.50")

@@ -10,6 +10,7 @@ from merge import refine
 from merge.grid import finer_alphas
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError
+from tests.helpers.report_run import Run
 
 LAPTOP = "configs/laptop.yaml"
 
@@ -67,6 +68,24 @@ def test_overlay_extends_the_recipe_by_what_the_selection_split_likes(tmp_path, 
     results(path, curves, ["held_out", "reported"])
     run(monkeypatch, "--results", path, "--out", overlay)
     assert "best on held_out, reported: 0.00" in capsys.readouterr().err
+
+
+def test_an_alpha_that_cannot_win_is_left_out(tmp_path, monkeypatch, capsys):
+    run_folder, curves = Run(tmp_path / "run"), {}
+    for alpha, right in ((0.3, "1111"), (0.5, "1110"), (0.7, "0000")):
+        run_folder.scores(f"alpha={alpha:.2f}", {"chain": {f"p{number}": right for number in range(40)}})
+        curves[alpha] = right.count("1") / 4
+    (tmp_path / "run/report").mkdir()
+    rows = [{"alpha": a, "model": f"alpha={a:.2f}", "benchmark": "chain", "avg": avg} for a, avg in curves.items()]
+    path = tmp_path / "run/report/results.json"
+    path.write_text(json.dumps({"alphas": rows, "choice": {"select_on": ["chain"]}}))
+    overlay = tmp_path / "finer.yaml"
+    run(monkeypatch, "--results", path, "--parts", 2, "--drop", 0.05, "--out", overlay)
+    said = capsys.readouterr().err
+    assert "0.70 is left out: 0.30 beats it after" in said and "0.50 is left out" in said
+    assert yaml.safe_load(overlay.read_text())["merge"] == {"alphas": [0.3, 0.4], "selected": 0.3}
+    with pytest.raises(UserError, match="--drop 1: a probability"):
+        run(monkeypatch, "--results", path, "--drop", 1, "--out", overlay)
 
 
 def test_bad_results_are_refused(tmp_path, monkeypatch):

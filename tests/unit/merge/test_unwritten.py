@@ -56,7 +56,7 @@ def test_inputs_that_changed_are_refused(tmp_path, monkeypatch, pair):
 
 def test_a_flipped_bit_of_an_input_is_named(tmp_path, monkeypatch, pair):
     made = leave_unwritten(monkeypatch, pair, tmp_path / "unwritten")
-    shard = sorted((pair[0].parent / "model").glob("*.safetensors"))[0]
+    shard = min((pair[0].parent / "model").glob("*.safetensors"))
     data = bytearray(shard.read_bytes())
     data[-1] ^= 1
     shard.write_bytes(data)
@@ -88,7 +88,5 @@ def test_a_recipe_says_it_in_one_place(tmp_path):
 
     sweep = MERGING | {"alphas": [0.3], "select_on": [], "keep": "none", "selected": None}
     assert json.loads(Merge.model_validate(sweep).model_dump_json())["keep"] == "none"
-    with pytest.raises(ValidationError, match="keep: none writes no weights"):
-        Merge.model_validate(sweep | {"selected": 0.3})
     with pytest.raises(ValidationError, match="keep: none needs backend: stream"):
         Merge.model_validate(sweep | {"backend": "mergekit"})

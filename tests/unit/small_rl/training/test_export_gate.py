@@ -54,13 +54,16 @@ def checkpoint(tmp_path, start):
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_the_trained_model_passes(tmp_path, start, checkpoint, precision):
-    deviation = export_gate.export(checkpoint, start, precision, "cpu", tmp_path / "out")
+    deviation, spoken = export_gate.export(checkpoint, start, precision, "cpu", tmp_path / "out")
     assert 0 < deviation < canaries.LIMITS[precision]
+    assert [row["precision"] for row in spoken] == [precision] * 2 and "experts" not in spoken[0]
 
 
 def test_the_start_model_in_its_place_is_refused(start, checkpoint):
     with pytest.raises(UserError, match="row 0 of log_probs.json are .* this is not the model that was trained"):
-        export_gate.check_log_probs(start, checkpoint / export_gate.LOG_PROBS, "bf16", "cpu")
+        export_gate.check_log_probs(
+            export_gate._loaded(start, "cpu"), start, checkpoint / export_gate.LOG_PROBS, "bf16"
+        )
 
 
 def test_one_wrong_response_is_named(tmp_path, start, checkpoint):
