@@ -8,7 +8,7 @@ from pathlib import Path
 from polaris.hardware.gpus import GPUS, Gpu
 from polaris.hardware.memory import GIB, TIGHT, total
 from polaris.hardware.settings import gpu_of
-from polaris.planning import slurm_profile
+from polaris.planning import effects, slurm_profile
 from polaris.planning.input_checks import folders_of, refusals
 from polaris.planning.plan_profile import Profile
 from polaris.planning.plan_time import NO_WORK, Range, ranged
@@ -206,6 +206,7 @@ def main(
         if wrong:
             raise UserError("this recipe will not run:\n  " + "\n  ".join(wrong))
         say("device: cpu: no GPU is planned for, and nothing that the files here tell is in the way")
+        say("\n".join(effects.lines(recipe)))
         return
     reserving = Profile(profile) if profile else slurm_profile.of(recipe)
     stages, guessed = planned_stages(recipe, machine, run, lambda rule: reserving.reserved(rule).nodes)
@@ -214,7 +215,7 @@ def main(
         say_json([asdict(one) for one in planned])
     else:
         guesses = [f"guessed: {key}: {guessed[key]}" for key in guessed]
-        say("\n".join([*lines(planned, reserving, machine, price), *guesses]))
+        say("\n".join([*lines(planned, reserving, machine, price), *guesses, *effects.lines(recipe)]))
     if wrong := [*wrong, *(f"{one.name}: {reason}" for one in planned for reason in one.wrong)]:
         raise UserError("this recipe will not run on this profile:\n  " + "\n  ".join(wrong))
     if keeping:

@@ -26,7 +26,11 @@ def of(tmp_path, *texts: str) -> recipe.Recipe:
 def test_a_set_is_asked_in_its_own_way_and_the_others_in_the_recipes(tmp_path):
     asked = of(tmp_path, OWN).evaluate.generate
     assert asked.instructions == {"amo_bench": "", "mine": "As a fraction."}
-    assert [asked.instruction_of(name) for name in ("math500", "amo_bench", "mine")] == ["Box it.", "", "As a fraction."]
+    assert [asked.instruction_of(name) for name in ("math500", "amo_bench", "mine")] == [
+        "Box it.",
+        "",
+        "As a fraction.",
+    ]
     text = printed.text(recipe.loaded([tmp_path / "0.yaml"]), [])
     line = next(line for line in text.splitlines() if "amo_bench: ''" in line)
     assert "presets/benchmarks.yaml:" in line
@@ -57,7 +61,9 @@ evaluate:
 
 
 def test_a_wrong_set_is_a_sentence_and_recipes_without_own_ways_have_the_settings_of_before(tmp_path):
-    with pytest.raises(UserError, match=r"evaluate.generate: instructions.ours: there is no such set here; possible: math"):
+    with pytest.raises(
+        UserError, match=r"evaluate.generate: instructions.ours: there is no such set here; possible: math"
+    ):
         of(tmp_path, OWN, "evaluate: {generate: {instructions: {ours: x}}}\n")
     plain = recipe.load([ROOT / "configs/laptop.yaml"]).evaluate.generate.model_dump()
     assert set(plain) == {"k", "instruction", "sampling", "engine"}
