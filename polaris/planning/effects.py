@@ -1,8 +1,8 @@
-"""Which differences an evaluation could show, before any model is asked: its questions, its samples, the smallest effect.
+"""Which differences an evaluation could show, before any model is asked: questions, samples, the smallest effect.
 
-Of two models that are right in a share p of the samples, a question's difference has the variance t^2 + 2 p (1 - p) / k:
-t, by how much the true differences of the questions are spread, and the samples' noise, which is largest where all
-questions are equally hard.
+Of two models that are right in a share p of the samples, a question's difference has the variance t^2 + 2 p (1 - p) / k
+at most: t, by how much the true differences of the questions are spread, and the samples' noise, which is largest where
+all questions are equally hard.
 """
 
 from collections.abc import Iterator
