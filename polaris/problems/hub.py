@@ -33,6 +33,7 @@ def snapshot(
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import huggingface_hub
     from huggingface_hub.errors import (
+        GatedRepoError,
         HFValidationError,
         HTTPError,  # pyright: ignore[reportPrivateImportUsage] (of its HTTP library, which changes between versions)
         LocalEntryNotFoundError,
@@ -53,6 +54,11 @@ def snapshot(
         raise UserError(
             f"{hub}: revision {revision} is not in the cache ({huggingface_hub.constants.HF_HUB_CACHE}), and the hub "
             "cannot be reached from here; fetch it where there is a network, with the same HF_HOME"
+        ) from None
+    except GatedRepoError:
+        raise UserError(
+            f"{hub}: this {kind} is gated: accept its terms on its page of the hub, log in with `hf auth login`, and "
+            "run this again"
         ) from None
     except (HTTPError, HFValidationError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
