@@ -9,6 +9,7 @@ from polaris.problems.settings import UNPINNED
 from polaris.stage.errors import UserError
 
 Kind = Literal["model", "dataset"]
+ACCEPT = "accept its terms on its page of the hub, log in with `hf auth login`, and run this again"
 
 
 def snapshot(
@@ -56,10 +57,7 @@ def snapshot(
             "cannot be reached from here; fetch it where there is a network, with the same HF_HOME"
         ) from None
     except GatedRepoError:
-        raise UserError(
-            f"{hub}: this {kind} is gated: accept its terms on its page of the hub, log in with `hf auth login`, and "
-            "run this again"
-        ) from None
+        raise UserError(f"{hub}: this {kind} is gated: {ACCEPT}") from None
     except (HTTPError, HFValidationError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{hub}: revision {revision} was not fetched ({reason})") from None

@@ -43,8 +43,9 @@ def make(folder: Path, finished: Path) -> None:
         lines = [json.dumps({key: row[key] for key in ("id", "problem", "answers")}) for row in problems[:QUESTIONS]]
         (folder / f"{name}.jsonl").write_text("\n".join(lines))
     models = [f"{name}: {{path: {finished / name / 'model'}, date: {date}}}" for name, date in DATES.items()]
+    free = {"fresh": "MIT"}
     sets = [
-        f"{{{name}: {{file: {name}.jsonl, gold: every, date: {date}, licence: {'MIT' if name == 'fresh' else 'null'}}}}}"
+        f"{{{name}: {{file: {name}.jsonl, gold: every, date: {date}, licence: {free.get(name, 'null')}}}}}"
         for name, date in SETS.items()
     ]
     k = json.dumps(dict.fromkeys(SETS, K))
