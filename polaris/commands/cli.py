@@ -84,6 +84,26 @@ def regrade(
 
 
 @command(app, A_RUN)
+def judge(
+    model: Annotated[str, typer.Argument(help="A name in the run, or a folder like runs/other/scores/core.")],
+    judge: Annotated[str, typer.Option(help="The judge's section (docs/probe.md): a file, or JSON.")],
+    output: Annotated[Path, typer.Option(help="The JSON file to write.")],
+    benchmark: Annotated[list[str], typer.Option(metavar="NAME...", help="These alone.")] = NOTHING,
+    configfile: Configs = NOTHING,
+    run: Run = None,
+) -> None:
+    """A model's second opinion on answers that rules judged.
+
+    Scores, report and published results stay as they are.
+    """
+    from polaris.commands import judged, runs
+    from polaris.stage.settings import read_section
+    from small_rl.study_settings import Judge
+
+    judged.main(model, runs.place(run, configfile), benchmark, read_section(Judge, judge), output)
+
+
+@command(app, A_RUN)
 def publish(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Names in the run: core, alpha=0.50.")],
     to: Annotated[Path, typer.Option(help="Folder to be made.")],

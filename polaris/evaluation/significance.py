@@ -69,7 +69,11 @@ def detectable(differences_BP: Sequence[NDArray[np.float64]], confidence: float,
     differences as found here, sqrt(sum of sd^2 / questions) / benchmarks (Miller 2024, Adding Error Bars to Evals,
     section 5: the variance of the questions and of the samples is in it).
     """
+    return effect([float(one_P.var(ddof=1)) / len(one_P) for one_P in differences_BP], confidence, power)
+
+
+def effect(variance_B: Sequence[float], confidence: float, power: float) -> float:
+    """`detectable`, by the variance of each benchmark's mean difference."""
     normal = statistics.NormalDist()
     z = normal.inv_cdf(1 - (1 - confidence) / 2) + normal.inv_cdf(power)
-    variance = sum(float(one_P.var(ddof=1)) / len(one_P) for one_P in differences_BP)
-    return z * math.sqrt(variance) / len(differences_BP)
+    return z * math.sqrt(sum(variance_B)) / len(variance_B)

@@ -9,7 +9,7 @@ from pathlib import Path
 from polaris.hardware.gpus import GPUS, Gpu
 from polaris.hardware.memory import GIB, TIGHT, total
 from polaris.hardware.settings import gpu_of
-from polaris.planning import plan_cpu, slurm_profile
+from polaris.planning import effects, plan_cpu, slurm_profile
 from polaris.planning.input_checks import folders_of, refusals
 from polaris.planning.plan_profile import Profile
 from polaris.planning.plan_time import NO_WORK, Range, ranged
@@ -227,6 +227,7 @@ def main(
             say("\n".join(["", *plan_cpu.lines(recipe, run)]))
         except UserError as error:
             say(f"hours are not planned for: {error}")
+        say("\n".join(effects.lines(recipe)))
         return
     reserving = Profile(profile) if profile else slurm_profile.of(recipe)
     stages, guessed = planned_stages(recipe, machine, run, lambda rule: reserving.reserved(rule).nodes)
@@ -235,7 +236,8 @@ def main(
         say_json([asdict(one) for one in planned])
     else:
         guesses = [f"guessed: {key}: {guessed[key]}" for key in guessed]
-        say("\n".join([*lines(planned, reserving, machine, price), *guesses, *filter(None, [room(planned, run)])]))
+        below = [*guesses, *filter(None, [room(planned, run)]), *effects.lines(recipe)]
+        say("\n".join([*lines(planned, reserving, machine, price), *below]))
     if wrong := [*wrong, *(f"{one.name}: {reason}" for one in planned for reason in one.wrong)]:
         raise UserError("this recipe will not run on this profile:\n  " + "\n  ".join(wrong))
     if keeping:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, RootModel, Tag
 
 from polaris.problems.hub_files import split_files
-from polaris.problems.read_problems import read_problems
+from polaris.problems.read_problems import found_columns, read_problems
 from polaris.problems.settings import FileProblems, HubProblems
 from polaris.stage.records import PROBLEMS, write_rows
 from polaris.stage.settings import Section
@@ -36,6 +36,7 @@ def main() -> None:
         else:
             files, where = [settings.file], str(settings.file)
         problems = read_problems(settings, files, stage.name, where)
+        stage.say(found_columns(settings, files))
         write_rows(stage.partial / "problems.parquet", problems, PROBLEMS)
         stage.publish(metrics={"problems": len(problems)})
 

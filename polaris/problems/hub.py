@@ -9,6 +9,7 @@ from polaris.problems.settings import UNPINNED
 from polaris.stage.errors import UserError
 
 Kind = Literal["model", "dataset"]
+ACCEPT = "accept its terms on its page of the hub, log in with `hf auth login`, and run this again"
 
 
 def snapshot(
@@ -33,6 +34,7 @@ def snapshot(
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import huggingface_hub
     from huggingface_hub.errors import (
+        GatedRepoError,
         HFValidationError,
         HTTPError,  # pyright: ignore[reportPrivateImportUsage] (of its HTTP library, which changes between versions)
         LocalEntryNotFoundError,
@@ -54,6 +56,8 @@ def snapshot(
             f"{hub}: revision {revision} is not in the cache ({huggingface_hub.constants.HF_HUB_CACHE}), and the hub "
             "cannot be reached from here; fetch it where there is a network, with the same HF_HOME"
         ) from None
+    except GatedRepoError:
+        raise UserError(f"{hub}: this {kind} is gated: {ACCEPT}") from None
     except (HTTPError, HFValidationError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{hub}: revision {revision} was not fetched ({reason})") from None

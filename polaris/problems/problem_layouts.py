@@ -165,16 +165,51 @@ def layout(row: dict[str, Any], where: str, gold: Gold) -> Callable[[dict[str, A
 def renamed(rows: Iterable[Row], columns: Mapping[Role, str], where: str) -> Iterator[Row]:
     """Rows in which the columns that a recipe names stand under our names, in place of others that we know.
 
-    Raises UserError for a column that the first row has not.
+    A column may lie inside another one: reward_model.ground_truth. Raises UserError for one that the first row has not.
     """
+    known = {name for role in columns for name in NAMES[role]}
     for number, (place, raw) in enumerate(rows):
         row = {name.lower(): value for name, value in raw.items()}
+        own = {}
         for role, column in columns.items():
-            if number == 0 and column.lower() not in row:
+            there, value = _inside(row, column.lower())
+            if number == 0 and not there:
                 raise UserError(f"{where}: columns.{role}: there is no column {column}{suggestion(column, raw)}")
-        known = {name for role in columns for name in NAMES[role]}
-        own = {role: row.get(column.lower()) for role, column in columns.items()}
+            # Who asks in a conversation may also answer there: its worked solution.
+            own["messages" if role == "problem" and isinstance(value, list | tuple) else role] = value
         yield place, {name: value for name, value in row.items() if name not in known} | own
+
+
+def _inside(row: Mapping[str, Any], column: str) -> tuple[bool, Any]:
+    """Whether a row has a column, by its name or by a way through columns that hold others; and its value."""
+    if column in row:
+        return True, row[column]
+    first, dot, rest = column.partition(".")
+    value = row.get(first)
+    if not dot or not isinstance(value, dict):
+        return False, None
+    return _inside({name.lower(): part for name, part in value.items()}, rest)
+
+
+def columns_read(row: dict[str, Any], columns: Mapping[Role, str], gold: Gold) -> dict[str, str]:
+    """Which column of a row is read for what: role -> its name, of the roles that the row has anything for.
+
+    columns: the recipe's; row: as its file has it
+    """
+    row = {name.lower(): value for name, value in row.items()}
+    names: dict[str, tuple[str, ...]] = {**NAMES, "answer": () if gold == "none" else ("reward_model", *GOLD)}
+    found = {
+        role: columns.get(role) or next((name for name in names[role] if row.get(name) is not None), None)
+        for role in NAMES
+    }
+    inner = {"answer": ("reward_model", "ground_truth"), "id": ("extra_info", "index")}
+    for role, (name, part) in inner.items():
+        if found[role] == name and isinstance(row[name], dict):
+            found[role] = f"{name}.{part}" if row[name].get(part) is not None else None
+    chat = found["problem"] and _inside(row, found["problem"].lower())[1]
+    if found["solution"] is None and isinstance(chat, list | tuple) and _said(chat, "assistant"):
+        found["solution"] = f"{found['problem']} (assistant)"
+    return {role: name for role, name in found.items() if name}
 
 
 def read_layout(

@@ -4,10 +4,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from polaris.problems.problem_layouts import COLUMNS, read_layout, renamed
+from polaris.problems.problem_layouts import COLUMNS, columns_read, read_layout, renamed
 from polaris.problems.settings import ReadProblems
 from polaris.stage.data_files import data_rows
 from polaris.stage.errors import UserError
+
+
+def _needed(settings: ReadProblems) -> set[str]:
+    """Columns whose values are read, those that hold others whole."""
+    named = [column.lower() for column in (settings.columns or {}).values()]
+    return {*COLUMNS, *named, *(column.partition(".")[0] for column in named)}
+
+
+def found_columns(settings: ReadProblems, files: Sequence[Path]) -> str:
+    """What is read of the files, and what is not, in words; by their first row."""
+    _, row = next(iter(data_rows(files[0], _needed(settings))))
+    read = columns_read(row, settings.columns or {}, settings.gold)
+    used = {name.lower().split()[0].split(".")[0] for name in read.values()}
+    left = [name for name in row if name.lower() not in used]
+    words = ", ".join(f"{role} from {name}" for role, name in read.items())
+    return f"{words}; not read: {', '.join(left) or 'none'}"
 
 
 def read_problems(settings: ReadProblems, files: Sequence[Path], source: str, where: str) -> list[dict[str, Any]]:
@@ -15,8 +31,7 @@ def read_problems(settings: ReadProblems, files: Sequence[Path], source: str, wh
 
     Raises UserError for a layout that is not known, a row without what it needs, and another number than `count`.
     """
-    columns = settings.columns or {}
-    needed = COLUMNS | {column.lower() for column in columns.values()}
+    columns, needed = settings.columns or {}, _needed(settings)
     rows = (row for file in files for row in data_rows(file, needed))
     problems = read_layout(
         renamed(rows, columns, where) if columns else rows, source, where, settings.gold, settings.max_rows

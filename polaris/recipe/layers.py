@@ -101,11 +101,18 @@ def listed(layer: Layer) -> Layer:
 
 def _without_samples(low: Layer, high: Layer) -> Layer:
     """The lower layer without the samples and instructions of benchmarks that the higher one leaves out."""
-    kept, asked = mapping_at(high.values, *BENCHMARKS), mapping_at(low.values, "evaluate", "generate")
-    gone = {
-        key: dict.fromkeys(mapping_at(asked, key).keys() - kept.keys()) for key in ("k", "instructions") if key in asked
-    }
-    return _at(high.origins[BENCHMARKS], {"evaluate": {"generate": gone}}).over(low)
+    kept = mapping_at(high.values, *BENCHMARKS)
+    further = mapping_at(low.values, "evaluate", "extra_evaluations")
+
+    def gone(section: Any) -> dict[str, Any]:
+        left_out = {key: mapping_at(section, key).keys() - kept.keys() for key in ("k", "instructions")}
+        return {key: dict.fromkeys(names) for key, names in left_out.items() if names}
+
+    usual = gone(mapping_at(low.values, "evaluate", "generate"))
+    extra = {name: gone(one) for name, one in further.items() if isinstance(one, dict)}
+    return _at(
+        high.origins[BENCHMARKS], {"evaluate": {"generate": usual} | ({"extra_evaluations": extra} if extra else {})}
+    ).over(low)
 
 
 def given(values: dict[str, Any], source: str) -> Layer:

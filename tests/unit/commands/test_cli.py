@@ -17,7 +17,7 @@ from polaris.stage.errors import UserError
 from tests.helpers.reports import make, whole_run
 
 ALONE = {"evaluate", "generate", "merge", "grade", "probe"}
-A_RUN = {"show", "status", "compare", "regrade", "publish", "verify", "rollouts", "replay", "court"}
+A_RUN = {"show", "status", "compare", "regrade", "publish", "verify", "judge", "rollouts", "replay", "court"}
 COMMANDS = ALONE | A_RUN | {"init", "recipe", "pin", "plan", "profile", "preflight", "study"}
 
 
