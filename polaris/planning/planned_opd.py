@@ -32,7 +32,9 @@ def with_teachers(trained: Planned, stage: OpdStage, shape_of: Callable[[str], S
         engine = stage.distillation.engine.model_copy(update={"tensor_parallel_size": tensor})
         parts = memory.vllm(shape, engine.gpus, gpu.memory, memory.share(engine))
         gpus, weights, room = engine.gpus * engine.replicas, parts["weights"] / GIB, parts["KV cache"] / GIB
-        notes.append(f"{name} ({model}) on {gpus} more GPUs: {weights:.0f} GiB weights, {room:.0f} GiB KV cache on each")
+        notes.append(
+            f"{name} ({model}) on {gpus} more GPUs: {weights:.0f} GiB weights, {room:.0f} GiB KV cache on each"
+        )
         wrong += _too_small(name, shape, engine, parts["KV cache"])
         mean = ranged(lambda tokens: tokens / responses, read)
         work = ranged(lambda tokens, length, shape=shape: tokens * shape.forward_flops(length), read, mean)
@@ -55,7 +57,8 @@ def _too_small(name: str, shape: Shape, engine: Engine, room: float) -> list[str
     need = memory.cache(shape, engine) * engine.max_model_len
     if room >= need:
         return []
-    return [
+    reason = (
         f"distillation.engine ({name}): {room / GIB:.1f} GiB of a GPU are left for KV cache, one response of "
         f"max_model_len ({engine.max_model_len}) needs {need / GIB:.1f}; raise tensor_parallel_size"
-    ]
+    )
+    return [reason]

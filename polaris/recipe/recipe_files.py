@@ -8,6 +8,7 @@ from polaris.stage.errors import UserError
 
 BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so far apart
 WITH_DEVICE = {"engine", "large_engine", "vllm", "format_sft", "teacher_sft", "sft"}  # sections with a key `device`
+NAMED = {"rl", "opd"}  # sections whose keys are names of stages
 SEEDS = ("seed", "sampling_seed")
 OF_RL_ALONE = {"start", "drop_easy", "overlap"}  # what an OPD stage does not take from the RL stage that it is like
 SAME_IN_ALL = {"benchmarks", "report"}  # replicates answer the same questions, and are resampled alike
@@ -135,6 +136,8 @@ def on_device(values: Any, device: str) -> Any:
         if key in WITH_DEVICE and isinstance(value, dict)
         else value
         if key == "inputs"  # nothing there runs, and a model may be called like a section
+        else {name: on_device(stage, device) for name, stage in value.items()}
+        if key in NAMED and isinstance(value, dict)  # so may a stage
         else on_device(value, device)
         for key, value in values.items()
     }

@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 from verl.experimental.teacher_loop.teacher_manager import AsyncTeacherLLMServerManager
 
@@ -26,4 +25,3 @@ class Teachers:
         said = {name: log_probs for name, (_, log_probs) in answers.items()}
         ids, own = answers["teacher"]
         return Taught(target(said, self.scale, self.delta), ids, own[:, 0] if self.whole else None)
-

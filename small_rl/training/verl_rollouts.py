@@ -100,7 +100,9 @@ class Rollouts:
         seeds = [response_seed(self.rollout.seed, purpose, problem, i) for i in range(sampling.n)]
         # A benchmark's answers teach nothing.
         teachers = self.teachers if sampling is self.rollout else None
-        return Sampled(prompt, await asyncio.gather(*(self._response(prompt, sampling, seed, teachers) for seed in seeds)))
+        return Sampled(
+            prompt, await asyncio.gather(*(self._response(prompt, sampling, seed, teachers) for seed in seeds))
+        )
 
     async def _graded(self, sampled: Sampled, gold: dict, format: Format) -> list[tuple[Response, str, Verdict]]:
         # Special tokens stay in the text: some tokenizers count </think> among them.
