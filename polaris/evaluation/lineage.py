@@ -16,7 +16,7 @@ from polaris.stage.manifest import Manifest
 from polaris.stage.records import read_problems
 
 # Curves that the report draws: file of a training -> its columns.
-CURVES = {"log/metrics.jsonl": ("accuracy", "reward", "loss"), "log/validation.jsonl": ("avg",)}
+CURVES = {"log/metrics.jsonl": ("accuracy", "reward", "loss", "reverse_kl"), "log/validation.jsonl": ("avg",)}
 
 
 def with_ancestors(manifests: Iterable[Manifest]) -> list[Manifest]:
