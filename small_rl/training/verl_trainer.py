@@ -21,7 +21,7 @@ from small_rl.reward.rescue import RescueBuffer
 from small_rl.reward.rl_step import FinishedStep, Rollout, TrainingState, accuracies, check_graded, finished
 from small_rl.reward.step_metrics import outcome_metrics
 from small_rl.rollouts.store import Counts, RolloutStore
-from small_rl.teachers.teaching import teaching_metrics
+from small_rl.teachers.teaching import teaching_metrics, without_golds
 from small_rl.teachers.verl_teachers import Teachers
 from small_rl.training import verl_batch
 from small_rl.training.export_gate import LOG_PROBS, ROWS
@@ -91,6 +91,8 @@ class PolarisTrainer(PPOTrainerSync):
         done = finished(groups, step, self.settings, self.training_state, random)
         self.numbers = done.metrics | graded
         if self.use_teacher_policy:
+            graded_alone = {"accuracy", "reward"} if without_golds(groups) else set()
+            self.numbers = {name: value for name, value in self.numbers.items() if name not in graded_alone}
             self.numbers |= teaching_metrics(groups, step)
         self.unstored = done, counts
         return done.trained_P

@@ -1,12 +1,14 @@
 """Targets and their distance from the student, against numbers worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from small_rl.reward.rl_step import Response, Rollout
 from small_rl.reward.step_metrics import Trajectory
 from small_rl.teachers.target import Taught, target
-from small_rl.teachers.teaching import teaching_metrics
+from small_rl.teachers.teaching import teaching_metrics, without_golds
 
 T, B, S = (torch.tensor([[-1.0], [-2.0]]), torch.tensor([[-1.5], [-1.0]]), torch.tensor([[-3.0], [-0.5]]))
 
@@ -38,6 +40,13 @@ def test_a_silent_teacher_stops_the_first_step_alone():
     with pytest.raises(RuntimeError, match="the target is the student .*: there is nothing to learn"):
         teaching_metrics(silent, 1)
     assert teaching_metrics(silent, 2)["signal"] < 1e-4  # the student has become its teacher
+
+
+def test_an_accuracy_without_gold_answers_is_none():
+    one = rollout([-1.0], [-2.0])
+    reasons = lambda *names: [[replace(one, trajectory=replace(one.trajectory, reason=name)) for name in names]]
+    assert without_golds(reasons("unparseable_gold", "no_answer"))
+    assert not without_golds(reasons("different", "unparseable_gold")) and not without_golds(reasons("no_answer"))
 
 
 def test_of_the_likeliest_tokens_nothing_is_said():
