@@ -58,7 +58,7 @@ def done(tmp_path_factory) -> Done:
     folder = tmp_path_factory.mktemp("opd")
     problems = {"family": "chain", "count": 32, "depth": [1, 2], "error_rate": 0.0, "pool": "train", "seed": 5}
     inputs = {name: folder / name / "checkpoint.json" for name in ("start", "teacher")}
-    for (name, out), steps in zip(inputs.items(), (60, 200), strict=True):
+    for (name, out), steps in zip(inputs.items(), (40, 120), strict=True):
         made(make_model.main, DENSE | {"pretraining": LEARNED | {"steps": steps}}, out)
     inputs["data"] = folder / "problems/data.json"
     made(make_problems.main, problems, inputs["data"])
