@@ -10,7 +10,7 @@ from small_rl.rl_settings import RlTraining
 
 
 class Distillation(Section):
-    """The loss, by verl's names (`distillation.distillation_loss`), the target and the teacher's engine (docs/opd.md)."""
+    """The loss, by verl's names (`distillation.distillation_loss`), the target, the teacher's engine (docs/opd.md)."""
 
     loss_mode: Annotated[
         Literal["k1", "k2", "k3", "abs", "forward_kl_topk"],
@@ -94,8 +94,8 @@ class OpdTraining(RlTraining):
             )
         if self.teacher_gpus % self.teacher_nodes:
             raise ValueError(
-                f"distillation.engine: its {self.teacher_gpus} GPUs (replicas * tensor_parallel_size of each model that "
-                f"is read) must be the same number on each of {self.teacher_nodes} nodes"
+                f"distillation.engine: its {self.teacher_gpus} GPUs (replicas * tensor_parallel_size of each "
+                f"model that reads) must be the same number on each of {self.teacher_nodes} nodes"
             )
         per_node, first = self.teacher_gpus_per_node, 0
         for size in self.engines_of_teachers:
@@ -109,9 +109,7 @@ class OpdTraining(RlTraining):
 
     @property
     def read(self) -> dict[str, int]:
-        """Models that read the responses -> tensor parallel GPUs of an engine: the teacher, and what its log-probabilities
-        are compared with.
-        """
+        """Models that read the responses -> tensor parallel GPUs of an engine: the teacher, its base, the start."""
         own = self.distillation.engine.tensor_parallel_size
         base = {"base": own} if self.distillation.needs_base else {}
         return (
@@ -164,12 +162,12 @@ class OpdStage(OpdTraining):
             raise ValueError(f"teacher: {self.teacher} is the student, too: there is nothing to learn")
         if self.distillation.needs_base and self.teacher_base is None:
             raise ValueError(
-                "teacher_base: null, but reward_scale and delta are about what the teacher's training changed; name the "
-                "model that it started from"
+                "teacher_base: null, but reward_scale and delta are about what the teacher's training changed; name "
+                "the model that it started from"
             )
         if self.teacher_base is not None and not self.distillation.needs_base:
             raise ValueError(
-                f"teacher_base: must be null, since with reward_scale: 1.0 and delta: false {self.teacher_base} is not read"
+                f"teacher_base: must be null: {self.teacher_base} is not read with reward_scale: 1.0, delta: false"
             )
         if self.teacher_base == self.teacher:
             raise ValueError("teacher_base: is the teacher itself: the difference of the two is 0 everywhere")

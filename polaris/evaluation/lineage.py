@@ -16,7 +16,8 @@ from polaris.stage.manifest import Manifest
 from polaris.stage.records import read_problems
 
 # Curves that the report draws: file of a training -> its columns.
-CURVES = {"log/metrics.jsonl": ("accuracy", "reward", "loss", "paid_wrong"), "log/validation.jsonl": ("avg",)}
+TRAINING = ("accuracy", "reward", "loss", "paid_wrong", "reverse_kl")
+CURVES = {"log/metrics.jsonl": TRAINING, "log/validation.jsonl": ("avg",)}
 
 ALARMS = "log/alarms.jsonl"
 

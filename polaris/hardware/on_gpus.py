@@ -108,29 +108,33 @@ class OnGpus:
             )
 
     def _opd(self, name: str) -> None:
-        """Its teacher's engines, then as `_rl` on the GPUs that these leave."""
+        """Its teacher's engines, and as `_rl` on the GPUs that these leave."""
         at, start = (*OPD, name), engines.smallest(self.hardware) | {"replicas": 1}
-        inner, other, ones = (*at, "engine"), (*at, "distillation", "engine"), dict.fromkeys(OWN, 1)
-        own, rollouts, reading = (self.parts.by_hand(*where) for where in ((at, OWN), (inner, start), (other, start)))
-        for place, sizes in ((at, ones), (inner, start), (other, start)):
+        teaching = self.parts.part((*at, "distillation"))
+        places = {at: dict.fromkeys(OWN, 1), (*at, "engine"): start}
+        places[*at, "distillation", "engine"] = start | {"replicas": teaching.get("nodes") or 1}
+        hand = {place: self.parts.by_hand(place, sizes) for place, sizes in places.items()}
+        for place, sizes in places.items():
             self._put(place, sizes)
+        own, inner, other = places
         asked = {"engine": self.parts.part(inner) | start}
-        asked["distillation"] = self.parts.part((*at, "distillation")) | {"engine": self.parts.part(other) | start}
-        stage = self.parts.parsed(OpdStage, at, ones | asked)
-        if stage is None:
+        asked["distillation"] = teaching | {"engine": self.parts.part(other) | places[other]}
+        stage = self.parts.parsed(OpdStage, at, places[own] | asked)
+        given = {(*place, key): value for place, sizes in hand.items() for key, value in sizes.items()}
+        if stage is None or not _open(given, [(*place, key) for place, sizes in places.items() for key in sizes]):
             return
         read = [self.parts.input(model) for model in (stage.teacher, stage.teacher_base) if model]
         shapes = list(self.parts.shapes(read, other).values())
         for model, shape in self.parts.shapes([self.parts.input(stage.student)], at).items():
-            fits = lambda hardware, shape=shape: opd_sizes(stage, shapes, shape, hardware, own, rollouts, reading)
+            fits = lambda hardware, shape=shape: opd_sizes(stage, shapes, shape, hardware, *hand.values())
             if found := fits(self.hardware):
-                for place, sizes in zip((at, inner, other), found, strict=True):
+                for place, sizes in zip(places, found, strict=True):
                     self._put(place, sizes)
                 continue
             need = self._on_all(
                 actors.rl_need(stage, shape, self.hardware), f"sequences of {actors.longest(stage)} tokens"
             )
-            self._refuse(model, at, f"{need}, beside its teacher's", lambda other: fits(other) is not None)
+            self._refuse(model, at, f"{need}, beside its teacher's", lambda other, fits=fits: fits(other) is not None)
 
     def _layout(self) -> None:
         at = (*SFT, "layout")
@@ -156,7 +160,7 @@ class OnGpus:
         raise UserError(f"{self.parts.where}: {model} ({'.'.join(at)}) {need}; {nearest(self.hardware, fits)}")
 
 
-def _open(fixed: Mapping[str, Any], keys: Iterable[str]) -> bool:
+def _open(fixed: Mapping[Any, Any], keys: Iterable[Any]) -> bool:
     """Whether a size is left to be found, and those that are given by hand are numbers to find it with."""
     numbers = all(isinstance(value, int | float) and value > 0 for value in fixed.values())
     return numbers and any(key not in fixed for key in keys)

@@ -1,4 +1,4 @@
-"""Sizes of an OPD stage: on every node an engine of each model that reads, and the student on the GPUs that are left."""
+"""Sizes of an OPD stage: on every node an engine of each model that reads, and the student on the other GPUs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -57,7 +57,8 @@ def _too_small(name: str, shape: Shape, engine: Engine, room: float) -> list[str
     need = memory.cache(shape, engine) * engine.max_model_len
     if room >= need:
         return []
-    return [
+    reason = (
         f"distillation.engine ({name}): {room / GIB:.1f} GiB of a GPU are left for KV cache, one response of "
         f"max_model_len ({engine.max_model_len}) needs {need / GIB:.1f}; raise tensor_parallel_size"
-    ]
+    )
+    return [reason]

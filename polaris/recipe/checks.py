@@ -121,7 +121,7 @@ def opd_stages_in_order(recipe: Recipe) -> None:
             )
         if stage.distillation.use_task_rewards and _gold(recipe, stage.prompts) == "none":
             raise ValueError(
-                f"opd.{name}.distillation.use_task_rewards: true, but inputs.problems.{stage.prompts} has no gold answers"
+                f"opd.{name}.distillation.use_task_rewards: true, but inputs.problems.{stage.prompts}.gold is none"
             )
         possible.append(name)
 

@@ -10,6 +10,7 @@ BETWEEN_REPLICATES = 1_000_000  # of a seed: no two seeds of one recipe lie so f
 WITH_DEVICE = {"engine", "large_engine", "vllm", "format_sft", "teacher_sft", "sft"}  # sections with a key `device`
 ASKED = ("k", "instruction")  # of a benchmark: how it is asked, which is no property of the set
 NO_OWN = {"instructions": {}}
+NAMED = {"rl", "opd"}  # sections whose keys are names of stages
 SEEDS = ("seed", "sampling_seed")
 RL = ("small_rl", "rl")
 OPD = ("opd",)
@@ -158,6 +159,8 @@ def on_device(values: Any, device: str) -> Any:
         if key in WITH_DEVICE and isinstance(value, dict)
         else value
         if key == "inputs"  # nothing there runs, and a model may be called like a section
+        else {name: on_device(stage, device) for name, stage in value.items()}
+        if key in NAMED and isinstance(value, dict)  # so may a stage
         else on_device(value, device)
         for key, value in values.items()
     }

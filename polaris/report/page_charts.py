@@ -215,12 +215,15 @@ def validation_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def loss_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """Loss of each supervised training (an RL loss says nothing by its height)."""
+    """Loss of each supervised training (an RL loss says nothing by its height), and how far each student of an
+    on-policy distillation is from its teacher.
+    """
     rewarded = {row["stage"] for row in report["curves"] if row["metric"] != "loss"}
     drawn = []
     for row in report["curves"]:
-        if row["stage"] not in rewarded:
-            heading, line = f"{row['stage']}: loss", Line("", row["steps"], row["values"])
+        if row["metric"] == "reverse_kl" or row["stage"] not in rewarded:
+            what = "KL from its teacher, nats a token" if row["metric"] == "reverse_kl" else "loss"
+            heading, line = f"{row['stage']}: {what}", Line("", row["steps"], row["values"])
             drawn.append((heading, charts.line_chart([line], heading, "step", charts.plain)))
     return drawn
 

@@ -49,7 +49,7 @@ class ReportPage(Report):
 
     ladder: Annotated[list[str], Field(description="the small model's checkpoints, in the order of the flow")]
     generalists: Annotated[list[str], Field(description="the large base model and the distilled one; empty: none")]
-    models: Annotated[list[str], Field(description="further models, which the run did not make")]
+    models: Annotated[list[str], Field(description="students of OPD, and models that the run did not make")]
     alphas: Annotated[dict[str, str], Field(description="alpha as spelled in paths -> the model at that alpha")]
     select_on: Annotated[
         list[str], Field(description="benchmarks on which alpha is chosen; all others are headline sets")

@@ -79,8 +79,8 @@ def check_memory(settings: OpdTraining, student: Path, read: Mapping[str, Path],
         if own + sum(weights.values()) > free:
             parts = ", ".join(f"{name} {size / GIB:.1f}" for name, size in weights.items())
             raise UserError(
-                f"{student}: student {own / GIB:.1f} GiB, {parts}: together more than the {free / GIB:.1f} GiB of memory "
-                "that are free; take smaller models or a larger machine"
+                f"{student}: student {own / GIB:.1f} GiB, {parts}: more than the {free / GIB:.1f} GiB of memory that "
+                "are free; take smaller models or a larger machine"
             )
         return
     free = _gpu_memory() if free is None else free

@@ -10,6 +10,7 @@ from polaris.stage.errors import UserError
 from polaris.stage.json_files import read_object
 from polaris.stage.manifest import replace_file
 from polaris.stage.settings import validated
+from small_rl.opd_settings import OpdTraining
 from small_rl.rl_settings import RlTraining
 
 NAME = "about.json"
@@ -56,9 +57,10 @@ def read(folder: Path) -> About:
         settings, consensus, teacher = values["settings"], values["consensus"], values.get("teacher")
     except KeyError as missing:
         raise UserError(f"{path}: {missing} is missing; another version of polaris wrote this store") from None
+    section = OpdTraining if isinstance(settings, dict) and "distillation" in settings else RlTraining
     return About(
         stage=texts["stage"],
-        settings=validated(RlTraining, settings, f"{path}: settings"),
+        settings=validated(section, settings, f"{path}: settings"),
         model=(folder / texts["model"]).resolve(),
         problems=(folder / texts["problems"]).resolve(),
         consensus=consensus and (folder / str(consensus)).resolve(),

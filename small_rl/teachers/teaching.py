@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from polaris.grading.answers import DIFFERENT, EQUIVALENT, EXACT, UNPARSEABLE_GOLD
 from small_rl.reward.rl_step import Rollout
 
 SILENT = 1e-4  # nats a token, between engines that hold the same weights: rounding
@@ -32,6 +33,12 @@ def teaching_metrics(groups: Sequence[Sequence[Rollout]], step: int) -> dict[str
             "nothing to learn; choose another teacher"
         )
     return {"reverse_kl": (student - teacher).mean().item(), "signal": signal}
+
+
+def without_golds(groups: Sequence[Sequence[Rollout]]) -> bool:
+    """Whether the step's prompts have no gold answer: an `accuracy` of them would be no measurement."""
+    reasons = {rollout.trajectory.reason for group in groups for rollout in group}
+    return UNPARSEABLE_GOLD in reasons and not reasons & {EXACT, EQUIVALENT, DIFFERENT}
 
 
 def of_response(values_S: torch.Tensor, rollout: Rollout) -> torch.Tensor:

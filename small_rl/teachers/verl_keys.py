@@ -13,7 +13,7 @@ GIB = 2**30
 LOSS = ("loss_mode", "topk", "use_policy_gradient", "use_task_rewards", "distillation_loss_coef", "loss_max_clamp",
         "log_prob_min_clamp")  # fmt: skip
 OURS = ("reward_scale", "delta")
-BATCH = 8192  # verl's own: tokens that an engine reads at once
+BATCH = 2048  # tokens that a GPU reads at once: their logits, in float32 and twice, are outside vLLM's own share
 
 
 def distillation_keys(settings: OpdTraining, models: Mapping[str, Path]) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _inference(settings: OpdTraining, tensor: int) -> dict[str, Any]:
         "tensor_model_parallel_size": tensor,
         "max_model_len": engine.max_model_len,
         "max_num_seqs": engine.max_num_seqs,
-        "max_num_batched_tokens": BATCH,
+        "max_num_batched_tokens": max(BATCH, engine.max_num_seqs),
         "prompt_length": settings.max_prompt_length,
         "response_length": settings.max_response_length,
         "temperature": 1.0,
@@ -55,10 +55,10 @@ def _inference(settings: OpdTraining, tensor: int) -> dict[str, Any]:
         "enable_prefix_caching": False,  # of no use to log-probabilities of the prompt
         "free_cache_engine": False,  # the GPUs are the teacher's alone: its engine never sleeps
         "enable_sleep_mode": False,
-        "enforce_eager": engine.device == "cpu",
+        "enforce_eager": True,  # it reads, and decodes one token that nobody uses
     }
     if engine.device == "cuda":
         return values | {"gpu_memory_utilization": engine.gpu_memory_utilization}
-    values |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(BATCH, engine.max_model_len)}
+    values |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(8192, engine.max_model_len)}
     own = {"distributed_executor_backend": "uni", "kv_cache_memory_bytes": int((engine.kv_cache_gib or 0) * GIB)}
     return values | {f"engine_kwargs.vllm.{key}": value for key, value in own.items()}

@@ -143,7 +143,8 @@ def launch(
         if line.startswith(alarm.SAID):
             stage.say(line.strip())
         if last := curves.update():
-            progress.update(last["step"], f"accuracy {last['accuracy']:.2f}")
+            told = {name: last[name] for name in ("accuracy", "reverse_kl") if name in last}
+            progress.update(last["step"], "  ".join(f"{name} {value:.2f}" for name, value in told.items()))
 
     shards = read_checkpoint(files.model).shards
     largest = max(math.prod(tensor.shape) for shard in shards for tensor in shard.tensors.values())

@@ -24,7 +24,7 @@ from small_rl.reward.step_metrics import outcome_metrics
 from small_rl.rollouts import alarm, updates
 from small_rl.rollouts.curve import Curve, append
 from small_rl.rollouts.store import Counts, RolloutStore
-from small_rl.teachers.teaching import teaching_metrics
+from small_rl.teachers.teaching import teaching_metrics, without_golds
 from small_rl.teachers.verl_teachers import Teachers
 from small_rl.training import verl_batch
 from small_rl.training.export_gate import LOG_PROBS
@@ -101,6 +101,8 @@ class PolarisTrainer(PPOTrainerSync):
         if self.settings.alarm:
             self.numbers |= alarm.measured([rollout for group in done.rewarded_P for rollout in group])
         if self.use_teacher_policy:
+            graded_alone = {"accuracy", "reward"} if without_golds(groups) else set()
+            self.numbers = {name: value for name, value in self.numbers.items() if name not in graded_alone}
             self.numbers |= teaching_metrics(groups, step)
         self.unstored = done, counts
         return done.trained_P

@@ -6,7 +6,8 @@ from polaris.recipe import recipe
 from tests.helpers.recipes import LAPTOP, ROOT
 
 RELEASED = ("polaris_v2_audit", "polaris_v1_audit_small", "polaris_v2_from_sft", "polaris_v2_generalist")
-SHIPPED = ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b", "one_gpu", "one_gpu_80gb", "one_node", *RELEASED)
+OPD = "polaris_v2_opd"
+SHIPPED = ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b", "one_gpu", "one_gpu_80gb", "one_node", OPD, *RELEASED)
 FULL = [[ROOT / f"configs/{name}.yaml"] for name in SHIPPED]
 STUDY = [LAPTOP, ROOT / "configs/laptop_study.yaml"]
 TWO_NODES = [LAPTOP, ROOT / "configs/laptop_two_nodes.yaml"]
@@ -14,7 +15,9 @@ SPARSE = [ROOT / "configs/laptop_sparse.yaml"]
 REAL = [[ROOT / "configs/smollm2.yaml", *(ROOT / f"configs/smollm2_{name}.yaml" for name in over)]
         for over in ([], ["small"], ["study"])]  # fmt: skip
 QUESTIONS = [ROOT / "configs/smollm2_questions.yaml"]
-RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, SPARSE, TWO_NODES, *REAL, QUESTIONS, *FULL]
+TOURNAMENT = [ROOT / "configs/laptop_tournament.yaml"]
+LAPTOPS = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, SPARSE, TWO_NODES, TOURNAMENT]
+RECIPES = [*LAPTOPS, *REAL, QUESTIONS, *FULL]
 
 
 @pytest.mark.parametrize("name", ["polaris_v1_4b", "polaris_v1_7b"])
@@ -70,6 +73,17 @@ def test_a_control_differs_in_what_it_controls_and_in_nothing_else(files, arm, c
         elif a[key] != b[key]:
             found.add(key)
     assert found == differs
+
+
+def test_the_roads_of_the_tournament_differ_in_what_they_are_called_after():
+    opd = recipe.load(TOURNAMENT).opd
+    changed = lambda name: {
+        key: value for key, value in opd[name].model_dump().items() if value != opd["opd"].model_dump()[key]
+    }
+    assert changed("sft_opd") == {"student": "distilled"}
+    plain = opd["opd"].distillation.model_dump()
+    assert changed("exopd") == {"teacher_base": "base_small", "distillation": plain | {"reward_scale": 1.25}}
+    assert changed("delta") == {"teacher_base": "base_small", "distillation": plain | {"delta": True}}
 
 
 def test_the_study_adds_arms_and_changes_nothing_else():

@@ -37,12 +37,11 @@ def test_the_folders_are_those_of_the_rules():
         "{name}",
         "{stage}",
         "{taught}",
+        "{opd}",
     }
     beside = {folder.removeprefix("{stage}") for folder in folders if folder.startswith("{stage}")}
     assert beside == set(BESIDE)
-    named = (
-        folders - {f"{{stage}}{suffix}" for suffix in BESIDE} - {"{opd}"} | set(TEACHER_STAGES.values()) | {"models"}
-    )
+    named = folders - {f"{{stage}}{suffix}" for suffix in BESIDE} | set(TEACHER_STAGES.values()) | {"models"}
     assert named == {folder for folder in FOLDERS if not folder.endswith("_self")}
 
 

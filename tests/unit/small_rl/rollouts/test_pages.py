@@ -7,6 +7,7 @@ import pytest
 
 from polaris.stage.errors import UserError
 from small_rl.rollouts import pages, store
+from tests.helpers import opd
 from tests.helpers.rollouts import write_store
 from tests.helpers.verl_stages import rl_stage
 
@@ -87,8 +88,9 @@ def test_numbers_of_the_steps(written):
     assert len(head) == len(rows[0]) and rows[0][0] == "1"
 
 
-def test_outcome_rewards_have_pages_too(tmp_path):
-    stored = write_store(tmp_path / "of", rl_stage("laptop", "grpo"))
+@pytest.mark.parametrize("settings", [rl_stage("laptop", "grpo"), opd.training()], ids=["grpo", "opd"])
+def test_outcome_rewards_have_pages_too(tmp_path, settings):
+    stored = write_store(tmp_path / "of", settings)
     pages.write(stored, tmp_path / "pages")
     assert "correct responses before" not in (tmp_path / "pages" / "step_000001" / "group_00000.html").read_text()
 

@@ -1,6 +1,7 @@
 """Our overrides are keys that verl 0.9.1 knows: composed with verl's own YAML files, of a laptop and of a cluster."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from polaris.stage.errors import UserError
 from small_rl.reward.core import ConsensusSets, core_rewards
 from small_rl.rl_settings import Overlong, Substitution, Validation
 from small_rl.training import verl_config
+from tests.helpers import opd
 from tests.helpers.verl_stages import CONFIGS, FILES, recipe_files, rl_stage
 
 hydra = pytest.importorskip("hydra")
@@ -55,6 +57,33 @@ def test_every_rl_stage_of_every_recipe(name, stage, device):
     assert config.actor_rollout_ref.model.external_lib == (
         "small_rl.training.verl_scaler" if settings.precision == "fp16" else None
     )
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_teachers_as_verl_places_them(device):
+    """Every key is verl's, and its dataclasses find pool, replicas and lengths in order."""
+    from verl.utils.config import omega_conf_to_dataclass
+
+    engine = {"device": device, "kv_cache_gib": 0.5, "gpu_memory_utilization": 0.8, "replicas": 2}
+    settings = opd.training(distillation={"delta": True})
+    distillation = settings.distillation.model_copy(
+        update={"engine": settings.distillation.engine.model_copy(update=engine)}
+    )
+    settings = settings.model_copy(
+        update={"engine": settings.engine.model_copy(update=engine | {"replicas": 1}), "distillation": distillation}
+    )
+    files = replace(FILES, teachers={name: Path(f"/a folder/{name}") for name in ("teacher", "base", "start")})
+    config = compose("ppo_trainer", verl_config.rl_overrides(settings, files))
+    theirs = omega_conf_to_dataclass(config.distillation)
+    assert list(theirs.teacher_models) == ["teacher", "base", "start"]
+    assert theirs.nnodes * theirs.n_gpus_per_node == 6 == settings.all_gpus_per_node - settings.gpus_per_node
+    for name, model in theirs.teacher_models.items():
+        assert (model.model_path, model.num_replicas) == (f"/a folder/{name}", 2)
+        assert model.inference.load_format == "auto" and model.inference.max_model_len == 256
+        longest = settings.max_prompt_length + settings.max_response_length
+        assert (model.inference.prompt_length, model.inference.response_length) == (longest, 1)
+        own = model.inference.engine_kwargs.get("vllm", {})
+        assert own.get("kv_cache_memory_bytes") == (2**29 if device == "cpu" else None)
 
 
 def test_options_of_the_loss():
