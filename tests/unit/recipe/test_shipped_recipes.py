@@ -10,8 +10,9 @@ SHIPPED = ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b", "one_gpu", "one_gpu_8
 FULL = [[ROOT / f"configs/{name}.yaml"] for name in SHIPPED]
 STUDY = [LAPTOP, ROOT / "configs/laptop_study.yaml"]
 TWO_NODES = [LAPTOP, ROOT / "configs/laptop_two_nodes.yaml"]
+ONE_GPU = [LAPTOP, ROOT / "configs/laptop_gpu.yaml"]
 SPARSE = [ROOT / "configs/laptop_sparse.yaml"]
-RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, SPARSE, TWO_NODES, *FULL]
+RECIPES = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, SPARSE, TWO_NODES, ONE_GPU, *FULL]
 
 
 @pytest.mark.parametrize("name", ["polaris_v1_4b", "polaris_v1_7b"])
