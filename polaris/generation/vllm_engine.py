@@ -33,7 +33,12 @@ ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-GPU_ENVIRONMENT = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn"}  # a process that has opened CUDA must not fork
+GPU_ENVIRONMENT = {
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a process that has opened CUDA must not fork
+    # FlashInfer samples no response that has a seed, and all of ours have one; yet vLLM 0.24.0 tries it while it
+    # starts, which compiles it with the node's nvcc, or ends there without one (topk_topp_sampler.py).
+    "VLLM_USE_FLASHINFER_SAMPLER": "0",
+}
 CPU_ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "",  # a card that is there is left alone
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the threads are the rule's, through OMP_NUM_THREADS

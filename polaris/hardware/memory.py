@@ -1,7 +1,7 @@
 """GPU memory of one rank, part by part, in bytes: what is known from shapes, and one stated guess for the rest.
 
-Checked against published layouts in tests/unit/hardware/test_memory.py; figures agree within about 10 %. Nothing
-here was measured on a GPU by us.
+Checked against published layouts in tests/unit/hardware/test_memory.py; figures agree within about 10 %. Two were
+measured on an H200: a mixture took 6 to 14 % more, an RL actor 7 % less (docs/performance.md).
 """
 
 import itertools

@@ -3,6 +3,7 @@
 A leading "+" adds a key that verl reads but does not list in its YAML files.
 """
 
+from polaris.generation.vllm_engine import GPU_ENVIRONMENT
 from polaris.stage.code import module_name
 from small_rl.rl_settings import RlTraining
 
@@ -77,7 +78,7 @@ def environment(device: str) -> dict[str, str]:
         "VLLM_NO_USAGE_STATS": "1",
     }
     if device == "cuda":
-        return common
+        return common | GPU_ENVIRONMENT
     # verl registers its FSDP engine for "cuda" and "npu" only; it runs on a CPU as it is.
     return common | {
         "VERL_PLATFORM": "cpu",

@@ -11,12 +11,13 @@ SHIPPED = ("polaris_v2", "polaris_v1_4b", "polaris_v1_7b", "one_gpu", "one_gpu_8
 FULL = [[ROOT / f"configs/{name}.yaml"] for name in SHIPPED]
 STUDY = [LAPTOP, ROOT / "configs/laptop_study.yaml"]
 TWO_NODES = [LAPTOP, ROOT / "configs/laptop_two_nodes.yaml"]
+ONE_GPU = [LAPTOP, ROOT / "configs/laptop_gpu.yaml"]
 SPARSE = [ROOT / "configs/laptop_sparse.yaml"]
 REAL = [[ROOT / "configs/smollm2.yaml", *(ROOT / f"configs/smollm2_{name}.yaml" for name in over)]
         for over in ([], ["small"], ["study"])]  # fmt: skip
 QUESTIONS = [ROOT / "configs/smollm2_questions.yaml"]
 TOURNAMENT = [ROOT / "configs/laptop_tournament.yaml"]
-LAPTOPS = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, SPARSE, TWO_NODES, TOURNAMENT]
+LAPTOPS = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, SPARSE, TWO_NODES, ONE_GPU, TOURNAMENT]
 RECIPES = [*LAPTOPS, *REAL, QUESTIONS, *FULL]
 
 
