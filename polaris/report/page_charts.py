@@ -8,7 +8,7 @@ from polaris.charts.charts import Line, Row, axis_percent, axis_points
 from polaris.evaluation import results
 from polaris.evaluation.response_rows import ALL, OTHERS
 from polaris.evaluation.verdicts import AVERAGE
-from polaris.report.front_charts import front_charts
+from polaris.report.front import front_charts
 from polaris.stage.progress import duration
 
 TONES = 4  # lines of one picture, each in its own colour

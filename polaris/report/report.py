@@ -3,7 +3,7 @@
 results.json: `models pairs alphas own_alphas claims choice published` as `polaris.evaluation.results`, `measures
 lengths budgets hardest` as `polaris.evaluation.response_rows`, `dates on_seen_sets` as `polaris.evaluation.dates`,
 `examples` as `polaris.evaluation.examples`, `timings lineage` as `polaris.evaluation.lineage`, `front` as
-`polaris.evaluation.front`, `planned` as `polaris.report.planned` and `paid` as small_rl/studies/paid.py describe them
+`polaris.report.front`, `planned` as `polaris.report.planned` and `paid` as small_rl/studies/paid.py describe them
 row by row, and `checkpoints curves warnings difficulty data`, which the page also shows. Scores are shares in [0, 1].
 """
 
@@ -15,10 +15,10 @@ from typing import Any
 from polaris.evaluation import claims, examples, lineage, response_rows, results, verdicts
 from polaris.evaluation.claims import Claim
 from polaris.evaluation.dates import date_rows, on_seen_sets
-from polaris.evaluation.front import front_rows
 from polaris.evaluation.published_differences import published_differences
 from polaris.evaluation.scores import read_verdicts
 from polaris.evaluation.spread import spread_rows, within_spread
+from polaris.report.front import front_rows
 from polaris.report.markdown import markdown
 from polaris.report.page import page
 from polaris.report.planned import planned_rows

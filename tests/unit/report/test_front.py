@@ -3,7 +3,7 @@
 import itertools
 import random
 
-from polaris.evaluation.front import front, front_rows
+from polaris.report.front import front, front_rows
 
 SCORES = {
     "a": (0.2, 0.9),
