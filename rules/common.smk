@@ -57,15 +57,20 @@ def fork_generations() -> None:
         PY["generate"] = interpreter(python, RECIPE.environment)
 
 
-# MiB that a stage takes on a CPU: stages run side by side as the machine's memory holds them. Snakemake's own mem_mb is
-# a profile's, for Slurm; there, and on GPUs, this is no limit.
+def machine_mb(engine: str, models: dict) -> int:
+    return machine.stage_mb(engine, models, Path(RUN)) if ON_CPU else machine.memory_mb()
+
+
+# MiB that a stage takes of this machine. On a CPU as its engine and its models need: stages run side by side as memory
+# holds them. On GPUs all, so that one stage at a time has them, unless a profile counts them (resource `gpu`, as in
+# cluster/one_gpu). On Slurm this is no limit; Snakemake's own mem_mb is a profile's.
 SMALL_MODEL = {"base_small": RECIPE.inputs.base_small}
 LARGE_MODEL = {"base_large": RECIPE.inputs.base_large}
 ALL_MODELS = SMALL_MODEL | LARGE_MODEL | {f"models/{name}": one for name, one in RECIPE.inputs.models.items()}
-RL_MB, SFT_MB = (machine.stage_mb(engine, SMALL_MODEL, Path(RUN)) for engine in ("rl", "sft"))
-VLLM_MB = machine.stage_mb("vllm", ALL_MODELS, Path(RUN))
-MEGATRON_MB = machine.stage_mb("megatron", LARGE_MODEL, Path(RUN))
-if ON_CPU and workflow.resource_settings.nodes is None and "machine_mb" not in workflow.global_resources:
+RL_MB, SFT_MB = (machine_mb(engine, SMALL_MODEL) for engine in ("rl", "sft"))
+VLLM_MB = machine_mb("vllm", ALL_MODELS)
+MEGATRON_MB = machine_mb("megatron", LARGE_MODEL)
+if workflow.resource_settings.nodes is None and not {"machine_mb", "gpu"} & set(workflow.global_resources):
     workflow.register_resource("machine_mb", machine.memory_mb())
 
 

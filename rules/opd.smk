@@ -5,7 +5,7 @@ wildcard_constraints:
     opd=one_of(RECIPE.opd),
 
 
-OPD_MB = machine.stage_mb("rl", ALL_MODELS, Path(RUN))  # and for each model that reads, an engine more
+OPD_MB = machine_mb("rl", ALL_MODELS)  # and for each model that reads, an engine more
 
 
 def opd_models(name: str) -> dict[str, str]:
