@@ -14,7 +14,8 @@ FILES = RlFiles(
 
 def recipe_files(name: str) -> list[Path]:
     """A recipe's file, after the one that it is an overlay of."""
-    base = [CONFIGS / "laptop.yaml"] if name in ("test", "laptop_study", "laptop_two_nodes") else []
+    overlays = ("test", "laptop_gpu", "laptop_study", "laptop_two_nodes")
+    base = [CONFIGS / "laptop.yaml"] if name in overlays else []
     return [*base, CONFIGS / f"{name}.yaml"]
 
 
