@@ -137,8 +137,8 @@ def launch(
     progress, curves = stage.progress(settings.steps), EventFile(stage.log)
 
     def follow(line: str) -> None:
-        if line.startswith(alarm.SAID):
-            stage.say(line.strip())
+        if alarm.SAID in line:
+            stage.say(f"warning: {line.partition(alarm.SAID)[2].strip()}")
         if last := curves.update():
             progress.update(last["step"], f"accuracy {last['accuracy']:.2f}")
 
