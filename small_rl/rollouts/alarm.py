@@ -15,7 +15,7 @@ from small_rl.rollouts.features import CIRCLES, FEATURES
 
 NAME = "alarms.jsonl"  # in a stage's log/: {step, measure, text}, a line per measure that passed its bound
 MARK = "alarms"  # in metrics.jsonl: measures above their bounds at this step
-SAID = "warning: "  # begins the trainer's line
+SAID = "polaris warning: "  # of the trainer, in a line that a progress bar may begin
 PAID = "paid_wrong"
 # Metric -> what it is of; shares in [0, 1] of all reward of a step, or of its responses.
 SHARES = {

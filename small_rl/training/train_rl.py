@@ -140,8 +140,8 @@ def launch(
     progress, curves = stage.progress(settings.steps), EventFile(stage.log)
 
     def follow(line: str) -> None:
-        if line.startswith(alarm.SAID):
-            stage.say(line.strip())
+        if alarm.SAID in line:
+            stage.say(f"warning: {line.partition(alarm.SAID)[2].strip()}")
         if last := curves.update():
             told = {name: last[name] for name in ("accuracy", "reverse_kl") if name in last}
             progress.update(last["step"], "  ".join(f"{name} {value:.2f}" for name, value in told.items()))

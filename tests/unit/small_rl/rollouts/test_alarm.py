@@ -119,7 +119,7 @@ def test_a_warning_is_said_once_also_after_a_resume(tmp_path, capsys):
     assert marks == [0, 0, 0, 0, 1, 1, 1, 1, 1]
     (warning,) = map(json.loads, (tmp_path / alarm.NAME).read_text().splitlines())
     assert (warning["step"], warning["measure"]) == (5, "truncated")
-    assert capsys.readouterr().out == f"warning: {warning['text']}\n" and warning["text"].startswith("step 5: 30 %")
+    assert capsys.readouterr().out == f"{alarm.SAID}{warning['text']}\n" and warning["text"].startswith("step 5: 30 %")
 
 
 def test_without_an_alarm_there_is_no_mark(tmp_path):
