@@ -191,7 +191,7 @@ FOLDERS = {
     "base_small", "base_large", "models", "teacher_model", "problems", "benchmarks", "clean", "format_data",
     "format_sft", "difficulty", "rl_data", "teacher", "teacher_rl", "teacher_answers", "teacher_sft", "consensus",
     "temperature", "probe", "probe_rollouts", "conversion", "conversion_reference", "traces", "sft_data", "distilled",
-    "merged", "traces_self", "sft_data_self", "distilled_self", "merged_self", "responses", "scores", "report",
+    "paid", "merged", "traces_self", "sft_data_self", "distilled_self", "merged_self", "responses", "scores", "report",
 }  # fmt: skip
 BESIDE = ("_drop_easy", "_rollouts", "_data")
 
