@@ -12,7 +12,7 @@ from polaris.report import paid
 from polaris.report.page_charts import columns, draw, first_charts, with_selection
 from polaris.stage.progress import duration
 
-SUPERVISED, MODELS = "Supervised training", "Models"
+SUPERVISED, DISTILLED, MODELS = "Supervised training", "On-policy distillation", "Models"
 # A claim -> the finding that holds it.
 SUBJECTS = {
     claims.TRAINING: "Reinforcement learning",
@@ -132,22 +132,23 @@ def findings(report: dict[str, Any]) -> list[tuple[str, dict[str, list[dict[str,
 
 
 def _subjects(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """What a finding is about -> its comparisons: the claims, and supervised trainings against their starts; in a run
-    without any training all comparisons.
+    """What a finding is about -> its comparisons: the claims, and supervised trainings and distillations against their
+    starts; in a run without any training all comparisons.
     """
     starts = {(row["name"], row["start"]) for row in report["checkpoints"]}
     claimed = {(row["a"], row["b"]) for row in report["claims"]}
     alone = all(row["family"] in (results.MODELS, results.EXTRA) for row in report["pairs"])
-    supervised: dict[tuple[str, str], dict[str, Any]] = {}
+    subject = {results.LADDER: SUPERVISED, results.GENERALISTS: SUPERVISED, results.MODELS: DISTILLED}
+    trained: dict[tuple[str, tuple[str, str]], dict[str, Any]] = {}
     for row in report["pairs"]:
         pair = row["a"], row["b"]
-        trained = row["family"] in (results.LADDER, results.GENERALISTS) and pair in starts - claimed
-        if trained or alone and row["family"] == results.MODELS:
-            supervised.setdefault(pair, {})[row["benchmark"]] = row
+        if alone and row["family"] == results.MODELS:
+            trained.setdefault((MODELS, pair), {})[row["benchmark"]] = row
+        elif row["family"] in subject and pair in starts - claimed:
+            trained.setdefault((subject[row["family"]], pair), {})[row["benchmark"]] = row
     subjects: dict[str, list[dict[str, Any]]] = {}
-    for (a, b), differences in supervised.items():
-        subject = MODELS if alone else SUPERVISED
-        subjects.setdefault(subject, []).append({"a": a, "b": b, "differences": differences})
+    for (about, (a, b)), differences in trained.items():
+        subjects.setdefault(about, []).append({"a": a, "b": b, "differences": differences})
     for row in report["claims"]:
         subjects.setdefault(SUBJECTS[row["about"]], []).append(row)
     return subjects

@@ -4,6 +4,7 @@ import html.parser
 
 import pytest
 
+from polaris.evaluation import results
 from polaris.report import page, report
 from tests.helpers.report_run import Run
 
@@ -34,6 +35,21 @@ def test_a_finding_for_each_subject():
         ("Overlap filter", {"no difference shown": ["filtered"]}, ["filtered"]),
         ("Merge and transfer", {}, ["merged"]),
     ]
+
+
+def test_a_distillation_is_compared_with_its_student():
+    numbers = row("opd", "sft", "", 0.1)["differences"]["chain"]
+    pairs = [
+        {"family": family, "a": a, "b": b, "benchmark": "chain", **numbers}
+        for family, a, b in (
+            (results.LADDER, "sft", "base"), (results.MODELS, "opd", "sft"), (results.MODELS, "opd", "base")
+        )
+    ]  # fmt: skip
+    starts = {"base": None, "sft": "base", "opd": "sft"}
+    found = {"headline": ["chain"], "settings": {"confidence": 0.95}, "claims": [], "pairs": pairs}
+    found["checkpoints"] = [{"name": name, "start": start} for name, start in starts.items()]
+    told = [(subject, [one["a"] for one in words["higher"]]) for subject, words, _ in page.findings(found)]
+    assert told == [("Supervised training", ["sft"]), ("On-policy distillation", ["opd"])]
 
 
 @pytest.fixture(scope="module")
