@@ -1,6 +1,5 @@
 """The shape of a model that a recipe names, before any of it is fetched."""
 
-import contextlib
 from pathlib import Path
 
 from polaris.hardware import shapes
@@ -9,6 +8,7 @@ from polaris.models import gguf_file, gguf_header
 from polaris.models.checkpoint import CONFIG, read_config
 from polaris.models.settings import GgufModel, HubModel, LocalModel, Model, TinyModel
 from polaris.models.tiny_tokenizer import SIZE
+from polaris.problems.hub import cached
 
 
 def known_shape(source: Model, fetched: Path) -> Shape | None:
@@ -51,14 +51,8 @@ def _cached(source: HubModel) -> Path | None:
     """The folder in the hub's local cache that holds its config.json, of its revision or of another, as a model's shape
     stays the same. Nothing is fetched.
     """
-    import huggingface_hub
-    from huggingface_hub.errors import HFValidationError
-
-    for revision in (source.revision, None):
-        with contextlib.suppress(HFValidationError):
-            if isinstance(found := huggingface_hub.try_to_load_from_cache(source.hub, CONFIG, revision=revision), str):
-                return Path(found).parent
-    return None
+    places = (cached(source.hub, revision, "model") for revision in (source.revision, None))
+    return next((place for place in places if place and (place / CONFIG).is_file()), None)
 
 
 def _of_gguf(source: GgufModel) -> Shape:

@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from huggingface_hub.constants import HF_HUB_CACHE
-
 from large_sft.model import decoder
 from polaris.generation.settings import Engine
 from polaris.hardware.model_shapes import stage_of
@@ -16,7 +14,7 @@ from polaris.models.checkpoint import CONFIG, read_config
 from polaris.models.model_context import check_context
 from polaris.models.model_files import model_files
 from polaris.models.settings import GgufModel, HubModel, LocalModel, Model, TinyModel
-from polaris.problems.hub import snapshot
+from polaris.problems.hub import cached, snapshot
 from polaris.problems.read_problems import read_problems
 from polaris.problems.settings import UNPINNED, FileProblems
 from polaris.recipe.recipe import Recipe
@@ -49,8 +47,8 @@ def folder_of(source: Model, fetched: Path) -> Path | None:
     hub's cache.
     """
     places = [source.path] if isinstance(source, LocalModel) else [fetched / "model"]
-    if isinstance(source, HubModel):
-        places.append(Path(HF_HUB_CACHE) / f"models--{source.hub.replace('/', '--')}" / "snapshots" / source.revision)
+    if isinstance(source, HubModel) and (place := cached(source.hub, source.revision, "model")):
+        places.append(place)
     return next((place for place in places if (place / CONFIG).is_file()), None)
 
 

@@ -30,6 +30,7 @@ from polaris.planning.input_checks import fetched_descriptions, folders_of, mode
 from polaris.planning.plan import named_gpu
 from polaris.planning.plan_cpu import CpuPlanner
 from polaris.planning.planned_range import planned_stages
+from polaris.problems.hub import cached
 from polaris.problems.settings import FileProblems, HubProblems
 from polaris.recipe.layers import SHIPPED
 from polaris.recipe.recipe import Recipe, load
@@ -100,19 +101,17 @@ def reachable(key: str, source: HubModel | HubProblems) -> Finding:
     """Whether a pinned repository lies in the cache, or the hub answers for that commit."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import HfApi
-    from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HFValidationError,
         HTTPError,  # pyright: ignore[reportPrivateImportUsage] # httpx's, whichever it is
     )
 
-    kind = "models" if isinstance(source, HubModel) else "datasets"
-    cached = Path(HF_HUB_CACHE) / f"{kind}--{source.hub.replace('/', '--')}" / "snapshots" / source.revision
-    if cached.is_dir():
+    kind = "model" if isinstance(source, HubModel) else "dataset"
+    if cached(source.hub, source.revision, kind):
         return Finding("ok", "inputs", f"{key}: {source.hub} is in the cache")
     try:
-        ask = HfApi().model_info if kind == "models" else HfApi().dataset_info
+        ask = HfApi().model_info if kind == "model" else HfApi().dataset_info
         ask(source.hub, revision=source.revision, timeout=10)
     except (HfHubHTTPError, HFValidationError, HTTPError, OSError) as error:
         return Finding(

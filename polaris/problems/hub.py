@@ -12,6 +12,19 @@ Kind = Literal["model", "dataset"]
 ACCEPT = "accept its terms on its page of the hub, log in with `hf auth login`, and run this again"
 
 
+def cached(hub: str, revision: str | None, kind: Kind) -> Path | None:
+    """The folder of a commit of `hub` in the local cache, None where it is not there; nothing is fetched.
+
+    revision: None for the one that the cache has as the main branch
+    """
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE) / f"{kind}s--{hub.replace('/', '--')}"
+    main = folder / "refs" / "main"
+    commit = revision or (main.read_text().strip() if main.is_file() else UNPINNED)
+    return place if (place := folder / "snapshots" / commit).is_dir() else None
+
+
 def snapshot(
     hub: str,
     revision: str,

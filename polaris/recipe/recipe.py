@@ -31,7 +31,7 @@ from polaris.recipe.layers import (
     without_nulls,
 )
 from polaris.recipe.on_hardware import expanded
-from polaris.recipe.recipe_files import like_others, of_replicate, on_device, with_further, with_samples
+from polaris.recipe.recipe_files import like_others, of_replicate, on_device, with_further, with_samples, without_unused
 from polaris.recipe.settings import Inputs
 from polaris.report.settings import Report
 from polaris.stage.errors import UserError
@@ -248,16 +248,21 @@ def load(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Re
 
 def loaded(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> Loaded:
     """As `load`, with the origin of each value."""
+    files = list(files)
     layer = listed(layered([catalogue(), *(read_layer(file) for file in files), given(extra or {}, "--config")]))
 
     def file_of(key: str) -> str:
         origin = origin_of(layer.origins, key)
         return origin.file if origin else str(next(iter(files), "recipe"))
 
+    def own(key: str) -> bool:
+        return file_of(key) in ("--config", *map(str, files))
+
     try:
         values = with_further(like_others(layer.values, file_of))
         origins = inherited(values, layer.values, layer.origins)
-        whole = of_replicate(with_samples(without_nulls(named.resolved(values, file_of))))
+        whole = without_unused(without_nulls(named.resolved(values, file_of)), own)
+        whole = of_replicate(with_samples(whole))
         whole, origins = expanded(whole, origins)
         return Loaded(Recipe.model_validate(whole), origins)
     except ValidationError as error:

@@ -121,6 +121,40 @@ def _without(keys: Collection[str], one: Any) -> Any:
     return {key: value for key, value in one.items() if key not in keys} if isinstance(one, dict) else one
 
 
+def without_unused(values: dict[str, Any], stated: Callable[[str], bool]) -> dict[str, Any]:
+    """A copy without the training sets of layers below, and their cleaning, for which the recipe has no stage any more.
+
+    stated: whether the recipe itself gives a dotted key; what it gives and does not use is its error
+    """
+    small, large = values.get("small_rl"), values.get("large_sft")
+    used = {"distill"} if large else set()
+    if isinstance(small, dict):
+        used |= {"rl", *(["format"] if small.get("format_sft") else []), *_studied(small)}
+
+    def kept(section: Any, key: str) -> Any:
+        if not isinstance(section, dict):
+            return section
+        return {name: one for name, one in section.items() if name in used or stated(f"{key}.{name}")}
+
+    inputs = values.get("inputs")
+    if isinstance(inputs, dict) and "problems" in inputs:
+        values = values | {"inputs": inputs | {"problems": kept(inputs["problems"], "inputs.problems")}}
+    return values | ({"clean": kept(values["clean"], "clean")} if "clean" in values else {})
+
+
+def _studied(small: dict[str, Any]) -> set[str]:
+    """Sets of the temperature searches and of the probe."""
+    searches = small.get("temperature_search")
+    found = (
+        [one.get("problems") for one in searches.values() if isinstance(one, dict)]
+        if isinstance(searches, dict)
+        else []
+    )
+    rollouts = (small.get("probe") or {}).get("rollouts") if isinstance(small.get("probe"), dict) else None
+    found += [rollouts.get("problems")] if isinstance(rollouts, dict) else []
+    return {name for name in found if isinstance(name, str)}
+
+
 def of_replicate(values: dict[str, Any]) -> dict[str, Any]:
     """The values with the seeds of their replicate."""
     replicate = values.get("replicate")

@@ -36,8 +36,11 @@ def _alike(old: Any, new: Any, near: float) -> bool:
     return old == new
 
 
-def hub_faults(folder: Path, record: Record) -> list[str]:
-    """What `.eval_results` says otherwise than the record, a sentence for each file."""
+def hub_faults(folder: Path, record: Record, near: float) -> list[str]:
+    """What `.eval_results` says otherwise than the responses, a sentence for each key.
+
+    record: with the scores of now; near: as of `different`
+    """
     said = []
     for name, text in hub_files(record, None).items() if (folder / HUB).is_dir() else ():
         try:
@@ -54,8 +57,8 @@ def hub_faults(folder: Path, record: Record) -> list[str]:
             said.append(f"{name}: this is not one result in the hub's format")
             continue
         said += [
-            f"{name}: {key} is {entry.get(key)!r:.80}, and {RECORD} says {value!r:.80}"
+            f"{name}: {key} is {entry.get(key)!r:.80}, and the responses give {value!r:.80}"
             for key, value in wanted.items()
-            if entry.get(key) != value
+            if not _alike(entry.get(key), value, 100 * near) and not (near and key == "notes")
         ]
     return said

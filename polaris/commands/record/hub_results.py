@@ -30,7 +30,11 @@ def _entry(
 ) -> dict[str, Any]:
     sampling = ", ".join(f"{key} {value}" for key, value in generate["sampling"].items() if key != "seed")
     entry: dict[str, Any] = {
-        "dataset": {"id": source["hub"], "task_id": source["config"] or "default", "revision": source["revision"]},
+        "dataset": {
+            "id": source["hub"],
+            "task_id": source.get("config") or "default",
+            "revision": source.get("revision"),
+        },
         "value": round(100 * row["avg"], 2),
         "notes": f"avg@{row['k']} {percent(row['avg'])} {span(row['interval'])}; {sampling}",
     }

@@ -12,7 +12,8 @@ from polaris.stage.manifest import file_digest
 from polaris.stage.parquet_rows import parquet_rows
 from polaris.stage.settings import validated
 
-RESAMPLES, TIMEOUT = 1_000_000, 120  # more than that would keep a machine busy for its own sake
+RESAMPLES, TIMEOUT = 100_000, 120  # more than that would keep a machine busy for its own sake
+LONGEST = 1000  # characters of a file's name, with its folders
 KINDS = {"string": str, "int32": int, "int64": int, "bool": bool}
 
 
@@ -34,6 +35,10 @@ def _check_record(record: Record, where: str) -> None:
         raise UserError(f"{where}: grading.timeout: {record.grading.timeout:g} is more than {TIMEOUT} seconds")
     if not set(record.select_on) < record.benchmarks.keys():
         raise UserError(f"{where}: select_on: it must name some of {', '.join(record.benchmarks)}, and not all")
+    if odd := next(
+        (name for name, one in record.evaluations.items() if not isinstance(one.get("sampling"), dict)), None
+    ):
+        raise UserError(f"{where}: evaluations.{odd}.sampling: it must be a mapping")
     for row in record.pairs:
         if not all(isinstance(row.get(key), str) and row[key] in record.evaluations for key in ("a", "b")):
             raise UserError(f"{where}: pairs: a row is not of two of {', '.join(record.evaluations)}")
@@ -65,6 +70,8 @@ def faults(folder: Path, record: Record) -> tuple[list[str], int]:
 
 def own(folder: Path, name: str) -> Path:
     """The path of a regular file inside the folder, reached by no link. Raises UserError, FileNotFoundError."""
+    if "\0" in name or len(name) > LONGEST:
+        raise UserError(f"{folder}: {name[:60]!r} is no name of a file")
     path = folder
     for part in Path(name).parts:
         path = path / part

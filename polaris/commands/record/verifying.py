@@ -65,8 +65,7 @@ def verify(folder: Path, given: Mapping[str, Path]) -> Found:
             "that differs may be the version's"
         )
     with _noted(found.said):
-        _check_numbers(record, found)
-    found.said += hub_faults(folder, record)
+        _check_numbers(folder, record, found)
     return found
 
 
@@ -195,8 +194,8 @@ def _word(correct: bool) -> str:
     return "right" if correct else "wrong"
 
 
-def _check_numbers(record: Record, found: Found) -> None:
-    """The record's numbers against those of the verdicts, where all of these are here."""
+def _check_numbers(folder: Path, record: Record, found: Found) -> None:
+    """The record's numbers, and the hub's files, against those of the verdicts, where all of these are here."""
     tables = {name: sets for name, sets in found.tables.items() if sets.keys() == record.benchmarks.keys()}
     if tables.keys() != record.evaluations.keys():
         found.notes.append("no number was computed again: responses are missing or cannot be read")
@@ -212,3 +211,4 @@ def _check_numbers(record: Record, found: Found) -> None:
     now = numbers.all_numbers(tables, compared, record.resampling, record.select_on, record.published)
     for key, rows in zip(("scores", "pairs", "judgements"), now, strict=True):
         found.said += different(key, getattr(record, key), rows, 0.0 if same else NEAR)
+    found.said += hub_faults(folder, record.model_copy(update={"scores": now[0]}), 0.0 if same else NEAR)

@@ -68,7 +68,7 @@ def test_traces_longer_than_a_pack(tmp_path):
 
 
 def test_a_model_of_the_cache_is_looked_at_as_a_local_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(input_checks, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     folder = model(tmp_path / "models--org--mine/snapshots" / ("0" * 40))
     edit_json(folder / "tokenizer_config.json", eos_token="<|endoftext|>")
     source = HubModel(hub="org/mine", revision="0" * 40)

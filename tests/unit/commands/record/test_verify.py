@@ -150,7 +150,7 @@ def test_the_hubs_files_say_what_the_record_says(out):
     path = out / ".eval_results/open.yaml"
     path.write_text(path.read_text().replace("value: 87.5", "value: 97.5"))
     said = verify(out, {}).said
-    assert f".eval_results/open.yaml: value is 97.5, and {RECORD} says 87.5" in said
+    assert ".eval_results/open.yaml: value is 97.5, and the responses give 87.5" in said
     path.write_text("[" * 9000)
     assert ".eval_results/open.yaml: this is not one result in the hub's format" in verify(out, {}).said
 
@@ -171,12 +171,15 @@ def test_another_version_of_the_grader_is_said_and_its_flips_are_named(out):
         (lambda r: r["benchmarks"].update({".": r["benchmarks"]["open"]}), "'.' is no name"),
         (
             lambda r: r["resampling"].update(resamples=10**12),
-            "resampling.resamples: 1000000000000 is more than 1000000",
+            "resampling.resamples: 1000000000000 is more than 100000",
         ),
         (lambda r: r["grading"].update(timeout=1e9), "grading.timeout: 1e+09 is more than 120"),
         (lambda r: r.update(select_on=["open", "bound"]), "select_on: it must name some of open, bound, and not all"),
         (lambda r: r.update(pairs=[{"a": ["x"], "b": "strong"}]), "pairs: a row is not of two of strong"),
         (lambda r: r["files"].update({"../../etc/passwd": {"size": 1, "xxh3": "0"}}), "leads out of the folder"),
+        (lambda r: r["files"].update({"/dev/zero": {"size": 1, "xxh3": "0"}}), "leads out of the folder"),
+        (lambda r: r["files"].update({"a\0b": {"size": 1, "xxh3": "0"}}), "'a\\x00b' is no name of a file"),
+        (lambda r: r["evaluations"]["strong"].update(sampling=3), "evaluations.strong.sampling: it must be a mapping"),
         (lambda r: r.pop("scores"), "scores: this key is missing"),
     ],
 )
@@ -185,6 +188,12 @@ def test_a_record_that_would_harm_is_refused(out, change, words):
     with pytest.raises(UserError) as error:
         verify(out, {})
     assert words in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("rows", [[{}], [{"name": [], "avg": {}}], [{"name": "strong", "benchmark": "open"}] * 3])
+def test_scores_that_are_none_are_named_and_harm_nobody(out, rows):
+    edit(out, lambda record: record.update(scores=rows))
+    assert any("scores" in sentence for sentence in verify(out, {}).said)
 
 
 @pytest.mark.parametrize("name", [STRONG, RECORD, "results/responses"])
