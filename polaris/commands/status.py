@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from polaris.commands.runs import Place
-from polaris.commands.snakemake_jobs import Job, all_jobs, next_jobs
-from polaris.commands.stage_state import State, state_of
+from polaris.commands.state.snakemake_jobs import Job, all_jobs, next_jobs
+from polaris.commands.state.stage_state import State, state_of
 from polaris.stage.progress import duration
 from polaris.stage.terminal import NONE, say, say_json, table
 from polaris.stage.versions import versions_of

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from polaris.commands.snakemake_jobs import parsed
+from polaris.commands.state.snakemake_jobs import parsed
 from polaris.stage.versions import versions_of
 
 from .conftest import CONFIGS, ROOT, snakemake

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import yaml
 
-from polaris.commands.snakemake_jobs import COMMAND, parsed
+from polaris.commands.state.snakemake_jobs import COMMAND, parsed
 from polaris.recipe.layers import read_layer
 from polaris.stage.code import PACKAGES
 

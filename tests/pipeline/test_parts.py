@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from polaris.commands.snakemake_jobs import COMMAND, parsed
+from polaris.commands.state.snakemake_jobs import COMMAND, parsed
 from polaris.hardware.gpus import GPUS
 from polaris.planning.planned_stages import Planner
 from polaris.recipe import recipe

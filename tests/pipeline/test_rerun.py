@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polaris.commands.snakemake_jobs import COMMAND, Job, parsed
+from polaris.commands.state.snakemake_jobs import COMMAND, Job, parsed
 from polaris.stage.code import PACKAGES
 
 from .conftest import ROOT, command

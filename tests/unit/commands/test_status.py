@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from polaris.commands import stage_state, status
-from polaris.commands.snakemake_jobs import Job, next_jobs, parsed
-from polaris.commands.stage_state import State, differences, state_of
+from polaris.commands import status
+from polaris.commands.state import stage_state
+from polaris.commands.state.snakemake_jobs import Job, next_jobs, parsed
+from polaris.commands.state.stage_state import State, differences, state_of
 from polaris.stage import code, manifest
 from polaris.stage.errors import UserError
 from polaris.stage.lock import locked_by

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
-from polaris.commands.snakemake_jobs import Job
+from polaris.commands.state.snakemake_jobs import Job
 from polaris.stage import code, files, lock, manifest, stage, terminal
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import Manifest
