@@ -104,7 +104,8 @@ def kill_after(step: int, start: list[str], folder: Path) -> None:
     """Start the stage, kill all of it once the step has its line, and wait until nothing of it is left."""
     process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 60 * MINUTES
-    while len(lines(folder / "log/metrics.jsonl")) < step and time.monotonic() < deadline:
+    metrics = folder / "log/metrics.jsonl"
+    while (not metrics.exists() or metrics.read_text().count("\n") < step) and time.monotonic() < deadline:
         assert process.poll() is None, "it ended before the kill"
         time.sleep(0.1)
     children = psutil.Process(process.pid).children(recursive=True)
