@@ -90,7 +90,7 @@ def test_measured_lengths_and_times_take_the_place_of_guesses(v2, tmp_path):
 def test_an_engine_and_an_actor_share_a_gpu(v2):
     """V2's stage on 32 GPUs, and on one node: 8 of them hold four times as much of the actor each."""
     stage = v2.recipe.small_rl.rl["grpo"]
-    wide, node = (v2._rl("grpo", stage.model_copy(update={"nodes": nodes})) for nodes in (4, 1))
+    wide, node = (v2._rl("grpo", stage.model_copy(update={"nodes": nodes}), v2.small) for nodes in (4, 1))
     assert not wide.wrong and wide.parts["logits"] < 0.1 * 4.0 * stage.max_tokens_per_gpu * SMALL.vocabulary
     assert re.search(
         r"81\.\d GiB per GPU while the rollout engine is awake.*lower engine.gpu_memory_utilization", node.wrong[0]
@@ -98,14 +98,14 @@ def test_an_engine_and_an_actor_share_a_gpu(v2):
     lower = stage.model_copy(
         update={"nodes": 1, "engine": stage.engine.model_copy(update={"gpu_memory_utilization": 0.7})}
     )
-    assert not v2._rl("grpo", lower).wrong
+    assert not v2._rl("grpo", lower, v2.small).wrong
 
 
 def test_evaluations_during_rl_are_paid_for(v2):
     """V2's stage of 300 steps: 31 evaluations of 30 problems, 8 responses each; the update costs what it did."""
     stage = v2.recipe.small_rl.rl["grpo"]
     without, with_them = (
-        v2._rl("grpo", stage.model_copy(update={"validation": asked})) for asked in (None, stage.validation)
+        v2._rl("grpo", stage.model_copy(update={"validation": asked}), v2.small) for asked in (None, stage.validation)
     )
     shortest = 0.25 * stage.max_response_length
     assert with_them.tokens[0] - without.tokens[0] == pytest.approx(31 * 30 * 8 * shortest)

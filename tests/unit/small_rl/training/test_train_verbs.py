@@ -72,7 +72,7 @@ def test_long_prompts_are_named(model):
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_problems_than_a_step_needs_are_refused(count):
-    settings = SimpleNamespace(prompts_per_step=2, nodes=1)
+    settings = SimpleNamespace(prompts_per_step=2, all_nodes=1)
     names = ["p1", "p2"]
     with pytest.raises(UserError, match=rf"data.parquet: {count} problems, but one step needs 2"):
         train_rl.check(settings, dict.fromkeys(names[:count], PROBLEM), Path("data.parquet"))
