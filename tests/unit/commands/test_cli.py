@@ -92,6 +92,7 @@ def test_a_run_by_its_name_or_folder_from_anywhere(run, tmp_path, monkeypatch):
         runs.place("laptop", ["a.yaml"])
 
 
+@pytest.mark.slow
 def test_the_tables_of_a_run_elsewhere(run, tmp_path):
     shown = polaris("show", "--run", run.folder, cwd="/")
     assert shown.returncode == 0 and "core against grpo" in shown.stdout

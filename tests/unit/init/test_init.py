@@ -45,6 +45,7 @@ def run(**changes: str) -> str:
     return Path("mine.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_a_recipe_of_fifteen_lines_that_passes_the_plan(here, capsys):
     text = run()
     assert len(text.splitlines()) <= 15
@@ -84,6 +85,7 @@ def test_gpus_by_their_number_and_kind(here):
     assert "nodes: 4" in run(model="qwen3_4b", benchmark="aime26", hardware="4x8xH100-80GB")
 
 
+@pytest.mark.slow
 def test_a_generalist_on_a_cpu_and_an_own_instruction(here):
     text = run(generalist="model", benchmark="held.jsonl train.jsonl", instruction="Think.")
     made = load(["mine.yaml"])
@@ -92,6 +94,7 @@ def test_a_generalist_on_a_cpu_and_an_own_instruction(here):
     assert {one.instruction for one in asked} == {"Think."}
 
 
+@pytest.mark.slow
 def test_some_golds_are_missing(here):
     with Path("train.jsonl").open("a") as file:
         file.write('\n{"Text": "Prove it.", "Key": null}')
