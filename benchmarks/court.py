@@ -31,10 +31,11 @@ def shipped() -> dict[str, Core]:
     """The different process rewards of all shipped recipes, by the first of them: `laptop: core`."""
     found: dict[str, Core] = {}
     for path in sorted(SHIPPED.glob("*.yaml"), key=lambda path: (path.stem != "polaris_v2", path.stem)):
+        below = "smollm2" if path.stem.startswith("smollm2_") else "laptop"
         try:
             loaded = recipe.load([str(path)])
         except UserError:
-            loaded = recipe.load([str(SHIPPED / "laptop.yaml"), str(path)])  # an overlay
+            loaded = recipe.load([str(SHIPPED / f"{below}.yaml"), str(path)])  # an overlay
         for name, stage in loaded.small_rl.rl.items() if loaded.small_rl else ():
             seen = [one.model_dump(exclude=UNSEEN) for one in found.values()]
             if stage.core and stage.core.model_dump(exclude=UNSEEN) not in seen:

@@ -8,7 +8,7 @@ does, compares: what is left is scaled by them.
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from polaris.recipe.recipe import Recipe
 from polaris.stage.errors import UserError
 from polaris.stage.terminal import NONE, table
 from small_rl.format_settings import FormatSft
-from small_rl.settings import RlStage
+from small_rl.opd_settings import OpdStage
+from small_rl.rl_settings import RlTraining
 
 TRAINING: Range = (0.5, 0.8)  # share of the measured product; SmolLM2 in float32: 0.72
 DECODING: Range = (0.25, 0.45)  # in float32, prompts included: 0.35
@@ -96,12 +97,15 @@ class CpuPlanner:
                     rows = self.known.rows("rl_data") or self.known.problems("rl")
                     yield self._generate(f"{name}_rollouts", "base_small", stage.overlap.generate, rows)
                 yield self._rl(name, stage)
-        for arm, writer in recipe.arms.items() if large else ():
+        for folder, (_, writer, sets) in recipe.traces.items():
             assert large
-            if large.traces and writer:
-                own = "base_large" if writer == "base_large" else "base_small"
-                yield self._generate(f"traces{arm}", own, large.traces, self.known.problems("distill"))
+            responses = sum(large.traces_to(sets).k[name] * self.known.problems(name) for name in sets)
+            once = large.traces_to(sets).model_copy(update={"k": {"all": 1}})
+            yield self._generate(folder, self._source(writer), once, responses)
+        for arm in recipe.arms if large else ():
             yield self._distilled(f"distilled{arm}", f"traces{arm}")
+        for name, stage in recipe.opd.items():
+            yield self._opd(name, stage)
         problems = {name: self.known.counted(one, name) for name, one in recipe.inputs.benchmarks.items()}
         for name, (checkpoint, section) in recipe.evaluations.items():
             own = self._source(checkpoint)
@@ -116,6 +120,8 @@ class CpuPlanner:
 
     def _source(self, checkpoint: str) -> str:
         """The input model that has the shape of a model of the recipe."""
+        if stage := self.recipe.opd.get(checkpoint):
+            return self._source(stage.student)
         if checkpoint in self.recipe.inputs.models:
             return f"models/{checkpoint}"
         return "base_small" if checkpoint in self.recipe.specialists else "base_large"
@@ -147,9 +153,15 @@ class CpuPlanner:
         seconds = self._training(self.shapes["base_small"], tokens, 3)
         return self._work(stage, tokens, ranged(sum_of, STARTS["sft"], seconds))
 
-    def _rl(self, name: str, stage: RlStage) -> Work:
+    def _opd(self, name: str, stage: OpdStage) -> Work:
+        """As RL of the student, and the responses once through each model that reads them."""
+        learned, teacher = self._rl(name, stage, self._source(stage.student)), self._source(stage.teacher)
+        read = self._training(self.shapes[teacher], learned.tokens, len(stage.read))
+        return replace(learned, seconds=ranged(sum_of, learned.seconds, read, *[STARTS["vllm"]] * len(stage.read)))
+
+    def _rl(self, name: str, stage: RlTraining, own: str = "base_small") -> Work:
         """Rollouts, old log-probabilities and update of each step, checkpoints; evaluations in between are rollouts."""
-        shape, responses = self.shapes["base_small"], stage.steps * stage.prompts_per_step * stage.group_size
+        shape, responses = self.shapes[own], stage.steps * stage.prompts_per_step * stage.group_size
         evaluated = 0.0
         if stage.validation:
             times = len({*range(0, stage.steps, stage.validation.every), stage.steps})
@@ -166,11 +178,8 @@ class CpuPlanner:
     def _distilled(self, stage: str, traces: str) -> Work:
         large = self.recipe.large_sft
         assert large
-        examples = (
-            large.sft.epochs
-            * self.known.problems("distill")
-            * sum((large.traces.k if large.traces else {"": 1}).values())
-        )
+        k = large.traces.k if large.traces else {}
+        examples = large.sft.epochs * sum(self.known.problems(name) * k.get(name, 1) for name in large.prompts)
         tokens = ranged(lambda share: examples * share * large.sft_data.max_tokens, EXAMPLE)
         return self._work(
             stage, tokens, ranged(sum_of, STARTS["megatron"], self._training(self.shapes["base_large"], tokens, 3))

@@ -7,6 +7,9 @@ from small_rl.rl_settings import RlTraining
 from small_rl.training.verl_config import RlFiles
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+BASE = dict.fromkeys(("test", "laptop_gpu", "laptop_study", "laptop_two_nodes"), "laptop") | dict.fromkeys(
+    ("smollm2_small", "smollm2_study"), "smollm2"
+)
 FILES = RlFiles(
     *(Path(f"/a folder/{name}") for name in ("model", "data", "checkpoints", "m", "a", "v", "r", "c", "s", "b"))
 )
@@ -14,9 +17,8 @@ FILES = RlFiles(
 
 def recipe_files(name: str) -> list[Path]:
     """A recipe's file, after the one that it is an overlay of."""
-    overlays = ("test", "laptop_gpu", "laptop_study", "laptop_two_nodes")
-    base = [CONFIGS / "laptop.yaml"] if name in overlays else []
-    return [*base, CONFIGS / f"{name}.yaml"]
+    base = BASE.get(name)
+    return [*([CONFIGS / f"{base}.yaml"] if base else []), CONFIGS / f"{name}.yaml"]
 
 
 def rl_stage(name: str, stage: str) -> RlTraining:

@@ -17,7 +17,8 @@ REAL = [[ROOT / "configs/smollm2.yaml", *(ROOT / f"configs/smollm2_{name}.yaml" 
         for over in ([], ["small"], ["study"])]  # fmt: skip
 QUESTIONS = [ROOT / "configs/smollm2_questions.yaml"]
 TOURNAMENT = [ROOT / "configs/laptop_tournament.yaml"]
-LAPTOPS = [[LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, SPARSE, TWO_NODES, ONE_GPU, TOURNAMENT]
+SEVERAL = [[ROOT / f"configs/{name}.yaml"] for name in ("laptop_digits", "laptop_two_specialists")]
+LAPTOPS = [*SEVERAL, [LAPTOP], [LAPTOP, ROOT / "configs/test.yaml"], STUDY, SPARSE, TWO_NODES, ONE_GPU, TOURNAMENT]
 RECIPES = [*LAPTOPS, *REAL, QUESTIONS, *FULL]
 
 

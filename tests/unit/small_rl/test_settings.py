@@ -41,7 +41,8 @@ def test_the_folders_are_those_of_the_rules():
     }
     beside = {folder.removeprefix("{stage}") for folder in folders if folder.startswith("{stage}")}
     assert beside == set(BESIDE)
-    named = folders - {f"{{stage}}{suffix}" for suffix in BESIDE} | set(TEACHER_STAGES.values()) | {"models"}
+    patterns = {f"{{stage}}{suffix}" for suffix in BESIDE} | {"{traces}"}
+    named = folders - patterns | set(TEACHER_STAGES.values()) | {"models", "traces"}
     assert named == {folder for folder in FOLDERS if not folder.endswith("_self")}
 
 

@@ -199,7 +199,7 @@ def test_after_a_kill_store_logs_and_checkpoint_are_of_one_step(tmp_path, kill):
     files.accuracy.write_text("".join(json.dumps({"step": step}) + "\n" for step in (1, 2, 3)))
     kept = 3 if kill == "before the digest" else 2
     settings = RlTraining.model_validate(laptop_grpo() | {"steps": kept})
-    stage = SimpleNamespace(say=lambda text: None, name="stage")
+    stage = SimpleNamespace(say=lambda text: None, name="stage", log=log)
     assert train_rl.run(stage, settings, files, tmp_path, "no engine is started") == kept
     assert store.stored_steps(folder) == list(range(1, kept + 1)) and not list(folder.glob("*.partial"))
     for path in (files.metrics, files.accuracy):
