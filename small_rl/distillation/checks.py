@@ -7,9 +7,8 @@ from typing import Any
 
 import psutil
 
-from polaris.models.architecture import sizes
 from polaris.models.chat_template import ChatTemplate
-from polaris.models.checkpoint import CONFIG, read_checkpoint, read_config
+from polaris.models.checkpoint import read_checkpoint
 from polaris.models.model_context import check_context
 from polaris.models.prompts import load_tokenizer, messages
 from polaris.stage.errors import UserError
@@ -56,16 +55,6 @@ def check_same_tokens(student: Path, teacher: Path, problems: Sequence[str], ins
                 )
 
 
-def check_dense(student: Path, device: str) -> None:
-    """Raises UserError for a mixture of experts on a CPU."""
-    config = read_config(student)
-    if device == "cpu" and sizes(config, str(student / CONFIG)).experts:
-        raise UserError(
-            f"{student}: the student is a mixture of experts, whose weights vLLM's CPU backend takes over wrongly "
-            "after a step; choose a dense student, or device: cuda"
-        )
-
-
 def check_memory(settings: OpdTraining, student: Path, read: Mapping[str, Path], free: float | None = None) -> None:
     """Raises UserError where the models cannot fit: of all on a CPU, of each reading one on its GPUs.
 
@@ -107,7 +96,6 @@ def check(settings: OpdTraining, inputs: Mapping[str, Any], problems: Sequence[s
     """
     start, teacher = inputs["start"], inputs["teacher"]
     models = {"start": start.model, "teacher": teacher.model}
-    check_dense(models["start"], settings.engine.device)
     check_other_weights(start, teacher, "a teacher that is the student has nothing to teach")
     if settings.distillation.needs_base:
         if "base" not in inputs:

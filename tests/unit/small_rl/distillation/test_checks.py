@@ -67,13 +67,6 @@ def test_another_tokenizer_or_template(model):
         check(training(), {"start": start, "teacher": model("other", 3, template=other)}, PROBLEMS)
 
 
-def test_a_mixture_of_experts_is_no_student_on_a_cpu(model):
-    mixture = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8}
-    start, teacher = model("start", 1, **mixture), model("teacher", 2)
-    with pytest.raises(UserError, match="the student is a mixture of experts, .* choose a dense student"):
-        check(training(), {"start": start, "teacher": teacher}, PROBLEMS)
-    assert check(training(), {"start": teacher, "teacher": start}, PROBLEMS)  # it may teach
-
 
 def test_more_than_the_memory(model):
     start, teacher = model("start", 1).model, model("teacher", 2).model
