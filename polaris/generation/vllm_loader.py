@@ -67,5 +67,5 @@ class WatchedLoader(DefaultModelLoader):
     def load_model(self, *args: Any, **more: Any) -> torch.nn.Module:
         model = super().load_model(*args, **more)
         if self.sentinel:
-            self.sentinel.check()
+            self.sentinel.ask()
         return model

@@ -15,11 +15,14 @@ from typing import Any
 
 import torch
 from vllm.distributed import get_tensor_model_parallel_world_size
+from vllm.logger import init_logger
 from vllm.model_executor.layers.fused_moe.oracle.unquantized import UnquantizedMoeBackend
 from vllm.model_executor.layers.fused_moe.routed_experts import RoutedExperts
 from vllm.model_executor.layers.linear import LinearBase, QKVParallelLinear, ReplicatedLinear, RowParallelLinear
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, VocabParallelEmbedding
 from vllm.model_executor.models.utils import is_pp_missing_parameter
+
+logger = init_logger(__name__)
 
 COLUMNS = 4
 HEAD, EMBEDDINGS = "lm_head.weight", "model.embed_tokens.weight"
@@ -85,6 +88,17 @@ class Sentinel:
             if not EXPERT.match(name) and not is_pp_missing_parameter(name, self.model):
                 raise OtherWeightsError(f"tensor {name}: it was sent, and no layer of vLLM's model has it")
         return len(found)
+
+    def ask(self) -> None:
+        """`check`, where vLLM's layers are those that this file knows. One that cannot be asked is a warning in the
+        engine's log: nothing was found wrong. Raises OtherWeightsError.
+        """
+        try:
+            self.check()
+        except OtherWeightsError:
+            raise
+        except Exception:
+            logger.warning("the weights that this engine holds were not compared with those it was sent", exc_info=True)
 
     def _remember(self, name: str, tensor: torch.Tensor) -> None:
         if tensor.ndim != 2:

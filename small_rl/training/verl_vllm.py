@@ -26,7 +26,7 @@ class WorkerExtension(vLLMColocateWorkerExtension):
         self.sentinel = Sentinel(model, self.transfers) if watches(model) else None
         super().update_weights_from_ipc(peft_config, base_sync_done, use_shm)
         if self.sentinel:
-            self.sentinel.check()
+            self.sentinel.ask()
             self.sentinel = None
 
     def _update_weights(self, weights, *args, **more):
