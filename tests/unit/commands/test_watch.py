@@ -84,7 +84,8 @@ def test_ctrl_c_leaves_a_terminal_without_a_word(run):
     leader, follower = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": "40"}
     # Whoever started the tests in the background had them, and what they start, ignore Ctrl-C.
-    hearing = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    hearing = "import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    hearing += "import sys; os.execv(sys.argv[1], sys.argv[1:])"
     watch = [sys.executable, "-m", "polaris.commands.cli", "watch", str(run)]
     command = [sys.executable, "-c", hearing, *watch]
     child = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=environment)

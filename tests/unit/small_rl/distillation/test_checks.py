@@ -67,7 +67,6 @@ def test_another_tokenizer_or_template(model):
         check(training(), {"start": start, "teacher": model("other", 3, template=other)}, PROBLEMS)
 
 
-
 def test_more_than_the_memory(model):
     start, teacher = model("start", 1).model, model("teacher", 2).model
     need = 16 * (16 + 4) + 16 * 4  # of 4 x 4 weights: trained and served in float32, and read
