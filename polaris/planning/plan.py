@@ -132,10 +132,9 @@ def room(planned: Sequence[Planned], run: Path) -> str | None:
     folder = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())
     if (free := shutil.disk_usage(folder).free) >= kept + largest.scratch:
         return None
-    return (
-        f"disk: {_bytes(free)} are free in {folder}: make room there, or run it elsewhere; `rollout_store: 8` keeps 8 "
-        "groups of a step's rollouts, `null` none"
-    )
+    rl = any(one.rule == "rl" for one in planned)
+    less = "; `rollout_store: 8` keeps 8 groups of a step's rollouts, `null` none" if rl else ""
+    return f"disk: {_bytes(free)} are free in {folder}: make room there, or run it elsewhere{less}"
 
 
 def _booked(one: Planned, profile: Profile) -> Range:
