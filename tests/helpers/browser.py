@@ -13,6 +13,7 @@ from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PATIENCE = 60.0  # seconds, on a busy machine
+PLACE = "(location.pathname.split('/').slice(-1)[0] + location.hash)"
 
 
 class Browser:
@@ -52,12 +53,10 @@ class Browser:
         box = self.read(f"(b => [b.x, b.y, b.width, b.height])({find}.getClientRects()[0])")
         mouse = {"x": box[0] + box[2] / 2, "y": box[1] + box[3] / 2, "button": "left", "clickCount": 1}
         before = self.place
-        for kind in ("mousePressed", "mouseReleased"):
-            self.command("Input.dispatchMouseEvent", type=kind, **mouse)
-        end = time.monotonic() + PATIENCE
-        while self.place == before and time.monotonic() < end:
-            time.sleep(0.02)
-        self._until("document.readyState == 'complete'")
+        self.command("Input.dispatchMouseEvent", type="mousePressed", **mouse)
+        with contextlib.suppress(AssertionError):  # the page may go before it has answered
+            self.command("Input.dispatchMouseEvent", type="mouseReleased", **mouse)
+        self._until(f"document.readyState == 'complete' && {PLACE} != {json.dumps(before)}")
         return self.place
 
     def resize(self, width: int, height: int = 900, dark: bool = False) -> None:
@@ -70,7 +69,19 @@ class Browser:
     @property
     def place(self) -> str:
         """The page and the part of it."""
-        return self.read("location.pathname.split('/').slice(-1)[0] + location.hash")
+        return self.read(PLACE)
+
+    def check_pages(self, folder: Path, width: int, dark: bool) -> None:
+        """No page of the folder is wider than the screen, none of its texts runs, and each has the theme's paper."""
+        self.resize(width, dark=dark)
+        for path in sorted(folder.rglob("*.html")):
+            self.open(path)
+            assert self.read("document.documentElement.scrollWidth") <= width, path
+            boxes = "[...document.querySelectorAll('.scroll')]"
+            assert self.read(f"{boxes}.every(box => box.scrollWidth <= box.clientWidth)")
+            assert self.read("document.title") != "ruled"
+            paper = self.read("getComputedStyle(document.body).backgroundColor")
+            assert paper == ("rgb(20, 23, 26)" if dark else "rgb(252, 252, 250)")
 
     def _until(self, script: str) -> None:
         end = time.monotonic() + PATIENCE

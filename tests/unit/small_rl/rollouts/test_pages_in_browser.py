@@ -56,11 +56,4 @@ def test_links_of_a_result_lead_to_the_response_that_had_it(tab):
 @pytest.mark.parametrize("width", [500, 1280])
 @pytest.mark.parametrize("dark", [False, True])
 def test_no_page_is_wider_than_the_screen_and_nothing_of_a_text_runs(tab, width, dark):
-    tab.resize(width, dark=dark)
-    for path in sorted(tab.folder.rglob("*.html")):
-        tab.open(path)
-        assert tab.read("document.documentElement.scrollWidth") <= width, path
-        assert tab.read("[...document.querySelectorAll('.scroll')].every(box => box.scrollWidth <= box.clientWidth)")
-        assert tab.read("document.title") != "ruled"
-        paper = tab.read("getComputedStyle(document.body).backgroundColor")
-        assert paper == ("rgb(20, 23, 26)" if dark else "rgb(252, 252, 250)")
+    tab.check_pages(tab.folder, width, dark)
