@@ -101,30 +101,22 @@ class CpuPlanner:
             assert large
             responses = sum(large.traces_to(sets).k[name] * self.known.problems(name) for name in sets)
             once = large.traces_to(sets).model_copy(update={"k": {"all": 1}})
-            yield self._generate(folder, self._source(writer), once, responses)
+            yield self._generate(folder, self.recipe.source(writer), once, responses)
         for arm in recipe.arms if large else ():
             yield self._distilled(f"distilled{arm}", f"traces{arm}")
         for name, stage in recipe.opd.items():
             yield self._opd(name, stage)
         problems = {name: self.known.counted(one, name) for name, one in recipe.inputs.benchmarks.items()}
         for name, (checkpoint, section) in recipe.evaluations.items():
-            own = self._source(checkpoint)
+            own = self.recipe.source(checkpoint)
             responses = sum(k * problems[which] for which, k in section.k.items())
             once = section.model_copy(update={"k": {"all": 1}})
             yield self._generate(f"responses/{name}", own, once, responses)
 
     def disk(self) -> float:
         """Bytes: the weights of every model in float32, and the two checkpoints that verl keeps of an RL stage."""
-        kept = sum(4.0 * self.shapes[self._source(name)].parameters for name in self.recipe.checkpoints)
+        kept = sum(4.0 * self.shapes[self.recipe.source(name)].parameters for name in self.recipe.checkpoints)
         return kept + (2.0 * STATE * self.shapes["base_small"].parameters if self.recipe.rl else 0.0)
-
-    def _source(self, checkpoint: str) -> str:
-        """The input model that has the shape of a model of the recipe."""
-        if stage := self.recipe.opd.get(checkpoint):
-            return self._source(stage.student)
-        if checkpoint in self.recipe.inputs.models:
-            return f"models/{checkpoint}"
-        return "base_small" if checkpoint in self.recipe.specialists else "base_large"
 
     def _work(self, stage: str, tokens: Range, seconds: Range) -> Work:
         return Work(stage, tokens, seconds, self.known.seconds(stage))
@@ -155,7 +147,7 @@ class CpuPlanner:
 
     def _opd(self, name: str, stage: OpdStage) -> Work:
         """As RL of the student, and the responses once through each model that reads them."""
-        learned, teacher = self._rl(name, stage, self._source(stage.student)), self._source(stage.teacher)
+        learned, teacher = self._rl(name, stage, self.recipe.source(stage.student)), self.recipe.source(stage.teacher)
         read = self._training(self.shapes[teacher], learned.tokens, len(stage.read))
         return replace(learned, seconds=ranged(sum_of, learned.seconds, read, *[STARTS["vllm"]] * len(stage.read)))
 

@@ -88,10 +88,9 @@ class Planner:
             yield from self._gate(section)
         for folder, (_, writer, sets) in recipe.traces.items():
             assert section
-            own = {"base_large": large, **{name: self.shapes[f"models/{name}"] for name in recipe.inputs.models}}
             asked = section.traces_to(sets)
             prompts = sum(self.known.problems(name) * k for name, k in asked.k.items()) / sum(asked.k.values())
-            yield self._generate(folder, "traces", own.get(writer, self.small), asked, prompts)
+            yield self._generate(folder, "traces", self._shape(writer), asked, prompts)
         for arm in recipe.arms:
             if section:
                 yield self._sft(f"distilled{arm}", f"traces{arm}", section.sft)

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from polaris.recipe.named import Key, over_name, references, replaces
-from polaris.recipe.recipe_files import LIKE, RL
+from polaris.recipe.recipe_files import LIKE, RL, mapping_at
 from polaris.recipe.recipe_yaml import read_document, read_file
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
@@ -178,13 +178,6 @@ def inherited(whole: dict[str, Any], values: dict[str, Any], stated: dict[Key, O
             for further in mapping_at(values, "evaluate", "extra_evaluations"):
                 take(usual, ("evaluate", "extra_evaluations", further, asked, name))
     return origins
-
-
-def mapping_at(values: Any, *keys: str) -> dict[str, Any]:
-    """The mapping under the keys; empty where there is none."""
-    for key in keys:
-        values = values.get(key) if isinstance(values, dict) else None
-    return values if isinstance(values, dict) else {}
 
 
 def extended(path: str | Path) -> list[Path]:

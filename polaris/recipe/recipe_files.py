@@ -27,18 +27,18 @@ def like_others(values: dict[str, Any], file_of: Callable[[str], str]) -> dict[s
     and for a circle.
     """
     for section, kind in LIKE.items():
-        if isinstance(entries := _at(values, section), dict):
-            stages = _at(values, RL) if section == OPD else None
-            others = {name: _without(OF_RL_ALONE, stage) for name, stage in (stages or {}).items()}
+        if entries := mapping_at(values, *section):
+            stages = mapping_at(values, *RL) if section == OPD else {}
+            others = {name: _without(OF_RL_ALONE, stage) for name, stage in stages.items()}
             values = _placed(values, section, _like_others(entries, others, ".".join(section), kind, file_of))
     return values
 
 
-def _at(values: Any, place: tuple[str, ...]) -> Any:
-    """What stands at this place; None where there is no such mapping."""
-    for key in place:
+def mapping_at(values: Any, *keys: str) -> dict[str, Any]:
+    """The mapping under the keys; empty where there is none."""
+    for key in keys:
         values = values.get(key) if isinstance(values, dict) else None
-    return values
+    return values if isinstance(values, dict) else {}
 
 
 def _placed(values: dict[str, Any], place: tuple[str, ...], whole: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,15 @@
 """RL stages of the recipes as verl's adapter takes them."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 from polaris.recipe import recipe
 from small_rl.rl_settings import RlTraining
+from small_rl.training import verl_devices
 from small_rl.training.verl_config import RlFiles
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -25,3 +31,18 @@ def rl_stage(name: str, stage: str) -> RlTraining:
     """The training of one RL stage of a recipe."""
     section = recipe.load(recipe_files(name)).small_rl.rl[stage]
     return RlTraining.model_validate(section.model_dump(exclude={"start", "drop_easy", "overlap"}))
+
+
+def answered(script: Path, request: Any, answer: Path) -> Any:
+    """What a script that imports verl makes of a request, in a process of its own; `answer`: where it writes."""
+    done = subprocess.run(
+        [sys.executable, script, answer],
+        input=json.dumps(request),
+        env={**os.environ, **verl_devices.environment("cpu")},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(answer.read_text())

@@ -1,17 +1,13 @@
 """verl's distillation losses on our rows and overrides against a few lines of torch on the same tokens."""
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from small_rl.training import verl_config, verl_devices
+from small_rl.training import verl_config
 from tests.helpers.opd import training
-from tests.helpers.verl_stages import FILES
+from tests.helpers.verl_stages import FILES, answered
 
 pytest.importorskip("verl")
 import torch
@@ -75,17 +71,7 @@ def verl(tmp_path_factory) -> dict[str, dict]:
     overrides = [(mode, verl_config.rl_overrides(training(distillation=own), files)) for mode, own in MODES.items()]
     request = {"overrides": overrides, "responses": {mode: responses(mode == "forward_kl_topk") for mode in MODES}}
     script, answer = Path(__file__).with_name("distillation_checks.py"), tmp_path_factory.mktemp("verl") / "answer.json"
-    done = subprocess.run(
-        [sys.executable, script, answer],
-        input=json.dumps(request),
-        env={**os.environ, **verl_devices.environment("cpu")},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return dict(zip(MODES, json.loads(answer.read_text()), strict=True))
+    return dict(zip(MODES, answered(script, request, answer), strict=True))
 
 
 @pytest.mark.parametrize("mode", MODES)

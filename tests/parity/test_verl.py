@@ -1,17 +1,13 @@
 """verl's own reading of our examples and settings against ours."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from polaris.models.tiny_tokenizer import CHAT_TEMPLATE, build_tokenizer
 from polaris.stage.records import MESSAGES, read_rows, write_rows
-from small_rl.training import train_format, verl_config, verl_devices
-from tests.helpers.verl_stages import FILES, rl_stage
+from small_rl.training import train_format, verl_config
+from tests.helpers.verl_stages import FILES, answered, rl_stage
 
 pytest.importorskip("verl")
 
@@ -43,17 +39,7 @@ def verl(tmp_path_factory):
     data = str(folder / "messages.parquet")
     request = {"examples": [(str(folder / name), data) for name in ("tiny", "qwen3")], "overrides": rl}
     script, answer = Path(__file__).with_name("verl_checks.py"), folder / "answer.json"
-    done = subprocess.run(
-        [sys.executable, script, answer],
-        input=json.dumps(request),
-        env={**os.environ, **verl_devices.environment("cpu")},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(answer.read_text()) | {"folder": folder}
+    return answered(script, request, answer) | {"folder": folder}
 
 
 def ours(verl, name):
