@@ -80,11 +80,13 @@ def line_chart(
     x_ticks: Sequence[tuple[float, str]] = (),
     y_span: tuple[float, float] | None = None,
     links: Sequence[tuple[float, str, str]] = (),
+    warned: Sequence[tuple[float, str]] = (),
 ) -> str:
     """Lines over a numeric axis, with whiskers where a line has intervals.
 
     x_ticks: (position, label), chosen here if empty; word: how a y value is written; y_span: to share an axis
     links: (position, address, title), each the part of the picture that is closest to it
+    warned: (position, text), an upright line each; a mouse that rests on it shows the text
     """
     xs = [x for line in lines for x in line.x]
     ys = [y for line in lines for y in (*line.y, *line.low, *line.high)]
@@ -101,6 +103,9 @@ def line_chart(
     parts = legend(named, left) + y_axis(y_ticks, y_at, word, left) + x_labels(x_ticks or chosen, x_at, top + 170)
     parts.append(text_at(x_label, (left + WIDTH - RIGHT) / 2, height - 8, "middle", "quiet"))
     parts += _bands([(x_at(x), address, name) for x, address, name in links], top, left)
+    for x, text in warned:
+        upright = segment(x_at(x), top, x_at(x), top + 170, "warned")
+        parts.append(f"<g><title>{escape(text)}</title>{upright}</g>")
     for line in lines:
         parts += _drawn(line, x_at, y_at, marks=bool(line.low) or len(line.x) == 1)
     return svg_of(parts, height, title)

@@ -185,8 +185,8 @@ def reward_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
         if len(curves) == 2 and curves["accuracy"]["values"] == curves["reward"]["values"]:
             curves = {"accuracy = reward": curves["accuracy"]}
         lines = [Line(name, row["steps"], row["values"], tone=tone) for tone, (name, row) in enumerate(curves.items())]
-        title, span = f"{stage}: {' and '.join(curves)}", (min(values), max(values))
-        drawn.append((stage, charts.line_chart(lines, title, "step", axis_percent, y_span=span)))
+        title, span, warned = f"{stage}: {' and '.join(curves)}", (min(values), max(values)), _warned(report, stage)
+        drawn.append((stage, charts.line_chart(lines, title, "step", axis_percent, y_span=span, warned=warned)))
     return drawn
 
 
@@ -197,8 +197,14 @@ def paid_charts(report: dict[str, Any]) -> list[tuple[str, str]]:
     drawn = []
     for row in rows:
         title, line = f"{row['stage']}: reward of wrong responses", Line("", row["steps"], row["values"], tone=1)
-        drawn.append((title, charts.line_chart([line], title, "step", axis_percent, y_span=(0.0, highest))))
+        span, warned = (0.0, highest), _warned(report, row["stage"])
+        drawn.append((title, charts.line_chart([line], title, "step", axis_percent, y_span=span, warned=warned)))
     return drawn
+
+
+def _warned(report: dict[str, Any], stage: str) -> list[tuple[float, str]]:
+    """Where a stage's curves are marked: the steps at which its alarm warned, and what it said."""
+    return [(row["step"], row["text"]) for row in report["warnings"] if row["stage"] == stage]
 
 
 def validation_charts(report: dict[str, Any]) -> list[tuple[str, str]]:

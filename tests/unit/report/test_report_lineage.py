@@ -97,6 +97,8 @@ def test_warnings_of_the_alarm_are_on_the_page_as_text(tmp_path: Path):
     assert found["warnings"] == [{"stage": "core", "step": 2, "text": "step 2: 20 % of <b>the reward</b>"}]
     page = (run.folder / "report" / "index.html").read_text()
     assert "<b>core</b>, step 2: 20 % of &lt;b&gt;the reward" in page and "core: reward of wrong responses" in page
+    mark = '<title>step 2: 20 % of &lt;b&gt;the reward&lt;/b&gt;</title><line class="warned"'
+    assert page.count(mark) == 2  # in the curve of the rewards, and in that of what was paid to wrong responses
     assert "## Warnings while it trained\n\n- core, step 2: 20 % of " in (run.folder / "report/report.md").read_text()
 
 
