@@ -89,5 +89,7 @@ def environment(device: str) -> dict[str, str]:
         # vLLM's CPU backend turns "uni" into "mp", for the sake of its thread binding, unless told this; the engine
         # stays a process of its own.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        # vLLM compiles how it counts the ranks of a token, over and over for other numbers of responses.
+        "TORCHDYNAMO_DISABLE": "1",
         "TQ_NUM_THREADS": "1",  # TransferQueue changes torch's number of threads around each transfer
     }

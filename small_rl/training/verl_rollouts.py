@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from omegaconf import DictConfig
 from tensordict import TensorDict
@@ -27,6 +26,7 @@ from small_rl.rollouts.features import features
 from small_rl.teachers.verl_teachers import Teachers
 from small_rl.training import verl_batch
 from small_rl.training.verl_config import polaris_settings
+from small_rl.training.verl_server import GroupClient
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Sampled:
 class Rollouts:
     """Takes the place of the trainer's agent loop manager in verl.
 
-    client: verl's LLMServerClient; finish: a step's graded groups -> the groups to train on; teachers: who read each
+    client: of the rollout engine; finish: a step's graded groups -> the groups to train on; teachers: who read each
     response of the training, None: nobody
     """
 
@@ -48,7 +48,7 @@ class Rollouts:
         self,
         config: DictConfig,
         tokenizer: Any,
-        client: Any,
+        client: GroupClient,
         finish: Callable[[list[list[Rollout]]], list[list[Rollout]]],
         teachers: Teachers | None = None,
     ):
@@ -101,12 +101,18 @@ class Rollouts:
     async def _sample(self, purpose: str, sampling: DictConfig, problem: str, messages: list[dict]) -> Sampled:
         """sampling.n responses; their seeds depend on `purpose`, the problem and the response's number."""
         prompt = self.template.prompt_tokens(messages)
+        parameters = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
+            "max_tokens": self.rollout.response_length,
+            "logprobs": True,
+        }
         seeds = [response_seed(self.rollout.seed, purpose, problem, i) for i in range(sampling.n)]
+        outputs = await self.client.responses(prompt, parameters, seeds)
         # A benchmark's answers teach nothing.
         teachers = self.teachers if sampling is self.rollout else None
-        return Sampled(
-            prompt, await asyncio.gather(*(self._response(prompt, sampling, seed, teachers) for seed in seeds))
-        )
+        return Sampled(prompt, await asyncio.gather(*(self._response(prompt, output, teachers) for output in outputs)))
 
     async def _graded(self, sampled: Sampled, gold: dict, format: Format) -> list[tuple[Response, str, Verdict]]:
         # Special tokens stay in the text: some tokenizers count </think> among them.
@@ -145,18 +151,8 @@ class Rollouts:
         results = scored_results(text, answers, self.core)
         return tuple(await asyncio.to_thread(self.pool.keys, results)) if self.core.key == "structure" else results
 
-    async def _response(
-        self, prompt: list[int], sampling: DictConfig, seed: int, teachers: Teachers | None
-    ) -> Response:
-        parameters = {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "max_tokens": self.rollout.response_length,
-            "logprobs": True,
-            "seed": seed,
-        }
-        output = await self.client.generate(uuid4().hex, prompt_ids=prompt, sampling_params=parameters)
+    async def _response(self, prompt: list[int], output: Any, teachers: Teachers | None) -> Response:
+        """output: verl's TokenOutput"""
         if not output.token_ids or len(output.log_probs) != len(output.token_ids):
             raise RuntimeError(
                 f"vLLM returned no whole response: {len(output.token_ids)} tokens ({output.stop_reason})"

@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1 import PPOTrainerSync
+from verl.trainer.ppo.v1 import PPOTrainerSync, trainer_base
 
 from polaris.models import canaries
 from polaris.stage.deadline import is_due
@@ -30,6 +30,7 @@ from small_rl.training import verl_batch
 from small_rl.training.export_gate import LOG_PROBS
 from small_rl.training.verl_checkpoint import WEIGHTS_FOLDER
 from small_rl.training.verl_config import polaris_settings
+from small_rl.training.verl_server import GroupServers
 
 RESCUE_FILE = "sink.parquet"  # in a checkpoint; the name that a training of an earlier version resumes from
 POLL = 0.05  # seconds between looks at finished rollouts; verl's 2.0 would double a laptop's step
@@ -80,6 +81,10 @@ class PolarisTrainer(PPOTrainerSync):
             return TrainingState(rescue_buffer=buffer)
         sets = self._read_sets(Path(self.settings.consensus))
         return TrainingState(sets, sets.sizes(), buffer)
+
+    def _setup(self) -> None:
+        trainer_base.LLMServerManager = GroupServers  # pyright: ignore[reportPrivateImportUsage]  verl has no setting for it
+        super()._setup()
 
     def _build_replay_buffer(self):
         buffer = super()._build_replay_buffer()
