@@ -5,12 +5,20 @@ import sys
 from pathlib import Path
 
 from polaris.stage import manifest
+from tests.helpers.vllm_process import vllm_python
+
+ON_VLLM = ("polaris.generation.generate", "large_sft.training.score_prompts")
 
 
 def command(module: str, settings: dict, out: Path, **inputs: Path) -> list[str]:
     """The command line of a stage; inputs: flag -> manifest, or a list of them."""
     flags = [word for name, path in inputs.items() for word in ("--" + name.replace("_", "-"), str(path))]
-    return [sys.executable, "-m", module, "--settings", json.dumps(settings), "--out", str(out), *flags]
+    return [python(module), "-m", module, "--settings", json.dumps(settings), "--out", str(out), *flags]
+
+
+def python(module: str) -> str:
+    """The Python of a stage."""
+    return vllm_python() if module in ON_VLLM else sys.executable
 
 
 def publish(folder: Path, name: str = "checkpoint.json") -> Path:

@@ -1,7 +1,6 @@
 """Our merge against the formula in float64, against mergekit and against what transformers computes with it."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from polaris.stage import manifest, subprocesses
 from polaris.stage.errors import UserError
 from tests.helpers.merge_checkpoints import load, merged_stage, save_tokenizer
 from tests.helpers.stages import publish
-from tests.helpers.vllm_process import ENGINE
+from tests.helpers.vllm_process import ENGINE, vllm_python
 
 SHAPE = {
     "vocab_size": 512,
@@ -26,7 +25,7 @@ SHAPE = {
 EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "norm_topk_prob": True}
 TOKENS = torch.arange(2, 50).reshape(2, 24) * 7
 
-# A process for all models: vLLM starts slowly. It writes the log-probability of each token after the first.
+# A process for all models. It writes the log-probability of each token after the first.
 VLLM_SCRIPT = """
 import gc, json, sys
 from vllm import LLM, SamplingParams
@@ -168,7 +167,8 @@ def test_vllm_reads_both_layouts_alike(tmp_path, monkeypatch):
             folders[kind, backend] = merge(pair, tmp_path / kind / backend, backend, monkeypatch).model
     out = tmp_path / "logprobs.json"
     arguments = [json.dumps(TOKENS.tolist()), str(out), *map(str, folders.values())]
-    subprocesses.run([sys.executable, "-c", VLLM_SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, timeout=600)
+    (script := tmp_path / "ask.py").write_text(VLLM_SCRIPT)
+    subprocesses.run([vllm_python(), str(script), *arguments], tmp_path / "vllm.log", ENGINE, timeout=600)
     found = dict(zip(folders, map(torch.tensor, json.loads(out.read_text())), strict=True))
     for (kind, backend), theirs in found.items():
         expected = logits(folders[kind, "stream"])[:, :-1].log_softmax(-1).gather(2, TOKENS[:, 1:, None])[:, :, 0]

@@ -5,7 +5,6 @@ YaRN.
 import json
 import math
 import random
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from polaris.models.model_context import with_context
 from polaris.models.settings import TinyModel, Yarn
 from polaris.problems.tiny_problems import draw, solve
 from polaris.stage import subprocesses
-from tests.helpers.vllm_process import ENGINE
+from tests.helpers.vllm_process import ENGINE, vllm_python
 
 pytest.importorskip("vllm")
 
@@ -114,7 +113,8 @@ def test_prompt_logprobs_agree(kind: str, yarn: Yarn | None, tmp_path: Path) -> 
     (tmp_path / "ids.json").write_text(json.dumps(ids))
     asked = with_context(tmp_path / "model", None, yarn, tmp_path / "stretched")
     arguments = [str(asked), *(str(tmp_path / name) for name in ("ids.json", "logprobs.json"))]
-    subprocesses.run([sys.executable, "-c", SCRIPT, *arguments], tmp_path / "vllm.log", ENGINE, timeout=400)
+    (script := tmp_path / "ask.py").write_text(SCRIPT)
+    subprocesses.run([vllm_python(), str(script), *arguments], tmp_path / "vllm.log", ENGINE, timeout=400)
     theirs = json.loads((tmp_path / "logprobs.json").read_text())
 
     worst = apart(log_probs(asked, ids), theirs)

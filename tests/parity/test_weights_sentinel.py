@@ -1,14 +1,13 @@
 """Weights exchanged in a vLLM that runs on a CPU: right after each exchange, and a wrong one is named."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from polaris.stage import subprocesses
-from tests.helpers.vllm_process import ENGINE
+from tests.helpers.vllm_process import ENGINE, vllm_python
 
 pytest.importorskip("vllm")
 
@@ -52,7 +51,7 @@ def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     write_models(folder, request.param == "mixture")
     build_tokenizer().save_pretrained(folder / "model_0")
     arguments = [str(folder), str(folder / "found.json")]
-    command = [sys.executable, "-m", "tests.parity.vllm_weights", *arguments]
+    command = [vllm_python(), "-m", "tests.parity.vllm_weights", *arguments]
     subprocesses.run(command, folder / "run.log", ENGINE, timeout=300)
     found = json.loads((folder / "found.json").read_text()) | {"mixture": request.param == "mixture"}
     print(json.dumps(found, indent=1))

@@ -14,6 +14,7 @@ from polaris.generation import answering
 from polaris.stage import manifest
 from polaris.stage.records import PROBLEMS, RESPONSES, read_rows
 from tests.helpers.generation_run import COUNTS, MINUTES, SETTINGS, arguments, changed_model, make_inputs
+from tests.helpers.vllm_process import vllm_python
 
 pytest.importorskip("vllm")
 
@@ -23,9 +24,9 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
     return make_inputs(tmp_path_factory.mktemp("inputs"))
 
 
-def start(*args) -> subprocess.Popen:
+def start(*args, python: str | None = None) -> subprocess.Popen:
     """The verb as a process group of its own."""
-    command = [sys.executable, "-m", "polaris.generation.generate", *arguments(*args)]
+    command = [python or vllm_python(), "-m", "polaris.generation.generate", *arguments(*args)]
     return subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
     )
@@ -102,7 +103,7 @@ def test_engines_side_by_side_give_the_same_and_fail_together(inputs, uninterrup
     """One of two engines is killed: the stage fails and leaves no process; the same command goes on."""
     settings = SETTINGS | {"k": {"digits": 10}, "engine": SETTINGS["engine"] | {"replicas": 2}}
     out = tmp_path / "data.json"
-    process = start(inputs, settings, out, ("digits",))
+    process = start(inputs, settings, out, ("digits",), python=sys.executable)  # whose children are seen here
     deadline, engines = time.monotonic() + MINUTES * 60, []
     while len(engines) < 2:
         assert process.poll() is None and time.monotonic() < deadline
@@ -152,7 +153,7 @@ def test_one_engine_on_two_nodes_gives_the_same(inputs, uninterrupted, tmp_path,
         monkeypatch.setenv(name, value)
     settings = SETTINGS | {"k": {"digits": 10}, "engine": SETTINGS["engine"] | {"tensor_parallel_size": 2, "nodes": 2}}
     out = tmp_path / "out/data.json"
-    finish(start(inputs, settings, out, ("digits",)))
+    finish(start(inputs, settings, out, ("digits",), python=sys.executable))
     done = manifest.read(out)
     assert "world_size=2" in done.file("log/vllm-0.log").read_text()
     assert "rank=1" in done.file("log/vllm-0-node1.log").read_text()

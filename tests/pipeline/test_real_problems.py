@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from polaris.recipe import recipe
 from polaris.stage import manifest
 from polaris.stage.records import GRADED, read_problems, read_rows
+from tests.helpers.stages import python
 
 from .conftest import CONFIGS
 
@@ -22,7 +22,7 @@ PROBLEMS = 12
 
 def verb(module: str, settings: dict, out: Path, **inputs) -> manifest.Manifest:
     """Run a verb as a person would, by its command line."""
-    command = [sys.executable, "-m", module, "--settings", json.dumps(settings), "--out", str(out)]
+    command = [python(module), "-m", module, "--settings", json.dumps(settings), "--out", str(out)]
     for name, paths in inputs.items():
         command += [f"--{name}", *map(str, paths)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)

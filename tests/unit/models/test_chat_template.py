@@ -1,10 +1,15 @@
 """A chat template is rendered as transformers renders it, and one that does harm ends in a sentence."""
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
 
+import psutil
 import pytest
 
+from polaris.models import chat_template
 from polaris.models.chat_template import ChatTemplate
 from polaris.models.tiny_tokenizer import CHAT_TEMPLATE, build_tokenizer
 from polaris.stage.errors import UserError
@@ -85,13 +90,44 @@ def test_several_templates_without_a_default(tokenizer):
         ChatTemplate(tokenizer)
 
 
-def test_a_killed_child_is_said_and_an_open_one_ends(tokenizer):
+def test_a_killed_child_is_said(tokenizer):
     tokenizer.chat_template = CHAT_TEMPLATE
     with ChatTemplate(tokenizer) as template:
-        os.kill(template._child.pid, signal.SIGKILL)
+        os.kill(template._child.process.pid, signal.SIGKILL)
         with pytest.raises(UserError, match="its process ended with status -9"):
             template.render(QUESTION, add_generation_prompt=True)
     with ChatTemplate(tokenizer) as template:
-        pid = template._child.pid
+        assert template.render(QUESTION, add_generation_prompt=True)
+
+
+def test_a_child_is_kept_for_its_template_alone(tokenizer, monkeypatch):
+    """And only while nothing is outstanding; what does not fit any more ends."""
+    monkeypatch.setattr(chat_template, "_kept", {})
+    monkeypatch.setattr(chat_template, "KEPT", 1)
+    pids = []
+    for source in ("{{ 1 }}", "{{ 1 }}", "{{ 2 }}"):
+        tokenizer.chat_template = source
+        with ChatTemplate(tokenizer) as template:
+            assert template.render(QUESTION, add_generation_prompt=True) == source[3]
+            pids.append(template._child.process.pid)
+    assert pids[0] == pids[1] != pids[2]
     with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+        os.kill(pids[0], 0)
+    with ChatTemplate(tokenizer) as template:
+        template._child.waiting = False
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[2], 0)
+
+
+def test_a_kept_child_ends_with_its_process():
+    code = (
+        "from polaris.models.chat_template import ChatTemplate, _kept\n"
+        "from polaris.models.tiny_tokenizer import build_tokenizer\n"
+        "with ChatTemplate(build_tokenizer()): pass\n"
+        "print(*[child.process.pid for child in _kept.values()], flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (pid,) = map(int, done.stdout.split())
+    assert done.stderr == ""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).wait(timeout=10)
