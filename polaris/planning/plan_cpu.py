@@ -19,6 +19,7 @@ from polaris.hardware.model_shapes import known_shape
 from polaris.hardware.shapes import Shape
 from polaris.planning.known import Known
 from polaris.planning.plan_time import Range, ranged
+from polaris.recipe.machine import MIB, memory_mb, needed_mb
 from polaris.recipe.recipe import Recipe
 from polaris.stage.errors import UserError
 from polaris.stage.terminal import NONE, table
@@ -118,6 +119,16 @@ class CpuPlanner:
         kept = sum(4.0 * self.shapes[self.recipe.source(name)].parameters for name in self.recipe.checkpoints)
         return kept + (2.0 * STATE * self.shapes["base_small"].parameters if self.recipe.rl else 0.0)
 
+    def memory(self) -> int:
+        """MiB of the stage that takes most."""
+        sizes = {stage: shape.parameters for stage, shape in self.shapes.items()}
+        taken = [needed_mb("vllm", max(sizes.values()))]
+        if self.recipe.rl or self.recipe.opd:
+            taken.append(needed_mb("rl", sizes["base_small"]))
+        if self.recipe.large_sft:
+            taken.append(needed_mb("megatron", sizes["base_large"]))
+        return max(taken)
+
     def _work(self, stage: str, tokens: Range, seconds: Range) -> Work:
         return Work(stage, tokens, seconds, self.known.seconds(stage))
 
@@ -195,9 +206,20 @@ def left(works: list[Work]) -> tuple[Range, float | None]:
     return (low * factor, high * factor), factor
 
 
+def beside(needed: int, cores: int, memory: int) -> int:
+    """How many stages run side by side: two, where there is a core and memory for both. needed, memory: MiB"""
+    return max(1, min(2, cores, memory // needed))
+
+
+def memory_line(needed: int, memory: int) -> str:
+    """needed: MiB of the largest stage; memory: MiB of this machine"""
+    room = f"memory: a stage takes up to {needed * MIB / 1e9:.1f} GB of this machine's {memory * MIB / 1e9:.1f} GB"
+    return room if memory >= needed else f"{room}, which may end it; take a smaller model or a larger machine"
+
+
 def lines(recipe: Recipe, run: Path) -> list[str]:
     """The plan, as `polaris plan` prints it. Raises UserError for a model whose shape is not known."""
-    speed, half, cores = processor_speed(), has_half(), os.cpu_count() or 1
+    speed, half, cores, memory = processor_speed(), has_half(), os.cpu_count() or 1, memory_mb()
     planner = CpuPlanner(recipe, run, speed, half)
     works = list(planner.stages())
     rows = [["stage", "tokens", "minutes of a core", "took, minutes"]]
@@ -208,13 +230,17 @@ def lines(recipe: Recipe, run: Path) -> list[str]:
     seen = f", scaled by {factor:.2g}, as finished stages took" if factor else ""
     instructions = "has" if half else "has no"
     hours = ranged(lambda seconds: seconds / 3600, (low, high))
-    wall = f"{_number(hours[0] / min(cores, 2))} and {_number(hours[1])} hours, as stages side by side allow"
+    if (side := beside(planner.memory(), cores, memory)) > 1:
+        wall = f"between {_number(hours[0] / side)} and {_number(hours[1])} hours, as stages side by side allow"
+    else:
+        wall = "as long, one stage at a time"
     return [
         *table(rows),
         "",
         f"a core: {speed / 1e9:.0f} GFLOP/s in float32; it {instructions} instructions for bfloat16",
         f"disk: {_number(planner.disk() / 1e9)} GB",
-        f"left: {_range(hours)} hours of one core{seen}; on {cores} cores between {wall}",
+        memory_line(planner.memory(), memory),
+        f"left: {_range(hours)} hours of one core{seen}; on {cores} cores {wall}",
     ]
 
 

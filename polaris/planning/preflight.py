@@ -28,11 +28,12 @@ from polaris.models.settings import GgufModel, HubModel, LocalModel, TinyModel
 from polaris.planning import preflight_gpus
 from polaris.planning.input_checks import fetched_descriptions, folders_of, models_of, refusals
 from polaris.planning.plan import named_gpu
-from polaris.planning.plan_cpu import CpuPlanner
+from polaris.planning.plan_cpu import CpuPlanner, memory_line
 from polaris.planning.planned_range import planned_stages
 from polaris.problems.hub import cached
 from polaris.problems.settings import FileProblems, HubProblems
 from polaris.recipe.layers import SHIPPED
+from polaris.recipe.machine import memory_mb
 from polaris.recipe.recipe import Recipe, load
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
@@ -268,7 +269,9 @@ def findings(recipe: Recipe, run: Path, gpu: Gpu) -> Iterator[Finding]:
             yield Finding("look", "plan", f"{error}; until then memory and disk are not compared with the plan")
     if recipe.device == "cpu":
         with contextlib.suppress(UserError):  # said above: a model that is not here
-            need = max(need, CpuPlanner(recipe, run, speed=1.0, half=False).disk())
+            planner = CpuPlanner(recipe, run, speed=1.0, half=False)
+            need, taken, memory = max(need, planner.disk()), planner.memory(), memory_mb()
+            yield Finding("ok" if taken <= memory else "look", "memory", memory_line(taken, memory))
     room = disk(run, need)
     yield room._replace(level="look") if guessed and room.level == "wrong" else room
     if recipe.device == "cuda":

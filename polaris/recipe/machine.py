@@ -31,10 +31,15 @@ def stage_mb(engine: str, models: dict[str, Model | None], run: Path) -> int:
 
     models: by the names of their stages; run: the run's folder. What is not known here counts as small.
     """
-    own, each = ENGINES[engine]
     parameters = [0.0]
     for stage, source in models.items():
         with contextlib.suppress(UserError):  # preflight and the model's own stage say what is wrong with it
             shape = source and known_shape(source, run / stage / "model")
             parameters.append(shape.parameters if shape else 0.0)
-    return own + round(each * max(parameters) / MIB)
+    return needed_mb(engine, max(parameters))
+
+
+def needed_mb(engine: str, parameters: float) -> int:
+    """MiB that a stage of one engine takes on a CPU with a model of so many parameters."""
+    own, each = ENGINES[engine]
+    return own + round(each * parameters / MIB)

@@ -71,7 +71,7 @@ def write_start_sets(core: Core, grading: Grading, problems: dict[str, Any], con
     """
     rows = read_rows(consensus, CONSENSUS)
     if problems.keys().isdisjoint(row["problem_id"] for row in rows):
-        raise UserError(f"{consensus}: none of the stage's problems has a consensus set here; are these its data's?")
+        raise UserError(f"{consensus}: no set of this stage's problems: other data, or too few solved (difficulty.k)")
     if core.key == "string" and any(row["step"].startswith(STRUCTURE) for row in rows):
         raise UserError(
             f"{consensus}: its results are keys of `core.key: structure`; set core.key to `structure` here, too"

@@ -8,6 +8,7 @@ import pytest
 from polaris.planning import plan, plan_cpu
 from polaris.planning.plan_cpu import CpuPlanner, Work, left
 from polaris.recipe import recipe
+from polaris.recipe.machine import needed_mb
 
 ROOT = Path(__file__).resolve().parents[3]
 LAPTOP = [ROOT / "configs/laptop.yaml"]
@@ -68,6 +69,30 @@ def test_disk_is_the_weights_and_two_checkpoints(tmp_path):
     others = len(made.checkpoints) - len(made.specialists)
     assert planner.disk() == 4 * (len(made.specialists) * small + others * large) + 32 * small
     assert 0 < others < len(made.checkpoints)
+
+
+def test_stages_run_side_by_side_as_cores_and_memory_allow():
+    """SmolLM2's RL takes 7.1 GB: with 8 GB one stage at a time."""
+    machines = [(2, 4000), (2, 7800), (2, 15600), (1, 15600), (16, 64000)]
+    assert [plan_cpu.beside(7079, cores, memory) for cores, memory in machines] == [1, 1, 2, 1, 2]
+    assert plan_cpu.memory_line(7079, 7800) == "memory: a stage takes up to 7.4 GB of this machine's 8.2 GB"
+    assert "8.2 GB" not in (said := plan_cpu.memory_line(7079, 4000)) and "may end it; take a smaller model" in said
+
+
+def test_the_largest_stage_is_rl(tmp_path):
+    planner = CpuPlanner(recipe.load(LAPTOP), tmp_path, SPEED, half=False)
+    assert planner.memory() == needed_mb("rl", planner.shapes["base_small"].parameters) > needed_mb("megatron", 1e6)
+
+
+@pytest.mark.parametrize(
+    ("memory", "words"), [(7800, "on 2 cores as long, one stage at a time"), (64000, "side by side allow")]
+)
+def test_the_hours_are_those_of_this_machine(tmp_path, monkeypatch, memory, words):
+    monkeypatch.setattr(plan_cpu, "memory_mb", lambda: memory)
+    monkeypatch.setattr(plan_cpu.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(CpuPlanner, "memory", lambda self: 7079)
+    said = plan_cpu.lines(recipe.load(LAPTOP), tmp_path)
+    assert said[-1].endswith(words) and said[-2].startswith("memory: a stage takes up to 7.4 GB of this machine's")
 
 
 def test_the_speed_of_a_core_is_measured():

@@ -101,7 +101,7 @@ def test_start_sets(tmp_path):
     write_rows(consensus, rows, CONSENSUS)
     train_rl.write_start_sets(core, GRADING, {"p1": PROBLEM}, consensus, out)
     assert read_rows(out, CONSENSUS) == rows[2:]
-    with pytest.raises(UserError, match="none of the stage's problems"):
+    with pytest.raises(UserError, match="no set of this stage's problems: other data, or too few solved"):
         train_rl.write_start_sets(core, GRADING, {"p2": PROBLEM}, consensus, out)
     train_rl.write_start_sets(core.model_copy(update={"key": "structure"}), GRADING, {"p1": PROBLEM}, consensus, out)
     assert [row["step"][:16] for row in read_rows(out, CONSENSUS)] == ["formula:Equation"]
