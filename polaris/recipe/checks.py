@@ -139,6 +139,7 @@ def merged_stages_exist(recipe: Recipe) -> None:
     if len(after) != len(set(after)):
         raise ValueError("merge.after: a stage is named twice")
 
+
 def selection_is_apart(recipe: Recipe) -> None:
     """Alpha is selected on problems that are not reported, and some are reported."""
     benchmarks = recipe.inputs.benchmarks
