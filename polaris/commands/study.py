@@ -56,6 +56,7 @@ def record(recipe: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
     if not scores:
         raise UserError(f"{run}/scores: no model of this run was scored yet")
     verdicts = {name: read_verdicts(scored) for name, scored in scores.items()}
+    usual = next(iter(verdicts.values()))  # of a checkpoint: extra evaluations come last
     trained = [
         manifest.read(run / recipe.checkpoints[recipe.evaluations[name][0]] / "checkpoint.json") for name in scores
     ]
@@ -77,10 +78,10 @@ def record(recipe: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
                 "ids": digest_of(table.problems),
                 "selects": name in recipe.select_on,
             }
-            for name, table in next(iter(verdicts.values())).items()
+            for name, table in usual.items()
         },
         "alphas": sweeps(recipe),
-        "models": {name: model_record(tables) for name, tables in verdicts.items()},
+        "models": {name: model_record(tables, usual) for name, tables in verdicts.items()},
         "rl": {name: rl_record(by_label[name]) for name in recipe.rl if name in by_label},
         "underlined": {
             name: underlined_record(manifest.read(run / "responses" / name / "data.json"), scores[name])
@@ -104,9 +105,13 @@ def sweeps(recipe: Recipe) -> dict[str, dict[str, str]]:
     return {name: recipe.alphas_of(sweep) for name, sweep in named.items()}
 
 
-def model_record(verdicts: Mapping[str, Verdicts]) -> dict[str, Any]:
-    """avg@k, and how many samples of each problem are right, in the order of the problems' sorted ids."""
-    return {
+def model_record(verdicts: Mapping[str, Verdicts], usual: Mapping[str, Verdicts]) -> dict[str, Any]:
+    """avg@k, and how many samples of each problem are right, in the order of the problems' sorted ids.
+
+    k: samples of a problem, where an extra evaluation takes other numbers of them than the `usual` one
+    """
+    other = {name: table.samples for name, table in verdicts.items() if table.samples != usual[name].samples}
+    return ({"k": other} if other else {}) | {
         "accuracy": {name: round(float(table.correct_PG.mean()), 6) for name, table in verdicts.items()},
         "correct": {name: table.correct_PG.sum(axis=1).tolist() for name, table in verdicts.items()},
     }

@@ -29,8 +29,9 @@ Record = Mapping[str, Any]
 
 def correct_PG(record: Record, model: str, benchmark: str) -> NDArray[np.bool_]:
     """bool [problems, samples] from the counts of a record: which of a problem's samples were right is not kept."""
-    right_P = np.array(record["models"][model]["correct"][benchmark])
-    return np.arange(record["benchmarks"][benchmark]["k"]) < right_P[:, None]
+    one = record["models"][model]
+    k = one.get("k", {}).get(benchmark, record["benchmarks"][benchmark]["k"])
+    return np.arange(k) < np.array(one["correct"][benchmark])[:, None]
 
 
 def headline(record: Record) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from polaris.commands import study as command
 from polaris.recipe import recipe
+from polaris.report import study
 from polaris.stage import manifest
 from polaris.stage.records import RESPONSES, write_rows
 from polaris.stage.stage import Stage
@@ -121,11 +122,14 @@ def test_the_record_of_a_replicate_has_its_extra_evaluation_and_its_costs(
 ):
     monkeypatch.chdir(tmp_path)
     marks = {name: {"p0": "10", "p1": "00"} for name in ("chain", "digits", "chain_select", "digits_select")}
-    for name in ("base_large", "base_large@rast", "opd"):
+    for name in ("base_large", "opd"):
         Run(Path("runs/tournament_0")).scores(name, marks)
+    Run(Path("runs/tournament_0")).scores("base_large@rast", marks | {"chain": {"p0": "1", "p1": "0"}})
     command.main([0], Path("study"))
     found = json.loads(Path("study/tournament_0.json").read_text())
     assert found["models"]["base_large@rast"]["correct"]["chain"] == [1, 0]
+    assert found["models"]["base_large@rast"]["k"] == {"chain": 1} and "k" not in found["models"]["opd"]
+    assert study.correct_PG(found, "base_large@rast", "chain").tolist() == [[True], [False]]
     assert "distilled" in found["missing"] and "base_large@rast" not in found["missing"]
     assert found["costs"]["stages"]["opd"]["generated"] == 20
     assert found["alphas"]["merge of opd"]["0.00"] == "opd" and found["alphas"]["merge of opd"]["1.00"] == "base_large"
