@@ -26,7 +26,7 @@ UV := .venvs/uv-0.13.9/bin/uv
 LOCK = $(UV) pip compile --quiet --upgrade --config-file envs/uv.toml --extra test pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test unit parity fuzz gpu chaos study smollm2 study-smollm2 install compat envs network install-gpu gpu-machine clean
+.PHONY: run test unit parity fuzz gpu chaos study study-tournament smollm2 study-smollm2 install compat envs network install-gpu gpu-machine clean
 
 # The recipe is read by our bounded reader first: Snakemake's own evaluates what `__use_yte__` asks for, and follows any
 # alias. --nolock: a killed run goes on with the same command; that no two processes work on one stage, the stages see to.
@@ -72,6 +72,14 @@ study: $(VENV)/installed
 	    --config run=study_$$replicate replicate=$$replicate; \
 	  snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile configs/laptop_sparse.yaml \
 	    --config run=sparse_$$replicate replicate=$$replicate; \
+	  polaris study $(REPLICATES); \
+	done
+
+# The roads from the specialist into the generalist, once per replicate: some 25 minutes of a core each.
+study-tournament: $(VENV)/installed
+	for replicate in $(REPLICATES); do \
+	  snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile configs/laptop_tournament.yaml \
+	    --config run=tournament_$$replicate replicate=$$replicate; \
 	  polaris study $(REPLICATES); \
 	done
 

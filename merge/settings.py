@@ -54,6 +54,13 @@ class Merge(Merging):
     select_on: Annotated[
         list[str], Field(description="benchmarks on which alpha is selected; they are no headline sets. Empty: none is")
     ]
+    after: Annotated[
+        list[str],
+        Field(
+            default_factory=list,
+            description="stages of `opd` whose models are merged with the base, too: a sweep of its own for each",
+        ),
+    ]
     keep: Annotated[
         Literal["all", "selected", "none"],
         Field(

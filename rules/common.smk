@@ -116,4 +116,4 @@ wildcard_constraints:
     benchmark=NAME.pattern,
     model="[A-Za-z0-9_=.@-]+",
     alpha=r"0\.\d+",
-    arm=one_of(RECIPE.arms),
+    arm=one_of(RECIPE.sweeps),

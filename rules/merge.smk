@@ -13,15 +13,15 @@ MERGE = "merge.unwritten" if UNWRITTEN else "merge.merge_models"
 
 
 def merge_settings(alpha: str) -> str:
-    one = RECIPE.merge.model_dump(exclude={"alphas", "select_on", "keep", "selected"})
+    one = RECIPE.merge.model_dump(exclude={"alphas", "select_on", "after", "keep", "selected"})
     return settings(MergeOne(alpha=float(alpha), **one))
 
 
 rule merged:
-    "One alpha of an arm's sweep."
+    "One alpha of a sweep: of an arm, or of an OPD stage."
     input:
         base=checkpoint_of("base_large"),
-        distilled=checkpoint_of("distilled{arm}"),
+        distilled=lambda w: checkpoint_of(RECIPE.sweeps[w.arm]),
     output:
         checkpoint_of("merged{arm}/alpha={alpha}"),
     params:

@@ -36,7 +36,7 @@ PAGE = ReportPage(
     **RECIPE.report.model_dump(),
     ladder=RECIPE.specialists,
     generalists=RECIPE.generalists,
-    models=[*RECIPE.opd, *RECIPE.inputs.models],
+    models=[*(model for name in RECIPE.opd for model in (name, *RECIPE.merged(f"_{name}"))), *RECIPE.inputs.models],
     alphas=RECIPE.alphas,
     select_on=RECIPE.select_on,
     selected=RECIPE.selected,

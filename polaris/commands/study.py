@@ -1,8 +1,8 @@
 """`polaris study`: one small record per replicate of a recipe, and the page over all of them.
 
 Replicate N is the run `study_N` of the laptop recipe with `replicate: N`, `sparse_N` of the recipe of sparse rewards,
-or `smollm2_N` of that of a real language model. From its record a reader can recompute every number of the page without
-the run. What the run has not finished is listed as missing.
+`tournament_N` of that of the roads into a generalist, or `smollm2_N` of that of a real language model. From its record
+a reader can recompute every number of the page without the run. What the run has not finished is listed as missing.
 """
 
 import json
@@ -27,13 +27,18 @@ from polaris.stage.json_files import read_object
 from polaris.stage.manifest import Manifest, digest_of, replace_file
 from polaris.stage.records import GRADED, RESPONSES, read_rows
 from polaris.stage.terminal import say
+from polaris.tournament import page as tournament_page
+from polaris.tournament.costs import costs
+from polaris.tournament.roads import TOURNAMENT
 from small_rl.reward.results import result_form, underlined
 
 CONFIGS = {
     LAPTOP: ["laptop.yaml", "laptop_study.yaml"],
     SPARSE: ["laptop_sparse.yaml"],
     SMOLLM2: ["smollm2.yaml", "smollm2_study.yaml"],
+    TOURNAMENT: ["laptop_tournament.yaml"],
 }
+PAGES = {design: study_page for design in DESIGNS} | {TOURNAMENT: tournament_page}
 FOLDER = ROOT / "configs"
 PER_STEP = ("entropy", "accuracy", "response_steps")  # of log/metrics.jsonl
 
@@ -45,13 +50,16 @@ def record(recipe: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
     """
     scores = {
         name: manifest.read(path)
-        for name in recipe.checkpoints
+        for name in recipe.evaluations
         if (path := run / "scores" / name / "data.json").exists()
     }
     if not scores:
         raise UserError(f"{run}/scores: no model of this run was scored yet")
     verdicts = {name: read_verdicts(scored) for name, scored in scores.items()}
-    trained = [manifest.read(run / recipe.checkpoints[name] / "checkpoint.json") for name in scores]
+    usual = next(iter(verdicts.values()))  # of a checkpoint: extra evaluations come last
+    trained = [
+        manifest.read(run / recipe.checkpoints[recipe.evaluations[name][0]] / "checkpoint.json") for name in scores
+    ]
     stages = lineage.with_ancestors([*trained, *scores.values()])
     seconds = {row["stage"]: row["seconds"] for row in lineage.timing_rows(stages, run.resolve())}
     by_label = {lineage.label(stage, run.resolve()): stage for stage in stages}
@@ -62,7 +70,7 @@ def record(recipe: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
         "commit": commit(),
         "seconds": round(sum(seconds.values())),
         "tools": stages[-1].tools,
-        "missing": [name for name in recipe.checkpoints if name not in scores],
+        "missing": [name for name in recipe.evaluations if name not in scores],
         "benchmarks": {
             name: {
                 "problems": len(table.problems),
@@ -70,28 +78,40 @@ def record(recipe: Recipe, files: Sequence[str], run: Path) -> dict[str, Any]:
                 "ids": digest_of(table.problems),
                 "selects": name in recipe.select_on,
             }
-            for name, table in next(iter(verdicts.values())).items()
+            for name, table in usual.items()
         },
-        "alphas": {SPECIALIST_SWEEP: recipe.alphas_of(""), SELF_SWEEP: recipe.alphas_of(SELF)},
-        "models": {name: model_record(tables) for name, tables in verdicts.items()},
+        "alphas": sweeps(recipe),
+        "models": {name: model_record(tables, usual) for name, tables in verdicts.items()},
         "rl": {name: rl_record(by_label[name]) for name in recipe.rl if name in by_label},
         "underlined": {
             name: underlined_record(manifest.read(run / "responses" / name / "data.json"), scores[name])
             for name in recipe.rl
             if name in scores
         },
-        "stages": {
-            label: {"content": stage.content, "settings": digest_of(stage.settings), "code": stage.code}
-            | {"seconds": seconds[label]}
-            | {key: stage.metrics[key] for key in ("kept",) if key in stage.metrics}
-            for label, stage in by_label.items()
-        },
+        "stages": {label: stage_record(stage, seconds[label]) for label, stage in by_label.items()},
     }
 
 
-def model_record(verdicts: Mapping[str, Verdicts]) -> dict[str, Any]:
-    """avg@k, and how many samples of each problem are right, in the order of the problems' sorted ids."""
-    return {
+def stage_record(stage: Manifest, seconds: float) -> dict[str, Any]:
+    """What a stage was made with, its wall time, and what a filter kept."""
+    made = {"content": stage.content, "settings": digest_of(stage.settings), "code": stage.code, "seconds": seconds}
+    return made | {key: stage.metrics[key] for key in ("kept",) if key in stage.metrics}
+
+
+def sweeps(recipe: Recipe) -> dict[str, dict[str, str]]:
+    """Sweep, as the claims call it -> alpha -> model; empty where the recipe has none."""
+    after = recipe.merge.after if recipe.merge else []
+    named = {SPECIALIST_SWEEP: "", SELF_SWEEP: SELF} | {f"merge of {name}": f"_{name}" for name in after}
+    return {name: recipe.alphas_of(sweep) for name, sweep in named.items()}
+
+
+def model_record(verdicts: Mapping[str, Verdicts], usual: Mapping[str, Verdicts]) -> dict[str, Any]:
+    """avg@k, and how many samples of each problem are right, in the order of the problems' sorted ids.
+
+    k: samples of a problem, where an extra evaluation takes other numbers of them than the `usual` one
+    """
+    other = {name: table.samples for name, table in verdicts.items() if table.samples != usual[name].samples}
+    return ({"k": other} if other else {}) | {
         "accuracy": {name: round(float(table.correct_PG.mean()), 6) for name, table in verdicts.items()},
         "correct": {name: table.correct_PG.sum(axis=1).tolist() for name, table in verdicts.items()},
     }
@@ -169,13 +189,14 @@ def write(design: Design, replicates: Sequence[int], to: Path) -> str | None:
         )
         run = Path("runs") / settings.run
         if any(run.glob("scores/*/data.json")):
-            replace_file(to / f"{design.records}_{number}.json", text_of(record(settings, files, run)))
+            found = record(settings, files, run) | ({"costs": costs(settings, run)} if design is TOURNAMENT else {})
+            replace_file(to / f"{design.records}_{number}.json", text_of(found))
     records = read_records(to, design, replicates)
     if not records:
         return None
     absent = [number for number in replicates if number not in {one["replicate"] for one in records}]
-    replace_file(to / design.markdown, study_page.markdown(design, records, absent))
-    replace_file(to / design.page, study_page.page(design, records, absent))
+    replace_file(to / design.markdown, PAGES[design].markdown(design, records, absent))
+    replace_file(to / design.page, PAGES[design].page(design, records, absent))
     if any(name in records[0]["models"] for name in design.ladder):
         images = to.parent / "images"
         images.mkdir(exist_ok=True)
@@ -186,7 +207,7 @@ def write(design: Design, replicates: Sequence[int], to: Path) -> str | None:
 def main(replicates: Sequence[int], to: Path) -> None:
     """`polaris study`. to: folder of the records and the pages. Raises UserError where no replicate has a record."""
     to.mkdir(parents=True, exist_ok=True)
-    lines = [written for design in DESIGNS if (written := write(design, replicates, to))]
+    lines = [written for design in CONFIGS if (written := write(design, replicates, to))]
     if not lines:
         raise UserError(f"{to}: no replicate has a record, and none of the runs a scored model; run `make study`")
     say("\n".join(lines))

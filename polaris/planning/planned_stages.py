@@ -82,7 +82,7 @@ class Planner:
             yield self._generate("probe_rollouts", "probe_rollouts", self.small, rollouts.generate, problems)
 
     def _generalist(self, large: Shape) -> Iterator[Planned]:
-        """The gate, and the traces, the training and the merges of each arm."""
+        """The gate, and the traces and the training of each arm, and all merges."""
         recipe, section = self.recipe, self.recipe.large_sft
         if section:
             yield from self._gate(section)
@@ -94,9 +94,9 @@ class Planner:
         for arm in recipe.arms:
             if section:
                 yield self._sft(f"distilled{arm}", f"traces{arm}", section.sft)
-            merged = [folder for folder in recipe.checkpoints.values() if folder.startswith(f"merged{arm}/")]
-            if merged and recipe.merge and recipe.merge.keep != "none":
-                yield self._model(f"merged{arm}", "merged", large, len(merged))
+        written = recipe.sweeps if recipe.merge and recipe.merge.keep != "none" else ()
+        for sweep in (sweep for sweep in written if recipe.merged(sweep)):
+            yield self._model(f"merged{sweep}", "merged", large, len(recipe.merged(sweep)))
 
     def _evaluations(self) -> Iterator[Planned]:
         """Responses to the benchmarks: of the small models, of the large ones, and those of each extra evaluation."""

@@ -102,17 +102,19 @@ def _small_rl_agrees(recipe: Recipe, small: SmallRl) -> None:
 
 def opd_stages_in_order(recipe: Recipe) -> None:
     """An OPD stage has a folder of its own, and names models that exist before it."""
-    possible = [name for name in recipe.checkpoints if name not in recipe.opd]
+    merges = {name: list(recipe.merged(f"_{name}")) for name in recipe.opd}
+    later = {*recipe.opd, *(model for names in merges.values() for model in names)}
+    possible = [name for name in recipe.checkpoints if name not in later]
     made = {*possible, *FOLDERS, *recipe.rl, *(f"{name}{suffix}" for name in recipe.rl for suffix in BESIDE)}
     for name, stage in recipe.opd.items():
-        if not name.isidentifier() or name in made:
+        if not name.isidentifier() or name in made or f"merged_{name}" in made:
             raise ValueError(
                 f"opd.{name}: choose another name for this stage: an identifier that is no folder of another stage"
             )
         for key in ("student", "teacher", "teacher_base"):
             model = getattr(stage, key)
             if model is not None and model not in possible:
-                known = "is a later stage" if model in recipe.opd else "is no model of this recipe"
+                known = "is a later stage" if model in later else "is no model of this recipe"
                 raise ValueError(f"opd.{name}.{key}: {model} {known}; possible: {' '.join(possible)}")
         if stage.validation and stage.validation.benchmark not in recipe.inputs.benchmarks:
             raise ValueError(
@@ -123,7 +125,19 @@ def opd_stages_in_order(recipe: Recipe) -> None:
             raise ValueError(
                 f"opd.{name}.distillation.use_task_rewards: true, but inputs.problems.{stage.prompts}.gold is none"
             )
-        possible.append(name)
+        possible += [name, *merges[name]]
+
+
+def merged_stages_exist(recipe: Recipe) -> None:
+    """What is merged with the generalist's base is one of its descendants."""
+    after = recipe.merge.after if recipe.merge else []
+    for name in after:
+        if name not in recipe.opd:
+            raise ValueError(f"merge.after: {name} is no stage of opd; possible: {' '.join(recipe.opd) or 'none'}")
+        if recipe.source(name) != "base_large":
+            raise ValueError(f"merge.after: {name} is no student of base_large's shape, so that they cannot be merged")
+    if len(after) != len(set(after)):
+        raise ValueError("merge.after: a stage is named twice")
 
 
 def selection_is_apart(recipe: Recipe) -> None:
@@ -233,6 +247,7 @@ CHECKS = (
     models_have_names_of_their_own,
     sections_agree,
     opd_stages_in_order,
+    merged_stages_exist,
     selection_is_apart,
     passes_are_sampled,
     further_evaluations_are_others,

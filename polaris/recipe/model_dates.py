@@ -19,6 +19,9 @@ def model_dates(recipe: Recipe) -> dict[str, str]:
             return [name]
         if stage := recipe.opd.get(name):
             return [*origins(stage.student), *origins(stage.teacher), f"problems.{stage.prompts}"]
+        for stage in recipe.opd:
+            if name in recipe.merged(f"_{stage}"):
+                return ["base_large", *origins(stage)]
         if name in recipe.specialists:
             return specialist
         if inputs.distilled:

@@ -125,10 +125,12 @@ class Recipe(Section):
     def checkpoints(self) -> dict[str, str]:
         """Every evaluated model in the order of the flow: name -> its folder inside the run."""
         single = [*self.specialists, *self.generalists, *(f"distilled{arm}" for arm in self.arms if arm)]
-        merged = [spelled(alpha) for alpha in self.merge.alphas if 0 < alpha < 1] if self.merge else []
-        folders = {f"alpha={alpha}{arm}": f"merged{arm}/alpha={alpha}" for arm in self.arms for alpha in merged}
-        further = {name: f"models/{name}" for name in self.inputs.models}
-        return {name: name for name in single} | folders | {name: name for name in self.opd} | further
+        folders = {name: name for name in single}
+        for arm in self.arms:
+            folders |= self.merged(arm)
+        for name in self.opd:
+            folders |= {name: name} | self.merged(f"_{name}")
+        return folders | {name: f"models/{name}" for name in self.inputs.models}
 
     def source(self, model: str) -> str:
         """The model of `inputs` that a checkpoint was trained from, by its folder: whose shape it has."""
@@ -163,6 +165,20 @@ class Recipe(Section):
         """What the names of a distillation's stages end with; the first is the recipe's."""
         own = [SELF] if self.large_sft and self.large_sft.self_distillation else []
         return ["", *own] if self.generalists else []
+
+    @property
+    def sweeps(self) -> dict[str, str]:
+        """What the names of a sweep's merges end with -> the model that is merged with the base: of each arm, and of
+        the OPD stages in `merge.after`.
+        """
+        after = self.merge.after if self.merge else []
+        return {arm: f"distilled{arm}" for arm in self.arms} | {f"_{name}": name for name in after}
+
+    def merged(self, sweep: str) -> dict[str, str]:
+        """The merges of one of `sweeps`, without its ends: name -> folder; empty without it."""
+        alphas = self.merge.alphas if self.merge and sweep in self.sweeps else []
+        names = [spelled(alpha) for alpha in alphas if 0 < alpha < 1]
+        return {f"alpha={name}{sweep}": f"merged{sweep}/alpha={name}" for name in names}
 
     @property
     def traces(self) -> dict[str, Traces]:
@@ -203,12 +219,13 @@ class Recipe(Section):
         """Alpha -> the model at that alpha. The endpoints are the generalist's own checkpoints, never copies."""
         return self.alphas_of("")
 
-    def alphas_of(self, arm: str) -> dict[str, str]:
-        """`alphas` of one of `arms`; empty without it."""
-        ends = {"0.00": f"distilled{arm}", "1.00": "base_large"}
-        alphas = self.merge.alphas if self.merge and arm in self.arms else []
-        names = sorted(map(spelled, alphas), key=float)
-        return {name: ends.get(name, f"alpha={name}{arm}") for name in names}
+    def alphas_of(self, sweep: str) -> dict[str, str]:
+        """`alphas` of one of `sweeps`; empty without it."""
+        if not self.merge or sweep not in self.sweeps:
+            return {}
+        ends = {"0.00": self.sweeps[sweep], "1.00": "base_large"}
+        names = sorted(map(spelled, self.merge.alphas), key=float)
+        return {name: ends.get(name, f"alpha={name}{sweep}") for name in names}
 
     @property
     def select_on(self) -> list[str]:

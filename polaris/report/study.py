@@ -1,7 +1,8 @@
 """Findings over several trainings: each claim with its control, from the records of the replicates.
 
 A record is docs/study/*.json as polaris/commands/study.py writes it; the claims are those of a design
-(study_designs.py). A claim without its control, or with a single training, has no conclusion; what is missing is named.
+(study_designs.py). A claim without its control, or with fewer than three trainings, has no conclusion; what is missing
+is named.
 Legend: _N replicate, _P problem, _G response of a problem's group, _B benchmark.
 """
 
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 from polaris.evaluation import replicates, statistics
 from polaris.evaluation.replicates import Pooled
 from polaris.evaluation.statistics import Estimate
-from polaris.report.study_designs import SELF_SWEEP, SPECIALIST_SWEEP, StudyClaim
+from polaris.report.study_designs import StudyClaim
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 10_000, 0
+TRAININGS = 3  # fewer have no interval over trainings here: of two it would be 12.7 standard errors to each side
 ENDS = 5  # steps at the start and at the end of an RL stage whose entropy is averaged
 
 Record = Mapping[str, Any]
@@ -27,8 +29,9 @@ Record = Mapping[str, Any]
 
 def correct_PG(record: Record, model: str, benchmark: str) -> NDArray[np.bool_]:
     """bool [problems, samples] from the counts of a record: which of a problem's samples were right is not kept."""
-    right_P = np.array(record["models"][model]["correct"][benchmark])
-    return np.arange(record["benchmarks"][benchmark]["k"]) < right_P[:, None]
+    one = record["models"][model]
+    k = one.get("k", {}).get(benchmark, record["benchmarks"][benchmark]["k"])
+    return np.arange(k) < np.array(one["correct"][benchmark])[:, None]
 
 
 def headline(record: Record) -> list[str]:
@@ -51,7 +54,7 @@ def chosen(record: Record, sweep: str) -> str | None:
 
 def model_of(record: Record, name: str) -> str | None:
     """The model that a claim names, or None where it is missing."""
-    if name in (SPECIALIST_SWEEP, SELF_SWEEP):
+    if name in record["alphas"]:
         return chosen(record, name)
     return name if name in record["models"] else None
 
@@ -92,18 +95,29 @@ class Finding:
     missing: Mapping[int, Sequence[str]]
 
     @property
+    def these(self) -> tuple[float, float] | None:
+        """The interval of the mean over these trainings, for other questions and samples."""
+        return self.pooled and self.pooled.mean.interval(CONFIDENCE)
+
+    @property
+    def others(self) -> tuple[float, float] | None:
+        """The interval for other trainings; None with fewer than TRAININGS."""
+        return self.pooled.over_trainings(CONFIDENCE) if self.pooled and len(self.models) >= TRAININGS else None
+
+    @property
     def conclusion(self) -> str:
-        """higher, lower, no difference shown, or none with its reason: a missing model, a single training."""
+        """higher, lower, no difference shown, or none with its reason: a missing model, too few trainings."""
         if self.pooled is None:
             return (
                 "none: " + ", ".join(sorted({name for names in self.missing.values() for name in names})) + " not run"
             )
-        these, trainings = self.pooled.mean.interval(CONFIDENCE), self.pooled.over_trainings(CONFIDENCE)
-        if trainings is None:
-            return "none: one training"
-        if excluded := [span for span in (these, trainings) if not span[0] <= 0 <= span[1]]:
+        if self.these is None or self.others is None:
+            return "none: one training" if len(self.models) == 1 else f"none: {len(self.models)} trainings"
+        if excluded := [span for span in (self.these, self.others) if not span[0] <= 0 <= span[1]]:
             word = "higher" if excluded[0][0] > 0 else "lower"
-            where = {1: "in these trainings" if excluded[0] == these else "on these questions", 2: ""}[len(excluded)]
+            where = {1: "in these trainings" if excluded[0] == self.these else "on these questions", 2: ""}[
+                len(excluded)
+            ]
             return f"{word} {where}, not shown for others" if where else word
         return "no difference shown"
 

@@ -59,18 +59,16 @@ def claim_rows(records: Sequence[Record], findings: Sequence[Finding]) -> list[l
         each = dict(zip(finding.models, finding.pooled.each_N if finding.pooled else (), strict=True))
         cells = [results.points(each[n]) if n in each else "missing" for n in numbers]
         compared = f"{finding.claim.a} − {finding.claim.control}"
-        rows.append(
-            [finding.claim.question, compared, *cells, *_spans(finding), finding.conclusion, finding.claim.same]
-        )
+        rows.append([finding.claim.question, compared, *cells, *spans(finding), finding.conclusion, finding.claim.same])
     return rows
 
 
-def _spans(finding: Finding) -> tuple[str, str]:
-    if finding.pooled is None:
+def spans(finding: Finding) -> tuple[str, str]:
+    """The mean with its interval for these trainings, and the interval for others, in points."""
+    if finding.pooled is None or finding.these is None:
         return NONE, NONE
-    these, others = finding.pooled.mean.interval(CONFIDENCE), finding.pooled.over_trainings(CONFIDENCE)
-    mean = f"{results.points(finding.pooled.mean.value)} {results.span(these, results.points)}"
-    return mean, results.span(others, results.points) if others else NONE
+    mean = f"{results.points(finding.pooled.mean.value)} {results.span(finding.these, results.points)}"
+    return mean, results.span(finding.others, results.points) if finding.others else NONE
 
 
 def alpha_rows(records: Sequence[Record]) -> list[list[str]]:
@@ -239,9 +237,9 @@ def _claim_figure(heading: str, findings: Sequence[Finding]) -> tuple[str, str, 
     rows = []
     for finding in findings:
         if finding.pooled:
-            low, high = finding.pooled.over_trainings(CONFIDENCE) or (None, None)
+            low, high = finding.others or (None, None)
             label = f"{finding.claim.a} − {finding.claim.control}"
-            rows.append(Row(label, finding.pooled.mean.value, _spans(finding)[1], low, high))
+            rows.append(Row(label, finding.pooled.mean.value, spans(finding)[1], low, high))
     caption = "Mean of the replicates' differences in points, with the interval for other trainings."
     return heading, charts.interval_chart(rows, heading, axis_points, zero=True), caption
 

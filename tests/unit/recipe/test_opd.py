@@ -23,6 +23,33 @@ def test_an_opd_stage_is_an_rl_stage_with_a_teacher(tmp_path):
     assert "student" not in opd.training.model_dump()
 
 
+STUDENTS = """  large: {like: opd, student: base_large}
+  twice_large: {like: opd, student: alpha=0.50_large}
+merge: {alphas: [0.0, 0.5, 1.0], after: [large, twice_large]}
+"""
+
+
+def test_a_stage_of_the_large_model_has_merges_of_its_own(tmp_path):
+    mine = loaded(tmp_path, STUDENTS)
+    merged = {
+        "alpha=0.50": "merged",
+        "alpha=0.50_large": "merged_large",
+        "alpha=0.50_twice_large": "merged_twice_large",
+    }
+    assert {name: mine.checkpoints[name] for name in merged} == {
+        name: f"{folder}/alpha=0.50" for name, folder in merged.items()
+    }
+    order = list(mine.checkpoints)
+    assert order[order.index("opd") :] == ["opd", "large", "alpha=0.50_large", "twice_large", "alpha=0.50_twice_large"]
+    assert mine.alphas_of("_large") == {"0.00": "large", "0.50": "alpha=0.50_large", "1.00": "base_large"}
+    assert mine.alphas_of("_opd") == {} and mine.alphas == {
+        "0.00": "distilled",
+        "0.50": "alpha=0.50",
+        "1.00": "base_large",
+    }
+    assert all(mine.source(name) == "base_large" for name in merged)
+
+
 def test_without_it_nothing_changes():
     plain = recipe.load([LAPTOP])
     assert plain.opd == {} and "distillation" not in plain.rl["grpo"].model_dump_json()
@@ -54,6 +81,14 @@ def test_a_value_says_where_it_stands(tmp_path):
         ("  x: {like: opd, prompts: other}", "inputs.problems: must have exactly the keys"),
         ("  x: {like: opd, validate: {benchmark: no, k: 1, every: 1}}", "opd.x.validate.benchmark: "),
         ("  x: {like: opd, distillation: {loss_mode: k4}}", "opd.x.distillation.loss_mode: "),
+        ("  self: {like: opd}", "opd.self: choose another name"),
+        ("merge: {after: [x]}", "merge.after: x is no stage of opd; possible: opd"),
+        ("merge: {after: [opd]}", "merge.after: opd is no student of base_large's shape"),
+        ("  x: {like: opd, student: base_large}\nmerge: {after: [x, x]}", "merge.after: a stage is named twice"),
+        (
+            "  x: {like: opd, student: alpha=0.50_y}\n  y: {like: opd, student: base_large}\nmerge: {after: [y]}",
+            "opd.x.student: alpha=0.50_y is a later stage",
+        ),
     ],
 )
 def test_refused(tmp_path, more, message):

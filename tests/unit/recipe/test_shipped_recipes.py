@@ -83,9 +83,21 @@ def test_the_roads_of_the_tournament_differ_in_what_they_are_called_after():
         key: value for key, value in opd[name].model_dump().items() if value != opd["opd"].model_dump()[key]
     }
     assert changed("sft_opd") == {"student": "distilled"}
+    assert changed("opd_opd") == {"student": "opd", "seed": 2}
     plain = opd["opd"].distillation.model_dump()
     assert changed("exopd") == {"teacher_base": "base_small", "distillation": plain | {"reward_scale": 1.25}}
     assert changed("delta") == {"teacher_base": "base_small", "distillation": plain | {"delta": True}}
+
+
+def test_the_roads_of_the_tournament_see_the_same_prompts_and_make_as_many_responses():
+    mine = recipe.load(TOURNAMENT)
+    prompts, traces = mine.inputs.problems["distill"].count, mine.large_sft.traces.k
+    assert traces == {"distill": 2}
+    for stage in mine.opd.values():
+        assert (stage.prompts, stage.steps * stage.prompts_per_step, stage.group_size) == ("distill", prompts, 2)
+        assert stage.teacher == mine.specialist
+    (entry,) = mine.evaluate.extra_evaluations.values()
+    assert (entry.shift.specialist, entry.shift.base) == (mine.specialist, mine.opd["delta"].teacher_base)
 
 
 def test_the_study_adds_arms_and_changes_nothing_else():

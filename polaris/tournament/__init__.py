@@ -1,0 +1,1 @@
+"""The roads from a specialist into a generalist, compared over replicates: what each costs, recovers and loses."""
