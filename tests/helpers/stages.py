@@ -2,15 +2,19 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from polaris.stage import manifest
 
 
-def command(module: str, settings: dict, out: Path, **inputs: Path) -> list[str]:
+def command(module: str, settings: dict, out: Path, **inputs: Path | Sequence[Path]) -> list[str]:
     """The command line of a stage; inputs: flag -> manifest, or a list of them."""
-    flags = [word for name, path in inputs.items() for word in ("--" + name.replace("_", "-"), str(path))]
-    return [sys.executable, "-m", module, "--settings", json.dumps(settings), "--out", str(out), *flags]
+    words = [sys.executable, "-m", module, "--settings", json.dumps(settings), "--out", str(out)]
+    for name, paths in inputs.items():
+        given = [paths] if isinstance(paths, (str, Path)) else paths
+        words += ["--" + name.replace("_", "-"), *map(str, given)]
+    return words
 
 
 def publish(folder: Path, name: str = "checkpoint.json") -> Path:
