@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from merge.averages import CHUNK
@@ -43,17 +44,17 @@ def write_rate(folder: Path) -> float:
         return max(1, size // CHUNK) * CHUNK / (time.monotonic() - started)
 
 
-def describe(base: Checkpoint, distilled: Checkpoint, written: int, folder: Path) -> str:
+def describe(base: Checkpoint, distilled: Sequence[Checkpoint], written: int, folder: Path) -> str:
     """The text of --dry-run. written: bytes of all results; folder: where they go."""
     place = nearest_folder(folder)
     reading, writing = read_rate(base), write_rate(place)
-    inputs, free = base.size + distilled.size, shutil.disk_usage(place).free
+    inputs, free = base.size + sum(one.size for one in distilled), shutil.disk_usage(place).free
     # Between the two figures: with enough threads reading and writing overlap.
     shortest = max(inputs / reading, written / writing)
     longest = inputs / reading + written / writing
     return "\n".join(
         [
-            "verdict  these two can be merged",
+            "verdict  these two can be merged" if len(distilled) == 1 else "verdict  these can be merged",
             f"base      {base.folder}: {len(base.shard_of)} tensors, {base.weights / 1e9:.3f} billion weights",
             f"read      {inputs / 1e9:.2f} GB, at {reading / 1e9:.2f} GB/s",
             f"written   {written / 1e9:.2f} GB of {free / 1e9:.2f} GB free, at {writing / 1e9:.2f} GB/s",

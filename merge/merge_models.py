@@ -1,7 +1,8 @@
-"""Merge the base and the distilled model: theta = alpha * base + (1 - alpha) * distilled.
+"""Merge the base and the distilled model, or several: theta = alpha * base + (1 - alpha) * distilled.
 
     python -m merge.merge_models --settings S --base B --distilled D --out runs/x/merged/alpha=0.30/checkpoint.json
     ... --alphas 0.3 0.4 0.5 --out 'runs/x/merged/alpha={alpha}/checkpoint.json'   several in one reading of the inputs
+    ... --distilled D E --out 'runs/x/merged/soup=0.50_0.25_0.25/checkpoint.json'  settings with `several`, not `alpha`
     ... --dry-run                                                                  verdict, sizes, time; no merge
 
 With --alphas the settings have no alpha, and the results are those of as many single merges: Snakemake finds them done.
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from merge import estimate, merging
-from merge.alpha import spelled
+from merge.alpha import Shares, spelled
 from merge.settings import MergeOne, Merging
 from polaris.models.checkpoint import Checkpoint, read_checkpoint
 from polaris.stage.errors import UserError
@@ -33,7 +34,7 @@ def main() -> None:
     flags, others = parser.parse_known_args()
     stages = _several(flags.alphas, others) if flags.alphas else [_one(MergeOne, others)]
     settings, folder = stages[0].settings, stages[0].folder
-    base, distilled = (read_checkpoint(stages[0].inputs[name].model) for name in ("base", "distilled"))
+    base, *distilled = read_inputs(stages[0])
     checked = (settings, base, distilled, folder, len(stages), stages[0].say)
     if flags.dry_run:
         merging.check(*checked)
@@ -46,31 +47,49 @@ def main() -> None:
         _merge(stages, base, merging.check(*checked))
 
 
-def _merge(stages: Sequence[Stage], base: Checkpoint, distilled: Checkpoint) -> None:
+def read_inputs(stage: Stage[MergeOne]) -> list[Checkpoint]:
+    """The base, then the distilled ones. Raises UserError unless there are as many as the settings have shares for."""
+    models = [stage.inputs["base"], *stage.inputs["distilled"]]
+    wanted = len(stage.settings.shares) if isinstance(stage.settings, MergeOne) else 2
+    if len(models) != wanted:
+        raise UserError(f"--distilled: {len(models) - 1} of {wanted - 1} models that the settings have shares for")
+    return [read_checkpoint(model.model) for model in models]
+
+
+def formula(models: Sequence[Checkpoint], settings: MergeOne) -> str:
+    """In words, for people."""
+    folders = [str(one.folder) for one in models]
+    if settings.alpha is not None:
+        alpha = spelled(settings.alpha)
+        return f"theta = {alpha} * {folders[0]} + (1 - {alpha}) * {folders[1]}"
+    return "theta = " + " + ".join(f"{spelled(s)} * {f}" for s, f in zip(settings.shares, folders, strict=True))
+
+
+def _merge(stages: Sequence[Stage], base: Checkpoint, distilled: Sequence[Checkpoint]) -> None:
     """One reading of the inputs; the stages' settings are the same but for alpha."""
     started = time.monotonic()
     for stage in stages:
-        alpha = spelled(stage.settings.alpha)
-        stage.say(f"theta = {alpha} * {base.folder} + (1 - {alpha}) * {distilled.folder}")
+        stage.say(formula([base, *distilled], stage.settings))
         (stage.partial / "model").mkdir()
-    outs = {stage.settings.alpha: stage.partial / "model" for stage in stages}
+    outs: dict[Shares, Path] = {stage.settings.shares: stage.partial / "model" for stage in stages}
     label = " ".join(stage.name for stage in stages)
-    first, published = stages[0], merging.published_digests(stages[0].inputs.values())
+    first = stages[0]
+    published = merging.published_digests([first.inputs["base"], *first.inputs["distilled"]])
     results = merging.write(first.settings, base, distilled, outs, published, first.log, first.say, label)
     for stage in stages:
-        measured, digests = results[stage.settings.alpha]
+        measured, digests = results[stage.settings.shares]
         merged = read_checkpoint(stage.partial / "model")
         counted = {"tensors": len(merged.shard_of), "bytes": merged.size}
         seconds = {"merging_seconds": round(time.monotonic() - started, 2)}
         stage.publish(
-            metrics={"alpha": stage.settings.alpha, **counted, **seconds, **measured},
+            metrics={**stage.settings.parts, **counted, **seconds, **measured},
             digests={f"model/{name}": digest for name, digest in digests.items()},
         )
 
 
 def _one(settings: type[Merging], arguments: list[str]) -> Stage:
     flags = ("base", "distilled")  # their weights' digests are taken while they are read
-    return Stage.from_command_line(MODULE, settings, inputs=flags, unchecked=flags, argv=arguments)
+    return Stage.from_command_line(MODULE, settings, inputs=flags, repeated=flags[1:], unchecked=flags, argv=arguments)
 
 
 def _several(alphas: list[float], arguments: list[str]) -> list[Stage]:

@@ -23,7 +23,7 @@ from polaris.stage.errors import UserError
 from polaris.stage.lock import take_lock
 from polaris.stage.manifest import WEIGHTS_RECORD, Manifest
 from polaris.stage.settings import validated
-from polaris.stage.stage import run_verb
+from polaris.stage.stage import content, run_verb
 from polaris.stage.terminal import say
 
 MERGE = "merge.merge_models"
@@ -56,22 +56,24 @@ def _restore(merged: Manifest, weights: list[str]) -> None:
     """The removed files from the merge's own inputs. Raises UserError unless they come out as they were."""
     _say(merged, "its weights were removed after their evaluation and are needed: they are merged again")
     settings = validated(MergeOne, merged.settings, f"{merged.path}: settings")
-    inputs = {name: manifest.read(source["path"]) for name, source in merged.inputs.items()}
-    for name, source in inputs.items():
-        if source.content != merged.inputs[name]["content"]:
+    inputs = {name: list(map(manifest.read, manifest.paths_of(one["path"]))) for name, one in merged.inputs.items()}
+    for name, sources in inputs.items():
+        if content(sources) != merged.inputs[name]["content"]:
             raise UserError(
-                f"{source.path}: it has changed since {merged.path} was merged from it; rm {merged.path} and rerun"
+                f"{merged.inputs[name]['path']}: it has changed since {merged.path} was merged from it; "
+                f"rm {merged.path} and rerun"
             )
-    base, distilled = (read_checkpoint(inputs[name].model) for name in ("base", "distilled"))
+    sources = [*inputs["base"], *inputs["distilled"]]
+    base, *distilled = (read_checkpoint(source.model) for source in sources)
     say = functools.partial(_say, merged)
     distilled = merging.check(settings, base, distilled, merged.folder, 1, say)
     partial = merged.folder / "new.partial"
     shutil.rmtree(partial, ignore_errors=True)
     out = partial / "model"
     out.mkdir(parents=True)
-    published = merging.published_digests(inputs.values())
-    written = merging.write(settings, base, distilled, {settings.alpha: out}, published, partial, say, merged.stage)
-    _, digests = written[settings.alpha]
+    published = merging.published_digests(sources)
+    written = merging.write(settings, base, distilled, {settings.shares: out}, published, partial, say, merged.stage)
+    _, digests = written[settings.shares]
     for name in weights:
         digest = digests.get(Path(name).name) or {"xxh3": manifest.file_digest(partial / name)}
         if digest["xxh3"] != merged.files[name]["xxh3"]:

@@ -13,12 +13,14 @@ Its linear merge is the tested method; any other is passed through as the recipe
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from merge import stream
+from merge.alpha import Shares
 from merge.settings import MergekitMethod, Merging
 from polaris.models.checkpoint import Checkpoint, read_checkpoint
 from polaris.models.dtypes import FLOATS
@@ -35,12 +37,13 @@ LINEAR = MergekitMethod(
 )
 
 
-def merge(base: Checkpoint, distilled: Checkpoint, settings: Merging, alpha: float, out: Path, log: Path) -> None:
+def merge(models: Sequence[Checkpoint], settings: Merging, shares: Shares, out: Path, log: Path) -> None:
     """Run mergekit into the folder `out`; its configuration and its output go into the folder `log`.
 
-    Raises UserError for weights that are not finite, and when mergekit fails or loses weights.
+    models: the base, then the distilled ones. Raises UserError for weights that are not finite, and when mergekit
+    fails or loses weights.
     """
-    for checkpoint in (base, distilled):
+    for checkpoint in models:
         if "+" in str(checkpoint.folder.absolute()):
             raise UserError(f"{checkpoint.folder}: mergekit reads + in a path as an adapter; use `backend: stream`")
         if buffers := [name for name, shard in checkpoint.shard_of.items() if shard.tensors[name].dtype not in FLOATS]:
@@ -50,7 +53,7 @@ def merge(base: Checkpoint, distilled: Checkpoint, settings: Merging, alpha: flo
             )
         stream.check_finite(checkpoint)
     written = log / "mergekit.yaml"
-    written.write_text(yaml.safe_dump(configuration(base, distilled, settings, alpha), sort_keys=False))
+    written.write_text(yaml.safe_dump(configuration(models, settings, shares), sort_keys=False))
     options = ["--no-write-model-card", f"--out-shard-size={SHARD_BYTES}", "--num-threads", str(settings.threads)]
     subprocesses.run(
         [sys.executable, "-m", "mergekit.scripts.run_yaml", str(written), str(out), *options],
@@ -59,29 +62,34 @@ def merge(base: Checkpoint, distilled: Checkpoint, settings: Merging, alpha: flo
         timeout=LIMIT,
     )
     result = read_checkpoint(out)
-    if result.weights != base.weights:
+    if result.weights != models[0].weights:
         raise UserError(
-            f"{out}: mergekit wrote {result.weights} of {base.weights} weights; use `backend: stream` for this model"
+            f"{out}: mergekit wrote {result.weights} of {models[0].weights} weights; use `backend: stream` for this "
+            "model"
         )
     if settings.mergekit:
         stream.check_finite(result)  # another method may divide by nothing
 
 
-def configuration(base: Checkpoint, distilled: Checkpoint, settings: Merging, alpha: float) -> dict[str, Any]:
+def configuration(models: Sequence[Checkpoint], settings: Merging, shares: Shares) -> dict[str, Any]:
     """mergekit's own configuration of this merge."""
-    method = settings.mergekit or LINEAR
-    folders = [str(checkpoint.folder.absolute()) for checkpoint in (base, distilled)]
-    parameters = [_with_alpha(value, alpha) for value in (method.base, method.distilled)]
-    models = [{"model": f, "parameters": p} for f, p in zip(folders, parameters, strict=True)]
-    config = {"merge_method": method.method, "base_model": folders[0], "models": models}
-    config["parameters"] = _with_alpha(method.parameters, alpha)
+    method, alpha = settings.mergekit or LINEAR, shares[0]
+    folders = [str(checkpoint.folder.absolute()) for checkpoint in models]
+    own = [(method.base, 1 - alpha), *((method.distilled, share) for share in shares[1:])]
+    parameters = [_with_alpha(value, alpha, share) for value, share in own]
+    config = {
+        "merge_method": method.method,
+        "base_model": folders[0],
+        "models": [{"model": f, "parameters": p} for f, p in zip(folders, parameters, strict=True)],
+        "parameters": _with_alpha(method.parameters, alpha, 1 - alpha),
+    }
     return config | ({"out_dtype": settings.dtype} if settings.dtype else {})
 
 
-def _with_alpha(value: Any, alpha: float) -> Any:
-    """The numbers in the place of the texts `alpha` and `1 - alpha`."""
+def _with_alpha(value: Any, alpha: float, share: float) -> Any:
+    """The numbers in the place of the texts `alpha` and `1 - alpha`, which is a distilled model's own share."""
     if isinstance(value, dict):
-        return {key: _with_alpha(item, alpha) for key, item in value.items()}
+        return {key: _with_alpha(item, alpha, share) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_alpha(item, alpha) for item in value]
-    return {"alpha": alpha, "1 - alpha": 1 - alpha}.get(value, value) if isinstance(value, str) else value
+        return [_with_alpha(item, alpha, share) for item in value]
+    return {"alpha": alpha, "1 - alpha": share}.get(value, value) if isinstance(value, str) else value

@@ -2,11 +2,12 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from merge import estimate, gate, mergekit_backend, stream
+from merge.alpha import Shares
 from merge.companions import copy_companions
 from merge.settings import Merging
 from merge.stream import Digests
@@ -27,19 +28,25 @@ def needed_bytes(settings: Merging, base: Checkpoint, results: int) -> int:
 
 
 def check(
-    settings: Merging, base: Checkpoint, distilled: Checkpoint, folder: Path, results: int, say: Callable[[str], None]
-) -> Checkpoint:
+    settings: Merging,
+    base: Checkpoint,
+    distilled: Sequence[Checkpoint],
+    folder: Path,
+    results: int,
+    say: Callable[[str], None],
+) -> list[Checkpoint]:
     """All that can be checked before a byte is written into `folder`.
 
-    Returns the distilled checkpoint with the base's tensors. Raises UserError.
+    Returns the distilled checkpoints with the base's tensors. Raises UserError.
     """
-    distilled = gate.check_pair(base, distilled)
-    try:
-        gate.check_tokenizer(base.folder, distilled.folder)
-    except UserError as error:
-        if settings.tokenizer == "same":
-            raise
-        say(f"warning: {error}; the tokenizer is taken from the {settings.tokenizer} model, as the recipe says")
+    distilled = [gate.check_pair(base, one) for one in distilled]
+    for one in distilled:
+        try:
+            gate.check_tokenizer(base.folder, one.folder)
+        except UserError as error:
+            if settings.tokenizer == "same":
+                raise
+            say(f"warning: {error}; the tokenizer is taken from the {settings.tokenizer} model, as the recipe says")
     gate.check_space(estimate.nearest_folder(folder), needed_bytes(settings, base, results))
     return distilled
 
@@ -47,14 +54,14 @@ def check(
 def write(
     settings: Merging,
     base: Checkpoint,
-    distilled: Checkpoint,
-    outs: Mapping[float, Path],
+    distilled: Sequence[Checkpoint],
+    outs: Mapping[Shares, Path],
     published: Mapping[Path, str],
     log: Path,
     say: Callable[[str], None],
     label: str,
-) -> dict[float, tuple[dict[str, Any], Digests]]:
-    """A model in the folder of each alpha, tokenizer and all: what was measured of it, and the digests of its files.
+) -> dict[Shares, tuple[dict[str, Any], Digests]]:
+    """A model in the folder of each result, tokenizer and all: what was measured of it, and the digests of its files.
 
     published: as `published_digests` gives it; label: of the progress; log: a folder for what mergekit says. Raises
         UserError.
@@ -64,12 +71,12 @@ def write(
     else:
         stream.check_published(dict.fromkeys(published), published)
         results = _by_mergekit(settings, base, distilled, outs, log, say)
-    donor = distilled if settings.tokenizer == "distilled" else base
-    for alpha, out in outs.items():
+    donor = distilled[0] if settings.tokenizer == "distilled" else base
+    for shares, out in outs.items():
         copy_companions(base.folder, donor.folder, out, settings.dtype)
         if settings.sha256:
             for path in out.iterdir():
-                results[alpha][1].setdefault(path.name, _both_digests(path))
+                results[shares][1].setdefault(path.name, _both_digests(path))
     return results
 
 
@@ -86,12 +93,12 @@ def published_digests(inputs: Iterable[Manifest]) -> dict[Path, str]:
 def _by_stream(
     settings: Merging,
     base: Checkpoint,
-    distilled: Checkpoint,
-    outs: Mapping[float, Path],
+    distilled: Sequence[Checkpoint],
+    outs: Mapping[Shares, Path],
     published: Mapping[Path, str],
     label: str,
-) -> dict[float, tuple[dict[str, Any], Digests]]:
-    """Our merger; counts the tensors that are the same in both inputs."""
+) -> dict[Shares, tuple[dict[str, Any], Digests]]:
+    """Our merger; counts the tensors that are the same in all inputs."""
     progress = Progress(label, -(-base.size // MEGABYTE), unit="megabyte")
     lock, done = threading.Lock(), 0
 
@@ -106,26 +113,26 @@ def _by_stream(
     same, digests = stream.merge(base, distilled, outs, writing, published, advanced)
     progress.update(progress.total)
     stream.check_written(base, distilled, outs, dtype)
-    return {alpha: ({"same_in_inputs": same}, digests[alpha]) for alpha in outs}
+    return {shares: ({"same_in_inputs": same}, digests[shares]) for shares in outs}
 
 
 def _by_mergekit(
     settings: Merging,
     base: Checkpoint,
-    distilled: Checkpoint,
-    outs: Mapping[float, Path],
+    distilled: Sequence[Checkpoint],
+    outs: Mapping[Shares, Path],
     log: Path,
     say: Callable[[str], None],
-) -> dict[float, tuple[dict[str, Any], Digests]]:
-    """mergekit, one alpha; it measures nothing and takes no digests."""
-    ((alpha, out),) = outs.items()
+) -> dict[Shares, tuple[dict[str, Any], Digests]]:
+    """mergekit, one result; it measures nothing and takes no digests."""
+    ((shares, out),) = outs.items()
     if any(".experts." in name for name in base.shard_of):
         say(
             "warning: mergekit writes a mixture's experts fused (experts.gate_up_proj), not as the base has them: "
             "transformers 5 reads that, engines that look for experts.0.gate_proj do not"
         )
-    mergekit_backend.merge(base, distilled, settings, alpha, out, log)
-    return {alpha: ({}, {})}
+    mergekit_backend.merge([base, *distilled], settings, shares, out, log)
+    return {shares: ({}, {})}
 
 
 def _both_digests(path: Path) -> dict[str, str]:

@@ -1,10 +1,10 @@
-"""The recipe's section of the merge: theta = alpha * base + (1 - alpha) * distilled."""
+"""The recipe's section of the merge: theta = alpha * base + (1 - alpha) * distilled; a soup of several distilled."""
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from merge.alpha import spelled
+from merge.alpha import Shares, of_alpha, spelled, spelled_shares
 from polaris.stage.settings import Count, Section
 
 
@@ -14,7 +14,14 @@ def _with_a_name(alpha: float) -> float:
     return alpha
 
 
+def _sum_to_one(shares: Shares) -> Shares:
+    """Raises ValueError."""
+    spelled_shares(shares)
+    return shares
+
+
 Alpha = Annotated[float, Field(ge=0, le=1), AfterValidator(_with_a_name)]
+OneOfSeveral = Annotated[tuple[float, ...], AfterValidator(_sum_to_one)]
 
 
 class MergekitMethod(Section):
@@ -23,7 +30,9 @@ class MergekitMethod(Section):
     method: str
     parameters: Annotated[dict[str, Any], Field(description="of the whole merge")]
     base: Annotated[dict[str, Any], Field(description="parameters of the base")]
-    distilled: Annotated[dict[str, Any], Field(description="parameters of the distilled model")]
+    distilled: Annotated[
+        dict[str, Any], Field(description="parameters of a distilled model; 1 - alpha is its share, also in a soup")
+    ]
 
 
 class Merging(Section):
@@ -34,7 +43,7 @@ class Merging(Section):
     dtype: Annotated[Literal["bfloat16", "float16", "float32"] | None, Field(description="of the result; null: base's")]
     tokenizer: Annotated[
         Literal["same", "base", "distilled"],
-        Field(description="whose tokenizer and chat template; same: refuse models that differ there"),
+        Field(description="whose tokenizer and chat template (of several the first's); same: refuse others"),
     ]
     threads: Annotated[Count, Field(description="shards merged at once")]
     o_direct: Annotated[bool, Field(description="O_DIRECT: past the page cache, in and out; network file systems vary")]
@@ -94,4 +103,31 @@ class Merge(Merging):
 class MergeOne(Merging):
     """What one merge needs to know; the other alphas of the sweep are none of its business."""
 
-    alpha: Annotated[Alpha, Field(gt=0, lt=1)]
+    alpha: Annotated[
+        Annotated[Alpha, Field(gt=0, lt=1)] | None,
+        Field(exclude_if=lambda alpha: alpha is None, description="of base and distilled model"),
+    ]
+    several: Annotated[
+        OneOfSeveral | None,
+        Field(
+            exclude_if=lambda several: several is None,
+            min_length=3,
+            description="instead of alpha: shares of the base and of each distilled model",
+        ),
+    ]
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.alpha is None) == (self.several is None):
+            raise ValueError("alpha: give it, or `several` where more than two models are averaged")
+        return self
+
+    @property
+    def shares(self) -> Shares:
+        """Of the base and of each distilled model."""
+        return self.several or of_alpha(self.alpha or 0.0)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """As a manifest's metrics hold it."""
+        return self.model_dump(include={"alpha", "several"}, mode="json")

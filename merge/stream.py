@@ -1,10 +1,10 @@
 """The streaming merger: theta = alpha * base + (1 - alpha) * distilled, in constant memory, at the disk's speed.
 
 Each shard of the base is one job for one thread: its header is copied byte for byte (or rewritten for another dtype),
-then its tensors are read from both checkpoints in chunks of 1 MiB, averaged at every alpha and appended to the same
-shard of each result: several alphas cost one reading. Reading, arithmetic and writing overlap between threads (all of
+then its tensors are read from all checkpoints in chunks of 1 MiB, averaged by each result's shares and appended to the
+same shard of it: several results cost one reading. Reading, arithmetic and writing overlap between threads (all of
 them release Python's lock). Digests are taken while writing, and those of the inputs while reading; nothing is read
-twice but shards of the distilled model that are cut otherwise than the base's.
+twice but shards of a distilled model that are cut otherwise than the base's.
 """
 
 import contextlib
@@ -13,10 +13,11 @@ import json
 import math
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from merge.alpha import Shares, shown
 from merge.averages import CHUNK, Averages, Copies, NotFiniteError
 from merge.shard_reader import ShardReader
 from merge.shard_writer import ShardWriter
@@ -30,7 +31,7 @@ NOT_FINITE = (
     "{path}: tensor {name}: value {element} is not finite; nothing was merged: make that checkpoint again from a "
     "training that did not diverge"
 )
-OTHER_AVERAGE = "{path}: tensor {name} is not the average of its inputs at alpha {alpha:g}; merge again"
+OTHER_AVERAGE = "{path}: tensor {name} is not the average of its inputs at {what}; merge again"
 PIECE = 1 << 16  # bytes of an input's tensor that are read again
 CHANGED = "{path}: its bytes are not those that the stage has published; nothing was merged: make or fetch it again"
 
@@ -54,24 +55,25 @@ InputDigests = dict[Path, str | None]  # shard that was read -> its xxh3; None: 
 
 def merge(
     base: Checkpoint,
-    distilled: Checkpoint,
-    outs: Mapping[float, Path],
+    distilled: Sequence[Checkpoint],
+    outs: Mapping[Shares, Path],
     writing: Writing,
     published: Mapping[Path, str],
     advanced: Callable[[int], None] = lambda size: None,
-) -> tuple[int, dict[float, Digests]]:
-    """Write the merged shards and their index, named and laid out as the base's, into a folder for each alpha.
+) -> tuple[int, dict[Shares, Digests]]:
+    """Write the merged shards and their index, named and laid out as the base's, into a folder for each result.
 
-    Returns how many tensors are the same in both inputs, and each alpha's digests.
-    The two must have passed `merge.gate.check_pair`. published: shard of an input -> the xxh3 that its manifest lists.
-    advanced: called with the bytes read of the base since its last call, from any thread. Raises UserError for weights
-    that are not finite, a shard with other bytes than published, a file that shrinks and a full disk.
+    Returns how many tensors are the same in all inputs, and each result's digests.
+    Each of `distilled` must have passed `merge.gate.check_pair`. published: shard of an input -> the xxh3 that its
+    manifest lists. advanced: called with the bytes read of the base since its last call, from any thread. Raises
+    UserError for weights that are not finite, a shard with other bytes than published, a file that shrinks and a full
+    disk.
     """
     import torch
 
     torch.set_num_threads(1)  # the shards are the parallel part
     stopped = threading.Event()
-    same, digests, input_digests = 0, {alpha: {} for alpha in outs}, {}
+    same, digests, input_digests = 0, {shares: {} for shares in outs}, {}
     with ThreadPoolExecutor(writing.threads) as pool:
         jobs = [pool.submit(_merge_shard, shard, distilled, outs, writing, advanced, stopped) for shard in base.shards]
         try:
@@ -79,8 +81,8 @@ def merge(
                 of_shard, written, read = job.result()
                 same += of_shard
                 input_digests |= {path: digest or input_digests.get(path) for path, digest in read.items()}
-                for alpha, digest in written.items():
-                    digests[alpha] |= digest
+                for shares, digest in written.items():
+                    digests[shares] |= digest
         except BaseException:
             stopped.set()
             raise
@@ -134,12 +136,12 @@ def check_finite(checkpoint: Checkpoint) -> None:
 
 def _merge_shard(
     shard: Shard,
-    distilled: Checkpoint,
-    outs: Mapping[float, Path],
+    distilled: Sequence[Checkpoint],
+    outs: Mapping[Shares, Path],
     writing: Writing,
     advanced: Callable[[int], None],
     stopped: threading.Event,
-) -> tuple[int, dict[float, Digests], InputDigests]:
+) -> tuple[int, dict[Shares, Digests], InputDigests]:
     """One shard of the base, from its header to its last chunk; gives up between two chunks when `stopped`."""
     same = 0
     with contextlib.ExitStack() as files:
@@ -152,14 +154,14 @@ def _merge_shard(
         opened = OpenShard(shard, dict(zip(outs, writers, strict=True)), writing, files)
         for name in shard.tensors:
             equal = True
-            for size, equal_chunk in opened.merged_chunks(name, distilled.shard_of[name]):
+            for size, equal_chunk in opened.merged_chunks(name, distilled):
                 if stopped.is_set():
                     return same, {}, {}
                 equal = equal and equal_chunk
                 advanced(size)
             same += equal
         input_digests = {path: reader.digest for path, reader in opened.readers.items()}
-        written = {alpha: {shard.path.name: writer.finish()} for alpha, writer in zip(outs, writers, strict=True)}
+        written = {shares: {shard.path.name: writer.finish()} for shares, writer in zip(outs, writers, strict=True)}
         return same, written, input_digests
 
 
@@ -179,23 +181,25 @@ class Memory:
         return data
 
 
-def check_written(base: Checkpoint, distilled: Checkpoint, outs: Mapping[float, Path], dtype: str | None) -> None:
+def check_written(
+    base: Checkpoint, distilled: Sequence[Checkpoint], outs: Mapping[Shares, Path], dtype: str | None
+) -> None:
     """A piece of every tensor of the written results, anywhere in it, must be the average of its inputs.
 
     Raises UserError with the first tensor that is not: a shard of another alpha, or of another model.
     """
     writing = Writing(dtype, 1, False, False)
-    for alpha, out in outs.items():
+    for shares, out in outs.items():
         written = read_checkpoint(out)
         for shard in base.shards:
             with contextlib.ExitStack() as files:
                 memory = Memory(out)
-                opened = OpenShard(shard, {alpha: memory}, writing, files)
+                opened = OpenShard(shard, {shares: memory}, writing, files)
                 for name, tensor in shard.tensors.items():
                     pieces = -(-(tensor.end - tensor.begin) // PIECE)
-                    begin = random.Random(f"{alpha} {name}").randrange(max(pieces, 1)) * PIECE
+                    begin = random.Random(f"{shares} {name}").randrange(max(pieces, 1)) * PIECE
                     size = min(PIECE, tensor.end - tensor.begin - begin)
-                    for _ in opened.merged_chunks(name, distilled.shard_of[name], [(begin, size)] if size else []):
+                    for _ in opened.merged_chunks(name, distilled, [(begin, size)] if size else []):
                         pass
                     own = written.tensor(name)
                     expected = memory.taken()
@@ -206,48 +210,50 @@ def check_written(base: Checkpoint, distilled: Checkpoint, outs: Mapping[float, 
                             memoryview(found),
                         )
                     if found != expected:
-                        raise UserError(OTHER_AVERAGE.format(path=written.shard_of[name].path, name=name, alpha=alpha))
+                        what = f"alpha {shares[0]:g}" if len(shares) == 2 else f"shares {shown(shares)}"
+                        raise UserError(OTHER_AVERAGE.format(path=written.shard_of[name].path, name=name, what=what))
 
 
 class OpenShard:
-    """A shard of the base while it is merged: readers of the inputs, by their files, and what takes each alpha's bytes.
+    """A shard of the base while it is merged: readers of the inputs, by their files, and what takes a result's bytes.
 
-    writers: by alpha; of each only `write` and, for a message, `path`
+    writers: by the result's shares; of each only `write` and, for a message, `path`
     """
 
     def __init__(
         self,
         shard: Shard,
-        writers: "Mapping[float, ShardWriter | Memory]",
+        writers: "Mapping[Shares, ShardWriter | Memory]",
         writing: Writing,
         files: contextlib.ExitStack,
     ):
-        self.shard, self.alphas, self.writing, self._files = shard, list(writers), writing, files
+        self.shard, self.results, self.writing, self._files = shard, list(writers), writing, files
         self.readers: dict[Path, ShardReader] = {}
         self.writers = list(writers.values())
         self._rooms: dict[str, Averages | Copies] = {}
 
     def merged_chunks(
-        self, name: str, other: Shard, pieces: Iterable[tuple[int, int]] | None = None
+        self, name: str, distilled: Sequence[Checkpoint], pieces: Iterable[tuple[int, int]] | None = None
     ) -> Iterator[tuple[int, bool]]:
-        """Merge a tensor. Gives after each chunk its bytes, and whether both inputs have the same there.
+        """Merge a tensor. Gives after each chunk its bytes, and whether all inputs have the same there.
 
-        other: the distilled model's shard with this tensor; pieces: (begin, size) in bytes of the tensor; None: all of
-        it. Raises UserError naming a value that is not finite.
+        pieces: (begin, size) in bytes of the tensor; None: all of it. Raises UserError naming a value that is not
+        finite.
         """
         tensor, room = self.shard.tensors[name], self._room(self.shard.tensors[name].dtype)
         length = tensor.end - tensor.begin
-        base, distilled = self._reader(self.shard), self._reader(other)
+        sources = [self.shard, *(checkpoint.shard_of[name] for checkpoint in distilled)]
+        readers = [(self._reader(source), source.tensors[name].begin) for source in sources]
         whole = ((done, min(CHUNK, length - done)) for done in range(0, length, CHUNK))
         for done, size in whole if pieces is None else pieces:
-            base.read(tensor.begin + done, room.base[:size])
-            distilled.read(other.tensors[name].begin + done, room.distilled[:size])
+            for (reader, begin), buffer in zip(readers, room.inputs, strict=True):
+                reader.read(begin + done, buffer[:size])
             try:
                 room.average(size)
             except NotFiniteError as error:
-                paths = {"base": self.shard.path, "distilled": other.path, "merged": self.writers[0].path}
+                path = self.writers[0].path if error.which is None else sources[error.which].path
                 first = done // room.itemsize + error.element
-                raise UserError(NOT_FINITE.format(path=paths[error.which], name=name, element=first)) from None
+                raise UserError(NOT_FINITE.format(path=path, name=name, element=first)) from None
             for writer, part in zip(self.writers, room.merged, strict=True):
                 writer.write(part[: size // room.itemsize * room.written_itemsize])
             yield size, room.same(size)
@@ -263,7 +269,7 @@ class OpenShard:
         if dtype not in self._rooms:
             floats = dtype in FLOATS
             written = self.writing.dtype or dtype
-            self._rooms[dtype] = Averages(dtype, written, self.alphas) if floats else Copies(len(self.alphas))
+            self._rooms[dtype] = Averages(dtype, written, self.results) if floats else Copies(self.results)
         return self._rooms[dtype]
 
 

@@ -43,12 +43,7 @@ def with_ancestors(manifests: Iterable[Manifest]) -> list[Manifest]:
 def input_paths(stage: Manifest, names: Sequence[str] | None = None) -> list[Path]:
     """Paths of a stage's inputs; `names`: only of these flags."""
     chosen = stage.inputs if names is None else {name: stage.inputs[name] for name in names if name in stage.inputs}
-    return [path for value in chosen.values() for path in _split(value["path"])]
-
-
-def _split(text: str) -> list[Path]:
-    """One path, or those of a repeated flag, which the manifest joins with blanks."""
-    return [Path(text)] if Path(text).exists() else [Path(part) for part in text.split()]
+    return [path for value in chosen.values() for path in manifest.paths_of(value["path"])]
 
 
 def _read_if_there(path: Path) -> Manifest | None:

@@ -9,7 +9,8 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -186,6 +187,21 @@ def read(path: str | Path) -> Manifest:
     manifest = load(path)
     manifest.check_sizes()
     return manifest
+
+
+def path_text(paths: Sequence[Path]) -> str:
+    """An input's `path` in a manifest: one as it is, several as a shell would read them."""
+    return str(paths[0]) if len(paths) == 1 else shlex.join(map(str, paths))
+
+
+def paths_of(text: str) -> list[Path]:
+    """The paths that `path_text` wrote."""
+    if Path(text).exists():
+        return [Path(text)]
+    try:
+        return list(map(Path, shlex.split(text)))
+    except ValueError:  # one, with a quotation mark
+        return [Path(text)]
 
 
 def write(manifest: Manifest) -> None:

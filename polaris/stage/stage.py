@@ -107,19 +107,21 @@ class Stage(Generic[S]):
     ) -> "Stage[S]":
         """Parse `--settings --out --code` and a flag per input, each the path of another stage's manifest.
 
-        repeated: flags that take several manifests; a verb reads tables of these, never weights. argv: None for that of
-        the process. Raises UserError for settings or manifests that are wrong.
+        repeated: flags that take several manifests, which need not be given unless they are `inputs`, too; their
+        weights are not compared with their digests. argv: None for that of the process. Raises UserError for settings
+        or manifests that are wrong.
         """
         parser = argparse.ArgumentParser(prog=f"python -m {module}")
         parser.add_argument("--settings", required=True, help="the section: a YAML or JSON file, or JSON itself")
         parser.add_argument("--out", required=True, type=Path, help="the manifest to write: .../<stage>/data.json")
         parser.add_argument("--code", default="by hand", help="digest of the code, or 'advisory'")
-        for name in (*inputs, *optional, *repeated):
+        flags = tuple(dict.fromkeys((*inputs, *optional, *repeated)))
+        for name in flags:
             flag = "--" + name.replace("_", "-")
             many = {"nargs": "+", "default": []} if name in repeated else {}
             parser.add_argument(flag, required=name in inputs, type=Path, metavar="MANIFEST", **many)
         args = parser.parse_args(argv)
-        given = {name: getattr(args, name) for name in (*inputs, *optional, *repeated)}
+        given = {name: getattr(args, name) for name in flags}
         read = {
             name: [manifest.read(p) for p in value] if isinstance(value, list) else manifest.read(value)
             for name, value in given.items()
@@ -292,4 +294,4 @@ def content(value: Manifest | Sequence[Manifest]) -> str:
 
 
 def _paths(value: Manifest | list[Manifest]) -> str:
-    return " ".join(str(item.path) for item in value) if isinstance(value, list) else str(value.path)
+    return manifest.path_text([item.path for item in (value if isinstance(value, list) else [value])])

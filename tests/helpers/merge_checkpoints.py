@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -85,14 +86,15 @@ def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
 
 
-def run_merge(monkeypatch, pair: tuple[Path, Path], out: Path, *flags: str, **settings: object) -> None:
-    """merge_models in this process; pair: manifests of base and distilled model; out: the manifest to write."""
-    words = command("merge.merge_models", MERGING | settings, out, base=pair[0], distilled=pair[1])
+def run_merge(monkeypatch, models: Sequence[Path], out: Path, *flags: str, **settings: object) -> None:
+    """merge_models in this process; models: manifests of base and distilled ones; out: the manifest to write."""
+    words = command("merge.merge_models", MERGING | settings, out, base=models[0], distilled=models[1:])
     monkeypatch.setattr(sys, "argv", [*words[2:], *flags])
     merge_models.main()
 
 
-def merged_stage(monkeypatch, pair: tuple[Path, Path], folder: Path, **settings: object) -> manifest.Manifest:
-    """The merge at alpha 0.3 into `folder`."""
-    run_merge(monkeypatch, pair, folder / "checkpoint.json", **{"alpha": 0.3} | settings)
+def merged_stage(monkeypatch, models: Sequence[Path], folder: Path, **settings: object) -> manifest.Manifest:
+    """The merge into `folder`, at alpha 0.3 unless the settings say `several`."""
+    alpha = {} if "several" in settings else {"alpha": 0.3}
+    run_merge(monkeypatch, models, folder / "checkpoint.json", **alpha | settings)
     return manifest.read(folder / "checkpoint.json")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from polaris.stage import manifest
@@ -10,10 +11,13 @@ from tests.helpers.vllm_process import vllm_python
 ON_VLLM = ("polaris.generation.generate", "large_sft.training.score_prompts")
 
 
-def command(module: str, settings: dict, out: Path, **inputs: Path) -> list[str]:
+def command(module: str, settings: dict, out: Path, **inputs: Path | Sequence[Path]) -> list[str]:
     """The command line of a stage; inputs: flag -> manifest, or a list of them."""
-    flags = [word for name, path in inputs.items() for word in ("--" + name.replace("_", "-"), str(path))]
-    return [python(module), "-m", module, "--settings", json.dumps(settings), "--out", str(out), *flags]
+    words = [python(module), "-m", module, "--settings", json.dumps(settings), "--out", str(out)]
+    for name, paths in inputs.items():
+        given = [paths] if isinstance(paths, (str, Path)) else paths
+        words += ["--" + name.replace("_", "-"), *map(str, given)]
+    return words
 
 
 def python(module: str) -> str:

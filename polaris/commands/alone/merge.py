@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from merge import estimate, merging
-from merge.alpha import spelled
+from merge.alpha import of_alpha, spelled
 from merge.settings import MergeOne, Merging
 from polaris.models.check_model import check_model
 from polaris.models.checkpoint import read_checkpoint
@@ -37,19 +37,19 @@ def main(
     for folder in (base, distilled):
         check_model(folder)
     start = read_checkpoint(base)
-    trained = merging.check(settings, start, read_checkpoint(distilled), output, len(outs), say)
+    trained = merging.check(settings, start, [read_checkpoint(distilled)], output, len(outs), say)
     if dry_run:
         say(estimate.describe(start, trained, merging.needed_bytes(settings, start, len(outs)), output))
         return
     output.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix="merging.", suffix=".partial", dir=output))
     try:
-        parts = {alpha: partial / path.name for alpha, path in outs.items()}
+        parts = {of_alpha(alpha): partial / path.name for alpha, path in outs.items()}
         for part in parts.values():
             part.mkdir()
         merging.write(settings, start, trained, parts, {}, partial, say, "merging")
         for alpha, path in outs.items():
-            parts[alpha].rename(path)
+            parts[of_alpha(alpha)].rename(path)
             say(f"{path}: {spelled(alpha)} * {base} + (1 - {spelled(alpha)}) * {distilled}")
         sync_folder(output)
     finally:

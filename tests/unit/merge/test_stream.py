@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from merge import gate, merge_models, stream
+from merge.alpha import of_alpha
 from polaris.models.checkpoint import read_checkpoint
 from polaris.stage import manifest
 from polaris.stage.errors import UserError
@@ -22,8 +23,8 @@ def merged(base: Path, distilled: Path, out: Path, alpha: float, **writing: obje
     out.mkdir()
     pair = read_checkpoint(base), read_checkpoint(distilled)
     how = dataclasses.replace(WRITING, **writing)
-    same, digests = stream.merge(pair[0], gate.check_pair(*pair), {alpha: out}, how, {})
-    return same, digests[alpha]
+    same, digests = stream.merge(pair[0], [gate.check_pair(*pair)], {of_alpha(alpha): out}, how, {})
+    return same, digests[of_alpha(alpha)]
 
 
 def at(folder: Path, tensors: dict[str, torch.Tensor], shards: int = 1) -> Path:

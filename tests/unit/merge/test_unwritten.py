@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from merge import stream, unwritten
+from merge.alpha import of_alpha
 from polaris.models.checkpoint import read_checkpoint
 from polaris.models.unwritten import source_of
 from polaris.stage import manifest
@@ -18,7 +19,8 @@ from tests.helpers.stages import command, publish
 
 def leave_unwritten(monkeypatch, pair, folder, **settings) -> manifest.Manifest:
     out = folder / "checkpoint.json"
-    words = command("merge.unwritten", MERGING | {"alpha": 0.3} | settings, out, base=pair[0], distilled=pair[1])
+    alpha = {} if "several" in settings else {"alpha": 0.3}
+    words = command("merge.unwritten", MERGING | alpha | settings, out, base=pair[0], distilled=pair[1:])
     monkeypatch.setattr(sys, "argv", words[2:])
     unwritten.main()
     return manifest.read(out)
@@ -72,13 +74,13 @@ def test_mergekit_cannot_average_while_loading(tmp_path, monkeypatch, pair):
 def test_one_shard_of_another_alpha_is_named(tmp_path, monkeypatch, pair):
     base, distilled = (read_checkpoint(path.parent / "model") for path in pair)
     mine, other = (merged_stage(monkeypatch, pair, tmp_path / str(a), alpha=a).model for a in (0.3, 0.4))
-    stream.check_written(base, distilled, {0.3: mine, 0.4: other}, None)
+    stream.check_written(base, [distilled], {of_alpha(0.3): mine, of_alpha(0.4): other}, None)
     shard = sorted(mine.glob("*.safetensors"))[1]
     shutil.copyfile(other / shard.name, shard)
     first = next(iter(base.shards[1].tensors))
     said = f"{shard}: tensor {first} is not the average of its inputs at alpha 0.3"
     with pytest.raises(UserError, match=said.replace("+", r"\+")):
-        stream.check_written(base, distilled, {0.3: mine}, None)
+        stream.check_written(base, [distilled], {of_alpha(0.3): mine}, None)
 
 
 def test_a_recipe_says_it_in_one_place(tmp_path):
