@@ -36,7 +36,7 @@ redate(Path(RUN))
 
 onstart:
     printed.keep(LOADED, workflow.configfiles)  # every value, and where it stands: runs/<run>/recipe.yaml
-    fork_generations()
+    fork_jobs()
 
 
 # The Python of each engine; verbs without an engine run under Snakemake's own.
@@ -46,15 +46,19 @@ PY |= {"generate": PY["vllm"], "polaris": interpreter("python")}
 ON_CPU = RECIPE.device == "cpu"
 
 
-def fork_generations() -> None:
-    """Where several jobs generate here, on a CPU and with this Python, they are forked from one that has vLLM.
+def fork_jobs() -> None:
+    """Where several jobs generate or train by RL here, on a CPU and with this Python, they are forked from one that has
+    imported vLLM.
 
     No other verb: what it has imported is told to stay offline, and fetches nothing.
     """
-    jobs = [job for job in workflow.dag.needrun_jobs() if "{PY[generate]}" in (job.rule.shellcmd or "")]
-    if len(jobs) > 1 and ON_CPU and workflow.local_exec and RECIPE.interpreters.vllm == "python":
+    here = {"generate": RECIPE.interpreters.vllm, "rl": RECIPE.interpreters.rl}
+    ours = [name for name, python in here.items() if python == "python"]
+    commands = [job.rule.shellcmd or "" for job in workflow.dag.needrun_jobs()]
+    forked = [command for command in commands if any(f"{{PY[{name}]}}" in command for name in ours)]
+    if len(forked) > 1 and ON_CPU and workflow.local_exec:
         python = preload.python_until_exit(Path(".snakemake/preload.log"), RECIPE.environment)
-        PY["generate"] = interpreter(python, RECIPE.environment)
+        PY.update(dict.fromkeys(ours, interpreter(python, RECIPE.environment)))
 
 
 def machine_mb(engine: str, models: dict) -> int:

@@ -1,7 +1,8 @@
 """A process that has imported modules, and becomes by fork whatever Python would be started for.
 
 `python -m polaris.forking.forks PYTHON SOCKET [MODULE ...]`: PYTHON is the executable that asks for its processes
-(polaris/forking/preload.py). Of ours it imports nothing else, so that a forked process runs the code as it is then.
+(polaris/forking/preload.py). A library that is named as !LIBRARY is not there for the modules, and a forked process
+imports it for itself. Of ours this one imports nothing else, so that a forked process runs the code as it is then.
 
 Fork is safe as long as no engine has started: there is one thread (jemalloc's, which pyarrow brings, allows for forks),
 no random number drawn that matters (Python's generator seeds itself anew), and no device opened.
@@ -23,12 +24,14 @@ import sys
 import threading
 import traceback
 import types
+import weakref
 from fcntl import F_DUPFD, fcntl
 from pathlib import Path
 from typing import Any, NoReturn
 
 from polaris.forking import forked
 
+UNBUFFERED = "-u"  # Python's flag
 PR_SET_PDEATHSIG = 1  # prctl(2): the kernel signals the child when its parent dies, even by SIGKILL
 
 
@@ -114,12 +117,11 @@ class Forks:
         os.environ.clear()
         os.environ.update(request["env"])
         os.chdir(request["cwd"])
-        _open_streams()
+        _open_streams(request["arguments"][0] == UNBUFFERED or bool(os.environ.get("PYTHONUNBUFFERED")))
 
 
-def _open_streams() -> None:
+def _open_streams(unbuffered: bool) -> None:
     """Standard streams as Python opens them: the parent's know where they are in its own log."""
-    unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         with contextlib.suppress(OSError):  # whoever asked had closed it
             if number == 0:
@@ -145,6 +147,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> None:
+    if arguments[0] == UNBUFFERED:
+        del arguments[0]
     if arguments[0].startswith("-"):  # multiprocessing repeats its interpreter's flags, which are this one's
         arguments = arguments[min(arguments.index(how) for how in ("-c", "-m") if how in arguments) :]
     how, *rest = arguments
@@ -180,6 +184,22 @@ def _end(python: Path, address: Path) -> NoReturn:
     os._exit(128 + signal.SIGTERM)
 
 
+def _import(modules: list[str]) -> None:
+    """What children begin with."""
+    gc.disable()
+    left_out = [name[1:] for name in modules if name.startswith("!")]
+    sys.modules.update(dict.fromkeys(left_out))  # pyright: ignore[reportArgumentType, reportCallIssue]  None blocks an import
+    for name in modules:
+        if not name.startswith("!"):
+            importlib.import_module(name)
+    for name in left_out:
+        del sys.modules[name]
+    for one in list(weakref.finalize._registry):  # pyright: ignore[reportAttributeAccessIssue]
+        one.atexit = False  # torch would take back 3,000 registrations in each child that ends, for .4 s
+    gc.freeze()  # no pass through them in a child, which would copy their pages
+    gc.enable()
+
+
 def main() -> None:
     python, address, *modules = sys.argv[1:]
     signal.signal(signal.SIGTERM, lambda number, frame: _end(Path(python), Path(address)))
@@ -188,11 +208,7 @@ def main() -> None:
     os.chmod(f"{address}.new", 0o600)
     listener.listen()
     os.rename(f"{address}.new", address)  # from now on whoever asks waits for the answer alone
-    gc.disable()
-    for name in modules:
-        importlib.import_module(name)
-    gc.freeze()  # no pass through them in a child, which would copy their pages
-    gc.enable()
+    _import(modules)
     multiprocessing.set_executable(python)
     request = Forks(listener).serve()
     try:

@@ -5,9 +5,11 @@ start them, or that they start, is changed.
 """
 
 import contextlib
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from multiprocessing import spawn
 from pathlib import Path
 
 from polaris.forking import forked, forks
@@ -27,12 +29,13 @@ def forking_python(folder: Path, log: Path, env: dict[str, str], modules: Sequen
     """The path of an executable to be used as a Python, while the block lasts; its processes end with it.
 
     folder: nobody else's, with a short path; log: of the process that is forked; env: that of the processes to come as
-    far as modules read it while they are imported
+    far as modules read it while they are imported; modules: `!ray` for a library that is left out
+    In a process that was forked itself, the new one begins with the modules of the one that this was forked from.
     """
     python, address = folder / "python", folder / "fork"
     words = {"python": sys.executable, "forked": forked.__file__, "address": str(address)}
     python.write_text(SCRIPT.format(**{name: shlex.quote(word) for name, word in words.items()}))
     python.chmod(0o700)
-    start = [sys.executable, "-m", forks.__name__, str(python), str(address), *modules]
+    start = [os.fsdecode(spawn.get_executable()), "-m", forks.__name__, str(python), str(address), *modules]
     with subprocesses.background(start, log, THREADS | env):
         yield str(python)

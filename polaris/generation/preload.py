@@ -1,7 +1,8 @@
-"""The Python of a run's generations on a CPU, which are forked from one process that has imported vLLM.
+"""The Python of a run's generations and RL stages on a CPU, which are forked from one process that has imported vLLM.
 
 Each is a process of its own with an engine of its own, so that nothing of one model is left for the next. vLLM imports
-6,000 modules, which takes as long as a tiny model takes for all of its responses.
+6,000 modules, which takes as long as a tiny model takes for all of its responses. An RL stage adds verl to them for its
+own processes (small_rl/training/verl_preload.py).
 """
 
 import atexit
@@ -15,6 +16,7 @@ from polaris.generation.vllm_engine import CPU_ENVIRONMENT, ENVIRONMENT, ON_ONE_
 # What a generation imports, as measured; whatever is not here, it imports itself. Nothing of ours: a run lasts for
 # hours, and its later stages run the code as it is then.
 MODULES = (
+    "!ray",  # reads its settings once, while it is imported, and an RL stage has its own
     "pandas",
     "pyarrow.parquet",
     "pydantic",

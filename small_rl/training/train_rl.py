@@ -156,7 +156,7 @@ def launch(
     env = loggers | verl_devices.environment(device)
     cpus = verl_devices.logical_cpus(settings) if device == "cpu" else None
     ray_log = stage.log / "ray.log"
-    cluster = ray_cluster(settings.all_nodes, settings.all_gpus_per_node, cpus, ray, ray_log, env)
+    cluster = ray_cluster(settings.all_nodes, settings.all_gpus_per_node, cpus, ray, ray_log, env, python)
     with curves, cluster as env:
         subprocesses.run(command, stage.log / "verl.log", env, settings.timeout, follow)
 

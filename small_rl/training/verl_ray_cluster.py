@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from multiprocessing import spawn
 from pathlib import Path
 
 from polaris.stage import subprocesses
@@ -43,12 +44,12 @@ RAY_FOLDERS = Path("/tmp"), "ray-"  # where they lie, and how their names begin
 
 @contextlib.contextmanager
 def ray_cluster(
-    nodes: int, gpus: int, cpus: int | None, folder: Path, log: Path, env: dict[str, str]
+    nodes: int, gpus: int, cpus: int | None, folder: Path, log: Path, env: dict[str, str], python: str = sys.executable
 ) -> Iterator[dict[str, str]]:
     """A running cluster; yields `env` with the variables by which a driver finds it and is admitted.
 
     gpus: per node, logical ones on a CPU; cpus: logical ones per node, None: as many as the machine has;
-    folder: for sockets, a short path that is free on every node; log: of all nodes
+    folder: for sockets, a short path that is free on every node; log: of all nodes; python: of its processes
     Raises UserError with the end of the log when Ray does not start.
     """
     head = LOOPBACK if nodes == 1 else this_node()
@@ -56,7 +57,7 @@ def ray_cluster(
     env = env | (ON_ONE_NODE if nodes == 1 else QUIET)
     env |= {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
     start = [
-        sys.executable,
+        python,
         "-m",
         "small_rl.training.verl_ray_cluster",
         head,
@@ -127,6 +128,7 @@ def main() -> None:
     scripts.get_ray_client_dependency_error = lambda: "disabled"  # pyright: ignore[reportPrivateImportUsage]
     if os.environ.get("VERL_PLATFORM") != "cpu":
         require_cuda("verl")
+    sys.executable = os.fsdecode(spawn.get_executable())  # of what Ray starts: Python itself, unless this was forked
     head, *rest = sys.argv[1:]
     if head != LOOPBACK and (name := interface()):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", name)  # gloo would take what the node's own name means

@@ -6,7 +6,6 @@ that is more work than the responses. Here one process asks, and counts what eac
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
@@ -15,6 +14,8 @@ import ray
 from verl.workers.rollout.llm_server import LLMServerManager
 from verl.workers.rollout.vllm_rollout.vllm_async_server import vLLMHttpServer, vLLMReplica
 from vllm.sampling_params import RequestOutputKind
+
+from polaris.generation.spread import spread
 
 
 class GroupServer(vLLMHttpServer):
@@ -34,7 +35,7 @@ class GroupReplica(vLLMReplica):
 
 
 class GroupClient:
-    """Spreads responses over servers as verl's load balancer does: each to the one with the fewest at that moment."""
+    """Asks the servers of one model; which of them takes a response is chosen as verl's load balancer chooses."""
 
     def __init__(self, servers: Sequence[Any]):
         self.servers, self.busy = servers, [0] * len(servers)
@@ -43,21 +44,16 @@ class GroupClient:
         """verl's TokenOutput for each seed, in their order. prompt: token ids; sampling: vLLM's, without a seed"""
         # Token ids are all that is read, once a response is complete.
         sampling = sampling | {"output_kind": RequestOutputKind.FINAL_ONLY, "detokenize": False}
-        places = defaultdict(list)
-        for place in range(len(seeds)):
-            server = self.busy.index(min(self.busy))
-            self.busy[server] += 1
-            places[server].append(place)
 
-        async def answered(server: int) -> dict[int, Any]:
-            own = places[server]
-            group = self.servers[server].generate_group.remote(prompt, sampling, [seeds[place] for place in own])
+        async def answered(server: int, places: list[int]) -> dict[int, Any]:
+            group = self.servers[server].generate_group.remote(prompt, sampling, [seeds[place] for place in places])
             try:
-                return dict(zip(own, await group, strict=True))
+                return dict(zip(places, await group, strict=True))
             finally:
-                self.busy[server] -= len(own)
+                self.busy[server] -= len(places)
 
-        found = {place: one for part in await asyncio.gather(*map(answered, places)) for place, one in part.items()}
+        asked = (answered(*one) for one in spread(len(seeds), self.busy).items())
+        found = {place: one for part in await asyncio.gather(*asked) for place, one in part.items()}
         return [found[place] for place in range(len(seeds))]
 
 

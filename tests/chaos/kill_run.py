@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -59,15 +60,20 @@ def line_of(process: psutil.Process) -> str:
 
 
 def stage_of(process: psutil.Process) -> str:
-    """The folder that the verb above (or at) this process makes; empty outside every verb."""
+    """The folder that the verb above (or at) this process makes; empty outside every verb.
+
+    A forked process has no verb above it, but one that writes into the stage's log.
+    """
     try:
-        above = process.parents()
+        for one in [process, *process.parents()]:
+            words = line_of(one).split()
+            if "--out" in words:
+                return str(Path(words[words.index("--out") + 1]).parent.relative_to("runs/test"))
+            for file in one.open_files():
+                if written := re.search(r"/runs/test/(.+?)/(?:log|state)/", file.path):
+                    return written[1]
     except psutil.Error:
-        return ""
-    for one in [process, *above]:
-        words = line_of(one).split()
-        if "--out" in words:
-            return str(Path(words[words.index("--out") + 1]).parent.relative_to("runs/test"))
+        pass
     return ""
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from polaris.forking.preload import forking_python
 
+ROOT = Path(__file__).parents[3]
 MODULES = ("colorsys",)  # small, and imported by nothing else here
 
 
@@ -137,6 +138,51 @@ def test_a_kill_takes_the_process_along(python, tmp_path):
     asked.wait()
     assert until(lambda: not alive(pid))
     assert ran([python, script(tmp_path, "print('the next')")]).stdout == "the next\n"
+
+
+def test_a_script_may_be_unbuffered(python, tmp_path):
+    code = "import sys\nprint(sys.stdout.line_buffering, sys.argv[1:])"
+    assert ran([python, "-u", script(tmp_path, code), "-m"]).stdout == "True ['-m']\n"
+
+
+def test_a_library_may_be_left_out(tmp_path):
+    """It is missing for what is imported before, and a forked process has it."""
+    (tmp_path / "wants.py").write_text("try:\n    import colorsys\nexcept ImportError:\n    colorsys = None\n")
+    code = "import sys, wants\nprint(wants.colorsys, 'colorsys' in sys.modules)\nimport colorsys\nprint('there')"
+    modules = ["!colorsys", "wants"]
+    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    with short_folder() as folder, forking_python(folder, tmp_path / "preload.log", env, modules) as python:
+        assert ran([python, script(tmp_path, code)]).stdout == "None False\nthere\n"
+
+
+def test_what_a_library_would_clear_at_its_end_is_left_to_the_end_of_the_process(tmp_path):
+    (tmp_path / "clears.py").write_text(
+        "import weakref\nclass One: ...\nONE = One()\nweakref.finalize(ONE, print, 'cleared', flush=True)\n"
+    )
+    code = "import clears, weakref\nweakref.finalize(clears.One, print, 'own', flush=True)\nprint('ran', flush=True)"
+    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    with short_folder() as folder, forking_python(folder, tmp_path / "preload.log", env, ["clears"]) as python:
+        assert ran([python, script(tmp_path, code)]).stdout == "ran\nown\n"
+
+
+def test_a_forked_process_has_forks_of_its_own(python, tmp_path):
+    """They begin with its modules, have more, and end with it, while the first ones go on."""
+    with short_folder() as folder:
+        code = (
+            "import os, subprocess, sys, time\nfrom pathlib import Path\n"
+            f"sys.path.insert(0, {str(ROOT)!r})\nfrom polaris.forking.preload import forking_python\n"
+            f"with forking_python(Path({str(folder)!r}), Path({str(tmp_path)!r}) / 'log', {{}}, ['chunk']) as python:\n"
+            "    print(python, flush=True)\n    time.sleep(60)\n"
+        )
+        outer = subprocess.Popen([python, script(tmp_path, code)], stdout=subprocess.PIPE, text=True)
+        inner = outer.stdout.readline().strip()
+        asked = "import sys\nprint('colorsys' in sys.modules, 'chunk' in sys.modules)"
+        (tmp_path / "inner.py").write_text(asked)
+        assert ran([inner, str(tmp_path / "inner.py")]).stdout == "True True\n"
+        sleeping, pid = sleeper(inner, tmp_path)
+        outer.kill()
+        assert until(lambda: not alive(pid)) and sleeping.wait(20) == 1
+    assert ran([python, str(tmp_path / "inner.py")]).stdout == "True False\n"
 
 
 def test_whoever_asks_may_be_gone_before_the_answer(python, tmp_path):
