@@ -16,6 +16,19 @@ from tests.helpers.once import once
 from tests.pipeline.conftest import SECRETS, kill_in_the_middle, snakemake
 
 WORKER = "PYTEST_XDIST_WORKER"  # set in each process of several
+# Files that take minutes. The first makes the test recipe's run; when Slurm's turn comes, it is there.
+LONGEST = (
+    "pipeline/test_rl_stage.py",
+    "pipeline/test_opd.py",
+    "pipeline/test_real_tokenizer.py",
+    "cluster/test_slurm.py",
+    "parity/test_megatron.py",
+    "pipeline/test_generate.py",
+    "pipeline/test_your_own.py",
+    "pipeline/test_rerun.py",
+    "pipeline/test_mixture_rl.py",
+    "pipeline/test_audit.py",
+)
 
 # A first call imports or compiles; how long a call takes is no property of the code.
 hypothesis.settings.register_profile("polaris", deadline=None)
@@ -28,14 +41,18 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Over several processes: the first file of the pipeline that needs the test recipe's run, so that it begins at
-    once, then the files that do not need it, then the others. One process keeps the order that it finds.
+    """Over several processes: LONGEST as they stand there, the other tests of engines, then the many that need none,
+    which keep every process busy to the end. One process keeps the order that it finds.
     """
-    if WORKER not in os.environ:
-        return
-    waiting = dict.fromkeys(item.path for item in items if "finished" in getattr(item, "fixturenames", ()))
-    first = next((path for path in waiting if path.parent.name == "pipeline"), None)
-    items.sort(key=lambda item: 0 if item.path == first else 2 if item.path in waiting else 1)
+    if WORKER in os.environ:
+        items.sort(key=place)
+
+
+def place(item: pytest.Item) -> int:
+    file = f"{item.path.parent.name}/{item.path.name}"
+    if file in LONGEST:
+        return LONGEST.index(file)
+    return len(LONGEST) + (Path(__file__).parent / "unit" in item.path.parents or item.path.parent.name == "house")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST
 from tests.helpers.once import once
+
+TESTS = Path(__file__).parents[1]
 
 
 def make(folder: Path) -> None:
@@ -35,3 +38,7 @@ def test_a_failure_is_told_to_the_one_who_tried_and_to_the_others(tmp_path):
         once(tmp_path / "shared", lambda folder: 1 / 0)
     with pytest.raises(RuntimeError, match="shared failed; the test that tried it says why"):
         once(tmp_path / "shared", make)
+
+
+def test_the_files_that_begin_first_are_there():
+    assert [file for file in LONGEST if not (TESTS / file).is_file()] == []

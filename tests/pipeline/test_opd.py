@@ -1,4 +1,4 @@
-"""On-policy distillation of a tiny student: its numbers against transformers, and that kills leave no trace."""
+"""On-policy distillation of a tiny student: its numbers against transformers, and that a kill leaves no trace."""
 
 import json
 import os
@@ -24,8 +24,8 @@ from tests.helpers.tables import run
 from tests.helpers.verb_settings import DENSE, PRETRAINING
 
 LEARNED = PRETRAINING | {"families": {"chain": 1.0}, "batch": 32, "error_rate": 0.0}
-STEPS, MINUTES = 4, 10
-SIZES = {"steps": STEPS, "prompts_per_step": 8, "group_size": 4, "save_every": 1, "learning_rate": 1e-3}
+STEPS, MINUTES = 3, 10
+SIZES = {"steps": STEPS, "prompts_per_step": 4, "group_size": 4, "save_every": 1, "learning_rate": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,11 @@ def kill_after(step: int, start: list[str], folder: Path) -> None:
     assert not psutil.wait_procs(children, timeout=60)[1]
 
 
-def test_killed_twice_it_ends_with_the_same_weights(done, tmp_path):
+def test_killed_it_ends_with_the_same_weights(done, tmp_path):
+    """Once: each start loads the student, its engine and the teacher's."""
     out = tmp_path / "student/checkpoint.json"
     start = opd(done.inputs, out)
-    for step in (1, 3):
-        kill_after(step, start, out.parent)
+    kill_after(2, start, out.parent)  # the step before has its checkpoint
     ended = subprocess.run(start, capture_output=True, text=True, timeout=60 * MINUTES, check=False)
     assert ended.returncode == 0 and "resumes after step" in ended.stderr, ended.stderr[-3000:]
     ours = load_file(manifest.read(out).file("model/model.safetensors"))

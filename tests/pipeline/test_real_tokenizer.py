@@ -24,7 +24,7 @@ PRETRAINING = Pretraining(
     instruction=" Underline key results.",
 )  # fmt: skip
 CHAIN = {"depth": [1, 2]}
-RL = {"steps": 2, "prompts_per_step": 4, "group_size": 4, "save_every": 1, "updates_per_step": 1}
+RL = {"steps": 1, "prompts_per_step": 4, "group_size": 4, "save_every": 1, "updates_per_step": 1}
 # Logits of 151,936 tokens: few rows at a time.
 OVERLAY = {
     "run": "real_tokenizer",
@@ -32,8 +32,8 @@ OVERLAY = {
     "inputs": {
         "base_small": {"path": "small"},
         "base_large": {"path": "large"},
-        "problems": {"format": {**CHAIN, "count": 32}, "rl": {**CHAIN, "count": 16}, "distill": {**CHAIN, "count": 48}},
-        "benchmarks": {"chain": {**CHAIN, "count": 8}, "digits": None, "chain_select": {**CHAIN, "count": 4},
+        "problems": {"format": {**CHAIN, "count": 24}, "rl": {**CHAIN, "count": 8}, "distill": {**CHAIN, "count": 48}},
+        "benchmarks": {"chain": {**CHAIN, "count": 4}, "digits": None, "chain_select": {**CHAIN, "count": 2},
                        "digits_select": None},
     },
     "small_rl": {
@@ -70,7 +70,7 @@ def test_every_model_has_a_score(done):
     assert {"base_small", "format_sft", "grpo", "base_large", "distilled", "alpha=0.50"} == names
     assert {row["name"] for row in rows if row["benchmark"] == "chain"} == names
     for name in names:
-        assert len(read_rows(done / f"scores/{name}/graded.parquet", GRADED)) == 2 * (8 + 4)
+        assert len(read_rows(done / f"scores/{name}/graded.parquet", GRADED)) == 2 * (4 + 2)
 
 
 def test_the_vocabulary_stays_padded(done):

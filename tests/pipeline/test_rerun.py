@@ -15,7 +15,7 @@ import yaml
 from polaris.commands.state.snakemake_jobs import COMMAND, Job, parsed
 from polaris.stage.code import PACKAGES
 
-from .conftest import ROOT, command
+from .conftest import ROOT, command, snakemake
 
 # What a clone holds that the rules and the verbs read.
 SOURCES = [*PACKAGES, "configs", "profiles", "rules", "Snakefile"]
@@ -57,28 +57,40 @@ class Clone:
         """The jobs that a run with these arguments has."""
         start = command(*arguments, configs=self.configs)
         start[start.index("--snakefile") + 1] = str(self.source / "Snakefile")
-        lines = self._told([*start, "--printshellcmds"]).splitlines()
-        return [parsed(line) for line in lines if line.startswith(COMMAND) and " --out " in line]  # preflight has none
+        return jobs_of(self._told([*start, "--printshellcmds"]))
 
     def reruns(self) -> set[str]:
         """Stages that a run would make now, by their folders."""
-        return self.names(job.out for job in self.snakemake("-n"))
+        return names(job.out for job in self.snakemake("-n"))
 
     def status(self) -> str:
         return self._told([sys.executable, "-c", STATUS, "--configfile", *self.configs])
 
-    @staticmethod
-    def names(outs: Iterable[Path]) -> set[str]:
-        return {str(out.parent.relative_to("runs/test")) for out in outs}
 
-    def with_descendants(self, *roots: str) -> set[str]:
-        """These stages and everything made from them, by the graph itself."""
-        jobs = self.snakemake("-n", "--forceall")
-        found = {job.out for job in jobs if str(job.out.parent.relative_to("runs/test")) in roots}
-        assert self.names(found) == set(roots)
-        while more := {job.out for job in jobs if found & {p for paths in job.inputs.values() for p in paths}} - found:
-            found |= more
-        return self.names(found)
+def jobs_of(text: str) -> list[Job]:
+    """The jobs that make a stage, of what Snakemake says that it would do; preflight has none."""
+    return [parsed(line) for line in text.splitlines() if line.startswith(COMMAND) and " --out " in line]
+
+
+def names(outs: Iterable[Path]) -> set[str]:
+    return {str(out.parent.relative_to("runs/test")) for out in outs}
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory) -> list[Job]:
+    """Every job of the recipe. No test's change moves an arrow of it."""
+    done = snakemake(tmp_path_factory.mktemp("graph"), "-n", "--forceall", "--printshellcmds")
+    assert done.returncode == 0, done.stdout[-3000:]
+    return jobs_of(done.stdout)
+
+
+def with_descendants(graph: list[Job], *roots: str) -> set[str]:
+    """These stages and everything made from them."""
+    found = {job.out for job in graph if str(job.out.parent.relative_to("runs/test")) in roots}
+    assert names(found) == set(roots)
+    while more := {job.out for job in graph if found & {p for paths in job.inputs.values() for p in paths}} - found:
+        found |= more
+    return names(found)
 
 
 @pytest.fixture
@@ -121,9 +133,9 @@ def test_the_text_of_a_shell_block_reruns_nothing(clone):
         ({"report": {"seed": 9}}, ["report"]),
     ],
 )
-def test_one_value_reruns_its_stage_and_what_follows(clone, overlay, roots):
+def test_one_value_reruns_its_stage_and_what_follows(clone, graph, overlay, roots):
     clone.overlay(overlay)
-    expected = clone.with_descendants(*roots)
+    expected = with_descendants(graph, *roots)
     assert clone.reruns() == expected
     if "grpo" in roots:
         assert {"responses/grpo", "scores/grpo", "traces", "distilled", "report"} <= expected
@@ -132,10 +144,10 @@ def test_one_value_reruns_its_stage_and_what_follows(clone, overlay, roots):
         assert "small_rl" not in text and "clip_ratio_high 0.28 -> 0.3" in text and "follows grpo" in text
 
 
-def test_code_of_the_merge_reruns_the_merges_on_a_laptop(clone):
+def test_code_of_the_merge_reruns_the_merges_on_a_laptop(clone, graph):
     edit(clone.source / "merge/alpha.py", ":.6f", ":.5f")
     merges = {f"merged/alpha={alpha}" for alpha in ("0.30", "0.50")}
-    expected = clone.with_descendants(*merges)
+    expected = with_descendants(graph, *merges)
     assert clone.reruns() == expected
     assert {f"{kind}/alpha=0.30" for kind in ("merged", "responses", "scores")} | {"report"} <= expected
     assert "distilled" not in expected

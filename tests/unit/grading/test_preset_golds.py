@@ -56,8 +56,14 @@ def preset(name: str) -> HubProblems:
     return HubProblems.model_validate(own | {"count": None})
 
 
+@pytest.fixture(scope="module")
+def pool():
+    with GradingPool(20.0, 1) as pool:
+        yield pool
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_golds_of_every_kind_are_right_for_themselves_and_no_other_answer_is(tmp_path, name):
+def test_golds_of_every_kind_are_right_for_themselves_and_no_other_answer_is(tmp_path, pool, name):
     row, column = LAYOUTS[name]
     key = next((key for key in ("problem_idx", "question_id", "Problem ID", "id") if key in row), None)
     lines = [row | {column: gold} | ({key: f"{n}"} if key else {}) for n, (gold, _, _) in enumerate(GOLDS)]
@@ -65,17 +71,14 @@ def test_golds_of_every_kind_are_right_for_themselves_and_no_other_answer_is(tmp
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     golds = [one["answers"] for one in read_problems(preset(name), [file], name, str(file))]
     assert len(golds) == len(GOLDS) and [len(one) for one in golds] == [1] * len(GOLDS)
-    with GradingPool(20.0, 1) as pool:
-        for answers, right in (
-            ([one[0] for one in golds], True),
-            ([a for _, a, _ in GOLDS], True),
-            ([b for *_, b in GOLDS], False),
-        ):
-            pairs = [(gold, f"So it is $\\boxed{{{answer}}}$.") for gold, answer in zip(golds, answers, strict=True)]
-            odd = [
-                pair for pair, verdict in zip(pairs, pool.grade(pairs, "none"), strict=True) if verdict.correct != right
-            ]
-            assert not odd
+    for answers, right in (
+        ([one[0] for one in golds], True),
+        ([a for _, a, _ in GOLDS], True),
+        ([b for *_, b in GOLDS], False),
+    ):
+        pairs = [(gold, f"So it is $\\boxed{{{answer}}}$.") for gold, answer in zip(golds, answers, strict=True)]
+        verdicts = zip(pairs, pool.grade(pairs, "none"), strict=True)
+        assert not [pair for pair, verdict in verdicts if verdict.correct != right]
 
 
 @pytest.mark.parametrize("name", ["hmmt_feb26", "amo_bench", "imo_answerbench"])
