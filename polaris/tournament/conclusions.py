@@ -14,7 +14,7 @@ def sentence(finding: Finding) -> str:
     where = f"On {finding.benchmark}"
     if finding.pooled is None or finding.these is None:
         absent = sorted({TITLES.get(name, name) for names in finding.missing.values() for name in names})
-        return f"{where}, nothing about {a} and {b}: {', '.join(absent)} not run."
+        return f"{where}, nothing about {a} against {b}: {', '.join(absent)} not run."
     mean = results.points(finding.pooled.mean.value)
     these = f"{mean} {results.span(finding.these, results.points)}"
     if finding.others is None:

@@ -35,12 +35,13 @@ def lead(design: Design, records: Sequence[Record], absent: Sequence[int]) -> li
     missing += [f"Replicate {r['replicate']} lacks {', '.join(r['missing'])}." for r in records if r["missing"]]
     if len(records) < TRAININGS:
         missing.append(f"An interval over trainings takes {TRAININGS}: nothing on this page holds for others yet.")
+    family = design.family
     what = (
-        f"{design.recipe} from scratch, {_times(len(records))}, each with its own data, base models and sampling, "
-        f"asked the same questions. A small specialist is trained on {design.family}; a generalist, a mixture that "
-        f"knows {design.family} and {others}, is to learn from it by each road, on the same prompts of {design.family} "
-        "and with as many responses to each. Tiny models and made-up problems: it says how these roads compare here, "
-        "and nothing about models of 4B or 235B."
+        f"{design.recipe} from scratch, {_times(len(records))}, with data, base models and sampling of its own each "
+        f"time, asked the same questions. A small specialist is trained on {family}; a generalist, a mixture that "
+        f"knows {family} and {others}, is to learn from it by each road, on the same prompts of {family} and with as "
+        "many responses to each. Tiny models and made-up problems: it says how these roads compare here, and nothing "
+        "about models of 4B or 235B."
     )
     how = (
         "These trainings: the mean over replicates with what other questions and samples would have made of it "
@@ -138,11 +139,13 @@ def _compared_cost(records: Sequence[Record], claim: StudyClaim) -> str:
 def lead_text(records: Sequence[Record], family: str) -> str:
     """By how much the specialist is above the base generalist."""
     (finding,) = study.findings(records, [LEAD], [family], family)
+    if finding.pooled is None:
+        return f"The specialist's lead on {family} is not known yet."
     each = ", ".join(_each(records, finding))
     mean, others = spans(finding)
     over = f", {others} for other trainings" if finding.others else ""
     text = f"The specialist's lead on {family}, its avg@k less the base generalist's: {each}; mean {mean}{over}."
-    if finding.pooled and (finding.others is None or finding.others[0] <= 0):
+    if finding.others is None or finding.others[0] <= 0:
         text += " A share of it is stated for other trainings only where this interval is above 0."
     return text
 
@@ -152,10 +155,11 @@ def sections(records: Sequence[Record], family: str) -> list[tuple[str, str, lis
     names = study.headline(records[0])
     others = other_benchmarks(names)
     spent = (
-        "Beside the base models and the specialist, which all roads but self-distillation need. A response counts with "
-        "its prompt: sampled, once more read and trained on (3 forward passes) by RL's trainer, read by each model "
-        "that teaches; a trace is sampled by its writer and trained on in each epoch, where it is kept. A merge costs "
-        "nothing more; choosing its alpha costs evaluations, RAST two small models at each decoded token."
+        f"Beside the base models and the specialist, which all roads but self-distillation need{_specialist(records)}. "
+        "A response counts with its prompt: sampled, once more read and trained on (3 forward passes) by RL's trainer, "
+        "read by each model that teaches; a trace is sampled by its writer and trained on in each epoch, where it is "
+        "kept. A merge costs nothing more; choosing its alpha costs evaluations, RAST two small models at each decoded "
+        "token."
     )
     rows = [("What each road costs", spent, cost_rows(records))]
     recovered = f"{GAIN} {lead_text(records, family)}"
@@ -173,6 +177,15 @@ def sections(records: Sequence[Record], family: str) -> list[tuple[str, str, lis
     for name in names:
         rows.append((f"Against each other: {name}", paired, claim_rows(records, found(records, CLAIMS, [name]))))
     return rows
+
+
+def _specialist(records: Sequence[Record]) -> str:
+    """What its RL has cost, in parentheses; nothing where it has not run."""
+    costs = [cost for record in records if (cost := record["costs"]["stages"].get(SPECIALIST))]
+    if not costs:
+        return ""
+    tokens, flops = (fmean(cost[key] for cost in costs) for key in ("generated", "flops"))
+    return f" (its RL alone generates {tokens:,.0f} tokens in {flops / 1e9:,.0f} GFLOP)"
 
 
 def concluded(records: Sequence[Record]) -> tuple[list[str], list[str], list[str]]:

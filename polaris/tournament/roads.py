@@ -28,7 +28,7 @@ class Road:
 ROADS = (
     Road("distilled", "trace SFT", ("traces", "distilled"), SPECIALIST_SWEEP),
     Road("opd", "OPD", ("opd",), "merge of opd"),
-    Road("sft_opd", "trace SFT, then OPD", ("traces", "distilled", "sft_opd"), "merge of sft_opd"),
+    Road("sft_opd", "SFT then OPD", ("traces", "distilled", "sft_opd"), "merge of sft_opd"),
     Road("exopd", "ExOPD", ("exopd",), "merge of exopd"),
     Road("delta", "RL-delta OPD", ("delta",), "merge of delta"),
     Road("base_large@rast", "RAST", ()),
@@ -36,7 +36,7 @@ ROADS = (
     Road("opd_opd", "OPD twice", ("opd", "opd_opd"), control=True),
 )
 TITLES = {road.model: road.title for road in ROADS} | {
-    road.merged: f"{road.title}, merged" for road in ROADS if road.merged
+    road.merged: f"the merge after {road.title}" for road in ROADS if road.merged
 }
 TITLES |= {BASE: "the base generalist", SPECIALIST: "the specialist"}
 

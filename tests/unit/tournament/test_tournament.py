@@ -143,7 +143,7 @@ def test_a_road_that_was_not_run_has_a_sentence_that_says_so(three):
         one["missing"] = ["delta"]
     claim = StudyClaim("", "delta", "opd", "")
     (found,) = study.findings(lacking, [claim], ["chain"], "chain")
-    assert conclusions.sentence(found) == "On chain, nothing about RL-delta OPD and OPD: RL-delta OPD not run."
+    assert conclusions.sentence(found) == "On chain, nothing about RL-delta OPD against OPD: RL-delta OPD not run."
     assert page.cost_rows(lacking)[5][2:] == ["missing"] * 4 + ["–"]
     assert "lacks delta" in page.markdown(TOURNAMENT, lacking, [])
 
@@ -168,7 +168,7 @@ def test_the_page_shows_each_gain_with_its_intervals_and_the_chosen_alpha(three)
     flat = " ".join(text.split())
     assert "On chain, OPD is higher than the base generalist: +" in flat.split("## What may not")[0]
     after = text.split("## After the merge: chain")[1].split("\n## ")[0]
-    (merged,) = [line for line in after.splitlines() if line.startswith("| OPD, merged |")]
+    (merged,) = [line for line in after.splitlines() if line.startswith("| the merge after OPD |")]
     assert "(alpha 0.50)" in merged and merged.count("(alpha 0.00)") == 2
     assert "The specialist's lead on chain" in flat and "the median interval is" in flat
     rows = page.gain_rows(three, page.found(three, page.PLAIN, ["chain"]), shares=True)
