@@ -19,6 +19,8 @@ def model_dates(recipe: Recipe) -> dict[str, str]:
             return [name]
         if stage := recipe.opd.get(name):
             return [*origins(stage.student), *origins(stage.teacher), f"problems.{stage.prompts}"]
+        if name in recipe.soups:
+            return [key for one in recipe.soups[name] for key in origins(one)]
         if name in recipe.specialists:
             return specialist
         if inputs.distilled:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import Field, ValidationError, model_validator
 
 from large_sft.settings import LargeSft
-from merge.alpha import spelled
+from merge.alpha import SOUP, spelled
 from merge.settings import Merge
 from polaris.evaluation.settings import Evaluate
 from polaris.generation.settings import Generate
@@ -128,7 +128,8 @@ class Recipe(Section):
         merged = [spelled(alpha) for alpha in self.merge.alphas if 0 < alpha < 1] if self.merge else []
         folders = {f"alpha={alpha}{arm}": f"merged{arm}/alpha={alpha}" for arm in self.arms for alpha in merged}
         further = {name: f"models/{name}" for name in self.inputs.models}
-        return {name: name for name in single} | folders | {name: name for name in self.opd} | further
+        soups = {name: f"merged/{name}" for name in self.soups}
+        return {name: name for name in single} | folders | {name: name for name in self.opd} | further | soups
 
     def source(self, model: str) -> str:
         """The model of `inputs` that a checkpoint was trained from, by its folder: whose shape it has."""
@@ -209,6 +210,18 @@ class Recipe(Section):
         alphas = self.merge.alphas if self.merge and arm in self.arms else []
         names = sorted(map(spelled, alphas), key=float)
         return {name: ends.get(name, f"alpha={name}{arm}") for name in names}
+
+    @property
+    def soup(self) -> dict[str, str]:
+        """Shares of `merge.soup` as spelled in paths -> the model by them."""
+        soup = self.merge and self.merge.soup
+        return soup.named(self.alphas) if soup else {}
+
+    @property
+    def soups(self) -> dict[str, dict[str, float]]:
+        """Every model that is made for `merge.soup` alone -> what it averages and the shares, the base first."""
+        soup = self.merge and self.merge.soup
+        return {name: soup.parts(name) for name in self.soup.values() if name.startswith(SOUP)} if soup else {}
 
     @property
     def select_on(self) -> list[str]:

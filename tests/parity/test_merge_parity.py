@@ -195,6 +195,55 @@ def test_any_method_of_mergekit_can_be_asked_for(tmp_path, monkeypatch):
     assert steps[0] / (steps[0] + steps[1]) == pytest.approx(0.7, abs=0.02)
 
 
+@pytest.fixture(scope="module", params=["dense", "moe"])
+def three(request, tmp_path_factory) -> list[Path]:
+    """Manifests of a base and two models, each of which changed a part of its weights as RL does, some of them both."""
+    folder, model = tmp_path_factory.mktemp(f"three_{request.param}"), build(request.param)
+    start = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    for name in ("base", "chains", "digits"):
+        with torch.no_grad():
+            for parameter, value in zip(model.parameters(), start.values(), strict=True):
+                changed = (torch.rand(value.shape) < 0.3) * (name != "base")
+                parameter.copy_(value + changed * (0.05 * torch.randn(value.shape)).bfloat16())
+        model.save_pretrained(folder / name / "model", max_shard_size="100KB")
+        save_tokenizer(folder / name / "model")
+    return [publish(folder / name) for name in ("base", "chains", "digits")]
+
+
+def test_mergekit_agrees_on_several_models(three, tmp_path, monkeypatch):
+    shares = (0.5, 0.3, 0.2)
+    ours = merged_stage(monkeypatch, three, tmp_path / "ours", several=shares)
+    theirs = merged_stage(monkeypatch, three, tmp_path / "theirs", several=shares, backend="mergekit")
+    expected, found = fused(load(ours.model)), load(theirs.model)
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, expected[name], rtol=2**-7, atol=2**-20)
+    assert not torch.equal(load(ours.model)["model.norm.weight"], load(three[0].parent / "model")["model.norm.weight"])
+
+
+@pytest.mark.parametrize("method", ["ram", "ramplus_tl"])
+def test_methods_for_models_of_rl_are_their_definition(three, tmp_path, monkeypatch, method):
+    """What one model changed counts whole (or by its factor), what both changed is averaged (arXiv 2601.13572)."""
+    r, cap = 0.1, 0.2
+    parameters = {"r": r, "alpha": cap} if method == "ramplus_tl" else {}
+    mergekit = {"method": method, "parameters": parameters, "base": {}, "distilled": {}}
+    settings = {"several": (0.0, 0.5, 0.5), "backend": "mergekit", "mergekit": mergekit}
+    result = load(merged_stage(monkeypatch, three, tmp_path / "merged", **settings).model)
+    base, *others = (fused(load(path.parent / "model")) for path in three)
+    assert result.keys() == base.keys()
+    for name, start in base.items():
+        changes = torch.stack([other[name].double() - start.double() for other in others])
+        touched = changes.abs() > 1e-5
+        alone, both = touched & (touched.sum(0) == 1), touched & (touched.sum(0) == 2)
+        parts = (1, 2, 3)[: start.dim()]
+        overlap = both.sum(parts) / alone.sum(parts).clamp(min=1)
+        factor = 1 + r * overlap.clamp(max=cap) if parameters else torch.ones(len(others))
+        change = (changes * alone * factor.view(-1, *[1] * start.dim()) + changes * both / 2).sum(0)
+        expected = start.double() + change
+        torch.testing.assert_close(result[name].double(), expected, rtol=2**-7, atol=2**-9, msg=name)
+        assert both.any() and alone.any()
+
+
 def test_weights_that_mergekit_would_drop_are_noticed(tmp_path, monkeypatch):
     """It writes the tensors of its own list for this architecture, and exits with 0."""
     paths = make_pair("dense", tmp_path)
