@@ -113,10 +113,8 @@ def soup_is_of_one_shape(recipe: Recipe) -> None:
             known = "has another shape than base_large" if name in small else "is no model to average here"
             raise ValueError(f"merge.soup.models: {name} {known}; possible: {' '.join(possible)}")
         source = recipe.source(name)
-        given = inputs.sources.get(source.replace("/", ".", 1))
-        if source != "base_large" and given and inputs.base_large:
-            sources = {"base_large": inputs.base_large, source: given}
-            shapes = [known_shape(model, run / stage / "model") for stage, model in sources.items()]
+        if source != "base_large":
+            shapes = [known_shape(inputs.given[stage], run / stage / "model") for stage in ("base_large", source)]
             base, other = (shape.parameters if shape else None for shape in shapes)
             if base and other and base != other:
                 raise ValueError(
