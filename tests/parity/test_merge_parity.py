@@ -8,6 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from merge import mergekit_backend
+from polaris.models.checkpoint import read_checkpoint
 from polaris.stage import manifest, subprocesses
 from polaris.stage.errors import UserError
 from tests.helpers.merge_checkpoints import load, merged_stage, save_tokenizer
@@ -157,6 +159,28 @@ def test_mergekit_agrees(pair, tmp_path, monkeypatch, capsys):
     assert not list(theirs.model.glob("README.md"))
     torch.testing.assert_close(logits(theirs.model), logits(ours.model), rtol=0, atol=1e-3)
     assert any(name.startswith("log/mergekit") for name in theirs.files)
+
+
+def test_another_average_in_mergekits_files_is_named(pair, tmp_path, monkeypatch):
+    """Of another alpha altogether, and one tensor (of a mixture: one expert's up_proj) of another model alone."""
+    theirs = read_checkpoint(merge(pair, tmp_path / "theirs", "mergekit", monkeypatch).model)
+    models = [read_checkpoint(path.parent / "model") for path in pair]
+    mergekit_backend.check_average(models, (0.3, 0.7), theirs)
+    with pytest.raises(UserError, match="tensor .* is not the average of its inputs at alpha 0.4; merge again"):
+        mergekit_backend.check_average(models, (0.4, 0.6), theirs)
+    moe = "moe" in str(pair[0])
+    owner = "model.layers.1.mlp." + ("experts.gate_up_proj" if moe else "up_proj.weight")
+    shard, start = theirs.shard_of[owner].path, load(pair[0].parent / "model")
+    tensors = load_file(shard)
+    if moe:
+        half = EXPERTS["moe_intermediate_size"]
+        tensors[owner][5, half:] = start["model.layers.1.mlp.experts.5.up_proj.weight"]
+    else:
+        tensors[owner] = start[owner]
+    save_file(tensors, shard, {"format": "pt"})
+    name = "model.layers.1.mlp.experts.5.up_proj.weight" if moe else owner
+    with pytest.raises(UserError, match=f"{shard.name}: tensor {name} is not the average"):
+        mergekit_backend.check_average(models, (0.3, 0.7), theirs)
 
 
 def test_vllm_reads_both_layouts_alike(tmp_path, monkeypatch):
