@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 MILLION = 10**6  # shares are written with six decimals at most
 
+SOUP = "soup="  # before the shares of such an average, in its name
+
 Shares = tuple[float, ...]  # of the base, then of each distilled model; their sum is 1
 
 

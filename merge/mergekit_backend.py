@@ -7,11 +7,13 @@
   weights of the result are counted.
 * A path with one slash would be looked up on the hub, one with a plus sign be read as a model and its adapter: paths
   are absolute, and a plus sign is refused.
+* It compares nothing: a piece of every tensor of its linear merge is compared with ours.
 What stays: a mixture's experts come out fused (mlp.experts.gate_up_proj, down_proj), cut into other shards.
 
 Its linear merge is the tested method; any other is passed through as the recipe writes it.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,12 +25,14 @@ from merge import stream
 from merge.alpha import Shares
 from merge.settings import MergekitMethod, Merging
 from polaris.models.checkpoint import Checkpoint, read_checkpoint
-from polaris.models.dtypes import FLOATS
+from polaris.models.dtypes import FLOATS, torch_dtype
 from polaris.stage import subprocesses
 from polaris.stage.errors import UserError
 
 SHARD_BYTES = 5_000_000_000
 LIMIT = 24 * 3600  # seconds
+TIES = 0.01  # share of a piece's values that may be rounded the other way; 5e-4 at most in the tests
+EXPERT = re.compile(r"(.*\.experts)\.(\d+)\.(gate|up|down)_proj\.weight$")
 LINEAR = MergekitMethod(
     method="linear",
     parameters={"normalize": False},  # the weights add up to 1 already
@@ -68,7 +72,49 @@ def merge(models: Sequence[Checkpoint], settings: Merging, shares: Shares, out: 
             "model"
         )
     if settings.mergekit:
-        stream.check_finite(result)  # another method may divide by nothing
+        stream.check_finite(result)  # another method may divide by nothing, and is no average to compare with
+    else:
+        check_average(models, shares, result)
+
+
+def check_average(models: Sequence[Checkpoint], shares: Shares, result: Checkpoint) -> None:
+    """A piece of every tensor of mergekit's linear merge must be our average: equal but for near ties, and those one
+    unit in the last place off. Raises UserError with the first tensor that is not.
+
+    It rounds to the base's number format before that of `dtype`, and f32 in float32.
+    """
+    import torch
+
+    base, *distilled = models
+    for name, begin, expected in stream.expected_pieces(base, distilled, shares, None):
+        dtype, (owner, place) = torch_dtype(base.tensor(name).dtype), _written(result, base, name, begin)
+        own, count = result.tensor(owner), len(expected) // dtype.itemsize
+        if count == 0:
+            continue
+        written = torch_dtype(own.dtype)
+        piece = stream.read_piece(
+            result.shard_of[owner].path,
+            own.begin + place // dtype.itemsize * written.itemsize,
+            count * written.itemsize,
+        )
+        found = torch.frombuffer(piece, dtype=written).to(dtype).double()
+        wanted = torch.frombuffer(expected, dtype=dtype).double()
+        off, last_place = (found - wanted).abs(), torch.finfo(dtype).eps * (1 if dtype.itemsize == 2 else 8)
+        ties = (off > 0).sum() if dtype.itemsize == 2 else 0
+        if ties > 2 + TIES * count or (off > last_place * wanted.abs() + 2**-20 * wanted.abs().max()).any():
+            raise UserError(stream.other_average(result.shard_of[owner].path, name, shares))
+
+
+def _written(result: Checkpoint, base: Checkpoint, name: str, begin: int) -> tuple[str, int]:
+    """Where the base's byte `begin` of a tensor lies: mergekit's tensor, and the byte in it, in the base's format."""
+    match = EXPERT.match(name)
+    if name in result.shard_of or match is None:
+        return name, begin
+    layer, expert, part = match[1], int(match[2]), match[3]
+    size = base.tensor(name).end - base.tensor(name).begin
+    if part == "down":
+        return f"{layer}.down_proj", expert * size + begin
+    return f"{layer}.gate_up_proj", (2 * expert + (part == "up")) * size + begin
 
 
 def configuration(models: Sequence[Checkpoint], settings: Merging, shares: Shares) -> dict[str, Any]:

@@ -31,7 +31,6 @@ NOT_FINITE = (
     "{path}: tensor {name}: value {element} is not finite; nothing was merged: make that checkpoint again from a "
     "training that did not diverge"
 )
-OTHER_AVERAGE = "{path}: tensor {name} is not the average of its inputs at {what}; merge again"
 PIECE = 1 << 16  # bytes of an input's tensor that are read again
 CHANGED = "{path}: its bytes are not those that the stage has published; nothing was merged: make or fetch it again"
 
@@ -188,30 +187,45 @@ def check_written(
 
     Raises UserError with the first tensor that is not: a shard of another alpha, or of another model.
     """
-    writing = Writing(dtype, 1, False, False)
     for shares, out in outs.items():
         written = read_checkpoint(out)
-        for shard in base.shards:
-            with contextlib.ExitStack() as files:
-                memory = Memory(out)
-                opened = OpenShard(shard, {shares: memory}, writing, files)
-                for name, tensor in shard.tensors.items():
-                    pieces = -(-(tensor.end - tensor.begin) // PIECE)
-                    begin = random.Random(f"{shares} {name}").randrange(max(pieces, 1)) * PIECE
-                    size = min(PIECE, tensor.end - tensor.begin - begin)
-                    for _ in opened.merged_chunks(name, distilled, [(begin, size)] if size else []):
-                        pass
-                    own = written.tensor(name)
-                    expected = memory.taken()
-                    found = bytearray(len(expected))
-                    with ShardReader(written.shard_of[name].path, direct=False) as reader:
-                        reader.read(
-                            own.begin + begin * (own.end - own.begin) // max(tensor.end - tensor.begin, 1),
-                            memoryview(found),
-                        )
-                    if found != expected:
-                        what = f"alpha {shares[0]:g}" if len(shares) == 2 else f"shares {shown(shares)}"
-                        raise UserError(OTHER_AVERAGE.format(path=written.shard_of[name].path, name=name, what=what))
+        for name, begin, expected in expected_pieces(base, distilled, shares, dtype):
+            whole, own = base.tensor(name), written.tensor(name)
+            place = own.begin + begin * (own.end - own.begin) // max(whole.end - whole.begin, 1)
+            if read_piece(written.shard_of[name].path, place, len(expected)) != expected:
+                raise UserError(other_average(written.shard_of[name].path, name, shares))
+
+
+def expected_pieces(
+    base: Checkpoint, distilled: Sequence[Checkpoint], shares: Shares, dtype: str | None
+) -> Iterator[tuple[str, int, bytearray]]:
+    """Of every tensor a piece, anywhere in it: name, first byte in the base's tensor, and the average there."""
+    writing = Writing(dtype, 1, False, False)
+    for shard in base.shards:
+        with contextlib.ExitStack() as files:
+            memory = Memory(shard.path)
+            opened = OpenShard(shard, {shares: memory}, writing, files)
+            for name, tensor in shard.tensors.items():
+                pieces = -(-(tensor.end - tensor.begin) // PIECE)
+                begin = random.Random(f"{shares} {name}").randrange(max(pieces, 1)) * PIECE
+                size = min(PIECE, tensor.end - tensor.begin - begin)
+                for _ in opened.merged_chunks(name, distilled, [(begin, size)] if size else []):
+                    pass
+                yield name, begin, memory.taken()
+
+
+def read_piece(path: Path, begin: int, size: int) -> bytearray:
+    """Bytes of a file."""
+    found = bytearray(size)
+    with ShardReader(path, direct=False) as reader:
+        reader.read(begin, memoryview(found))
+    return found
+
+
+def other_average(path: Path, name: str, shares: Shares) -> str:
+    """That a tensor is not the average; path: of its file."""
+    what = f"alpha {shares[0]:g}" if len(shares) == 2 else f"shares {shown(shares)}"
+    return f"{path}: tensor {name} is not the average of its inputs at {what}; merge again"
 
 
 class OpenShard:

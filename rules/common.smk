@@ -119,5 +119,5 @@ wildcard_constraints:
     set=NAME.pattern,
     benchmark=NAME.pattern,
     model="[A-Za-z0-9_=.@-]+",
-    alpha=r"0\.\d+",
+    merge=r"alpha=0\.\d+|soup=[\d._]+",
     arm=one_of(RECIPE.sweeps),

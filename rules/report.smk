@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from merge.alpha import spelled_shares
 from polaris.planning.plan import kept
 from polaris.recipe.model_dates import model_dates
 from polaris.recipe.published import published
 from polaris.recipe.recipe import SELF
 from polaris.evaluation.settings import SelfDistillation
-from polaris.report.settings import ReportPage
+from polaris.report.settings import ReportPage, SoupPage
 
 FILTERED = [
     folder
@@ -31,6 +32,13 @@ EXTRA = {
     for entry, asked in RECIPE.evaluate.extra_evaluations.items()
     for model in asked.models
 }
+AVERAGES = RECIPE.merge.soup if RECIPE.merge else None
+AVERAGES_PAGE = AVERAGES and SoupPage(
+    models=["base_large", *AVERAGES.models],
+    points=RECIPE.soup,
+    made=list(RECIPE.soups),
+    selected=AVERAGES.selected and spelled_shares(AVERAGES.selected),
+)
 DATES = {name: date for name, source in RECIPE.inputs.benchmarks.items() if (date := getattr(source, "date", None))}
 PAGE = ReportPage(
     **RECIPE.report.model_dump(),
@@ -44,6 +52,7 @@ PAGE = ReportPage(
     dates=DATES,
     model_dates=model_dates(RECIPE),
     self_distillation=OWN,
+    soup=AVERAGES_PAGE,
     published_values=published(RECIPE.report.published),
     planned=kept(Path(RUN)),
 )

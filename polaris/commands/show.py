@@ -52,6 +52,10 @@ def lines(report: dict[str, Any]) -> list[str]:
     if generalists:
         text += ["", f"Generalist: avg@k in % with {level} interval, paired differences to both ends in points"]
         text += _blocks(report, {name: generalists for name in generalists + merged}, [f"to {b}" for b in generalists])
+    if soup := settings.get("soup"):
+        others = soup["models"]
+        text += ["", f"Averages of {', '.join(others)}, their shares in this order, paired differences in points"]
+        text += _blocks(report, {name: others for name in soup["made"]}, [f"to {name}" for name in others])
     if models := settings.get("models"):
         text += ["", f"Models: avg@k in % with {level} interval, paired differences in points"]
         others = models[:-1]

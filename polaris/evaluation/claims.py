@@ -11,7 +11,7 @@ from typing import Any
 
 TRAINING, PROCESS_REWARD, FILTER, HALF = "training", "process reward", "overlap filter", "half that the filter keeps"
 RESCUE = "rollout rescue"
-MERGE, TRANSFER = "merge", "weak-to-strong transfer"
+MERGE, TRANSFER, SOUP = "merge", "weak-to-strong transfer", "merge of several"
 WITHOUT = {
     PROCESS_REWARD: "rewarded by the outcome alone",
     FILTER: "on all problems",
@@ -128,8 +128,7 @@ def merge_claims(
     if not ends:
         return []
     if chosen is None or on_reported:
-        why = "its alpha was chosen on reported questions" if on_reported else "no alpha was chosen"
-        explanation = f"{why}; questions kept apart for it are missing (merge.select_on)"
+        explanation = _not_chosen("alpha", on_reported)
         return [
             Claim(MERGE, chosen or "merged", None, explanation),
             Claim(TRANSFER, chosen or "merged", None, explanation),
@@ -149,6 +148,20 @@ def merge_claims(
         kind = "" if own_chosen in own_ends else "merge of the "
         explanation = f"the {kind}same distillation of its own traces, at the alpha chosen for it"
     return [*claims, Claim(TRANSFER, chosen, own_chosen, explanation)]
+
+
+def soup_claims(parts: Sequence[str], chosen: str | None, on_reported: bool) -> list[Claim]:
+    """The average of several distilled models against each of its parts; chosen, on_reported: as in `merge_claims`."""
+    if chosen is None or on_reported:
+        return [Claim(SOUP, chosen or "merged", None, _not_chosen("point", on_reported))]
+    if chosen in parts:
+        return [Claim(SOUP, chosen, None, "the point that was chosen is one of the models alone: this is no average")]
+    return [Claim(SOUP, chosen, part, "one of the averaged models") for part in parts]
+
+
+def _not_chosen(what: str, on_reported: bool) -> str:
+    why = f"its {what} was chosen on reported questions" if on_reported else f"no {what} was chosen"
+    return f"{why}; questions kept apart for it are missing (merge.select_on)"
 
 
 def conclusion(claim: Claim, verdict: Mapping[str, str]) -> str:

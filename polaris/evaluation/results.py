@@ -218,8 +218,8 @@ def claim_rows(numbers: Numbers, claims: Sequence[Claim]) -> list[dict[str, Any]
 
 
 def by_alpha(alphas: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(alpha, model) in numeric order."""
-    return sorted(alphas.items(), key=lambda item: float(item[0]))
+    """(alpha, model) in numeric order; of shares of several models, 0.50_0.25_0.25, by the first, then the second."""
+    return sorted(alphas.items(), key=lambda item: tuple(map(float, item[0].split("_"))))
 
 
 def alpha_rows(numbers: Numbers, alphas: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -136,4 +136,4 @@ class Parts:
             return self.input(student, (*seen, model))
         if model in self.part(("inputs", "models")):
             return f"models.{model}"
-        return "base_large" if model.startswith(("base_large", "distilled", "alpha=")) else "base_small"
+        return "base_large" if model.startswith(("base_large", "distilled", "alpha=", "soup=")) else "base_small"

@@ -32,6 +32,7 @@ DECODING: Range = (0.25, 0.45)  # in float32, prompts included: 0.35
 HALF = 1.7  # times as fast in bfloat16, where the processor has instructions for it
 HALVES = ("avx512_bf16", "amx_bf16")
 DECODING_STEP: Range = (0.005, 0.02)  # seconds beside the products, however small the model is
+SHIFT_STEP: Range = (0.001, 0.002)  # the same of a token and small model of a logit shift; measured: 1.1 ms
 # Seconds until an engine works and until it has ended, and of an RL step beside products: the laptop recipe's stages.
 STARTS = {"vllm": (10.0, 40.0), "sft": (25.0, 60.0), "rl": (60.0, 150.0), "megatron": (20.0, 50.0)}
 RL_STEP: Range = (2.0, 10.0)
@@ -74,15 +75,11 @@ class CpuPlanner:
 
     def __init__(self, recipe: Recipe, run: Path, speed: float, half: bool):
         self.recipe, self.known, self.speed, self.half = recipe, Known(recipe, run), speed, half
-        inputs = recipe.inputs
-        given = {"base_small": inputs.base_small, "base_large": inputs.base_large, "distilled": inputs.distilled}
-        given |= {f"models/{name}": source for name, source in inputs.models.items()}
         self.shapes: dict[str, Shape] = {}
-        for stage, source in given.items():
-            if source:
-                if (shape := known_shape(source, run / stage / "model")) is None:
-                    raise UserError(f"inputs.{stage}: its shape is known once it is fetched")
-                self.shapes[stage] = shape
+        for stage, source in recipe.inputs.given.items():
+            if (shape := known_shape(source, run / stage / "model")) is None:
+                raise UserError(f"inputs.{stage}: its shape is known once it is fetched")
+            self.shapes[stage] = shape
 
     def stages(self) -> Iterator[Work]:
         """Every stage that computes with a model, in the order of the flow."""
@@ -112,7 +109,7 @@ class CpuPlanner:
             own = self.recipe.source(checkpoint)
             responses = sum(k * problems[which] for which, k in section.k.items())
             once = section.model_copy(update={"k": {"all": 1}})
-            yield self._generate(f"responses/{name}", own, once, responses)
+            yield self._shifted(self._generate(f"responses/{name}", own, once, responses), section)
 
     def disk(self) -> float:
         """Bytes: the weights of every model in float32, and the two checkpoints that verl keeps of an RL stage."""
@@ -144,6 +141,15 @@ class CpuPlanner:
         tokens = ranged(lambda mean: responses * mean, self.known.lengths(stage, section.sampling.max_tokens))
         seconds = self._decoding(self.shapes[own], section.engine, tokens)
         return self._work(stage, tokens, ranged(sum_of, STARTS["vllm"], seconds))
+
+    def _shifted(self, one: Work, section: Generate) -> Work:
+        """With a logit shift: each token read once more by two small models, one response at a time."""
+        for name in (section.shift.specialist, section.shift.base) if section.shift else ():
+            products = 2 * self.shapes[self.recipe.source(name)].active / self.speed
+            low, high = (step + products / share for step, share in zip(SHIFT_STEP, DECODING[::-1], strict=True))
+            reading = one.tokens[0] * low, one.tokens[1] * high
+            one = replace(one, seconds=ranged(sum_of, one.seconds, reading))
+        return one
 
     def _training(self, shape: Shape, tokens: Range, passes: float) -> Range:
         """passes: forward passes that the work is worth, 3 for forward and backward."""

@@ -15,6 +15,7 @@ from polaris.planning.known import MEAN_LENGTH, End, Known
 from polaris.planning.plan_time import DENSE_TRAINING, READING, Decoding, ranged, training_seconds
 from polaris.planning.planned import Planned
 from polaris.planning.planned_opd import with_teachers
+from polaris.planning.planned_shift import with_shift
 from polaris.recipe.recipe import Recipe
 from small_rl.format_settings import FormatSft
 from small_rl.rl_settings import RlTraining
@@ -35,10 +36,7 @@ class Planner:
 
     def __init__(self, recipe: Recipe, gpu: Gpu, run: Path, nodes: Callable[[str], int] = lambda rule: 1, end: End = 0):
         self.recipe, self.gpu, self.known, self.nodes = recipe, gpu, Known(recipe, run, end), nodes
-        inputs = recipe.inputs
-        given = {"base_small": inputs.base_small, "base_large": inputs.base_large, "distilled": inputs.distilled}
-        given |= {f"models/{name}": source for name, source in inputs.models.items()}
-        self.shapes = {stage: self.known.shape(stage, source) for stage, source in given.items() if source}
+        self.shapes = {stage: self.known.shape(stage, source) for stage, source in recipe.inputs.given.items()}
         self.large = self.shapes.get("base_large")
 
     @property
@@ -112,7 +110,9 @@ class Planner:
                 shape, label = self.shapes[source], LABELS.get(source, source)
                 _, section = recipe.evaluations[f"{mine[0]}{way}"]
                 name, like = f"responses ({label}{way})", f"responses/{mine[0]}{way}"
-                yield self._generate(name, "responses", shape, section, problems, like).times(len(mine))
+                one = self._generate(name, "responses", shape, section, problems, like)
+                asked = problems * sum(section.k.values())
+                yield with_shift(one, section, asked, self._shape, self.gpu).times(len(mine))
 
     def _searches(self, small: SmallRl) -> Iterator[Planned]:
         """Responses at every temperature of each search."""

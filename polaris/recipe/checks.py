@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polaris.hardware.model_shapes import known_shape
 from small_rl.settings import BESIDE, FOLDERS
 
 if TYPE_CHECKING:
@@ -100,10 +102,31 @@ def _small_rl_agrees(recipe: Recipe, small: SmallRl) -> None:
             )
 
 
+def soup_is_of_one_shape(recipe: Recipe) -> None:
+    """`merge.soup` names models of the run that have base_large's shape, as far as shapes are known yet."""
+    inputs, run = recipe.inputs, Path(f"runs/{recipe.run}")
+    small = [name for name in recipe.checkpoints if recipe.source(name) == "base_small"]
+    merged = [name for name, folder in recipe.checkpoints.items() if folder.startswith("merged")]
+    possible = [name for name in recipe.checkpoints if name not in ("base_large", *small, *merged)]
+    for name in recipe.merge.soup.models if recipe.merge and recipe.merge.soup else ():
+        if name not in possible:
+            known = "has another shape than base_large" if name in small else "is no model to average here"
+            raise ValueError(f"merge.soup.models: {name} {known}; possible: {' '.join(possible)}")
+        source = recipe.source(name)
+        if source != "base_large":
+            shapes = [known_shape(inputs.given[stage], run / stage / "model") for stage in ("base_large", source)]
+            base, other = (shape.parameters if shape else None for shape in shapes)
+            if base and other and base != other:
+                raise ValueError(
+                    f"merge.soup.models: {name} has {other:,.0f} parameters, base_large {base:,.0f}: only models "
+                    "of one shape can be averaged"
+                )
+
+
 def opd_stages_in_order(recipe: Recipe) -> None:
     """An OPD stage has a folder of its own, and names models that exist before it."""
     merges = {name: list(recipe.merged(f"_{name}")) for name in recipe.opd}
-    later = {*recipe.opd, *(model for names in merges.values() for model in names)}
+    later = {*recipe.opd, *recipe.soups, *(model for names in merges.values() for model in names)}
     possible = [name for name in recipe.checkpoints if name not in later]
     made = {*possible, *FOLDERS, *recipe.rl, *(f"{name}{suffix}" for name in recipe.rl for suffix in BESIDE)}
     for name, stage in recipe.opd.items():
@@ -246,6 +269,7 @@ CHECKS = (
     parts_are_whole,
     models_have_names_of_their_own,
     sections_agree,
+    soup_is_of_one_shape,
     opd_stages_in_order,
     merged_stages_exist,
     selection_is_apart,

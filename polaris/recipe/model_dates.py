@@ -22,6 +22,8 @@ def model_dates(recipe: Recipe) -> dict[str, str]:
         for stage in recipe.opd:
             if name in recipe.merged(f"_{stage}"):
                 return ["base_large", *origins(stage)]
+        if name in recipe.soups:
+            return [key for one in recipe.soups[name] for key in origins(one)]
         if name in recipe.specialists:
             return specialist
         if inputs.distilled:

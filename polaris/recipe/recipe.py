@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import Field, ValidationError, model_validator
 
 from large_sft.settings import LargeSft
-from merge.alpha import spelled
+from merge.alpha import SOUP, spelled
 from merge.settings import Merge
 from polaris.evaluation.settings import Evaluate
 from polaris.generation.settings import Generate
@@ -130,7 +130,8 @@ class Recipe(Section):
             folders |= self.merged(arm)
         for name in self.opd:
             folders |= {name: name} | self.merged(f"_{name}")
-        return folders | {name: f"models/{name}" for name in self.inputs.models}
+        further = {name: f"models/{name}" for name in self.inputs.models}
+        return folders | further | {name: f"merged/{name}" for name in self.soups}
 
     def source(self, model: str) -> str:
         """The model of `inputs` that a checkpoint was trained from, by its folder: whose shape it has."""
@@ -226,6 +227,18 @@ class Recipe(Section):
         ends = {"0.00": self.sweeps[sweep], "1.00": "base_large"}
         names = sorted(map(spelled, self.merge.alphas), key=float)
         return {name: ends.get(name, f"alpha={name}{sweep}") for name in names}
+
+    @property
+    def soup(self) -> dict[str, str]:
+        """Shares of `merge.soup` as spelled in paths -> the model by them."""
+        soup = self.merge and self.merge.soup
+        return soup.named(self.alphas) if soup else {}
+
+    @property
+    def soups(self) -> dict[str, dict[str, float]]:
+        """Every model that is made for `merge.soup` alone -> what it averages and the shares, the base first."""
+        soup = self.merge and self.merge.soup
+        return {name: soup.parts(name) for name in self.soup.values() if name.startswith(SOUP)} if soup else {}
 
     @property
     def select_on(self) -> list[str]:

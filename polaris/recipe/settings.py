@@ -40,6 +40,13 @@ class Inputs(Section):
         return self
 
     @property
+    def given(self) -> dict[str, Model]:
+        """The models whose shapes the run's models have, by the folders of their stages: base_small, models/mine."""
+        single = {name: getattr(self, name) for name in ("base_small", "base_large", "distilled")}
+        named = {f"models/{name}": one for name, one in self.models.items()}
+        return {name: one for name, one in (single | named).items() if one}
+
+    @property
     def sources(self) -> dict[str, Model | Problems]:
         """Everything by its dotted key: base_small, models.mine, benchmarks.aime25."""
         single = {name: getattr(self, name) for name in ("base_small", "base_large", "distilled", "teacher")}

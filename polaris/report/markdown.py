@@ -28,6 +28,7 @@ DETECTABLE = (
 def markdown(report: dict[str, Any]) -> str:
     """results.json as Markdown."""
     settings = report["settings"]
+    soup = settings.get("soup")
     parts = [
         f"# Run {escaped(report['run'])}",
         f"avg@k and shares in percent, differences in points, with {100 * settings['confidence']:g} % interval. "
@@ -40,7 +41,8 @@ def markdown(report: dict[str, Any]) -> str:
         *evaluations.front(report),
         *evaluations.dates(report),
         *evaluations.extra(report),
-        *_choice(report["choice"]),
+        *_choice("Alpha", report["choice"]),
+        *(_choice(f"Shares of {', '.join(soup['models'])}:", report["soup_choice"]) if soup else []),
         *evaluations.published(report),
         "## Responses",
         _measures(report),
@@ -124,13 +126,14 @@ def _claims(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _choice(choice: dict[str, Any]) -> list[str]:
-    if choice["on_reported"]:
-        return [f"**Alpha {choice['selected']} was chosen on a reported set**: its scores here are overestimated."]
+def _choice(what: str, choice: dict[str, Any]) -> list[str]:
     if choice["model"] is None:
         return []
+    chosen = escaped(f"{what} {choice['selected'] or choice['best']}")
+    if choice["on_reported"]:
+        return [f"**{chosen} was chosen on a reported set**: its scores here are overestimated."]
     apart = escaped(" and ".join(choice["select_on"]))
-    return [f"Alpha {choice['selected'] or choice['best']} was chosen on {apart} (highest there: {choice['best']})."]
+    return [f"{chosen} was chosen on {apart} (highest there: {escaped(choice['best'])})."]
 
 
 def _planned(report: dict[str, Any]) -> list[str]:

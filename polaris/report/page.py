@@ -8,7 +8,7 @@ from typing import Any
 from polaris.charts.templates import environment
 from polaris.evaluation import claims, response_rows, results
 from polaris.evaluation.verdicts import AVERAGE
-from polaris.report import paid
+from polaris.report import paid, soups
 from polaris.report.page_charts import columns, draw, first_charts, with_selection
 from polaris.stage.progress import duration
 
@@ -22,6 +22,7 @@ SUBJECTS = {
     claims.RESCUE: "Rollout rescue",
     claims.MERGE: "Merge and transfer",
     claims.TRANSFER: "Merge and transfer",
+    claims.SOUP: "Merge of several",
 }
 TEMPLATES = Path(__file__).parent
 
@@ -102,6 +103,7 @@ def tables(report: dict[str, Any]) -> dict[str, list[tuple[str, list[tuple[str, 
         "generalists": [(name, [(name, end) for end in ends]) for name in [*ends, *merged(settings)]],
         "own": [(name, [(name, ends[0]), (other, name)]) for name, other in twins(settings)],
         "models": [(name, [(name, other) for other in _before(name, settings)]) for name in settings["models"]],
+        "soups": soups.table(settings),
         "extra": [(name, [(name, results.evaluated_model(name))]) for name in settings["extra_evaluations"]],
     }
     return {

@@ -3,8 +3,9 @@
 results.json: `models pairs alphas own_alphas claims choice published` as `polaris.evaluation.results`, `measures
 lengths budgets hardest` as `polaris.evaluation.response_rows`, `dates on_seen_sets` as `polaris.evaluation.dates`,
 `examples` as `polaris.evaluation.examples`, `timings lineage` as `polaris.evaluation.lineage`, `front` as
-`polaris.report.front`, `planned` as `polaris.report.planned` and `paid` as small_rl/studies/paid.py describe them
-row by row, and `checkpoints curves warnings difficulty data`, which the page also shows. Scores are shares in [0, 1].
+`polaris.report.front`, `soups soup_choice` as `polaris.report.soups`, `planned` as `polaris.report.planned` and `paid`
+as small_rl/studies/paid.py describe them row by row, and `checkpoints curves warnings difficulty data`, which the page
+also shows. Scores are shares in [0, 1].
 """
 
 import json
@@ -18,6 +19,7 @@ from polaris.evaluation.dates import date_rows, on_seen_sets
 from polaris.evaluation.published_differences import published_differences
 from polaris.evaluation.scores import read_verdicts
 from polaris.evaluation.spread import spread_rows, within_spread
+from polaris.report import soups
 from polaris.report.front import front_rows
 from polaris.report.markdown import markdown
 from polaris.report.page import page
@@ -54,10 +56,11 @@ def collect(
     trained = {row["name"]: row for row in lineage.checkpoint_rows(checkpoints, run)}
     numbers = estimates(settings, scores, trained)
     choice = results.choice(numbers, settings.alphas, settings.select_on, settings.selected)
+    soup = soups.soup_rows(numbers, settings)
     pairs = results.pair_rows(numbers, compared(settings, trained))
     spreads = spread_rows(numbers, list(settings.extra_evaluations))
     models = results.model_rows(numbers, trained)
-    claim_rows = results.claim_rows(numbers, claimed(settings, numbers, choice, checkpoints))
+    claim_rows = results.claim_rows(numbers, claimed(settings, numbers, choice, soup["soup_choice"], checkpoints))
     judged = published_differences(pairs, settings.published_values)
     dates = date_rows(settings.model_dates, settings.dates, numbers.headline)
     compared_rows = [*pairs, *(row for claim in claim_rows for row in claim["differences"].values()), *judged]
@@ -72,6 +75,7 @@ def collect(
         "alphas": results.alpha_rows(numbers, settings.alphas),
         "own_alphas": results.alpha_rows(numbers, own.alphas) if own else [],
         "choice": choice,
+        **soup,
         "claims": claim_rows,
         "published": results.published_rows(numbers, settings.published_values),
         "published_differences": judged,
@@ -113,7 +117,7 @@ def estimates(
     own = settings.self_distillation
     controls = [own.distilled, *own.alphas.values()] if own else []
     named = [*settings.ladder, *settings.generalists, *settings.alphas.values(), *controls, *settings.models]
-    named += settings.extra_evaluations
+    named += [*(settings.soup.made if settings.soup else []), *settings.extra_evaluations]
     names = list(dict.fromkeys(named))
     tables = {manifest.stage: read_verdicts(manifest) for manifest in scores}
     verdicts.check_tables(tables, names)
@@ -133,11 +137,16 @@ def compared(settings: ReportPage, trained: Mapping[str, Mapping[str, Any]]) -> 
     start = {name: row["start"] for name, row in trained.items()}
     pairs = results.compared(settings.ladder, settings.generalists, settings.models, settings.alphas, start)
     pairs += results.own_compared(settings.generalists, settings.alphas, settings.self_distillation)
+    pairs += soups.compared(settings)
     return pairs + [(results.EXTRA, name, results.evaluated_model(name)) for name in settings.extra_evaluations]
 
 
 def claimed(
-    settings: ReportPage, numbers: results.Numbers, choice: dict[str, Any], checkpoints: Sequence[Manifest]
+    settings: ReportPage,
+    numbers: results.Numbers,
+    choice: dict[str, Any],
+    soup_choice: dict[str, Any] | None,
+    checkpoints: Sequence[Manifest],
 ) -> list[Claim]:
     """The claims of this run, each with its control."""
     own, base = settings.self_distillation, settings.generalists[:1]
@@ -145,7 +154,8 @@ def claimed(
     own_model = own and results.choice(numbers, own.alphas, settings.select_on, None)["model"]
     own_ends = [*base, own.distilled] if own else []
     merged = claims.merge_claims(settings.generalists, choice["model"], choice["on_reported"], own_ends, own_model)
-    return claims.rl_claims(lineage.rl_stages(checkpoints)) + (merged if settings.alphas else [])
+    soup = soup_choice and claims.soup_claims(settings.soup.models, soup_choice["model"], soup_choice["on_reported"])
+    return claims.rl_claims(lineage.rl_stages(checkpoints)) + (merged if settings.alphas else []) + (soup or [])
 
 
 def hardest(settings: ReportPage, numbers: results.Numbers) -> list[dict[str, Any]]:

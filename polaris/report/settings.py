@@ -44,6 +44,15 @@ class Plan(Section):
     stages: dict[str, PlannedStage]
 
 
+class SoupPage(Section):
+    """Averages of several distilled models with the base."""
+
+    models: Annotated[list[str], Field(min_length=3, description="the base, then the distilled ones")]
+    points: Annotated[dict[str, str], Field(description="shares as spelled in paths -> the model by them")]
+    made: Annotated[list[str], Field(description="of these models, those that nothing else made")]
+    selected: Annotated[str | None, Field(description="shares that the recipe selects, as spelled in paths")]
+
+
 class ReportPage(Report):
     """What the rule adds to the recipe's section: the evaluated models and how they are related."""
 
@@ -61,6 +70,9 @@ class ReportPage(Report):
     dates: Annotated[dict[str, str], Field(description="benchmark -> when it was published, where that is known")]
     model_dates: Annotated[dict[str, str], Field(description="model -> its date, where that is known")]
     self_distillation: Annotated[SelfDistillation | None, Field(description="the control; null: there is none")]
+    soup: Annotated[
+        SoupPage | None, Field(exclude_if=lambda soup: soup is None, description="null: no averages of several")
+    ]
     published_values: Published | None
     planned: Annotated[Plan | None, Field(description="null: nothing was planned")]
 

@@ -16,6 +16,7 @@ from polaris.stage.cuda import require_cuda
 from polaris.stage.errors import UserError
 from polaris.stage.files import remove
 from polaris.stage.stage import run_verb
+from small_rl.opd_settings import OpdTraining
 from small_rl.repeat.compared import Compared, compared, usable
 from small_rl.rl_settings import RlTraining
 from small_rl.rollouts import about, store
@@ -32,6 +33,11 @@ def again(folder: Path, step: int, work: Path) -> list[Compared]:
     Raises UserError for a store that lacks rollouts of these steps, and as `small_rl.training.train_rl.launch`.
     """
     read = about.read(folder)
+    if isinstance(read.settings, OpdTraining):
+        raise UserError(
+            f"{read.stage}: an on-policy distillation learns from its teacher's log-probabilities, which no store has; "
+            "only an RL stage's steps can be made again"
+        )
     if read.settings.rollout_store != "all":
         raise UserError(
             f"{read.stage}: its store has some groups of each step (rollout_store: {read.settings.rollout_store}), "

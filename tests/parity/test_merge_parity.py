@@ -7,6 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from merge import mergekit_backend
+from polaris.models.checkpoint import read_checkpoint
 from polaris.stage import manifest, subprocesses
 from polaris.stage.errors import UserError
 from tests.helpers.merge_checkpoints import load, merged_stage, save_tokenizer
@@ -158,6 +160,28 @@ def test_mergekit_agrees(pair, tmp_path, monkeypatch, capsys):
     assert any(name.startswith("log/mergekit") for name in theirs.files)
 
 
+def test_another_average_in_mergekits_files_is_named(pair, tmp_path, monkeypatch):
+    """Of another alpha altogether, and one tensor (of a mixture: one expert's up_proj) of another model alone."""
+    theirs = read_checkpoint(merge(pair, tmp_path / "theirs", "mergekit", monkeypatch).model)
+    models = [read_checkpoint(path.parent / "model") for path in pair]
+    mergekit_backend.check_average(models, (0.3, 0.7), theirs)
+    with pytest.raises(UserError, match="tensor .* is not the average of its inputs at alpha 0.4; merge again"):
+        mergekit_backend.check_average(models, (0.4, 0.6), theirs)
+    moe = "moe" in str(pair[0])
+    owner = "model.layers.1.mlp." + ("experts.gate_up_proj" if moe else "up_proj.weight")
+    shard, start = theirs.shard_of[owner].path, load(pair[0].parent / "model")
+    tensors = load_file(shard)
+    if moe:
+        half = EXPERTS["moe_intermediate_size"]
+        tensors[owner][5, half:] = start["model.layers.1.mlp.experts.5.up_proj.weight"]
+    else:
+        tensors[owner] = start[owner]
+    save_file(tensors, shard, {"format": "pt"})
+    name = "model.layers.1.mlp.experts.5.up_proj.weight" if moe else owner
+    with pytest.raises(UserError, match=f"{shard.name}: tensor {name} is not the average"):
+        mergekit_backend.check_average(models, (0.3, 0.7), theirs)
+
+
 def test_vllm_reads_both_layouts_alike(tmp_path, monkeypatch):
     pytest.importorskip("vllm")
     folders = {}
@@ -193,6 +217,57 @@ def test_any_method_of_mergekit_can_be_asked_for(tmp_path, monkeypatch):
     name = "model.layers.0.mlp.up_proj.weight"
     steps = [(between[name].float() - end[name].float()).norm() for end in (base, distilled)]
     assert steps[0] / (steps[0] + steps[1]) == pytest.approx(0.7, abs=0.02)
+
+
+@pytest.fixture(scope="module", params=["dense", "moe"])
+def three(request, tmp_path_factory) -> list[Path]:
+    """Manifests of a base and two models, each of which changed a part of its weights as RL does, some of them both."""
+    folder, model = tmp_path_factory.mktemp(f"three_{request.param}"), build(request.param)
+    start = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    for name in ("base", "chains", "digits"):
+        with torch.no_grad():
+            for parameter, value in zip(model.parameters(), start.values(), strict=True):
+                changed = (torch.rand(value.shape) < 0.3) * (name != "base")
+                parameter.copy_(value + changed * (0.05 * torch.randn(value.shape)).bfloat16())
+        model.save_pretrained(folder / name / "model", max_shard_size="100KB")
+        save_tokenizer(folder / name / "model")
+    return [publish(folder / name) for name in ("base", "chains", "digits")]
+
+
+def test_mergekit_agrees_on_several_models(three, tmp_path, monkeypatch):
+    shares = (0.5, 0.3, 0.2)
+    ours = merged_stage(monkeypatch, three, tmp_path / "ours", several=shares)
+    theirs = merged_stage(monkeypatch, three, tmp_path / "theirs", several=shares, backend="mergekit")
+    expected, found = fused(load(ours.model)), load(theirs.model)
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, expected[name], rtol=2**-7, atol=2**-20)
+    assert not torch.equal(load(ours.model)["model.norm.weight"], load(three[0].parent / "model")["model.norm.weight"])
+
+
+@pytest.mark.parametrize("method", ["ram", "ramplus_tl"])
+def test_methods_for_models_of_rl_are_their_definition(three, tmp_path, monkeypatch, method):
+    """What one model changed counts whole (or by its factor), what both changed is averaged (arXiv 2601.13572)."""
+    r, cap = 0.1, 0.2
+    parameters = {"r": r, "alpha": cap} if method == "ramplus_tl" else {}
+    mergekit = {"method": method, "parameters": parameters, "base": {}, "distilled": {}}
+    settings = {"several": (0.0, 0.5, 0.5), "backend": "mergekit", "mergekit": mergekit}
+    result = load(merged_stage(monkeypatch, three, tmp_path / "merged", **settings).model)
+    base, *others = (fused(load(path.parent / "model")) for path in three)
+    assert result.keys() == base.keys()
+    shared = 0
+    for name, start in base.items():
+        changes = torch.stack([other[name].double() - start.double() for other in others])
+        touched = changes.abs() > 1e-5
+        alone, both = touched & (touched.sum(0) == 1), touched & (touched.sum(0) == 2)
+        parts = (1, 2, 3)[: start.dim()]
+        overlap = both.sum(parts) / alone.sum(parts).clamp(min=1)
+        factor = 1 + r * overlap.clamp(max=cap) if parameters else torch.ones(len(others))
+        change = (changes * alone * factor.view(-1, *[1] * start.dim()) + changes * both / 2).sum(0)
+        expected = start.double() + change
+        torch.testing.assert_close(result[name].double(), expected, rtol=2**-7, atol=2**-9, msg=name)
+        shared += int(both.sum())
+    assert shared > 1000
 
 
 def test_weights_that_mergekit_would_drop_are_noticed(tmp_path, monkeypatch):

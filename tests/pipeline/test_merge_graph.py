@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def run(tmp_path) -> Path:
     return folder
 
 
-def sweep(run: Path, overlay: dict, *targets: str, **more: bool) -> str:
+def sweep(run: Path, overlay: dict, *targets: str, **more: Any) -> str:
     """Snakemake with the rules of this card alone: everything else is taken as it lies there. more: of the recipe."""
     path = run.parents[1] / "mine.yaml"
     path.write_text(json.dumps({"merge": overlay, **more}))
@@ -90,6 +91,31 @@ def test_removed_weights_rebuild_nothing_until_they_are_selected(run):
     (weights_file,) = (name for name in done.files if name.endswith(".safetensors"))
     assert manifest.file_digest(done.folder / weights_file) == done.files[weights_file]["xxh3"]
     assert dates(run) == before
+
+
+def test_averages_of_several_models_are_jobs_of_the_same_rule(run):
+    """A grid, in which the sweep has one point already; weights go but for the selected average's."""
+    save(run / "opd/model", near(BASE, 3))
+    publish(run / "opd")
+    opd = {"like": "grpo", "student": "base_large", "teacher": "core_filtered", "distillation": {"engine": "laptop"}}
+    more = {"extends": ["presets/opd"], "opd": {"opd": opd}}
+    soup = {"models": ["distilled", "opd"], "step": 0.5, "points": [[0.2, 0.4, 0.4]], "selected": [0.2, 0.4, 0.4]}
+    names = ["soup=0.00_0.50_0.50", "soup=0.50_0.00_0.50", "soup=0.20_0.40_0.40"]
+    scores = Run(run)
+    for name in names:
+        scores.scores(name, {"chain": {"p0": "10", "p1": "11"}})
+    targets = [f"{name}/weights.json" for name in names]
+    overlay = {"alphas": [0.5], "keep": "selected", "soup": soup}
+    assert jobs(sweep(run, overlay, *targets, **more)) == {"merged": 3, "merged_weights": 3}
+    assert [path.parts[-3] for path in run.glob("merged/*/model/*.safetensors")] == [names[2]]
+    three, two = (manifest.read(run / f"merged/{name}/checkpoint.json") for name in (names[0], names[1]))
+    assert three.settings["several"] == [0.0, 0.5, 0.5] and two.settings["alpha"] == 0.5
+    assert [path.parent.name for path in manifest.paths_of(three.inputs["distilled"]["path"])] == ["distilled", "opd"]
+    assert [path.parent.name for path in manifest.paths_of(two.inputs["distilled"]["path"])] == ["opd"]
+    overlay = overlay | {"soup": soup | {"selected": [0.0, 0.5, 0.5]}}
+    text = sweep(run, overlay, *targets, **more)
+    assert jobs(text) == {"merged": 0, "merged_weights": 2} and "they are merged again" in text
+    assert [path.parts[-3] for path in run.glob("merged/*/model/*.safetensors")] == [names[0]]
 
 
 def test_what_is_finished_stays_finished(run):

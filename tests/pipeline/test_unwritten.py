@@ -1,4 +1,4 @@
-"""An alpha that was never written is the written one, response by response, averaged while the engine loads."""
+"""A merge that was never written is the written one, response by response, averaged while the engine loads."""
 
 import json
 
@@ -19,20 +19,25 @@ MIXTURE = {"tiny": "qwen3_moe", "intermediate_size": 64, "experts": 4, "experts_
 SET = {"family": "chain", "pool": "train", "count": 8, "depth": [1, 2], "error_rate": 0.0, "seed": 5}
 
 
-@pytest.fixture(scope="module", params=["mixture", "dense"])
+@pytest.fixture(scope="module", params=["mixture", "dense", "several"])
 def stages(request, tmp_path_factory):
-    """A base, a further trained model, their merge at 0.3 written and unwritten, and the responses of both."""
+    """A base, a further trained model, their merge at 0.3 written and unwritten, and the responses of both; several:
+    two further trained mixtures.
+    """
     folder = tmp_path_factory.mktemp(request.param)
-    kind = MIXTURE if request.param == "mixture" else {}
-    for name, steps in (("base", 2), ("distilled", 30)):
+    kind = {} if request.param == "dense" else MIXTURE
+    trained = {"distilled": 30, "second": 20} if request.param == "several" else {"distilled": 30}
+    for name, steps in ({"base": 2} | trained).items():
         settings = MODEL | kind | {"pretraining": MODEL["pretraining"] | {"steps": steps}}
         run(make_model.main, "--settings", json.dumps(settings), "--out", folder / name / "checkpoint.json")
     run(make_problems.main, "--settings", json.dumps(SET), "--out", folder / "chain/data.json")
-    inputs = {name: folder / name / "checkpoint.json" for name in ("base", "distilled")}
+    distilled = [folder / name / "checkpoint.json" for name in trained]
+    shares = {"several": [0.2, 0.5, 0.3]} if request.param == "several" else {"alpha": 0.3}
     settings = SETTINGS | {"k": {"chain": 4}}
     for name, module in (("written", "merge.merge_models"), ("unwritten", "merge.unwritten")):
         out = folder / name / "checkpoint.json"
-        merging = command(module, MERGING | {"alpha": 0.3}, out, **inputs)
+        base = folder / "base/checkpoint.json"
+        merging = command(module, MERGING | shares, out, base=base, distilled=distilled)
         evaluation = {"model": out, "problems": folder / "chain/data.json"}
         answering = command("polaris.generation.generate", settings, folder / f"of_{name}/data.json", **evaluation)
         for words in (merging, answering):

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from merge import refine
-from merge.grid import finer_alphas
+from merge.alpha import spelled_shares
+from merge.grid import finer_alphas, finer_shares, points_of, simplex
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError
 from tests.helpers.report_run import Run
@@ -95,7 +96,7 @@ def test_bad_results_are_refused(tmp_path, monkeypatch):
         (None, "there is no such file"),
         ([], "this is a list, and an object in braces is needed"),
         ({"alphas": [one]}, "not the results.json of a report"),
-        ({"alphas": [], "choice": {"select_on": ["x"]}}, "no alpha was evaluated"),
+        ({"alphas": [], "choice": {"select_on": ["x"]}}, "none was evaluated; merge.alphas"),
         ({"alphas": [one], "choice": {"select_on": []}}, "merge.select_on of the recipe is empty"),
         ({"alphas": [one], "choice": {"select_on": ["x"]}}, "alpha 0.30 has no score on x .it has chain"),
     ):
@@ -104,3 +105,52 @@ def test_bad_results_are_refused(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=message):
             run(monkeypatch, "--results", path, "--out", tmp_path / "o.yaml")
     assert not (tmp_path / "o.yaml").exists()
+
+
+# --- several distilled models -----------------------------------------------------------------------------------
+def test_a_simplex_has_all_shares_of_its_step():
+    assert list(simplex(2, 3)) == [(0, 0, 1), (0, 0.5, 0.5), (0, 1, 0), (0.5, 0, 0.5), (0.5, 0.5, 0), (1, 0, 0)]
+    for parts, models in ((4, 3), (5, 4), (8, 3)):
+        found = list(simplex(parts, models))
+        assert len(set(found)) == len(found) == points_of(parts, models)
+        assert all(spelled_shares(shares) for shares in found)
+
+
+def test_shares_are_finer_near_the_best():
+    grid = list(simplex(4, 3))
+    around = finer_shares(grid, (0.5, 0.25, 0.25))
+    assert around == [
+        (0.375, 0.25, 0.375), (0.375, 0.375, 0.25), (0.5, 0.125, 0.375), (0.5, 0.375, 0.125),
+        (0.625, 0.125, 0.25), (0.625, 0.25, 0.125),
+    ]  # fmt: skip
+    assert finer_shares(grid, (1.0, 0.0, 0.0)) == [(0.875, 0.0, 0.125), (0.875, 0.125, 0.0)]
+    again = finer_shares([*grid, *around], (0.5, 0.375, 0.125))
+    assert (0.438, 0.437, 0.125) in again and len(again) == 6 and all(spelled_shares(one) for one in again)
+    assert finer_shares([(0.5, 0.25, 0.25)], (0.5, 0.25, 0.25)) == []
+    with pytest.raises(ValueError, match="are none of"):
+        finer_shares(grid, (0.4, 0.3, 0.3))
+
+
+def test_an_overlay_of_several_models_asks_for_points_around_the_best(tmp_path, monkeypatch, capsys):
+    mine = tmp_path / "mine.yaml"
+    opd = "opd: {like: grpo, student: base_large, teacher: core_filtered, distillation: {engine: laptop}}"
+    soup = "merge: {select_on: [chain_select], soup: {models: [distilled, opd], step: 0.5}}"
+    mine.write_text(f"extends: [laptop, presets/opd]\nopd: {{{opd}}}\n{soup}\n")
+    before, scores = recipe.load([mine]), [0.1, 0.6, 0.2, 0.3, 0.5, 0.4]
+    rows = [
+        {"shares": list(shares), "benchmark": "chain_select", "avg": avg}
+        for shares, avg in zip(simplex(2, 3), scores, strict=True)
+    ]
+    path, overlay = tmp_path / "results.json", tmp_path / "finer.yaml"
+    path.write_text(json.dumps({"soups": rows, "choice": {"select_on": ["chain_select"]}}))
+    run(monkeypatch, "--soup", "--results", path, "--out", overlay)
+    said = capsys.readouterr().err
+    assert "best on chain_select: 0.00_0.50_0.50 with 0.6000" in said and "4 more points: 0.00_0.25_0.75 " in said
+    after = recipe.load([mine, overlay])
+    assert after.merge.soup.step is None and after.merge.soup.selected == (0, 0.5, 0.5)
+    new = ("0.00_0.25_0.75", "0.00_0.75_0.25", "0.25_0.25_0.50", "0.25_0.50_0.25")
+    assert set(after.soups) - set(before.soups) == {f"soup={one}" for one in new}
+    assert before.soups.items() <= after.soups.items() and after.merge.alphas == before.merge.alphas
+    path.write_text(json.dumps({"soups": [], "choice": {"select_on": ["chain_select"]}}))
+    with pytest.raises(UserError, match="none was evaluated; merge.soup of the recipe"):
+        run(monkeypatch, "--soup", "--results", path, "--out", overlay)

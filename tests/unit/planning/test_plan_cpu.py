@@ -106,3 +106,15 @@ def test_polaris_plan_prints_it(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "no GPU is planned for" in said and "minutes of a core" in said
     assert "GFLOP/s in float32" in said and "hours of one core; on " in said
+
+
+def test_the_small_models_of_a_logit_shift_are_counted(tmp_path):
+    shift = {"specialist": "core_filtered", "base": "base_small", "scale": 1.0}
+    stages = planned(
+        tmp_path, {"evaluate": {"extra_evaluations": {"rast": {"models": ["base_large"], "shift": shift}}}}
+    )
+    plain, shifted = (stages[f"responses/base_large{way}"] for way in ("", "@rast"))
+    # Each token is read once more by each of two models, alone: at least the time beside the products.
+    least = [2 * tokens * step for tokens, step in zip(shifted.tokens, plan_cpu.SHIFT_STEP, strict=True)]
+    assert shifted.tokens == plain.tokens
+    assert all(s - p > more for s, p, more in zip(shifted.seconds, plain.seconds, least, strict=True))

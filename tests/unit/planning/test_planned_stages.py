@@ -160,3 +160,24 @@ def test_generation_works_on_all_nodes_of_its_job(v2, tmp_path, nodes):
 def test_a_tiny_recipe_has_no_gpu_to_plan_for(tmp_path):
     with pytest.raises(UserError, match="base_small: a tiny model runs on a CPU"):
         Planner(recipe.load([ROOT / "configs/laptop.yaml"]), H100, tmp_path)
+
+
+def test_the_small_models_of_a_logit_shift_are_beside_the_engine(tmp_path):
+    """Their weights are read for every token, and both lie on each of its GPUs, with a cache for each response."""
+    shift = "shift: {specialist: core_filtered, base: base_small, scale: 1.0}"
+    entry = f"evaluate: {{extra_evaluations: {{rast: {{models: [base_large], {shift}%s}}}}}}\n"
+    stages = {}
+    for name, more in (("full", ""), ("few", ", engine: {like: node, max_num_seqs: 2}")):
+        (tmp_path / "mine.yaml").write_text(entry % more)
+        planner = Planner(recipe.load([*V2, tmp_path / "mine.yaml"]), H100, tmp_path)
+        stages[name] = {one.name: one for one in planner.stages()}
+    plain, shifted = (stages["full"][f"responses (large{way})"] for way in ("", "@rast"))
+    both, engines = 2 * SMALL.weights, shifted.gpus // planner.recipe.evaluate.large_engine.gpus
+    assert shifted.parts["KV cache"] == plain.parts["KV cache"]
+    assert shifted.parts["other"] > plain.parts["other"] + both
+    assert "shift: " in shifted.wrong[-1] and "lower engine.gpu_memory_utilization" in shifted.wrong[-1]
+    once = shifted.tokens[0] / engines * both / H100.bandwidth
+    assert shifted.seconds[0] - plain.seconds[0] == pytest.approx(once / 0.6)
+    assert shifted.flops[0] > plain.flops[0] / plain.jobs
+    few = stages["few"]["responses (large@rast)"]
+    assert few.parts["other"] < shifted.parts["other"] and "caches of 2 responses at a time" in few.notes[-1]

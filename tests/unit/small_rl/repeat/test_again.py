@@ -11,6 +11,7 @@ from small_rl.repeat.again import _start, again
 from small_rl.repeat.compared import DIFFERENT, SAME, UNKNOWN, compared, usable
 from small_rl.repeat.stored import graded
 from small_rl.rollouts import store, updates
+from tests.helpers import opd
 from tests.helpers.rollouts import write_store
 from tests.helpers.verl_stages import rl_stage
 
@@ -95,3 +96,6 @@ def test_what_cannot_be_repeated_says_so(stored, tmp_path):
     sampled = rl_stage("laptop", "core").model_copy(update={"rollout_store": 1})
     with pytest.raises(UserError, match="rollout_store: 1"):
         again(write_store(tmp_path / "sampled", sampled), 1, tmp_path / "third")
+    with pytest.raises(UserError, match="stage: an on-policy distillation learns from its teacher's"):
+        again(write_store(tmp_path / "distilled", opd.training(rollout_store="all")), 1, tmp_path / "fourth")
+    assert not (tmp_path / "fourth").exists()
