@@ -147,6 +147,21 @@ def origin_of(origins: dict[Key, Origin], key: str) -> Origin | None:
     return next((origins[parts[:n]] for n in range(len(parts), 0, -1) if parts[:n] in origins), None)
 
 
+def placed(sentences: str, origins: dict[Key, Origin], otherwise: str) -> str:
+    """Each line of "\\0: section: key: ..." with the file and line of the key in place of the zero.
+
+    otherwise: the file of keys that none gives
+    """
+    lines = []
+    for line in sentences.splitlines():
+        # Where keys disagree, the section comes first, and the key that is to blame begins the message.
+        section, _, message = line.removeprefix("\0: ").partition(": ")
+        origin = origin_of(origins, f"{section}.{message.partition(':')[0]}")
+        place = f" (line {origin.line})" if origin and origin.line else ""
+        lines.append(line.replace("\0", origin.file if origin else otherwise, 1) + place)
+    return "\n".join(lines)
+
+
 def inherited(whole: dict[str, Any], values: dict[str, Any], stated: dict[Key, Origin]) -> dict[Key, Origin]:
     """Origins in which what an entry takes from the one that it is `like`, a further evaluation from
     `evaluate.generate` and a section from a named engine or grading, has the origin of that.

@@ -27,6 +27,7 @@ from polaris.recipe.layers import (
     layered,
     listed,
     origin_of,
+    placed,
     read_layer,
     without_nulls,
 )
@@ -231,8 +232,7 @@ class Recipe(Section):
     @property
     def soup(self) -> dict[str, str]:
         """Shares of `merge.soup` as spelled in paths -> the model by them."""
-        soup = self.merge and self.merge.soup
-        return soup.named(self.alphas) if soup else {}
+        return self.merge.soup.named(self.alphas) if self.merge and self.merge.soup else {}
 
     @property
     def soups(self) -> dict[str, dict[str, float]]:
@@ -296,11 +296,4 @@ def loaded(files: Iterable[str | Path], extra: dict[str, Any] | None = None) -> 
         whole, origins = expanded(whole, origins)
         return Loaded(Recipe.model_validate(whole), origins)
     except ValidationError as error:
-        lines = []
-        for line in describe(error, "\0", Recipe).splitlines():
-            # Where keys disagree, the section comes first, and the key that is to blame begins the message.
-            section, _, message = line.removeprefix("\0: ").partition(": ")
-            origin = origin_of(layer.origins, f"{section}.{message.partition(':')[0]}")
-            place = f" (line {origin.line})" if origin and origin.line else ""
-            lines.append(line.replace("\0", origin.file if origin else file_of(""), 1) + place)
-        raise UserError("\n".join(lines)) from None
+        raise UserError(placed(describe(error, "\0", Recipe), layer.origins, file_of(""))) from None

@@ -117,5 +117,5 @@ def test_no_stage_learns_from_such_an_average(tmp_path):
     (tmp_path / "mine.yaml").write_text(
         OVERLAY + "  late: {like: opd, student: soup=0.00_0.50_0.50}\n" + f"merge: {{soup: {{{GRID}}}}}\n"
     )
-    with pytest.raises(UserError, match="opd.late.student: soup=0.00_0.50_0.50 is no model of this recipe"):
+    with pytest.raises(UserError, match="opd.late.student: soup=0.00_0.50_0.50 is a later stage"):
         recipe.load([tmp_path / "mine.yaml"])
