@@ -87,20 +87,28 @@ def collect(
         "hardest": hardest(settings, numbers),
         "examples": examples.example_rows(scores, list(numbers.tables)),
         "checkpoints": list(trained.values()),
+        "paid": [read_object(stage.file("paid.json")) for stage in paid],
+        **recorded(settings, checkpoints, data, [*scores, *paid], run),
+    }
+
+
+def recorded(
+    settings: ReportPage,
+    checkpoints: Sequence[Manifest],
+    data: Sequence[Manifest],
+    others: Sequence[Manifest],
+    run: Path,
+) -> dict[str, Any]:
+    """What the manifests of all these stages, and of all that they came from, record: training, data, time, plan and
+    lineage.
+    """
+    found = lineage.with_ancestors([*checkpoints, *data, *others])
+    timings = lineage.timing_rows(found, run)
+    return {
         "curves": lineage.curve_rows(checkpoints),
         "warnings": lineage.warning_rows(checkpoints),
         "difficulty": lineage.difficulty_rows(data),
         "data": [{"stage": lineage.label(stage, run), "metrics": stage.metrics} for stage in data],
-        "paid": [read_object(stage.file("paid.json")) for stage in paid],
-        **recorded(settings, [*checkpoints, *data, *scores, *paid], run),
-    }
-
-
-def recorded(settings: ReportPage, stages: Sequence[Manifest], run: Path) -> dict[str, Any]:
-    """What the manifests of these stages, and of all that they came from, record: time, plan and lineage."""
-    found = lineage.with_ancestors(stages)
-    timings = lineage.timing_rows(found, run)
-    return {
         "timings": timings,
         "planned": planned_rows(settings.planned, timings),
         "lineage": lineage.lineage_rows(found, run),
