@@ -29,10 +29,17 @@ TEMPLATES = Path(__file__).parent
 
 def page(report: dict[str, Any]) -> str:
     """results.json as one self-contained HTML page."""
+    template = _templates(report["settings"]["confidence"]).get_template("report.html")
+    return template.render(report | _lookups(report) | _sections(report))
+
+
+@functools.cache
+def _templates(confidence: float) -> Any:
+    """They are compiled once in a process."""
     pages = environment(TEMPLATES)
-    pages.filters |= _filters(report["settings"]["confidence"])
+    pages.filters |= _filters(confidence)
     pages.globals |= {"average": AVERAGE, "power": results.POWER, "chose": response_rows.CHOSEN, "paid_words": paid}
-    return pages.get_template("report.html").render(report | _lookups(report) | _sections(report))
+    return pages
 
 
 def _filters(confidence: float) -> dict[str, Callable]:

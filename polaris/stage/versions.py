@@ -1,6 +1,7 @@
 """Which versions of the engines are installed, here and beside another interpreter."""
 
 import contextlib
+import functools
 import importlib.metadata
 import json
 import shlex
@@ -25,6 +26,11 @@ TOOLS = (
 
 def tool_versions() -> dict[str, str]:
     """Installed versions of the engines, for the record (they never trigger a rerun)."""
+    return dict(_installed())
+
+
+@functools.cache
+def _installed() -> dict[str, str]:
     versions = {"python": sys.version.split()[0]}
     for name in TOOLS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -32,8 +32,8 @@ OVERLAY = {
     "inputs": {
         "base_small": {"path": "small"},
         "base_large": {"path": "large"},
-        "problems": {"format": {**CHAIN, "count": 24}, "rl": {**CHAIN, "count": 8}, "distill": {**CHAIN, "count": 48}},
-        "benchmarks": {"chain": {**CHAIN, "count": 4}, "digits": None, "chain_select": {**CHAIN, "count": 2},
+        "problems": {"format": {**CHAIN, "count": 32}, "rl": {**CHAIN, "count": 16}, "distill": {**CHAIN, "count": 48}},
+        "benchmarks": {"chain": {**CHAIN, "count": 8}, "digits": None, "chain_select": {**CHAIN, "count": 4},
                        "digits_select": None},
     },
     "small_rl": {
@@ -70,7 +70,7 @@ def test_every_model_has_a_score(done):
     assert {"base_small", "format_sft", "grpo", "base_large", "distilled", "alpha=0.50"} == names
     assert {row["name"] for row in rows if row["benchmark"] == "chain"} == names
     for name in names:
-        assert len(read_rows(done / f"scores/{name}/graded.parquet", GRADED)) == 2 * (4 + 2)
+        assert len(read_rows(done / f"scores/{name}/graded.parquet", GRADED)) == 2 * (8 + 4)
 
 
 def test_the_vocabulary_stays_padded(done):

@@ -2,18 +2,22 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks import court
 from small_rl.reward.court import BLIND, KNOWING
 
 DOCS = Path(__file__).parents[3] / "docs/reward.md"
 
 
+@pytest.mark.slow
 def test_the_table_of_the_shipped_recipes_is_in_the_docs():
     lines = court.table()
     assert len(lines) == 2 + len(BLIND) + len(KNOWING)
     assert "\n".join(lines) in DOCS.read_text(), "run python benchmarks/court.py, and paste its table"
 
 
+@pytest.mark.slow
 def test_no_shipped_reward_pays_for_the_answer_alone():
     for core in court.shipped().values():
         paid = {one.hack: one for one in court.outcomes(core)}

@@ -192,6 +192,7 @@ def test_odd_files_are_told_and_stop_nobody(tmp_path, place, put, state, why):
     assert found.state == state and why in found.why[0], found
 
 
+@pytest.mark.slow
 def test_snakemakes_own_traceback_becomes_its_last_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".snakemake").touch()

@@ -71,6 +71,7 @@ def test_without_a_terminal_it_prints_once(run):
     assert plain.returncode == 0 and "_+@" in plain.stdout
 
 
+@pytest.mark.slow
 def test_what_does_not_run_is_said_in_a_sentence(run, tmp_path):
     assert "--run other: there is no such run; in runs: small" in watched(run, "other").stderr
     idle = tmp_path / "runs" / "idle"

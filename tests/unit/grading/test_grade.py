@@ -103,6 +103,7 @@ def test_empty_responses_are_wrong_and_have_no_diversity(flags, tmp_path):
     assert [(row["problem_id"], row["distinct"]) for row in rows] == [("1", None), ("2", pytest.approx(5 / 6))]
 
 
+@pytest.mark.slow
 def test_too_many_failures_stop_the_stage():
     slow = r"\int_0^1 \frac{\ln(1+x+x^2)\arctan(x)}{1+x^5}\,dx"  # SymPy does not find it in minutes
     rows = [
