@@ -1,5 +1,7 @@
 """One file of a recipe as plain values: bounded in size and depth, without a repeated key."""
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ def read_document(path: str | Path) -> tuple[dict[str, Any], yaml.MappingNode]:
         raise UserError(f"{path}: this file holds no key; leave it out, or write {{}} for an overlay of nothing")
     if not isinstance(values, dict):
         raise UserError(f"{path}: this is no recipe: a mapping of sections is expected")
-    return values, node
+    return copy.deepcopy(values), node
 
 
 class _Loader(yaml.SafeLoader):
@@ -58,8 +60,12 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+@functools.lru_cache(32)
 def _values(text: str, name: str) -> tuple[Any, Any]:
-    """The text's values and their node, once the nodes are known to be few. name: for error messages."""
+    """The text's values and their node, once the nodes are known to be few. name: for error messages.
+
+    The presets' texts are read for every recipe, and are most of what is read.
+    """
     loader = _Loader(text)
     loader.name = name
     node = loader.get_single_node()
