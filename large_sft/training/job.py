@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from large_sft.settings import ConversionCheck, Sft
 from large_sft.traces.packing import Pack
+from polaris.models import canaries
 
 
 class JsonFile(BaseModel):
@@ -52,6 +53,11 @@ class TrainingJob(JsonFile):
     def result(self) -> Path:
         """Where rank 0 writes the TrainingResult."""
         return self.state / "result.json"
+
+    @property
+    def canaries(self) -> Path:
+        """Where the last pipeline stage writes what the trained model says of a few traces."""
+        return self.state / canaries.NAME
 
 
 class TrainingResult(JsonFile):

@@ -26,10 +26,11 @@ from large_sft.model.weights import Weights
 from large_sft.settings import Sft
 from large_sft.traces.packing import Pack
 from large_sft.traces.tokens import read_traces
-from large_sft.training import megatron_checkpoint, megatron_hf
+from large_sft.training import megatron_checkpoint, megatron_forward, megatron_hf
 from large_sft.training.job import TrainingJob, TrainingResult
 from large_sft.training.megatron_batch import Batch
 from large_sft.training.megatron_processes import COLLECTIVE, bound_waits, start_processes
+from polaris.models import canaries
 from polaris.models.dtypes import torch_dtype
 from polaris.stage.errors import UserError
 from polaris.stage.manifest import digest_of, replace_file
@@ -55,6 +56,7 @@ def run(job: TrainingJob) -> None:
     bound_waits(timedelta(seconds=settings.timeout))
     saver.wait()
     if not trainer.must_stop:
+        trainer.write_canaries()
         megatron_hf.export(trainer.bare, job.out, trainer.base, settings.shard_gb * 1e9)
     if dist.get_rank() == 0:
         trainer.result().write(job.result)
@@ -129,6 +131,20 @@ class Trainer:
             with self.job.metrics.open("a") as file:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)
+
+    def write_canaries(self) -> None:
+        """What the trained model says of the first traces (polaris/models/canaries.py)."""
+        rows = range(min(len(self.traces.lengths_R), canaries.ROWS))
+        texts = [self.traces.row(row)[: canaries.TOKENS].tolist() for row in rows]
+        prompts = [min(int(self.traces.prompt_tokens_R[row]), len(text)) for row, text in zip(rows, texts, strict=True)]
+        said = megatron_forward.log_probs(self.chunks, texts, prompts, self.settings)
+        if said is not None:
+            spoken = [
+                {"prompt": text[:prompt], "response": text[prompt:], "log_probs": values}
+                | {"precision": self.settings.precision}
+                for text, prompt, values in zip(texts, prompts, said, strict=True)
+            ]
+            replace_file(self.job.canaries, json.dumps(spoken) + "\n")
 
     def result(self) -> TrainingResult:
         """What the training came to, by its log of steps; for rank 0, when it has ended."""

@@ -7,6 +7,7 @@ engine, the launch, the progress and the publication. The same command continues
 import contextlib
 import dataclasses
 import json
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from large_sft.training import megatron_train
 from large_sft.training.job import TrainingJob, TrainingResult
 from large_sft.training.torchrun import launch
 from polaris.curves.event_file import EventFile
+from polaris.models import canaries
 from polaris.stage.deadline import deadline
 from polaris.stage.errors import UserError
 from polaris.stage.stage import Stage, run_verb
@@ -163,6 +165,7 @@ def main() -> None:
                 f"{result.stopped}: stopped after step {result.reached} of {len(packs_SK)}, which is saved; "
                 f"the same command goes on from there"
             )
+        shutil.copyfile(job.canaries, stage.partial / canaries.NAME)
         stage.publish(
             metrics={
                 "loss": result.loss,

@@ -25,6 +25,7 @@ from vllm.model_executor.models.utils import is_pp_missing_parameter
 logger = init_logger(__name__)
 
 COLUMNS = 4
+CERTAIN = 1e4  # a router's score: whatever the others are, this expert gets all
 HEAD, EMBEDDINGS = "lm_head.weight", "model.embed_tokens.weight"
 EXPERT = re.compile(r"(.*\.experts)\.(\d+)\.(gate|up|down)_proj\.weight$")
 FUSED = re.compile(r"(.*\.experts)\.(gate_up|down)_proj$")  # of all experts, as transformers 5 holds them
@@ -66,11 +67,13 @@ class Sentinel:
         self._packed = {module.layer_name: module for module in self._experts.values() if _asks(module)}
 
     def watched(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
-        """The same weights, in Hugging Face's names, remembered as far as `check` needs it."""
-        for name, tensor in weights:
-            for own_name, own in _by_expert(name, tensor):
-                self._remember(own_name, own)
-            yield name, tensor
+        """The same weights, in Hugging Face's names, remembered as far as `check` needs it. A mixture's experts come
+        one by one: vLLM 0.24 passes over fused ones (qwen3_moe.py, `load_weights`) and keeps what it had.
+        """
+        for fused_name, fused in weights:
+            for name, tensor in _by_expert(fused_name, fused):
+                self._remember(name, tensor)
+                yield name, tensor
 
     def check(self) -> int:
         """The number of tensors that were found in the engine's layers. Raises OtherWeightsError.
@@ -256,6 +259,10 @@ class Sentinel:
     def _answer(self, module: Any, expert: int) -> torch.Tensor:
         """The layer's answer to `_vector`, all of it by one expert."""
         vector = self._vector(module)
+        if module.quant_method.is_monolithic:  # vLLM 0.24 on a CPU, which routes by itself: softmax makes 1 and 0
+            logits = torch.full((1, module.global_num_experts), -CERTAIN, device=vector.device)
+            logits[0, expert] = CERTAIN
+            return module.quant_method.apply_monolithic(module, vector, logits).float()
         weights = torch.zeros(1, module.top_k, device=vector.device)
         weights[0, 0] = 1
         others = [other for other in range(module.global_num_experts) if other != expert]
@@ -264,8 +271,7 @@ class Sentinel:
 
 
 def _asks(experts: Any) -> bool:
-    method = experts.quant_method
-    return method.unquantized_backend == UnquantizedMoeBackend.CPU and not method.is_monolithic
+    return experts.quant_method.unquantized_backend == UnquantizedMoeBackend.CPU
 
 
 def _dtype(layer: Any) -> torch.dtype:
