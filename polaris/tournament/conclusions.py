@@ -4,7 +4,7 @@ import statistics as moments
 from collections.abc import Sequence
 
 from polaris.evaluation import results
-from polaris.report.study import TRAININGS, Finding
+from polaris.report.study import Finding
 from polaris.tournament.roads import TITLES
 
 
@@ -20,7 +20,7 @@ def sentence(finding: Finding) -> str:
     if finding.others is None:
         many = len(finding.models)
         trainings = "one training" if many == 1 else f"{many} trainings"
-        return f"{where}, {a} less {b}: {these} in {trainings}; about others nothing, for that takes {TRAININGS}."
+        return f"{where}, {a} less {b}: {these} in {trainings}; nothing about others."
     others = results.span(finding.others, results.points)
     if finding.conclusion in ("higher", "lower"):
         return f"{where}, {a} is {finding.conclusion} than {b}: {these} in these trainings, {others} for others."
