@@ -115,7 +115,7 @@ SMOLLM2 = Design(
     run="smollm2",
     markdown="smollm2_replicates.md",
     page="smollm2.html",
-    family="words",
+    family="words_told",  # of `words`, with stories of its own, the model solves one in a hundred
     specialist=(
         StudyClaim("Does the format SFT gain?", "format_sft", "base_small", "what it starts from; trained or not"),
         StudyClaim("Does GRPO gain?", "grpo", "format_sft", "what it starts from; trained or not"),
