@@ -56,13 +56,12 @@ def collect(
     trained = {row["name"]: row for row in lineage.checkpoint_rows(checkpoints, run)}
     numbers = estimates(settings, scores, trained)
     choice = results.choice(numbers, settings.alphas, settings.select_on, settings.selected)
-    soup = soups.soup_rows(numbers, settings)
     pairs = results.pair_rows(numbers, compared(settings, trained))
-    spreads = spread_rows(numbers, list(settings.extra_evaluations))
+    spreads, soup = spread_rows(numbers, list(settings.extra_evaluations)), soups.soup_rows(numbers, settings)
     models = results.model_rows(numbers, trained)
     claim_rows = results.claim_rows(numbers, claimed(settings, numbers, choice, soup["soup_choice"], checkpoints))
-    judged = published_differences(pairs, settings.published_values)
     dates = date_rows(settings.model_dates, settings.dates, numbers.headline)
+    judged = published_differences(pairs, settings.published_values)
     compared_rows = [*pairs, *(row for claim in claim_rows for row in claim["differences"].values()), *judged]
     return {
         "run": run.name,
