@@ -83,7 +83,7 @@ study-tournament: $(VENV)/installed
 	  polaris study $(REPLICATES); \
 	done
 
-# The recipe of a real language model with its controls, once per replicate: some 15 hours each on 2 cores.
+# The recipe of a real language model with its controls, once per replicate: 3 to 16 hours each on 2 cores.
 study-smollm2: smollm2
 	for replicate in $(REPLICATES); do \
 	  snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile configs/smollm2.yaml configs/smollm2_study.yaml \
