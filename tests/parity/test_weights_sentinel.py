@@ -75,7 +75,10 @@ def test_stale_weights_are_named(found):
 
 
 def test_what_vllm_itself_leaves_is_named(found):
-    """Its own reload: experts that are not packed, and the head of tied embeddings."""
+    """Its own reload: experts that are not packed, and the head of tied embeddings. 0.24's is right for a mixture."""
+    if found["unmended"]["said"] == "nothing":
+        assert found["unmended"]["apart"] < TOLERANCE
+        return
     named = "expert 0 of model.layers.0.mlp.experts" if found["mixture"] else "model.embed_tokens.weight"
     assert named in found["unmended"]["said"]
     assert found["unmended"]["apart"] > 100 * TOLERANCE
