@@ -28,9 +28,9 @@ def plain(value: float) -> str:
 
 
 def widened(low: float, high: float) -> tuple[float, float]:
-    """Room around the data; a single value gets an axis, too."""
+    """Room around the data, below 0 only where the data is; a single value gets an axis, too."""
     room = 0.05 * (high - low) or 0.05 * abs(high) or 0.05
-    return low - room, high + room
+    return low - room if low < 0 else max(low - room, 0.0), high + room
 
 
 def scale(low: float, high: float, start: float, end: float) -> Place:

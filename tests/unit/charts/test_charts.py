@@ -134,6 +134,10 @@ def test_column_chart(k: int):
     assert bars[2] / bars[-1] == pytest.approx(1 / k, abs=0.01)  # bars[0] is the legend's
 
 
+def test_an_axis_goes_below_zero_only_with_its_data():
+    assert pieces.widened(0.0, 0.02)[0] == pieces.widened(0.0, 0.0)[0] == 0.0 and pieces.widened(-0.01, 0.02)[0] < -0.01
+
+
 @pytest.mark.parametrize("low, high", [(0, 1), (0.412, 0.627), (-0.065, 0.09), (0, 14200), (1e-7, 3e-7), (5, 5)])
 def test_ticks_enclose_the_data_at_round_places(low: float, high: float):
     marks = pieces.ticks(low, high)
