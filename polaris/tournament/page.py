@@ -239,8 +239,8 @@ def page(design: Design, records: Sequence[Record], absent: Sequence[int]) -> st
 
 
 def _gain_figure(records: Sequence[Record], name: str) -> list[tuple[str, str, str]]:
-    rows = []
-    for one in found(records, [LEAD, *PLAIN, *MERGED], [name]):
+    rows, ahead = [], [] if other_benchmarks([name]) else [LEAD]  # elsewhere it was taught nothing
+    for one in found(records, [*ahead, *PLAIN, *MERGED], [name]):
         if one.pooled:
             low, high = one.others or (None, None)
             rows.append(Row(one.claim.question, one.pooled.mean.value, spans(one)[1], low, high))

@@ -8,6 +8,7 @@ import pytest
 
 from polaris.report import study_page
 from polaris.report.study_designs import DESIGNS, LAPTOP, Design
+from polaris.tournament.roads import TOURNAMENT
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
@@ -89,6 +90,13 @@ def test_the_results_of_the_readme_are_those_of_the_studies():
         ]
         cells = {(row[-4].split(" [")[0], row[-3]) for table in tables for row in table[1:]}
         measured |= {(*cell, commit) for cell in cells for commit in commits}
+    roads = (ROOT / "docs/study" / TOURNAMENT.markdown).read_text()  # written from its records: unit/tournament
+    commits = {record["commit"][:7] for record in records(TOURNAMENT)}
+    measured |= {
+        (mean, interval, commit)
+        for mean, interval in re.findall(r"\| ([+−]?[\d.]+) \[[^]|]*\] \| (\[[^]|]*\]) \|", roads)
+        for commit in commits
+    }
     shown = re.findall(
         r"\| ([+−]?[\d.]+) \| (\[.*?\]) \|.*, (\w{7}) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
     )
