@@ -14,7 +14,8 @@ ROWS = 4
 TOKENS = 512  # of each, prompt included: what comes later changes nothing before it
 # Largest mean |difference| of a row's log-probabilities: several times what rounding of weights and activations makes.
 LIMITS = {"fp32": 1e-4, "fp16": 0.02, "bf16": 0.05}
-ENGINE_LIMITS = {"float32": LIMITS["fp32"], "float16": LIMITS["fp16"], "bfloat16": LIMITS["bf16"]}
+# vLLM calls torch's log_softmax in float32, which on a CPU is 1e-4 off on average over a vocabulary of 152K (measured).
+ENGINE_LIMITS = {"float32": 1e-3, "float16": LIMITS["fp16"], "bfloat16": LIMITS["bf16"]}
 
 
 def check(
