@@ -10,6 +10,24 @@ import os
 COLLECTIVE_TIMEOUT = 1800
 
 
+def _leave_rays_generator_alone() -> None:
+    """Ids of actor classes, which are drawn while a class is imported, do not come from Ray's own generator.
+
+    That is not fork-safe: what draws from it in the process that is forked (verl_preload.py) leaves every child with
+    the same numbers. Two workers that start in the same moment then put the same object, Ray ends one of them, and the
+    launch hangs.
+    """
+    import ray.actor
+    from ray import ActorClassID
+
+    class Ids:
+        @staticmethod
+        def from_random() -> ActorClassID:
+            return ActorClassID(os.urandom(ActorClassID.size()))
+
+    ray.actor.ActorClassID = Ids  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _bound_collectives() -> None:
     from verl.utils import distributed
 
@@ -38,6 +56,7 @@ def _tell_runs_apart() -> None:
     RuntimeContext.get_job_id = get_job_id
 
 
+_leave_rays_generator_alone()
 _bound_collectives()
 _tell_runs_apart()
 if os.environ.get("VERL_PLATFORM") == "cpu":

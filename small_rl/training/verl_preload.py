@@ -19,6 +19,7 @@ from small_rl.training.verl_ray_cluster import ON_ONE_NODE
 # What the processes of a stage import, as measured; whatever is not here, a process imports itself.
 MODULES = (
     "ray._private.workers.default_worker",
+    module_name("small_rl.training.verl_plugin"),  # before verl, which declares actors (_leave_rays_generator_alone)
     "hydra",
     module_name("small_rl.training.verl_trainer"),
     module_name("small_rl.training.verl_rollouts"),
