@@ -17,7 +17,7 @@ from polaris.models import chat_worker
 from polaris.stage.code import ROOT
 from polaris.stage.errors import UserError
 
-KEPT = 4  # children that wait for the next use of their template: it takes each a second to import transformers
+KEPT = 4  # children that wait for the next use of their template: each takes .2 CPU seconds to start
 
 
 class _Child:

@@ -236,7 +236,8 @@ def lines(recipe: Recipe, run: Path) -> list[str]:
     seen = f", scaled by {factor:.2g}, as finished stages took" if factor else ""
     instructions = "has" if half else "has no"
     hours = ranged(lambda seconds: seconds / 3600, (low, high))
-    if (side := beside(planner.memory(), cores, memory)) > 1:
+    needed = planner.memory()
+    if (side := beside(needed, cores, memory)) > 1:
         wall = f"between {_number(hours[0] / side)} and {_number(hours[1])} hours, as stages side by side allow"
     else:
         wall = "as long, one stage at a time"
@@ -245,7 +246,7 @@ def lines(recipe: Recipe, run: Path) -> list[str]:
         "",
         f"a core: {speed / 1e9:.0f} GFLOP/s in float32; it {instructions} instructions for bfloat16",
         f"disk: {_number(planner.disk() / 1e9)} GB",
-        memory_line(planner.memory(), memory),
+        memory_line(needed, memory),
         f"left: {_range(hours)} hours of one core{seen}; on {cores} cores {wall}",
     ]
 

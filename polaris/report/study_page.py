@@ -149,7 +149,7 @@ def halves_change(design: Design, records: Sequence[Record]) -> str:
 def markdown(design: Design, records: Sequence[Record], absent: Sequence[int]) -> str:
     """A study's page as Markdown; absent: replicates without a record."""
     parts = [f"# {design.title}", "Written by `polaris study` from the records beside it; `make study` runs it all."]
-    parts += [_wrapped(text) for text in lead(design, records, absent)]
+    parts += [wrapped(text) for text in lead(design, records, absent)]
     for heading, findings in groups(design, records):
         parts += _section(heading, "Differences of avg@k in points, paired by question.", claim_rows(records, findings))
     sweeps = "Mean of the benchmarks, in percent. 0: distilled; 1: base. *: chosen on the split that is not reported."
@@ -168,11 +168,12 @@ def markdown(design: Design, records: Sequence[Record], absent: Sequence[int]) -
 
 
 def _section(heading: str, text: str, rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"## {heading}", _wrapped(text), table(rows[0], rows[1:])]
+    return [f"## {heading}", wrapped(text), table(rows[0], rows[1:])]
 
 
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+def wrapped(text: str, indent: str = "") -> str:
+    """A paragraph, or with `indent` a list's item, in lines of WIDTH."""
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def run_rows(records: Sequence[Record]) -> list[list[str]]:

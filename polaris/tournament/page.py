@@ -1,6 +1,5 @@
 """The tournament's page, as Markdown and as one self-contained page."""
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
@@ -12,7 +11,7 @@ from polaris.report import study, study_page
 from polaris.report.markdown_text import table
 from polaris.report.study import CONFIDENCE, TRAININGS, Finding, Record
 from polaris.report.study_designs import Design, StudyClaim
-from polaris.report.study_page import NONE, WIDTH, spans
+from polaris.report.study_page import NONE, spans, wrapped
 from polaris.tournament import conclusions
 from polaris.tournament.recovery import share
 from polaris.tournament.roads import BASE, CLAIMS, ROADS, SPECIALIST, TITLES, Road, other_benchmarks, road_cost
@@ -201,11 +200,11 @@ def markdown(design: Design, records: Sequence[Record], absent: Sequence[int]) -
     parts = [
         f"# {design.title}",
         "Written by `polaris study` from the records beside it; `make study-tournament` runs it all.",
-        *map(_wrapped, lead(design, records, absent)),
+        *map(wrapped, lead(design, records, absent)),
     ]
     yes, no, resolved = concluded(records)
     parts += ["## What may be concluded", _bullets(yes or ["Nothing."])]
-    parts += ["## What may not be concluded", _wrapped(" ".join(resolved)), _bullets(no or ["Nothing was left open."])]
+    parts += ["## What may not be concluded", wrapped(" ".join(resolved)), _bullets(no or ["Nothing was left open."])]
     for heading, text, rows in sections(records, design.family):
         parts += _section(heading, text, rows)
     parts += _section("Scores", "avg@k in percent.", study_page.score_rows(records))
@@ -214,15 +213,11 @@ def markdown(design: Design, records: Sequence[Record], absent: Sequence[int]) -
 
 
 def _section(heading: str, text: str, rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"## {heading}", _wrapped(text), table(rows[0], rows[1:])]
-
-
-def _wrapped(text: str, indent: str = "") -> str:
-    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return [f"## {heading}", wrapped(text), table(rows[0], rows[1:])]
 
 
 def _bullets(sentences: Sequence[str]) -> str:
-    return "\n".join(_wrapped(f"- {one}", "  ") for one in sentences)
+    return "\n".join(wrapped(f"- {one}", "  ") for one in sentences)
 
 
 def page(design: Design, records: Sequence[Record], absent: Sequence[int]) -> str:
