@@ -41,18 +41,19 @@ onstart:
 
 # The Python of each engine; verbs without an engine run under Snakemake's own.
 PY = {tool: interpreter(python, RECIPE.environment) for tool, python in RECIPE.interpreters.model_dump().items()}
-PY |= {"generate": PY["vllm"], "polaris": interpreter("python")}
+PY |= {"generate": PY["vllm"], "polaris": interpreter("python"), "texts": interpreter("python")}
 
 ON_CPU = RECIPE.device == "cpu"
 
 
 def fork_jobs() -> None:
-    """Where several jobs generate or train by RL here, on a CPU and with this Python, they are forked from one that has
-    imported vLLM.
+    """Where several jobs generate, train or decode texts here, on a CPU and with this Python, they are forked from one
+    that has imported vLLM, and torch and transformers with it.
 
     No other verb: what it has imported is told to stay offline, and fetches nothing.
     """
-    here = {"generate": RECIPE.interpreters.vllm, "rl": RECIPE.interpreters.rl}
+    engines = RECIPE.interpreters
+    here = {"generate": engines.vllm, "rl": engines.rl, "megatron": engines.megatron, "texts": "python"}
     ours = [name for name, python in here.items() if python == "python"]
     commands = [job.rule.shellcmd or "" for job in workflow.dag.needrun_jobs()]
     forked = [command for command in commands if any(f"{{PY[{name}]}}" in command for name in ours)]

@@ -85,7 +85,7 @@ rule problems:
         settings=lambda w: fetched(RECIPE.inputs.problems[w.set]),
         code=lambda w: code(problems_verb(RECIPE.inputs.problems[w.set]), data_of(f"problems/{w.set}")),
     threads: 1
-    priority: 1
+    priority: 2  # seconds, for which all else waits; models take minutes
     benchmark:
         f"{RUN}/problems/{{set}}/benchmark.tsv"
     shell:
@@ -104,6 +104,7 @@ rule benchmarks:
         settings=lambda w: fetched(RECIPE.inputs.benchmarks[w.benchmark]),
         code=lambda w: code(problems_verb(RECIPE.inputs.benchmarks[w.benchmark]), data_of(f"benchmarks/{w.benchmark}")),
     threads: 1
+    priority: 2
     benchmark:
         f"{RUN}/benchmarks/{{benchmark}}/benchmark.tsv"
     shell:
@@ -121,7 +122,7 @@ rule clean:
         settings=lambda w: settings(RECIPE.clean[w.set]),
         code=lambda w: code("polaris.problems.clean_problems", data_of(f"clean/{w.set}")),
     threads: 1
-    priority: 1
+    priority: 2
     benchmark:
         f"{RUN}/clean/{{set}}/benchmark.tsv"
     shell:

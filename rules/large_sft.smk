@@ -44,7 +44,7 @@ rule conversion:
         settings=lambda w: settings(LARGE.conversion),
         code=lambda w: code("large_sft.training.check_conversion", data_of("conversion")),
         reference=lambda w: option("reference", LARGE.gate.reference and data_of("conversion_reference")),
-    threads: 2
+    threads: 1 if ON_CPU else 2
     resources:
         machine_mb=MEGATRON_MB,
     benchmark:

@@ -56,7 +56,7 @@ if SMALL.format_sft:
             code=lambda w: code("small_rl.data.build_format_data", data_of("format_data")),
             responses=lambda w: option("responses", WORKED),
         threads: 1
-        priority: 1
+        priority: 2
         benchmark:
             f"{RUN}/format_data/benchmark.tsv"
         shell:

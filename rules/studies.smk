@@ -31,7 +31,7 @@ rule paid:
     benchmark:
         f"{RUN}/paid/{{stage}}/benchmark.tsv"
     shell:
-        "{PY[polaris]} -m small_rl.studies.paid --settings {params.settings:q} --code {params.code} "
+        "{PY[texts]} -m small_rl.studies.paid --settings {params.settings:q} --code {params.code} "
         "--trained {input.trained} --start {input.start} --problems {input.problems} --sets {input.sets} "
         "--out {output}"
 

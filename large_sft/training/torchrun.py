@@ -8,6 +8,7 @@ from pathlib import Path
 
 from large_sft.settings import Placed
 from large_sft.training import torchrun_node
+from polaris.forking.preload import this_python
 from polaris.stage import subprocesses
 from polaris.stage.errors import UserError
 from polaris.stage.nodes import free_port, on_every_node, this_node
@@ -23,8 +24,9 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
     """Run `module` with `job` as its word in the layout's processes; `follow` gets their lines. Raises UserError."""
     nodes, processes = settings.layout.nodes, settings.layout.gpus_per_node
     head = "127.0.0.1" if nodes == 1 else this_node()
+    python = this_python() if nodes == 1 else sys.executable
     command = [
-        *(sys.executable, "-m", torchrun_node.__name__),
+        *(python, "-m", torchrun_node.__name__),
         *("--nnodes", str(nodes), "--nproc-per-node", str(processes)),
         *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{head}:{free_port(head)}", "--rdzv-id", job.parent.name),
         *("-m", module, str(job)),
@@ -34,6 +36,7 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
         **({"GLOO_SOCKET_IFNAME": "lo"} if nodes == 1 else {}),
         # Transformer Engine under sequence parallelism needs kernels in the order of their launch.
         "CUDA_DEVICE_MAX_CONNECTIONS": "1",
+        "PYTHON_EXEC": python,  # torchrun's word for it
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,  # torch counts as MKL does, which else has Snakemake's number: that of --cores
     }

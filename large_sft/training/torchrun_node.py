@@ -30,7 +30,8 @@ def main() -> None:
     if "--nnodes" in words and int(words[words.index("--nnodes") + 1]) > 1:
         os.environ.update(node_environment())
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-    os.execv(sys.executable, [sys.executable, "-m", "torch.distributed.run", *words])
+    python = os.environ.get("PYTHON_EXEC", sys.executable)  # also that of torchrun's processes
+    os.execv(python, [python, "-m", "torch.distributed.run", *words])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """`python -I -S forked.py SOCKET <arguments of Python>`: asks the process of forks.py for one that runs them.
 
-It has this one's environment, working directory, process group and open files. This one passes signals on to it, ends
+It has this one's environment, working directory, process group, open files and blocked signals. This one passes signals on to it, ends
 as it ends, and takes it along when it is killed. Where nobody answers, this one becomes a plain Python. The standard
 library alone, and little of that: it starts in 30 ms.
 """
@@ -68,7 +68,9 @@ def _open_files() -> list:
 def _asked(address: str, arguments: list, fds: list) -> tuple:
     """The connection, and the number of the process. Raises OSError where nobody answers: then there is no process."""
     connection = _connected(address)
+    blocked = [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
     request = {"arguments": arguments, "env": dict(os.environ), "cwd": os.getcwd(), "group": os.getpgid(0)}
+    request["blocked"] = blocked
     send(connection, request, fds)
     return connection, int.from_bytes(_whole(connection, LENGTH), "big")
 

@@ -24,6 +24,11 @@ exec {python} -I -S {forked} {address} "$@"
 """
 
 
+def this_python() -> str:
+    """Starts a process on this machine: forked as this one was forked, or Python itself."""
+    return os.fsdecode(spawn.get_executable())
+
+
 @contextlib.contextmanager
 def forking_python(folder: Path, log: Path, env: dict[str, str], modules: Sequence[str]) -> Iterator[str]:
     """The path of an executable to be used as a Python, while the block lasts; its processes end with it.
@@ -36,6 +41,6 @@ def forking_python(folder: Path, log: Path, env: dict[str, str], modules: Sequen
     words = {"python": sys.executable, "forked": forked.__file__, "address": str(address)}
     python.write_text(SCRIPT.format(**{name: shlex.quote(word) for name, word in words.items()}))
     python.chmod(0o700)
-    start = [os.fsdecode(spawn.get_executable()), "-m", forks.__name__, str(python), str(address), *modules]
+    start = [this_python(), "-m", forks.__name__, str(python), str(address), *modules]
     with subprocesses.background(start, log, THREADS | env):
         yield str(python)

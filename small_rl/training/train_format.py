@@ -3,11 +3,11 @@
 import json
 import random
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polaris.curves.event_file import EventFile
+from polaris.forking.preload import this_python
 from polaris.stage import subprocesses
 from polaris.stage.cuda import require_cuda
 from polaris.stage.errors import UserError
@@ -43,19 +43,13 @@ def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps
             progress.update(int(match[1]), f"loss {loss:.3f}")
 
     overrides = verl_config.sft_overrides(settings, start, data, checkpoints, epoch_steps)
-    torchrun = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc_per_node={settings.gpus_per_node}",
-    ]
+    python = this_python()
+    torchrun = [python, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={settings.gpus_per_node}"]
     command = [*torchrun, "-m", "verl.trainer.sft_trainer", *overrides, *verl_config.hydra_overrides(stage.state)]
+    environment = verl_devices.environment(settings.device) | {"PYTHON_EXEC": python}  # of torchrun's processes
     stage.say(f"verl starts ({stage.log / 'verl.log'})")
     with curves:
-        subprocesses.run(
-            command, stage.log / "verl.log", verl_devices.environment(settings.device), settings.timeout, follow
-        )
+        subprocesses.run(command, stage.log / "verl.log", environment, settings.timeout, follow)
 
 
 def train(stage: Stage) -> None:

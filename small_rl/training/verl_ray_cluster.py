@@ -14,9 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from multiprocessing import spawn
 from pathlib import Path
 
+from polaris.forking.preload import this_python
 from polaris.stage import subprocesses
 from polaris.stage.cuda import require_cuda
 from polaris.stage.errors import UserError
@@ -128,7 +128,7 @@ def main() -> None:
     scripts.get_ray_client_dependency_error = lambda: "disabled"  # pyright: ignore[reportPrivateImportUsage]
     if os.environ.get("VERL_PLATFORM") != "cpu":
         require_cuda("verl")
-    sys.executable = os.fsdecode(spawn.get_executable())  # of what Ray starts: Python itself, unless this was forked
+    sys.executable = this_python()  # of what Ray starts
     head, *rest = sys.argv[1:]
     if head != LOOPBACK and (name := interface()):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", name)  # gloo would take what the node's own name means

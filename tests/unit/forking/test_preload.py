@@ -132,6 +132,14 @@ def test_a_signal_reaches_the_process(python, tmp_path):
     assert not alive(pid)
 
 
+def test_a_signal_that_is_blocked_stays_blocked(python, tmp_path):
+    """As under exec: Slurm's warning ends neither torchrun nor its ranks (large_sft/training/torchrun_node.py)."""
+    code = script(tmp_path, "import signal\nprint(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))")
+    block = "import os, signal, sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\nos.execv(sys.argv[1], sys.argv[1:])"
+    assert ran([sys.executable, "-c", block, python, code]).stdout == f"[{signal.SIGUSR1!r}]\n"
+    assert ran([python, code]).stdout == "[]\n"
+
+
 def test_a_kill_takes_the_process_along(python, tmp_path):
     asked, pid = sleeper(python, tmp_path)
     asked.kill()
