@@ -49,6 +49,9 @@ class Pretraining(Section):
     depth: Annotated[tuple[Count, Count], Field(description="number of operations of a problem, lowest and highest")]
     steps: Count
     batch: Annotated[Count, Field(description="examples per step")]
+    optimizer: Annotated[
+        Literal["adamw", "muon"], Field(description="muon: for the layers' matrices, beside AdamW for all else")
+    ]
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     error_rate: Annotated[Fraction, Field(description="chance that a worked step goes wrong")]
     underlined: Annotated[Fraction, Field(description="share of the solutions with underlined results")]

@@ -26,6 +26,7 @@ MODEL = {
         "depth": [1, 2],
         "steps": 2,
         "batch": 4,
+        "optimizer": "adamw",
         "learning_rate": 0.004,
         "error_rate": 0.05,
         "underlined": 0.3,

@@ -17,6 +17,7 @@ PRETRAINING = {
     "depth": [1, 2],
     "steps": 2,
     "batch": 4,
+    "optimizer": "adamw",
     "learning_rate": 0.004,
     "error_rate": 0.05,
     "underlined": 0.3,

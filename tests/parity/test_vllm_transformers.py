@@ -60,6 +60,7 @@ def tiny_model(kind: str) -> TinyModel:
                 "depth": [1, 3],
                 "steps": 20,
                 "batch": 16,
+                "optimizer": "adamw",
                 "learning_rate": 0.004,
                 "error_rate": 0.05,
                 "underlined": 0.5,

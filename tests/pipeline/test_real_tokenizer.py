@@ -20,7 +20,7 @@ DATA = os.environ.get("POLARIS_DATA")
 pytestmark = pytest.mark.skipif(not DATA, reason="POLARIS_DATA names no folder with the published tokenizer")
 
 PRETRAINING = Pretraining(
-    families={"chain": 1.0}, depth=(1, 2), steps=200, batch=32, learning_rate=4e-3, error_rate=0.0, underlined=0.5,
+    families={"chain": 1.0}, depth=(1, 2), steps=200, batch=32, optimizer="adamw", learning_rate=4e-3, error_rate=0.0, underlined=0.5,
     instruction=" Underline key results.",
 )  # fmt: skip
 CHAIN = {"depth": [1, 2]}
