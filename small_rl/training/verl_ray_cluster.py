@@ -40,6 +40,7 @@ QUIET = {
 }
 ON_ONE_NODE = QUIET | ON_LOOPBACK
 RAY_FOLDERS = Path("/tmp"), "ray-"  # where they lie, and how their names begin
+OUT_OF_MEMORY = "worker(s) based on the killing policy"  # Ray's, when a node's memory is used up to 95 %
 
 
 @contextlib.contextmanager
@@ -50,7 +51,7 @@ def ray_cluster(
 
     gpus: per node, logical ones on a CPU; cpus: logical ones per node, None: as many as the machine has;
     folder: for sockets, a short path that is free on every node; log: of all nodes; python: of its processes
-    Raises UserError with the end of the log when Ray does not start.
+    Raises UserError with the end of the log when Ray does not start, and as `explained` what the block raises.
     """
     head = LOOPBACK if nodes == 1 else this_node()
     port = str(free_port(head))
@@ -70,11 +71,24 @@ def ray_cluster(
         _wait(launcher, folder / STARTED, log)
         try:
             yield env | {"RAY_ADDRESS": f"{head}:{port}"}
+        except UserError as error:
+            raise explained(error) from None
         finally:
             # The launcher alone: it stops the others in order, in a second. Signalled together, they deadlock.
             launcher.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 launcher.wait(GRACE)
+
+
+def explained(error: UserError) -> UserError:
+    """What a driver failed of, where Ray ended its workers for want of memory."""
+    if OUT_OF_MEMORY not in str(error):
+        return error
+    return UserError(
+        "the machine's memory ran out, and Ray ended this stage's workers: let other programs end, run one stage at a "
+        "time (--cores 1) or set a smaller max_tokens_per_gpu; the same command goes on from the last checkpoint. "
+        f"{error}"
+    )
 
 
 def _wait(launcher: subprocess.Popen, started: Path, log: Path) -> None:

@@ -176,6 +176,13 @@ def test_ray_clears_up_after_a_kill_but_only_what_it_made(tmp_path, elsewhere):
             assert not first.exists()
 
 
+def test_a_stage_that_lost_its_workers_to_a_full_memory_says_so():
+    log = "the engine exited with status 1; read verl.log:\nRay killed 3 worker(s) based on the killing policy\n"
+    assert str(verl_ray_cluster.explained(UserError(log))).startswith("the machine's memory ran out, and Ray ended")
+    assert str(verl_ray_cluster.explained(UserError(log))).endswith(log)
+    assert str(verl_ray_cluster.explained(UserError("stopped after its timeout"))) == "stopped after its timeout"
+
+
 @pytest.mark.parametrize("kill", ["before the store", "before the line", "before the tracker", "before the digest"])
 def test_after_a_kill_store_logs_and_checkpoint_are_of_one_step(tmp_path, kill):
     """Step 3 was killed at that moment: what is left of it goes, or the checkpoint has it and it stays."""
