@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polaris.stage import manifest
-from tests.helpers.vllm_process import vllm_python
+from tests.helpers.engine_process import engine_python
 
 ON_VLLM = ("polaris.generation.generate", "large_sft.training.score_prompts")
 
@@ -22,7 +22,7 @@ def command(module: str, settings: dict, out: Path, **inputs: Path | Sequence[Pa
 
 def python(module: str) -> str:
     """The Python of a stage."""
-    return vllm_python() if module in ON_VLLM else sys.executable
+    return engine_python() if module in ON_VLLM else sys.executable
 
 
 def publish(folder: Path, name: str = "checkpoint.json") -> Path:

@@ -17,7 +17,7 @@ ENGINE = {
 
 
 @functools.cache
-def vllm_python() -> str:
+def engine_python() -> str:
     """A Python whose processes are forked from one that has imported vLLM, as a run's generations are.
 
     One for all tests of a process; an import takes longer than what most tests ask of an engine.
