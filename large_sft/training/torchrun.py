@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from large_sft.settings import Placed
 from large_sft.training import torchrun_node
 from polaris.stage import subprocesses
 from polaris.stage.errors import UserError
-from polaris.stage.nodes import free_port, on_every_node, this_node
+from polaris.stage.nodes import free_port, on_every_node, own_python, this_node
 
 # Lines of torchrun's report on what has failed.
 RANK = re.compile(r"\s*rank\s*: (\d+) ")
@@ -24,7 +23,7 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
     nodes, processes = settings.layout.nodes, settings.layout.gpus_per_node
     head = "127.0.0.1" if nodes == 1 else this_node()
     command = [
-        *(sys.executable, "-m", torchrun_node.__name__),
+        *(own_python(), "-m", torchrun_node.__name__),
         *("--nnodes", str(nodes), "--nproc-per-node", str(processes)),
         *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{head}:{free_port(head)}", "--rdzv-id", job.parent.name),
         *("-m", module, str(job)),
