@@ -11,9 +11,9 @@ from merge import mergekit_backend
 from polaris.models.checkpoint import read_checkpoint
 from polaris.stage import manifest, subprocesses
 from polaris.stage.errors import UserError
+from tests.helpers.engine_process import ENGINE, engine_python
 from tests.helpers.merge_checkpoints import load, merged_stage, save_tokenizer
 from tests.helpers.stages import publish
-from tests.helpers.engine_process import ENGINE, engine_python
 
 SHAPE = {
     "vocab_size": 512,

@@ -13,8 +13,8 @@ import pytest
 from polaris.generation import answering
 from polaris.stage import manifest
 from polaris.stage.records import PROBLEMS, RESPONSES, read_rows
-from tests.helpers.generation_run import COUNTS, MINUTES, SETTINGS, arguments, changed_model, make_inputs
 from tests.helpers.engine_process import engine_python
+from tests.helpers.generation_run import COUNTS, MINUTES, SETTINGS, arguments, changed_model, make_inputs
 
 pytest.importorskip("vllm")
 
