@@ -14,7 +14,6 @@ Its linear merge is the tested method; any other is passed through as the recipe
 """
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from polaris.models.checkpoint import Checkpoint, read_checkpoint
 from polaris.models.dtypes import FLOATS, torch_dtype
 from polaris.stage import subprocesses
 from polaris.stage.errors import UserError
+from polaris.stage.nodes import own_python
 
 SHARD_BYTES = 5_000_000_000
 LIMIT = 24 * 3600  # seconds
@@ -60,7 +60,7 @@ def merge(models: Sequence[Checkpoint], settings: Merging, shares: Shares, out: 
     written.write_text(yaml.safe_dump(configuration(models, settings, shares), sort_keys=False))
     options = ["--no-write-model-card", f"--out-shard-size={SHARD_BYTES}", "--num-threads", str(settings.threads)]
     subprocesses.run(
-        [sys.executable, "-m", "mergekit.scripts.run_yaml", str(written), str(out), *options],
+        [own_python(), "-m", "mergekit.scripts.run_yaml", str(written), str(out), *options],
         log=log / "mergekit.log",
         env={"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(settings.threads)},
         timeout=LIMIT,

@@ -19,10 +19,10 @@ WORKER = "PYTEST_XDIST_WORKER"  # set in each process of several
 # Files that take minutes. The first makes the test recipe's run; when Slurm's turn comes, it is there.
 LONGEST = (
     "pipeline/test_rl_stage.py",
-    "pipeline/test_opd.py",
     "pipeline/test_real_tokenizer.py",
-    "cluster/test_slurm.py",
+    "pipeline/test_opd.py",
     "parity/test_megatron.py",
+    "cluster/test_slurm.py",
     "pipeline/test_generate.py",
     "pipeline/test_your_own.py",
     "pipeline/test_rerun.py",

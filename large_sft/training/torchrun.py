@@ -8,10 +8,9 @@ from pathlib import Path
 
 from large_sft.settings import Placed
 from large_sft.training import torchrun_node
-from polaris.forking.preload import this_python
 from polaris.stage import subprocesses
 from polaris.stage.errors import UserError
-from polaris.stage.nodes import free_port, on_every_node, this_node
+from polaris.stage.nodes import free_port, on_every_node, own_python, this_node
 
 # Lines of torchrun's report on what has failed.
 RANK = re.compile(r"\s*rank\s*: (\d+) ")
@@ -24,7 +23,7 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
     """Run `module` with `job` as its word in the layout's processes; `follow` gets their lines. Raises UserError."""
     nodes, processes = settings.layout.nodes, settings.layout.gpus_per_node
     head = "127.0.0.1" if nodes == 1 else this_node()
-    python = this_python() if nodes == 1 else sys.executable
+    python = own_python() if nodes == 1 else sys.executable  # another node has none to fork from
     command = [
         *(python, "-m", torchrun_node.__name__),
         *("--nnodes", str(nodes), "--nproc-per-node", str(processes)),

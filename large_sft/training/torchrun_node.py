@@ -30,8 +30,9 @@ def main() -> None:
     if "--nnodes" in words and int(words[words.index("--nnodes") + 1]) > 1:
         os.environ.update(node_environment())
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-    python = os.environ.get("PYTHON_EXEC", sys.executable)  # also that of torchrun's processes
-    os.execv(python, [python, "-m", "torch.distributed.run", *words])
+    from torch.distributed import run  # after the block: it starts threads
+
+    run.main(words)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """`python -I -S forked.py SOCKET <arguments of Python>`: asks the process of forks.py for one that runs them.
 
-It has this one's environment, working directory, process group, open files and blocked signals. This one passes signals on to it, ends
-as it ends, and takes it along when it is killed. Where nobody answers, this one becomes a plain Python. The standard
-library alone, and little of that: it starts in 30 ms.
+It has this one's environment, working directory, process group, blocked signals and open files. This one passes signals
+on to it, ends as it ends, and takes it along when it is killed. Where nobody answers, this one becomes a plain Python.
+The standard library alone, and little of that: it starts in 30 ms.
 """
 
 import json
@@ -68,9 +68,8 @@ def _open_files() -> list:
 def _asked(address: str, arguments: list, fds: list) -> tuple:
     """The connection, and the number of the process. Raises OSError where nobody answers: then there is no process."""
     connection = _connected(address)
-    blocked = [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
     request = {"arguments": arguments, "env": dict(os.environ), "cwd": os.getcwd(), "group": os.getpgid(0)}
-    request["blocked"] = blocked
+    request["blocked"] = list(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
     send(connection, request, fds)
     return connection, int.from_bytes(_whole(connection, LENGTH), "big")
 
@@ -86,6 +85,7 @@ def _signalled() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda number, frame: None)  # a handler of Python's, or no number is written
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the process blocks waits there
     return signalled
 
 

@@ -5,15 +5,14 @@ start them, or that they start, is changed.
 """
 
 import contextlib
-import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from multiprocessing import spawn
 from pathlib import Path
 
 from polaris.forking import forked, forks
 from polaris.stage import subprocesses
+from polaris.stage.nodes import own_python
 
 THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")}
 # Libraries count their threads while they are imported: a process that asks for another number imports for itself.
@@ -22,11 +21,6 @@ SCRIPT = """\
 [ "${{OMP_NUM_THREADS:-1}}" = 1 ] || exec {python} "$@"
 exec {python} -I -S {forked} {address} "$@"
 """
-
-
-def this_python() -> str:
-    """Starts a process on this machine: forked as this one was forked, or Python itself."""
-    return os.fsdecode(spawn.get_executable())
 
 
 @contextlib.contextmanager
@@ -41,6 +35,6 @@ def forking_python(folder: Path, log: Path, env: dict[str, str], modules: Sequen
     words = {"python": sys.executable, "forked": forked.__file__, "address": str(address)}
     python.write_text(SCRIPT.format(**{name: shlex.quote(word) for name, word in words.items()}))
     python.chmod(0o700)
-    start = [this_python(), "-m", forks.__name__, str(python), str(address), *modules]
+    start = [own_python(), "-m", forks.__name__, str(python), str(address), *modules]
     with subprocesses.background(start, log, THREADS | env):
         yield str(python)

@@ -28,6 +28,8 @@ MODULES = (
     "vllm.model_executor.models.qwen3",
     "compressed_tensors",
 )
+# What modules read of the environment while they are imported.
+SURROUNDINGS = ENVIRONMENT | CPU_ENVIRONMENT | ON_ONE_NODE | {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def python_until_exit(log: Path, environment: dict[str, str]) -> str:
@@ -38,5 +40,4 @@ def python_until_exit(log: Path, environment: dict[str, str]) -> str:
     kept = contextlib.ExitStack()
     atexit.register(kept.close)
     folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="polaris-", ignore_cleanup_errors=True))
-    env = ENVIRONMENT | CPU_ENVIRONMENT | ON_ONE_NODE | {"OMP_WAIT_POLICY": "PASSIVE"} | environment
-    return kept.enter_context(forking_python(Path(folder), log, env, MODULES))
+    return kept.enter_context(forking_python(Path(folder), log, SURROUNDINGS | environment, MODULES))

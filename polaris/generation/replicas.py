@@ -32,7 +32,7 @@ from polaris.generation.vllm_nodes import Meeting, Workers
 from polaris.models.prompts import load_tokenizer
 from polaris.stage import subprocesses
 from polaris.stage.errors import UserError
-from polaris.stage.nodes import on_every_node
+from polaris.stage.nodes import on_every_node, own_python
 from polaris.stage.stage import run_verb
 
 LOOK = 2.0  # seconds between looks at the shards
@@ -104,7 +104,7 @@ def run_engines(job: Path, node: int, look: Callable[[], None] = lambda: None) -
     first, rank = node * engine.replicas // engine.nodes, node % engine.nodes
     numbers = range(first, first + engine.replicas)
     commands = [
-        [sys.executable, "-m", "polaris.generation.replicas", str(job), str(number), str(rank)] for number in numbers
+        [own_python(), "-m", "polaris.generation.replicas", str(job), str(number), str(rank)] for number in numbers
     ]
     logs = [own_log(log, number, rank) for number in numbers]
     subprocesses.run_together(commands, logs, environments(engine), look, LOOK)
@@ -113,7 +113,8 @@ def run_engines(job: Path, node: int, look: Callable[[], None] = lambda: None) -
 def run_nodes(job: Path, nodes: int, log: Path, look: Callable[[], None]) -> None:
     """`run_engines` on every node. Raises UserError with what the first node to fail said; srun ends the others."""
     before = log.stat().st_size if log.exists() else 0  # what an earlier try said
-    command = on_every_node(nodes, [sys.executable, "-m", "polaris.generation.replicas", str(job)])
+    python = own_python() if nodes == 1 else sys.executable  # another node has none to fork from
+    command = on_every_node(nodes, [python, "-m", "polaris.generation.replicas", str(job)])
     try:
         subprocesses.run_together([command], [log], [{}], look, LOOK)
     except UserError as error:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing import spawn
 from types import MappingProxyType
 
 import psutil
@@ -30,6 +31,13 @@ def interpreter(tool: str, environment: Mapping[str, str] = MappingProxyType({})
     variables = dict(environment) | ({CONTAINER: shlex.join(container)} if container else {})
     assignments = [f"{name}={value}" for name, value in variables.items()]
     return shlex.join([*(["env", *assignments] if assignments else []), *container, python])
+
+
+def own_python() -> str:
+    """The Python for the engines that this process starts: its own, or, where this was forked, one whose processes are
+    forked from the same modules (polaris/forking).
+    """
+    return os.fsdecode(spawn.get_executable())
 
 
 def on_every_node(nodes: int, command: Sequence[str]) -> list[str]:

@@ -42,12 +42,15 @@ def versions_of(python: str) -> dict[str, str]:
     """Engines installed beside an interpreter, a path or a container's command. Raises UserError where it fails."""
     if python == sys.executable:
         return tool_versions()
-    script = "import json; from polaris.stage.versions import tool_versions; print(json.dumps(tool_versions()))"
     try:
-        done = subprocess.run([*shlex.split(python), "-c", script], capture_output=True, text=True, check=False)
+        done = subprocess.run([*shlex.split(python), "-m", __name__], capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or [""])[-1]
             raise UserError(f"{python}: its engines cannot be listed (exit status {done.returncode} {last})")
         return json.loads(done.stdout)
     except (OSError, json.JSONDecodeError) as error:
         raise UserError(f"{python}: its engines cannot be listed ({error})") from None
+
+
+if __name__ == "__main__":
+    print(json.dumps(tool_versions()))

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polaris.curves.event_file import EventFile
-from polaris.forking.preload import this_python
 from polaris.stage import subprocesses
 from polaris.stage.cuda import require_cuda
 from polaris.stage.errors import UserError
+from polaris.stage.nodes import own_python
 from polaris.stage.records import MESSAGES, TOKENS, read_rows, write_rows
 from polaris.stage.stage import Stage, run_verb
 from small_rl.format_settings import FormatSft
@@ -43,7 +43,7 @@ def launch(stage: Stage, start: Path, data: Path, checkpoints: Path, epoch_steps
             progress.update(int(match[1]), f"loss {loss:.3f}")
 
     overrides = verl_config.sft_overrides(settings, start, data, checkpoints, epoch_steps)
-    python = this_python()
+    python = own_python()
     torchrun = [python, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={settings.gpus_per_node}"]
     command = [*torchrun, "-m", "verl.trainer.sft_trainer", *overrides, *verl_config.hydra_overrides(stage.state)]
     environment = verl_devices.environment(settings.device) | {"PYTHON_EXEC": python}  # of torchrun's processes

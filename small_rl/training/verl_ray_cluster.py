@@ -16,11 +16,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from polaris.forking.preload import this_python
 from polaris.stage import subprocesses
 from polaris.stage.cuda import require_cuda
 from polaris.stage.errors import UserError
-from polaris.stage.nodes import free_port, interface, on_every_node, this_node
+from polaris.stage.nodes import free_port, interface, on_every_node, own_python, this_node
 from polaris.stage.stage import run_verb
 
 LOOPBACK = "127.0.0.1"
@@ -142,7 +141,7 @@ def main() -> None:
     scripts.get_ray_client_dependency_error = lambda: "disabled"  # pyright: ignore[reportPrivateImportUsage]
     if os.environ.get("VERL_PLATFORM") != "cpu":
         require_cuda("verl")
-    sys.executable = this_python()  # of what Ray starts
+    sys.executable = own_python()  # of what Ray starts
     head, *rest = sys.argv[1:]
     if head != LOOPBACK and (name := interface()):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", name)  # gloo would take what the node's own name means

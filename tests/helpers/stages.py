@@ -6,23 +6,39 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polaris.stage import manifest
-from tests.helpers.vllm_process import vllm_python
+from tests.helpers.engine_process import engine_python
 
-ON_VLLM = ("polaris.generation.generate", "large_sft.training.score_prompts")
+BY_TORCHRUN = ("large_sft.training.train_sft", "large_sft.training.check_conversion")
+FORKED = (
+    "polaris.generation.generate",
+    "small_rl.training.train_rl",
+    "small_rl.distillation.train_opd",
+    "large_sft.training.score_prompts",
+    *BY_TORCHRUN,
+)
 
 
 def command(module: str, settings: dict, out: Path, **inputs: Path | Sequence[Path]) -> list[str]:
     """The command line of a stage; inputs: flag -> manifest, or a list of them."""
-    words = [python(module), "-m", module, "--settings", json.dumps(settings), "--out", str(out)]
+    words = [*start(module), "-m", module, "--settings", json.dumps(settings), "--out", str(out)]
     for name, paths in inputs.items():
         given = [paths] if isinstance(paths, (str, Path)) else paths
         words += ["--" + name.replace("_", "-"), *map(str, given)]
     return words
 
 
+def start(module: str) -> list[str]:
+    return [*(forked_ranks() if module in BY_TORCHRUN else ()), python(module)]
+
+
 def python(module: str) -> str:
     """The Python of a stage."""
-    return vllm_python() if module in ON_VLLM else sys.executable
+    return engine_python() if module in FORKED else sys.executable
+
+
+def forked_ranks() -> list[str]:
+    """Before a command that calls torchrun, which then forks its processes."""
+    return ["env", f"PYTHON_EXEC={engine_python()}"]
 
 
 def publish(folder: Path, name: str = "checkpoint.json") -> Path:

@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -207,9 +208,11 @@ def test_the_gate_takes_vllm_where_transformers_cannot_hold_the_model(inputs):
 
 @contextlib.contextmanager
 def started(inputs: Path, name: str, lines: int) -> Iterator[subprocess.Popen]:
-    """The training under way, when its log of steps has so many lines."""
+    """The training under way, when its log of steps has so many lines. No process of it is forked from another one."""
     metrics = inputs / name / "log" / "metrics.jsonl"
-    process = subprocess.Popen(command(inputs, name), stderr=subprocess.PIPE, text=True)
+    words = command(inputs, name)
+    words = [sys.executable, *words[words.index("-m") :]]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     try:
         while not metrics.exists() or len(metrics.read_text().splitlines()) < lines:
             assert process.poll() is None, f"it ended before step {lines}: {process.stderr.read()}"

@@ -11,9 +11,9 @@ from merge import mergekit_backend
 from polaris.models.checkpoint import read_checkpoint
 from polaris.stage import manifest, subprocesses
 from polaris.stage.errors import UserError
+from tests.helpers.engine_process import ENGINE, engine_python
 from tests.helpers.merge_checkpoints import load, merged_stage, save_tokenizer
 from tests.helpers.stages import publish
-from tests.helpers.vllm_process import ENGINE, vllm_python
 
 SHAPE = {
     "vocab_size": 512,
@@ -192,7 +192,7 @@ def test_vllm_reads_both_layouts_alike(tmp_path, monkeypatch):
     out = tmp_path / "logprobs.json"
     arguments = [json.dumps(TOKENS.tolist()), str(out), *map(str, folders.values())]
     (script := tmp_path / "ask.py").write_text(VLLM_SCRIPT)
-    subprocesses.run([vllm_python(), str(script), *arguments], tmp_path / "vllm.log", ENGINE, timeout=600)
+    subprocesses.run([engine_python(), str(script), *arguments], tmp_path / "vllm.log", ENGINE, timeout=600)
     found = dict(zip(folders, map(torch.tensor, json.loads(out.read_text())), strict=True))
     for (kind, backend), theirs in found.items():
         expected = logits(folders[kind, "stream"])[:, :-1].log_softmax(-1).gather(2, TOKENS[:, 1:, None])[:, :, 0]

@@ -13,7 +13,7 @@ from polaris.models.model_context import with_context
 from polaris.models.settings import TinyModel, Yarn
 from polaris.problems.tiny_problems import draw, solve
 from polaris.stage import subprocesses
-from tests.helpers.vllm_process import ENGINE, vllm_python
+from tests.helpers.engine_process import ENGINE, engine_python
 
 pytest.importorskip("vllm")
 
@@ -115,7 +115,7 @@ def test_prompt_logprobs_agree(kind: str, yarn: Yarn | None, tmp_path: Path) -> 
     asked = with_context(tmp_path / "model", None, yarn, tmp_path / "stretched")
     arguments = [str(asked), *(str(tmp_path / name) for name in ("ids.json", "logprobs.json"))]
     (script := tmp_path / "ask.py").write_text(SCRIPT)
-    subprocesses.run([vllm_python(), str(script), *arguments], tmp_path / "vllm.log", ENGINE, timeout=400)
+    subprocesses.run([engine_python(), str(script), *arguments], tmp_path / "vllm.log", ENGINE, timeout=400)
     theirs = json.loads((tmp_path / "logprobs.json").read_text())
 
     worst = apart(log_probs(asked, ids), theirs)

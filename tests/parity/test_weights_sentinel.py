@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from polaris.stage import subprocesses
-from tests.helpers.vllm_process import ENGINE, vllm_python
+from tests.helpers.engine_process import ENGINE, engine_python
 
 pytest.importorskip("vllm")
 
@@ -51,7 +51,7 @@ def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     write_models(folder, request.param == "mixture")
     build_tokenizer().save_pretrained(folder / "model_0")
     arguments = [str(folder), str(folder / "found.json")]
-    command = [vllm_python(), "-m", "tests.parity.vllm_weights", *arguments]
+    command = [engine_python(), "-m", "tests.parity.vllm_weights", *arguments]
     subprocesses.run(command, folder / "run.log", ENGINE, timeout=300)
     found = json.loads((folder / "found.json").read_text()) | {"mixture": request.param == "mixture"}
     print(json.dumps(found, indent=1))

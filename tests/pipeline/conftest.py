@@ -1,20 +1,18 @@
 """How the tests start the project's Snakefile, and kill it."""
 
-import atexit
 import contextlib
-import functools
 import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import psutil
 
-from polaris.forking.preload import forking_python
+from tests.helpers.engine_process import engine_python
+from tests.helpers.stages import forked_ranks
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = [str(ROOT / "configs/laptop.yaml"), str(ROOT / "configs/test.yaml")]
@@ -30,39 +28,11 @@ def command(*arguments: str, configs: list[str] = CONFIGS) -> list[str]:
     return [*start, "--rerun-incomplete", *arguments, *(["--configfile", *configs] if configs else [])]
 
 
-# What reading our rules imports: more than half of a dry run.
-READ = (
-    "snakemake.cli",
-    "snakemake.workflow",
-    "snakemake.persistence.db",
-    "snakemake_executor_plugin_slurm",
-    "requests",
-    "polaris.recipe.printed",
-    "polaris.planning.plan",
-    "polaris.generation.preload",
-    "small_rl.settings",
-)
-
-
-@functools.cache
-def python_of_dry_runs() -> str:
-    """A Python whose processes are forked from one that has imported READ, for the rules of this clone.
-
-    One for all tests of a process. Offline: a dry run asks nobody.
-    """
-    kept = contextlib.ExitStack()
-    atexit.register(kept.close)
-    folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="dry-", ignore_cleanup_errors=True)))
-    return kept.enter_context(forking_python(folder, folder / "log", {"HF_HUB_OFFLINE": "1"}, READ))
-
-
 def snakemake(folder: Path, *arguments: str, configs: list[str] = CONFIGS, **kwargs) -> subprocess.CompletedProcess:
     """Run Snakemake in `folder`; stdout and stderr together in .stdout."""
-    start = command(*arguments, configs=configs)
-    if "-n" in arguments:
-        start[0] = python_of_dry_runs()
+    ranks = [] if "-n" in arguments else forked_ranks()
     return subprocess.run(
-        start,
+        [*ranks, engine_python(), *command(*arguments, configs=configs)[1:]],
         check=False,
         cwd=folder,
         stdout=subprocess.PIPE,

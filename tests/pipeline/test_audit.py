@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pytest
 from polaris.commands.record import layout
 from polaris.commands.record.verifying import verify
 from polaris.stage.manifest import file_digest
+from tests.helpers.engine_process import engine_python
 from tests.helpers.once import once
 
 from .conftest import snakemake
@@ -61,7 +61,7 @@ def audit(finished, tmp_path_factory) -> Path:
 
 
 def polaris(folder: Path, *words: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "polaris.commands.cli", *map(str, words)]
+    command = [engine_python(), "-m", "polaris.commands.cli", *map(str, words)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
 
 

@@ -13,8 +13,8 @@ import pytest
 from polaris.generation import answering
 from polaris.stage import manifest
 from polaris.stage.records import PROBLEMS, RESPONSES, read_rows
+from tests.helpers.engine_process import engine_python
 from tests.helpers.generation_run import COUNTS, MINUTES, SETTINGS, arguments, changed_model, make_inputs
-from tests.helpers.vllm_process import vllm_python
 
 pytest.importorskip("vllm")
 
@@ -26,7 +26,7 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
 
 def start(*args, python: str | None = None) -> subprocess.Popen:
     """The verb as a process group of its own."""
-    command = [python or vllm_python(), "-m", "polaris.generation.generate", *arguments(*args)]
+    command = [python or engine_python(), "-m", "polaris.generation.generate", *arguments(*args)]
     return subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
     )

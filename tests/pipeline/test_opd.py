@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +102,13 @@ def test_the_first_steps_numbers_are_those_of_the_models(done):
 
 
 def kill_after(step: int, start: list[str], folder: Path) -> None:
-    """Start the stage, kill all of it once the step has its line, and wait until nothing of it is left."""
-    process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    """Start the stage, kill all of it once the step has its line, and wait until nothing of it is left.
+
+    By Python itself: of a stage that was forked this process would not see the children.
+    """
+    process = subprocess.Popen(
+        [sys.executable, *start[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     deadline = time.monotonic() + 60 * MINUTES
     metrics = folder / "log/metrics.jsonl"
     while (not metrics.exists() or metrics.read_text().count("\n") < step) and time.monotonic() < deadline:

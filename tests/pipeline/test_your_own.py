@@ -5,13 +5,15 @@ import os
 import random
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from polaris.models import make_model
 from polaris.problems.tiny_problems import answer, draw
 from polaris.recipe.recipe import load
+from tests.helpers.engine_process import engine_python
+from tests.helpers.tables import run
 
 from .conftest import ROOT
 
@@ -24,9 +26,8 @@ def folder(tmp_path_factory) -> Path:
     """What the page says that one has: a model, made and briefly trained here, and problems that it may solve."""
     folder = tmp_path_factory.mktemp("own")
     tiny = load([ROOT / "configs/laptop.yaml", ROOT / "configs/test.yaml"]).inputs.base_small
-    made = [sys.executable, "-m", "polaris.models.make_model", "--settings", tiny.model_dump_json(), "--out"]
     elsewhere = tmp_path_factory.mktemp("made")
-    subprocess.run([*made, str(elsewhere / "checkpoint.json")], check=True, env=environment(folder))
+    run(make_model.main, "--settings", tiny.model_dump_json(), "--out", elsewhere / "checkpoint.json")
     (elsewhere / "model").rename(folder / "model")
     rng = random.Random(0)
     for name, number, pool in (("problems", 40, "train"), ("test", 12, "benchmark")):
@@ -41,7 +42,7 @@ def environment(folder: Path) -> dict[str, str]:
     here = folder / ".bin"
     here.mkdir(exist_ok=True)
     for name, module in (("polaris", "polaris.commands.cli"), ("snakemake", "snakemake")):
-        (here / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        (here / name).write_text(f'#!/bin/sh\nexec "{engine_python()}" -m {module} "$@"\n')
         (here / name).chmod(0o755)
     return os.environ | {"PATH": f"{here}:{os.environ['PATH']}", "POLARIS": str(ROOT), "PYTHONPATH": str(ROOT)}
 

@@ -107,10 +107,10 @@ def test_multiprocessing_starts_its_processes_so_too(python, tmp_path):
     assert done.stdout == "[(2, True), (4, True)]\n", done.stderr
 
 
-def sleeper(python: str, folder: Path, say: str = "") -> tuple[subprocess.Popen, int]:
+def sleeper(python: str, folder: Path, say: str = "", **more) -> tuple[subprocess.Popen, int]:
     """A process that sleeps, and the number of the one that does."""
     code = f"import os, signal, time\n{say}\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
-    asked = subprocess.Popen([python, script(folder, code)], stdout=subprocess.PIPE, text=True)
+    asked = subprocess.Popen([python, script(folder, code)], stdout=subprocess.PIPE, text=True, **more)
     assert asked.stdout
     pid = int(asked.stdout.readline())
     assert until(lambda: ignored(asked.pid) >> (signal.SIGINT - 1) & 1)  # it knows of the process by now
@@ -132,12 +132,16 @@ def test_a_signal_reaches_the_process(python, tmp_path):
     assert not alive(pid)
 
 
-def test_a_signal_that_is_blocked_stays_blocked(python, tmp_path):
-    """As under exec: Slurm's warning ends neither torchrun nor its ranks (large_sft/training/torchrun_node.py)."""
-    code = script(tmp_path, "import signal\nprint(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))")
-    block = "import os, signal, sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\nos.execv(sys.argv[1], sys.argv[1:])"
-    assert ran([sys.executable, "-c", block, python, code]).stdout == f"[{signal.SIGUSR1!r}]\n"
-    assert ran([python, code]).stdout == "[]\n"
+def test_a_signal_that_is_blocked_waits_in_the_process(python, tmp_path):
+    code = "import os, signal\nos.kill(os.getpid(), signal.SIGUSR1)\nprint(signal.sigpending())"
+    blocking = lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    done = ran([python, script(tmp_path, code)], preexec_fn=blocking)
+    assert done.stdout == f"{ {signal.SIGUSR1} }\n"
+
+    say = "signal.signal(signal.SIGUSR1, lambda *_: os._exit(5))\nsignal.pthread_sigmask(signal.SIG_UNBLOCK, {10})"
+    asked, pid = sleeper(python, tmp_path, say, preexec_fn=blocking)
+    asked.send_signal(signal.SIGUSR1)
+    assert asked.wait(20) == 5 and not alive(pid)
 
 
 def test_a_kill_takes_the_process_along(python, tmp_path):

@@ -11,10 +11,14 @@ from large_sft.settings import Sft
 from polaris.stage.errors import UserError
 from tests.helpers.small_sft import CONFIG, SETTINGS
 
-megatron_model = pytest.importorskip("large_sft.training.megatron_model")
-
 COMPILED = {"batch_p2p_comm", "bias_activation_fusion"}
 ENGINE = {"apply_rope_fusion", "moe_grouped_gemm", "moe_permute_fusion", "moe_router_fusion"}
+
+
+@pytest.fixture
+def megatron_model():
+    """Imported here: every process collects every test."""
+    return pytest.importorskip("large_sft.training.megatron_model")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +38,7 @@ ENGINE = {"apply_rope_fusion", "moe_grouped_gemm", "moe_permute_fusion", "moe_ro
         ),
     ],
 )
-def test_what_is_fused(changes, on):
+def test_what_is_fused(megatron_model, changes, on):
     """As megatron-core takes it, too, but for Transformer Engine's, which must be installed for that."""
     settings = Sft(**{**SETTINGS, **changes})
     assert {name for name, value in megatron_model.fusions(settings).items() if value} == on
@@ -55,7 +59,7 @@ def test_what_is_fused(changes, on):
         ({"dispatcher": "flex"}, "deep_ep", "dispatcher: flex needs DeepEP .the package deep_ep.*or use alltoall"),
     ],
 )
-def test_a_package_that_is_missing_is_named(changes, package, message):
+def test_a_package_that_is_missing_is_named(megatron_model, changes, package, message):
     if importlib.util.find_spec(package):
         pytest.skip(f"{package} is installed")
     with pytest.raises(UserError, match=message):

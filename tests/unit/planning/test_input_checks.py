@@ -94,6 +94,7 @@ def test_local_files_are_read_as_their_stages_will_read_them(tmp_path):
     assert "2 problems are read, 3 were expected" in text
 
 
+@pytest.mark.slow
 def test_what_is_not_known_is_a_range_and_no_refusal(tmp_path, monkeypatch):
     """A hub's model of no table and a set that nobody has counted: planned from the lowest to the highest, and said."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

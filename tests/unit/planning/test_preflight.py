@@ -14,6 +14,7 @@ from polaris.planning.planned_stages import Planner
 from polaris.planning.preflight import Finding
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError
+from tests.helpers.engine_process import engine_python
 from tests.helpers.models import edit_json, write_model
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -134,8 +135,10 @@ def test_the_v2_recipe_asks_for_its_disk_and_gpus_and_ends_with_an_error_here(tm
     monkeypatch.chdir(tmp_path)
     found, look = [], preflight.findings
     monkeypatch.setattr(preflight, "findings", lambda *given: found.extend(look(*given)) or iter(found))
+    python = engine_python()
+    (tmp_path / "mine.yaml").write_text(f"interpreters: {{rl: {python}, vllm: {python}, megatron: {python}}}\n")
     with pytest.raises(UserError, match="checks would stop the run"):
-        preflight.main([V2])
+        preflight.main([V2, "mine.yaml"])
     assert "unpinned" in capsys.readouterr().out
     (disk,) = (one for one in found if one.what == "disk")
     assert float(disk.text.split(", ")[1].split()[0]) > 5000  # GB: checkpoints of the generalist

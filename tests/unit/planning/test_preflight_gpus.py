@@ -17,6 +17,7 @@ from polaris.planning.preflight_gpus import Wanted
 from polaris.planning.tool_check import Seen, failure, look
 from polaris.recipe import recipe
 from polaris.stage.errors import UserError
+from tests.helpers.engine_process import engine_python
 
 ROOT = Path(__file__).resolve().parents[3]
 V2, LAPTOP = ([ROOT / f"configs/{name}.yaml"] for name in ("polaris_v2", "laptop"))
@@ -106,7 +107,10 @@ def test_device_cuda_here_is_one_sentence_for_each_tool(tmp_path, monkeypatch, c
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho 'ModuleNotFoundError: no polaris here' >&2\nexit 1\n")
     broken.chmod(broken.stat().st_mode | stat.S_IEXEC)
-    (tmp_path / "mine.yaml").write_text(f"device: cuda\ninterpreters: {{vllm: {broken}}}\n")
+    python = engine_python()
+    (tmp_path / "mine.yaml").write_text(
+        f"device: cuda\ninterpreters: {{rl: {python}, megatron: {python}, vllm: {broken}}}\n"
+    )
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="checks would stop the run"):
         preflight.main([LAPTOP[0], "mine.yaml"])

@@ -163,9 +163,32 @@ def test_csv_values_are_text(tmp_path):
     ]
 
 
+def test_the_process_that_waits_reads_one_file_after_the_other(tmp_path, monkeypatch):
+    """Two at a time, one that is left in the middle, and one that is no table."""
+    monkeypatch.setattr(parquet_rows, "_waiting", [])
+    one, other = (parquet(tmp_path / f"{name}.parquet", problem=[name] * 300) for name in "ab")
+    (tmp_path / "c.parquet").write_bytes(b"PAR1")
+    both = zip(read_each(one), read_each(other), strict=True)
+    assert list(both) == [("a", "b")] * 300
+    waiting = {child.pid for _, child in parquet_rows._waiting}
+    assert len(waiting) == 2
+    with pytest.raises(UserError, match="not a readable parquet file"):
+        read(tmp_path / "c.parquet")
+    assert [*read_each(one)] == ["a"] * 300 and {child.pid for _, child in parquet_rows._waiting} == waiting
+    left = read_each(other)
+    assert next(left) == "b"
+    left.close()
+    assert len(parquet_rows._waiting) == 1 and [*read_each(other)] == ["b"] * 300
+
+
+def read_each(path):
+    return (row["problem"] for _, row in data_rows(path, COLUMNS))
+
+
 def test_a_crash_of_the_library_is_said(tmp_path, monkeypatch):
     path = parquet(tmp_path / "x.parquet", problem=["P"], answer=["1"])
     monkeypatch.setattr(parquet_rows.sys, "executable", "/bin/false")
+    monkeypatch.setattr(parquet_rows, "_waiting", [])
     with pytest.raises(UserError, match="reading it as parquet ended in a crash"):
         read(path)
 

@@ -2,10 +2,12 @@
 row what docs/rl.md says.
 """
 
+import importlib.util
+
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("verl")
+pytestmark = pytest.mark.skipif(not importlib.util.find_spec("verl"), reason="verl is not installed")
 
 from small_rl.reward.rl_step import Response, Rollout
 from small_rl.reward.step_metrics import Trajectory

@@ -16,12 +16,13 @@ from small_rl.training import verl_config
 from tests.helpers import opd
 from tests.helpers.verl_stages import CONFIGS, FILES, recipe_files, rl_stage
 
-hydra = pytest.importorskip("hydra")
 VERL = importlib.util.find_spec("verl")
 
 
 def compose(name, overrides):
     """verl's configuration with our overrides; an unknown key raises."""
+    import hydra
+
     folder = str(Path(VERL.submodule_search_locations[0]) / "trainer" / "config")
     with hydra.initialize_config_dir(folder, version_base=None):
         return hydra.compose(name, overrides=overrides)
