@@ -20,8 +20,8 @@ DATA = os.environ.get("POLARIS_DATA")
 pytestmark = pytest.mark.skipif(not DATA, reason="POLARIS_DATA names no folder with the published tokenizer")
 
 PRETRAINING = Pretraining(
-    families={"chain": 1.0}, depth=(1, 2), steps=200, batch=32, optimizer="adamw", learning_rate=4e-3, error_rate=0.0, underlined=0.5,
-    instruction=" Underline key results.",
+    families={"chain": 1.0}, depth=(1, 2), steps=200, batch=32, optimizer="adamw", learning_rate=4e-3, error_rate=0.0,
+    underlined=0.5, instruction=" Underline key results.",
 )  # fmt: skip
 CHAIN = {"depth": [1, 2]}
 RL = {"steps": 1, "prompts_per_step": 4, "group_size": 4, "save_every": 1, "updates_per_step": 1}

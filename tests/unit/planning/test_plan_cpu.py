@@ -34,7 +34,7 @@ def test_tokens_follow_from_the_recipe(tmp_path):
 
 def test_twice_the_steps_and_half_the_speed_cost_more(tmp_path):
     one = planned(tmp_path)["grpo"]
-    twice = planned(tmp_path, {"small_rl": {"rl": {"grpo": {"steps": 48}}}})["grpo"]
+    twice = planned(tmp_path, {"small_rl": {"rl": {"grpo": {"steps": 32}}}})["grpo"]
     assert twice.tokens == pytest.approx([2 * tokens for tokens in one.tokens])
     start = plan_cpu.STARTS["rl"]
     assert [t - s for t, s in zip(twice.seconds, start, strict=True)] == pytest.approx(

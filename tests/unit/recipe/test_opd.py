@@ -60,7 +60,7 @@ def test_a_value_says_where_it_stands(tmp_path):
     origins = recipe.loaded([tmp_path / "mine.yaml"]).origins
     assert origins["opd", "opd", "teacher"].file == str(tmp_path / "mine.yaml")
     assert origins["opd", "opd", "distillation", "loss_mode"].file.endswith("presets/opd.yaml")
-    assert origins["opd", "opd", "learning_rate"].file.endswith("presets/tiny.yaml")
+    assert origins["opd", "opd", "weight_decay"].file.endswith("presets/tiny.yaml")
 
 
 @pytest.mark.parametrize(
