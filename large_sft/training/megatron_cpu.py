@@ -8,6 +8,7 @@ there.
 """
 
 import contextlib
+import functools
 import importlib.util
 import os
 import sys
@@ -97,8 +98,9 @@ def stale() -> list[str]:
     return [name for name, (file, text) in SITES.items() if text not in (folder / file).read_text()]
 
 
+@functools.cache
 def install() -> None:
-    """Patch this process. Raises RuntimeError where it has a GPU open already, or where a patch is stale."""
+    """Patch this process, once. Raises RuntimeError where it has a GPU open already, or where a patch is stale."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if torch.cuda.is_available():
         raise RuntimeError("this process has opened a GPU: the CPU shim comes too late")

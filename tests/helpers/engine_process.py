@@ -3,7 +3,10 @@
 import atexit
 import contextlib
 import functools
+import multiprocessing
 import tempfile
+from collections.abc import Iterator
+from multiprocessing import spawn
 from pathlib import Path
 
 from polaris.forking.preload import forking_python
@@ -39,7 +42,29 @@ def engine_python() -> str:
     ask of an engine. Its processes are the children of another: a test that looks at children, or kills them, starts
     Python itself.
     """
+    return _forking_python(preload.MODULES + MODULES)
+
+
+@functools.cache
+def rank_python() -> str:
+    """As `engine_python`, with Megatron on a CPU: for the processes that torchrun starts."""
+    with forked_engines():
+        return _forking_python(("tests.parity.megatron_checks",))
+
+
+def _forking_python(modules: tuple[str, ...]) -> str:
     kept = contextlib.ExitStack()
     atexit.register(kept.close)
     folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="engines-", ignore_cleanup_errors=True)))
-    return kept.enter_context(forking_python(folder, folder / "log", preload.SURROUNDINGS, preload.MODULES + MODULES))
+    return kept.enter_context(forking_python(folder, folder / "log", preload.SURROUNDINGS, modules))
+
+
+@contextlib.contextmanager
+def forked_engines() -> Iterator[None]:
+    """The engines that this process starts meanwhile are forked, too, as those of a stage that was."""
+    before = spawn.get_executable()
+    multiprocessing.set_executable(engine_python())
+    try:
+        yield
+    finally:
+        multiprocessing.set_executable(before)

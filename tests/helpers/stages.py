@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polaris.stage import manifest
-from tests.helpers.engine_process import engine_python
+from tests.helpers.engine_process import engine_python, rank_python
 
 BY_TORCHRUN = ("large_sft.training.train_sft", "large_sft.training.check_conversion")
 FORKED = (
@@ -38,7 +38,7 @@ def python(module: str) -> str:
 
 def forked_ranks() -> list[str]:
     """Before a command that calls torchrun, which then forks its processes."""
-    return ["env", f"PYTHON_EXEC={engine_python()}"]
+    return ["env", f"PYTHON_EXEC={rank_python()}"]
 
 
 def publish(folder: Path, name: str = "checkpoint.json") -> Path:

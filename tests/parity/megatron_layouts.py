@@ -20,7 +20,8 @@ from large_sft.training.train_sft import planned_packs
 from polaris.stage import subprocesses
 from polaris.stage.records import TOKENS, write_rows
 from polaris.stage.terminal import table
-from tests.helpers.stages import publish
+from tests.helpers.engine_process import engine_python
+from tests.helpers.stages import forked_ranks, publish
 
 VOCABULARY = 512
 STEPS = 3
@@ -177,7 +178,8 @@ def checks(
     paths = {"start": start, "tokens": tokens, "state": out, "out": out / "model", "metrics": out / "metrics.jsonl"}
     TrainingJob(settings=section, packs_SK=packs_SK, **paths).write(job := out / "job.json")
     # With Slurm's warning blocked, as in a stage: threads that are there already would not block it.
-    command = [sys.executable, "-m", "large_sft.training.torchrun_node", "--standalone", "--local-addr", "127.0.0.1"]
+    command = [*forked_ranks(), engine_python(), "-m", "large_sft.training.torchrun_node"]
+    command += ["--standalone", "--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(layout["gpus_per_node"]), str(Path(__file__).with_name("megatron_checks.py"))]
     environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     subprocesses.run([*command, str(job), str(STEPS), *map(str, models)], out / "log", environment, timeout=300)

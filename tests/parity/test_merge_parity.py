@@ -1,6 +1,7 @@
 """Our merge against the formula in float64, against mergekit and against what transformers computes with it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from merge import mergekit_backend
 from polaris.models.checkpoint import read_checkpoint
 from polaris.stage import manifest, subprocesses
 from polaris.stage.errors import UserError
-from tests.helpers.engine_process import ENGINE, engine_python
+from tests.helpers.engine_process import ENGINE, engine_python, forked_engines
 from tests.helpers.merge_checkpoints import load, merged_stage, save_tokenizer
 from tests.helpers.stages import publish
 
@@ -63,6 +64,12 @@ def build(kind: str) -> torch.nn.Module:
     if kind == "dense":  # with tied embeddings, as the small Qwen3
         return Qwen3ForCausalLM(Qwen3Config(**SHAPE, tie_word_embeddings=True)).bfloat16()
     return Qwen3MoeForCausalLM(Qwen3MoeConfig(**SHAPE, **EXPERTS, tie_word_embeddings=False)).bfloat16()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mergekit() -> Iterator[None]:
+    with forked_engines():
+        yield
 
 
 @pytest.fixture(scope="module", params=["dense", "moe"])
@@ -237,7 +244,7 @@ def three(request, tmp_path_factory) -> list[Path]:
 def test_mergekit_agrees_on_several_models(three, tmp_path, monkeypatch):
     shares = (0.5, 0.3, 0.2)
     ours = merged_stage(monkeypatch, three, tmp_path / "ours", several=shares)
-    theirs = merged_stage(monkeypatch, three, tmp_path / "theirs", several=shares, backend="mergekit")
+    theirs = merged_stage(monkeypatch, three, tmp_path / "theirs", several=shares, backend="mergekit", threads=1)
     expected, found = fused(load(ours.model)), load(theirs.model)
     assert found.keys() == expected.keys()
     for name, tensor in found.items():
@@ -251,7 +258,7 @@ def test_methods_for_models_of_rl_are_their_definition(three, tmp_path, monkeypa
     r, cap = 0.1, 0.2
     parameters = {"r": r, "alpha": cap} if method == "ramplus_tl" else {}
     mergekit = {"method": method, "parameters": parameters, "base": {}, "distilled": {}}
-    settings = {"several": (0.0, 0.5, 0.5), "backend": "mergekit", "mergekit": mergekit}
+    settings = {"several": (0.0, 0.5, 0.5), "backend": "mergekit", "mergekit": mergekit, "threads": 1}
     result = load(merged_stage(monkeypatch, three, tmp_path / "merged", **settings).model)
     base, *others = (fused(load(path.parent / "model")) for path in three)
     assert result.keys() == base.keys()

@@ -5,7 +5,6 @@ sources.
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,12 +13,13 @@ import yaml
 
 from polaris.commands.state.snakemake_jobs import COMMAND, Job, parsed
 from polaris.stage.code import PACKAGES
+from tests.helpers import elsewhere
+from tests.helpers.engine_process import engine_python
 
 from .conftest import ROOT, command, snakemake
 
 # What a clone holds that the rules and the verbs read.
 SOURCES = [*PACKAGES, "configs", "profiles", "rules", "Snakefile"]
-STATUS = "import sys; from polaris.commands import cli; sys.argv = ['polaris', 'status', *sys.argv[1:]]; cli.main()"
 
 
 class Clone:
@@ -47,24 +47,26 @@ class Clone:
         path.write_text(yaml.safe_dump(values))
         self.configs.append(str(path))
 
-    def _told(self, arguments: list[str]) -> str:
+    def _told(self, *words: str) -> str:
+        """What a module says that runs the clone's sources."""
         environment = {**os.environ, "PYTHONPATH": str(self.source)}
+        arguments = [engine_python(), elsewhere.__file__, str(self.source), *words]
         done = subprocess.run(arguments, cwd=self.work, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 
     def snakemake(self, *arguments: str) -> list[Job]:
         """The jobs that a run with these arguments has."""
-        start = command(*arguments, configs=self.configs)
-        start[start.index("--snakefile") + 1] = str(self.source / "Snakefile")
-        return jobs_of(self._told([*start, "--printshellcmds"]))
+        words = command(*arguments, configs=self.configs)[2:]
+        words[words.index("--snakefile") + 1] = str(self.source / "Snakefile")
+        return jobs_of(self._told(*words, "--printshellcmds"))
 
     def reruns(self) -> set[str]:
         """Stages that a run would make now, by their folders."""
         return names(job.out for job in self.snakemake("-n"))
 
     def status(self) -> str:
-        return self._told([sys.executable, "-c", STATUS, "--configfile", *self.configs])
+        return self._told("polaris.commands.cli", "status", "--configfile", *self.configs)
 
 
 def jobs_of(text: str) -> list[Job]:

@@ -18,6 +18,7 @@ from polaris.generation.settings import Generate
 from polaris.generation.vllm_engine import Completion
 from polaris.models.prompts import user_message
 from polaris.stage.errors import UserError
+from tests.helpers.engine_process import forked_engines
 from tests.helpers.tables import ENGINE
 
 SETTINGS = Generate.model_validate(
@@ -229,9 +230,8 @@ def test_the_node_that_failed_is_named_with_its_engines_log(tmp_path, monkeypatc
     log = tmp_path / "vllm.log"
     log.with_name("nodes.log").write_text("error: node n7: of an earlier try\n")
     todo = [vllm_engine.Request(0, [1], 2)]
-    with pytest.raises(
-        UserError, match=r"(?s)^node n[01]: .*polaris\.generation\.replicas .* [01]: exited with status 1; .*vllm-[01]"
-    ) as told:
+    words = r"(?s)^node n[01]: .*polaris\.generation\.replicas .* [01]: exited with status 1; .*vllm-[01]"
+    with forked_engines(), pytest.raises(UserError, match=words) as told:
         replicas.side_by_side(
             todo, tmp_path / "none", SETTINGS.engine, SETTINGS.sampling, Shards(tmp_path), log, lambda: None, 2
         )
