@@ -153,7 +153,7 @@ def test_one_engine_on_two_nodes_gives_the_same(inputs, uninterrupted, tmp_path,
         monkeypatch.setenv(name, value)
     settings = SETTINGS | {"k": {"digits": 10}, "engine": SETTINGS["engine"] | {"tensor_parallel_size": 2, "nodes": 2}}
     out = tmp_path / "out/data.json"
-    finish(start(inputs, settings, out, ("digits",), python=sys.executable))
+    finish(start(inputs, settings, out, ("digits",)))
     done = manifest.read(out)
     assert "world_size=2" in done.file("log/vllm-0.log").read_text()
     assert "rank=1" in done.file("log/vllm-0-node1.log").read_text()
