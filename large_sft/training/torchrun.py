@@ -23,7 +23,8 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
     """Run `module` with `job` as its word in the layout's processes; `follow` gets their lines. Raises UserError."""
     nodes, processes = settings.layout.nodes, settings.layout.gpus_per_node
     head = "127.0.0.1" if nodes == 1 else this_node()
-    python = own_python() if nodes == 1 else sys.executable  # another node has none to fork from
+    # Another node has none to fork from. The ranks are Python itself: they end with torchrun, their parent (rank.py).
+    python = own_python() if nodes == 1 else sys.executable
     command = [
         *(python, "-m", torchrun_node.__name__),
         *("--nnodes", str(nodes), "--nproc-per-node", str(processes)),
@@ -35,7 +36,6 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
         **({"GLOO_SOCKET_IFNAME": "lo"} if nodes == 1 else {}),
         # Transformer Engine under sequence parallelism needs kernels in the order of their launch.
         "CUDA_DEVICE_MAX_CONNECTIONS": "1",
-        "PYTHON_EXEC": python,  # torchrun's word for it
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,  # torch counts as MKL does, which else has Snakemake's number: that of --cores
     }
