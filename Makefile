@@ -35,21 +35,19 @@ run: $(VENV)/installed
 	snakemake --cores $(CORES) --nolock --rerun-incomplete --configfile $(CONFIG)
 	polaris show --configfile $(CONFIG)
 
-# A file of tests stays in one process; which file comes when, tests/conftest.py says. Tests of engines wait for much of
-# their time: where there are any, one process more than there are cores, but for a single one.
-PYTEST = python -m pytest --dist loadfile --no-loadscope-reorder --durations=20 --numprocesses
-ENGINES = $(if $(filter 1,$(CORES)),1,$(shell expr $(CORES) + 1))
+# A file of tests stays in one process; which file comes when, tests/conftest.py says.
+PYTEST = python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder --durations=20
 
 test: $(VENV)/installed
-	$(PYTEST) $(ENGINES) tests
+	$(PYTEST) tests
 
 unit: $(VENV)/installed
-	$(PYTEST) $(CORES) tests/unit tests/house -m 'not slow'
+	$(PYTEST) tests/unit tests/house -m 'not slow'
 
 # Ours against the engines and the reference code. Then the generalist's trainer in every layout against one process: the
 # table of docs/generalist.md.
 parity: $(VENV)/installed
-	$(PYTEST) $(ENGINES) tests/parity
+	$(PYTEST) tests/parity
 	python -m tests.parity.megatron_layouts
 
 # What hypothesis does not reach: every target of tests/fuzz for an hour, or FUZZ_SECONDS; inputs are kept in .fuzz.
