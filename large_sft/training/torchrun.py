@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,10 +22,9 @@ def launch(module: str, job: Path, settings: Placed, log: Path, follow: Callable
     """Run `module` with `job` as its word in the layout's processes; `follow` gets their lines. Raises UserError."""
     nodes, processes = settings.layout.nodes, settings.layout.gpus_per_node
     head = "127.0.0.1" if nodes == 1 else this_node()
-    # Another node has none to fork from. The ranks are Python itself: they end with torchrun, their parent (rank.py).
-    python = own_python() if nodes == 1 else sys.executable
     command = [
-        *(python, "-m", torchrun_node.__name__),
+        # Of torchrun; its ranks are Python itself, as they end with their parent (rank.py).
+        *(own_python(nodes), "-m", torchrun_node.__name__),
         *("--nnodes", str(nodes), "--nproc-per-node", str(processes)),
         *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{head}:{free_port(head)}", "--rdzv-id", job.parent.name),
         *("-m", module, str(job)),

@@ -8,6 +8,7 @@ own processes (small_rl/training/verl_preload.py).
 import atexit
 import contextlib
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from polaris.forking.preload import forking_python
@@ -28,16 +29,15 @@ MODULES = (
     "vllm.model_executor.models.qwen3",
     "compressed_tensors",
 )
-# What modules read of the environment while they are imported.
-SURROUNDINGS = ENVIRONMENT | CPU_ENVIRONMENT | ON_ONE_NODE | {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
-def python_until_exit(log: Path, environment: dict[str, str]) -> str:
+def python_until_exit(log: Path, environment: dict[str, str], modules: Sequence[str] = MODULES) -> str:
     """The path of an executable to be used as a Python until this process ends, with which its processes end.
 
-    log: of the process that is forked; environment: the recipe's
+    log: of the process that is forked; environment: the recipe's; modules: what it imports
     """
     kept = contextlib.ExitStack()
     atexit.register(kept.close)
     folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="polaris-", ignore_cleanup_errors=True))
-    return kept.enter_context(forking_python(Path(folder), log, SURROUNDINGS | environment, MODULES))
+    env = ENVIRONMENT | CPU_ENVIRONMENT | ON_ONE_NODE | {"OMP_WAIT_POLICY": "PASSIVE"} | environment
+    return kept.enter_context(forking_python(Path(folder), log, env, modules))

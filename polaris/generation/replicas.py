@@ -113,8 +113,7 @@ def run_engines(job: Path, node: int, look: Callable[[], None] = lambda: None) -
 def run_nodes(job: Path, nodes: int, log: Path, look: Callable[[], None]) -> None:
     """`run_engines` on every node. Raises UserError with what the first node to fail said; srun ends the others."""
     before = log.stat().st_size if log.exists() else 0  # what an earlier try said
-    python = own_python() if nodes == 1 else sys.executable  # another node has none to fork from
-    command = on_every_node(nodes, [python, "-m", "polaris.generation.replicas", str(job)])
+    command = on_every_node(nodes, [own_python(nodes), "-m", "polaris.generation.replicas", str(job)])
     try:
         subprocesses.run_together([command], [log], [{}], look, LOOK)
     except UserError as error:

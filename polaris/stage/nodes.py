@@ -33,11 +33,11 @@ def interpreter(tool: str, environment: Mapping[str, str] = MappingProxyType({})
     return shlex.join([*(["env", *assignments] if assignments else []), *container, python])
 
 
-def own_python() -> str:
+def own_python(nodes: int = 1) -> str:
     """The Python for the engines that this process starts: its own, or, where this was forked, one whose processes are
-    forked from the same modules (polaris/forking).
+    forked from the same modules (polaris/forking). Other nodes have nothing to fork from.
     """
-    return os.fsdecode(spawn.get_executable())
+    return os.fsdecode(spawn.get_executable()) if nodes == 1 else sys.executable
 
 
 def on_every_node(nodes: int, command: Sequence[str]) -> list[str]:

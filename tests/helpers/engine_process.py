@@ -1,6 +1,5 @@
 """A Python whose processes are forked from one that has the engines, and a test's own vLLM process on a CPU."""
 
-import atexit
 import contextlib
 import functools
 import multiprocessing
@@ -9,7 +8,6 @@ from collections.abc import Iterator
 from multiprocessing import spawn
 from pathlib import Path
 
-from polaris.forking.preload import forking_python
 from polaris.generation import preload
 
 ENGINE = {
@@ -42,21 +40,18 @@ def engine_python() -> str:
     ask of an engine. Its processes are the children of another: a test that looks at children, or kills them, starts
     Python itself.
     """
-    return _forking_python(preload.MODULES + MODULES)
+    return _until_exit(preload.MODULES + MODULES)
 
 
 @functools.cache
 def rank_python() -> str:
     """As `engine_python`, with Megatron on a CPU: for the processes that torchrun starts."""
     with forked_engines():
-        return _forking_python(("tests.parity.megatron_checks",))
+        return _until_exit(("tests.parity.megatron_checks",))
 
 
-def _forking_python(modules: tuple[str, ...]) -> str:
-    kept = contextlib.ExitStack()
-    atexit.register(kept.close)
-    folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="engines-", ignore_cleanup_errors=True)))
-    return kept.enter_context(forking_python(folder, folder / "log", preload.SURROUNDINGS, modules))
+def _until_exit(modules: tuple[str, ...]) -> str:
+    return preload.python_until_exit(Path(tempfile.mkdtemp()) / "preload.log", {}, modules)
 
 
 @contextlib.contextmanager
