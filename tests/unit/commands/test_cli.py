@@ -46,6 +46,7 @@ def test_every_command_says_what_it_takes(name, monkeypatch, capsys):
     assert end.value.code == 0 and f"Usage: polaris {name}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_wrong_words():
     done = polaris("status", "--configfle", "x")
     assert done.returncode == 2 and "No such option: --configfle" in done.stderr
@@ -64,6 +65,7 @@ def test_an_option_of_several_values():
     assert spread(["--configfile=a", "b"], several) == ["--configfile=a", "b"]
 
 
+@pytest.mark.slow
 def test_two_files_and_a_value_of_each(tmp_path):
     (tmp_path / "over.yaml").write_text("run: mine")
     done = polaris("plan", "--configfile", ROOT / "configs/polaris_v2.yaml", tmp_path / "over.yaml", "--json")

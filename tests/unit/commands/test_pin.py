@@ -77,6 +77,7 @@ def pin(path: Path, endpoint: str, **env) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_only_the_word_changes(tmp_path, endpoint):
     path = tmp_path / "x.yaml"
     # A Windows line end and a character of two bytes: byte for byte means these as well.
@@ -103,6 +104,7 @@ def test_only_the_word_changes(tmp_path, endpoint):
         ({"HF_HUB_OFFLINE": "1"}, "cannot be reached from here"),
     ],
 )
+@pytest.mark.slow
 def test_without_a_network_nothing_changes(tmp_path, endpoint, env, message):
     path = tmp_path / "x.yaml"
     path.write_text(RECIPE)
@@ -111,6 +113,7 @@ def test_without_a_network_nothing_changes(tmp_path, endpoint, env, message):
     assert path.read_text() == RECIPE and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_files_beside_it_and_the_link_that_leads_to_it_stay(tmp_path, endpoint):
     path, link = tmp_path / "x.yaml", tmp_path / "link.yaml"
     path.write_text(RECIPE)
@@ -124,6 +127,7 @@ def test_files_beside_it_and_the_link_that_leads_to_it_stay(tmp_path, endpoint):
     assert (tmp_path / "x.yaml.partial").read_text() == (tmp_path / "link.yaml.partial").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_an_unknown_id_is_named_and_nothing_changes(tmp_path, endpoint):
     path = tmp_path / "x.yaml"
     text = RECIPE.replace("hub: org/data", "hub: org/nothing")
@@ -141,6 +145,7 @@ def test_every_hub_id_of_the_presets_is_found():
         assert len(found) == text.count("revision: unpinned")
 
 
+@pytest.mark.slow
 def test_a_named_model_is_pinned_in_the_recipe_and_the_presets_stay(tmp_path, endpoint):
     """Those that it names and no other, with what it extends; a second time there is nothing to do."""
     presets = [path.read_bytes() for path in CATALOGUE]
@@ -163,6 +168,7 @@ problem_sets:
     assert "nothing is unpinned" in pin(path, endpoint).stdout
 
 
+@pytest.mark.slow
 def test_what_an_extended_recipe_leaves_unpinned_is_said(tmp_path, endpoint):
     (tmp_path / "low.yaml").write_text(RECIPE)
     path = tmp_path / "mine.yaml"

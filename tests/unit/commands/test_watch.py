@@ -57,6 +57,7 @@ def test_progress_is_what_the_stage_last_said(tmp_path):
         assert watch.pace(odd, 0.0) == "no step yet"
 
 
+@pytest.mark.slow
 def test_without_a_terminal_it_prints_once(run):
     (run / "core/log/progress.json").write_text(
         json.dumps({"done": 3, "total": 8, "unit": "step", "seconds": 2.0, "at": time.time()})
@@ -81,9 +82,11 @@ def test_what_does_not_run_is_said_in_a_sentence(run, tmp_path):
     assert "is finished: `polaris show`" in watched(run, "idle").stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_terminal_without_a_word(run):
     leader, follower = pty.openpty()
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": "40"}
+    # Wide enough for the folder's name in one line with the words that are waited for.
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "400", "LINES": "40"}
     # Whoever started the tests in the background had them, and what they start, ignore Ctrl-C.
     hearing = "import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); "
     hearing += "import sys; os.execv(sys.argv[1], sys.argv[1:])"
@@ -95,6 +98,7 @@ def test_ctrl_c_leaves_a_terminal_without_a_word(run):
     while b"leaves it to itself" not in shown and time.monotonic() < end:
         if select.select([leader], [], [], 1.0)[0]:
             shown += os.read(leader, 65536)
+    assert b"leaves it to itself" in shown
     child.send_signal(signal.SIGINT)
     assert child.wait(timeout=30) == 0
     while select.select([leader], [], [], 0.2)[0]:

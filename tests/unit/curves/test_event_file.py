@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from polaris.curves.event_file import EventFile
@@ -67,6 +68,7 @@ def test_a_running_reader_sees_no_step_twice(tmp_path):
     assert [event.step for event in reader.Scalars("loss")] == [1, 2]
 
 
+@pytest.mark.slow
 def test_tensorboard_takes_a_runs_folder(tmp_path):
     for stage in ("grpo", "core"):
         (tmp_path / stage / "log").mkdir(parents=True)

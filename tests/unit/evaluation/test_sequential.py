@@ -18,6 +18,7 @@ def sweep(rng: np.random.Generator, levels: list[float]) -> dict[str, np.ndarray
     }
 
 
+@pytest.mark.slow
 def test_the_best_is_dropped_no_more_often_than_stated():
     """All equal: each is a best one, and any that is dropped is dropped wrongly."""
     rng = np.random.default_rng(1)

@@ -98,6 +98,7 @@ def test_expressions(pool, gold, answer, reason):
     assert pool.grade_answers([([gold], answer)])[0].reason == reason
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_reader_ends_a_grading_process_and_not_the_run(monkeypatch):
     monkeypatch.setattr("polaris.grading.grading_pool.compare", lambda *_: 1 / 0)
     with GradingPool(timeout=20, workers=1) as pool:
@@ -195,6 +196,7 @@ def test_from_threads(pool):
     assert results == {n: [EQUIVALENT, DIFFERENT] for n in range(2, 8)}
 
 
+@pytest.mark.slow
 def test_a_worker_killed_between_answers_is_replaced(pool):
     assert pool.grade_answers([([r"e^\pi"], r"e^{\pi}\cdot 1")])[0].correct
     for worker in workers():
@@ -213,6 +215,7 @@ def test_long_and_nested_answers_are_decided(pool):
     assert [v.reason for v in pool.grade(pairs)] == [EXACT, DIFFERENT, DIFFERENT, NO_ANSWER]
 
 
+@pytest.mark.slow
 def test_hostile_answers_time_out_and_the_others_do_not_suffer():
     equal, other = ([r"\ln 9"], r"2\ln 3"), ([r"\ln 9"], r"3\ln 2")
     pairs = [equal, (["1"], HANG), other, (["1"], HANG), (["5"], "5"), ([r"\ln 8"], r"3\ln 2")]
@@ -249,6 +252,7 @@ def test_an_answer_that_kills_its_worker_twice_is_a_crash():
         assert pool.grade_answers([([r"\ln 4"], r"2\ln 2")])[0].reason == EQUIVALENT
 
 
+@pytest.mark.slow
 def test_children_die_with_a_killed_parent():
     code = (
         "from polaris.grading.grading_pool import GradingPool\n"

@@ -117,6 +117,7 @@ NEIGHBOURS = [
 
 
 @pytest.mark.parametrize("grader", ["polaris", "deepscaler"])
+@pytest.mark.slow
 def test_no_trick_writes_the_canary_or_turns_a_neighbour(grader, tmp_path):
     canary = tmp_path / "c"
     hostile = [pair for text in tricks(canary) for pair in ((["2^3"], text), ([text], "2^3"))]
@@ -128,6 +129,7 @@ def test_no_trick_writes_the_canary_or_turns_a_neighbour(grader, tmp_path):
     assert not canary.exists()
 
 
+@pytest.mark.slow
 def test_not_even_a_grader_without_its_sandbox_compiles_text(tmp_path):
     """An audit hook sees each text that becomes code, numbers and names of the tables of pairs included."""
     pairs = [*(("2^3", text) for text in tricks(tmp_path / "c")), *SAME, *OTHER]

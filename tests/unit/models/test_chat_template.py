@@ -119,6 +119,7 @@ def test_a_child_is_kept_for_its_template_alone(tokenizer, monkeypatch):
         os.kill(pids[2], 0)
 
 
+@pytest.mark.slow
 def test_a_kept_child_ends_with_its_process():
     code = (
         "from polaris.models.chat_template import ChatTemplate, _kept\n"

@@ -98,6 +98,7 @@ def test_the_guide_shows_what_the_command_prints(v2):
     assert printed in (ROOT / "docs/cluster.md").read_text(), "write what the command prints into docs/cluster.md"
 
 
+@pytest.mark.slow
 def test_the_command_prints_tables_and_takes_less_than_two_seconds():
     script = "import sys; from polaris.commands import cli; sys.argv[0] = 'polaris'; cli.main()"
     command = [sys.executable, "-c", script, "plan", "--configfile", str(V2[0]), "--price", "2"]

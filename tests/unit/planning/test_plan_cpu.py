@@ -95,6 +95,7 @@ def test_the_hours_are_those_of_this_machine(tmp_path, monkeypatch, memory, word
     assert said[-1].endswith(words) and said[-2].startswith("memory: a stage takes up to 7.4 GB of this machine's")
 
 
+@pytest.mark.slow
 def test_the_speed_of_a_core_is_measured():
     first, second = plan_cpu.processor_speed(), plan_cpu.processor_speed()
     assert 1e9 < first < 1e12 and 0.3 < first / second < 3

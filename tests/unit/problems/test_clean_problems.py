@@ -104,6 +104,7 @@ def test_a_set_of_nothing_else_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["format", "rl", "distill"])
+@pytest.mark.slow
 def test_the_laptop_loses_no_problem(name):
     """Made problems share their form; that must not make one of them the other's duplicate, or a leak."""
     laptop = recipe.load([ROOT / "configs/laptop.yaml"])

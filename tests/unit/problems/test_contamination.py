@@ -137,6 +137,7 @@ def dress(text: str, rng: random.Random) -> str:
 
 
 @needs_data
+@pytest.mark.slow
 def test_real_benchmarks():
     """No GSM8K problem is taken for one of AIME24, AMC23 or Minerva; their planted copies all are."""
     held = []

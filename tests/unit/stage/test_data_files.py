@@ -115,6 +115,7 @@ def test_a_row_too_large_is_said(tmp_path):
         read(path)
 
 
+@pytest.mark.slow
 def test_rows_that_need_too_much_memory_are_said(tmp_path):
     path = bomb(tmp_path / "bomb.parquet", mib=64, rows=64)
     with pytest.raises(UserError, match="need more than 2 GiB of memory; is it the file that is meant"):

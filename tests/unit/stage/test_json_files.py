@@ -130,6 +130,7 @@ JSON = st.recursive(
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), JSON)), st.booleans(), st.sampled_from([None, 1]))
+@pytest.mark.slow
 def test_what_was_written_is_read_back(tmp_path_factory, values, ascii_only, indent):
     path = tmp_path_factory.getbasetemp() / "values.json"
     path.write_text(json.dumps(values, ensure_ascii=ascii_only, indent=indent), encoding="utf-8")

@@ -101,6 +101,7 @@ def test_the_first_node_is_rays_head_without_a_dashboard():
     )
 
 
+@pytest.mark.slow
 def test_a_head_that_does_not_start_is_told(tmp_path):
     folder = tmp_path / ("long" * 25)  # its sockets have at most 107 characters
     with (

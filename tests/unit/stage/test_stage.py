@@ -101,6 +101,7 @@ with stage(Path(sys.argv[1])) as one:
 """
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_and_a_killed_one_leaves_nothing_in_the_way(tmp_path):
     root = Path(__file__).resolve().parents[3]
     env = {**os.environ, "PYTHONPATH": str(root)}

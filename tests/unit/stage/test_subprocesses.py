@@ -39,6 +39,7 @@ def test_the_first_line_of_a_failure_is_a_sentence_and_the_logs_colours_go(tmp_p
     assert first == f"the engine exited with status 3; read {tmp_path / 'log'}:" and last == "(worker) the reason"
 
 
+@pytest.mark.slow
 def test_a_hang_becomes_an_error_and_the_whole_group_is_gone(tmp_path):
     code = (
         "import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)']);"
@@ -51,6 +52,7 @@ def test_a_hang_becomes_an_error_and_the_whole_group_is_gone(tmp_path):
     assert pids and not alive(pids[0])
 
 
+@pytest.mark.slow
 def test_a_stopped_process_is_no_way_around_the_limit(tmp_path):
     """SIGSTOP, as a stand-in for a process that answers nothing, not even SIGTERM."""
     code = "import os, signal; print(os.getpid(), flush=True); os.kill(os.getpid(), signal.SIGSTOP)"
@@ -60,6 +62,7 @@ def test_a_stopped_process_is_no_way_around_the_limit(tmp_path):
     assert pids and not alive(pids[0])
 
 
+@pytest.mark.slow
 def test_a_grandchild_that_keeps_the_pipe_open_does_not_hold_us(tmp_path):
     code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])"
     started = time.monotonic()

@@ -185,6 +185,7 @@ def test_fewer_than_three_replicates_conclude_nothing(three, number):
     assert "no difference shown" not in flat and "for others." not in flat
 
 
+@pytest.mark.slow
 def test_the_html_page_holds_the_same_sentences(three):
     html = page.page(TOURNAMENT, three, [])
     yes, no, _ = page.concluded(three)
@@ -196,6 +197,7 @@ FILES = [ROOT / f"docs/study/tournament_{number}.json" for number in range(3)]
 
 
 @pytest.mark.skipif(not any(path.exists() for path in FILES), reason="no replicate of the tournament has a record")
+@pytest.mark.slow
 def test_the_page_in_the_docs_is_written_from_its_records():
     there = {n: json.loads(path.read_text()) for n, path in enumerate(FILES) if path.exists()}
     absent = [n for n in range(3) if n not in there]

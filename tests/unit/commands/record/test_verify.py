@@ -146,6 +146,7 @@ def test_a_file_that_was_cut_in_the_middle_and_one_that_is_gone(out):
     assert sum(f"{STRONG}: the file is missing" in one for one in verify(out, {}).said) == 2  # by digest, by reading
 
 
+@pytest.mark.slow
 def test_the_hubs_files_say_what_the_record_says(out):
     path = out / ".eval_results/open.yaml"
     path.write_text(path.read_text().replace("value: 87.5", "value: 97.5"))

@@ -99,6 +99,7 @@ def test_no_result_takes_long(text):
 
 
 @pytest.mark.skipif("POLARIS_DATA" not in os.environ, reason="POLARIS_DATA: the folder with qwen3_tokenizer")
+@pytest.mark.slow
 def test_results_as_a_real_tokenizer_decodes_them():
     """A response as the rollouts read it: from token ids, special tokens included."""
     from transformers import AutoTokenizer

@@ -36,6 +36,7 @@ def written(stage, tmp_path) -> Manifest:
     return manifest.read(out)
 
 
+@pytest.mark.slow
 def test_the_verb_writes_every_reward_and_the_separation(stage, tmp_path):
     done = written(stage, tmp_path)
     numbers = json.loads(done.file("paid.json").read_text())
@@ -55,6 +56,7 @@ def test_quarters_cover_all_steps():
     assert [list(part) for part in paid.quarters(2)] == [[0], [1]]
 
 
+@pytest.mark.slow
 def test_a_cut_store_is_used_up_to_the_cut(stage):
     folder = stage / "log" / store.FOLDER
     whole = paid.paid(folder)

@@ -150,6 +150,7 @@ def test_what_is_sent(monkeypatch):
     assert '["a=1", "b=2"]' in sent["body"]["messages"][0]["content"]
 
 
+@pytest.mark.slow
 def test_retries_then_gives_up_and_counts():
     replies = [(503, "9"), (200, "9"), (500, "1"), (429, "1"), (200, None), (200, "4")]
     with server(lambda number, body: replies[number - 1]) as (address, seen):

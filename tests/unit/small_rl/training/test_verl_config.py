@@ -36,18 +36,15 @@ STAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize(("name", "stage"), STAGES, ids=lambda part: part)
 @pytest.mark.slow
-def test_every_rl_stage_of_every_recipe(name, stage, device):
+def test_every_rl_stage_of_every_recipe(name, stage):
     """Each key is verl's (an unknown one raises), and verl's dataclasses take the values."""
     from verl.utils.config import omega_conf_to_dataclass
 
     settings = rl_stage(name, stage)
-    engine = {"device": device, "kv_cache_gib": 4.0, "gpu_memory_utilization": 0.8}
-    settings = settings.model_copy(update={"engine": settings.engine.model_copy(update=engine)})
     config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES))
-    assert config.trainer.device == device
+    assert config.trainer.device == settings.engine.device
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
     rollout = omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
     assert actor.loss_agg_mode == settings.loss_aggregation
@@ -61,6 +58,7 @@ def test_every_rl_stage_of_every_recipe(name, stage, device):
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.slow
 def test_teachers_as_verl_places_them(device):
     """Every key is verl's, and its dataclasses find pool, replicas and lengths in order."""
     from verl.utils.config import omega_conf_to_dataclass
@@ -87,6 +85,7 @@ def test_teachers_as_verl_places_them(device):
         assert own.get("kv_cache_memory_bytes") == (2**29 if device == "cpu" else None)
 
 
+@pytest.mark.slow
 def test_options_of_the_loss():
     changes = {"loss_aggregation": "seq-mean-token-sum-norm", "std_normalization": False, "truncation": "mask"}
     settings = rl_stage("laptop", "grpo").model_copy(update=changes)
@@ -103,6 +102,7 @@ def test_options_of_the_loss():
     assert config.polaris.max_response_length == settings.max_response_length
 
 
+@pytest.mark.slow
 def test_validation():
     """verl calls it at these steps and asks as the training does; without `validate` nothing of it is on."""
     off = rl_stage("laptop", "grpo")
@@ -138,6 +138,7 @@ def test_laptop_rl():
 
 
 @pytest.mark.parametrize(("update", "learned"), [("online", {"a", "b"}), ("frozen", {"a"})])
+@pytest.mark.slow
 def test_the_sets_learn_with_the_settings_that_verl_hands_on(update, learned):
     """verl's configuration is a mapping: its attribute `update` is a method, not our key."""
     settings = rl_stage("laptop", "core")
@@ -195,6 +196,7 @@ def test_an_unknown_key_is_refused():
         compose("ppo_trainer", ["trainer.not_a_key=1"])
 
 
+@pytest.mark.slow
 def test_the_weight_bucket_holds_the_largest_tensor():
     """SmolLM2-135M's embeddings, 49,152 x 576 in float32, are 108 MiB: verl's transfer stopped at a bucket of 16."""
     settings = rl_stage("laptop", "grpo")

@@ -1,5 +1,6 @@
 """What verl's processes are forked from."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -8,7 +9,8 @@ import pytest
 
 from small_rl.training import verl_devices
 
-pytest.importorskip("verl")
+# Looked up, not imported, as verl is when each process of pytest collects this file.
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(importlib.util.find_spec("verl") is None, reason="verl is missing")]
 
 TWO_FORKS = """
 import importlib, os
@@ -24,7 +26,6 @@ for _ in range(2):
 """
 
 
-@pytest.mark.slow
 def test_two_workers_draw_different_ids():
     """Ray's generator, drawn from before a fork, gives all children the same: two of them then put one object."""
     env = {**os.environ, **verl_devices.environment("cpu")}

@@ -1,5 +1,6 @@
 """The loss scale comes back with the checkpoint, and verl takes our engine for FP16."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -7,7 +8,8 @@ import sys
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("verl")
+# Looked up, not imported, as verl is when each process of pytest collects this file.
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(importlib.util.find_spec("verl") is None, reason="verl is missing")]
 
 
 def trained(scaler: "torch.amp.GradScaler", weight: "torch.nn.Parameter", scales: list[float]) -> None:
@@ -50,7 +52,6 @@ def test_a_scaler_that_is_off_has_nothing_to_save(tmp_path):
     assert off.get_scale() == 1.0
 
 
-@pytest.mark.slow
 def test_verl_takes_the_engine_that_saves_it():
     """In a process of its own, as verl's worker loads it: before, verl's engine; after, ours, for the same keys."""
     script = """
