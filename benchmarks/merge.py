@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from merge.alpha import spelled
+from merge.settings import Merging
 
 ROOT = Path(__file__).resolve().parents[1]
 HIDDEN, EXPERTS, WIDTH, HEADS, KV_HEADS, HEAD, VOCABULARY = 1024, 128, 384, 16, 4, 128, 151_936
@@ -34,7 +35,9 @@ CONFIG = {
 }  # fmt: skip
 ALPHAS = (0.3, 0.4, 0.5, 0.6, 0.7)
 SHARDS = 7
-SETTINGS = {"backend": "stream", "mergekit": None, "dtype": None, "tokenizer": "same", "sha256": False}
+SETTINGS = Merging(
+    backend="stream", mergekit=None, dtype=None, tokenizer="same", sha256=False, threads=2, o_direct=True
+)  # fmt: skip
 
 
 def shapes(layers: int) -> dict[str, tuple[int, ...]]:
@@ -88,7 +91,7 @@ def make_pair(folder: Path, layers: int) -> None:
 
 def ours(folder: Path, out: Path, alphas: tuple[float, ...], **settings: object) -> list[str]:
     """Our verb as a command."""
-    values = json.dumps(SETTINGS | settings)
+    values = SETTINGS.model_copy(update=settings).model_dump_json()
     inputs = [f"--{name}={folder / name / 'checkpoint.json'}" for name in ("base", "distilled")]
     target = out / "alpha={alpha}" / "checkpoint.json"
     names = [spelled(alpha) for alpha in alphas]
@@ -157,7 +160,7 @@ def main() -> None:
         maker = multiprocessing.get_context("spawn").Process(target=make_pair, args=(folder, args.layers))
         maker.start()
         maker.join()
-    stream = lambda alphas, direct: lambda: ours(folder, out, alphas, threads=args.threads, direct=direct)
+    stream = lambda alphas, direct: lambda: ours(folder, out, alphas, threads=args.threads, o_direct=direct)
     ways: dict[str, Callable[[], list[str]]] = {
         "copy: cat, cp": lambda: copy(folder, out, "cp '{}' '{}'"),
         "copy: cat, dd with O_DIRECT": lambda: copy(folder, out, "dd if='{}' of='{}' bs=4M iflag=direct oflag=direct"),

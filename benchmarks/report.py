@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 
 from polaris.evaluation import response_rows, results
 from polaris.evaluation.scores import read_verdicts
-from polaris.report import report
+from polaris.report import report, soups
+from polaris.report.front import front_rows
 from polaris.report.markdown import markdown
 from polaris.report.page import page
 from polaris.report.settings import ReportPage
@@ -35,7 +36,7 @@ SETTINGS = ReportPage(
     confidence=0.95, resamples=10_000, seed=0, pass_k=[8], length_groups=[16384, 32768], worst_k=20, ladder=LADDER,
     generalists=["base_large", "distilled"], models=[], alphas=ALPHAS, select_on=["beyond_aime"], selected=None,
     published=None, published_values=None, self_distillation=None, planned=None,
-    extra_evaluations={}, dates={},
+    extra_evaluations={}, dates={}, model_dates={},
 )  # fmt: skip
 
 
@@ -95,13 +96,16 @@ def main() -> None:
     found["choice"] = results.choice(numbers, ALPHAS, SETTINGS.select_on, None)
     lap("scores")
     found["pairs"] = results.pair_rows(numbers, results.compared(LADDER, SETTINGS.generalists, [], ALPHAS, start))
-    found["claims"] = results.claim_rows(numbers, report.claimed(SETTINGS, numbers, found["choice"], []))
+    found |= soups.soup_rows(numbers, SETTINGS)
+    found["claims"] = results.claim_rows(numbers, report.claimed(SETTINGS, numbers, found["choice"], None, []))
+    found["front"] = front_rows(found["models"], numbers.headline, {})
     lap("pairs")
     found |= response_rows.response_rows(numbers, SETTINGS.pass_k, SETTINGS.length_groups)
     found["hardest"] = report.hardest(SETTINGS, numbers)
     lap("responses")
     found |= {"checkpoints": list(trained.values())}
-    empty = ("own_alphas", "published", "examples", "curves", "difficulty", "data", "lineage", "planned")
+    empty = ("own_alphas", "published", "published_differences", "dates", "on_seen_sets", "spreads", "within_spread")
+    empty += ("examples", "paid", "curves", "warnings", "difficulty", "data", "lineage", "planned")
     found |= {name: [] for name in empty}
     found["timings"] = [{"stage": "none", "seconds": 0.0, "max_rss": None, "bytes": 0}]
     html, text = page(found), markdown(found)
