@@ -42,7 +42,8 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
         try:
             head = next(reader, [])
             if len(set(head)) < len(head):
-                raise UserError(f"{path}: line 1 names a column twice: {', '.join(head):.200}; rename one of them")
+                names = ", ".join(map(repr, head))  # of which any may hold a line's end
+                raise UserError(f"{path}: line 1 names a column twice: {names:.200}; rename one of them")
             for cells in reader:
                 if not cells:
                     continue

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from polaris.stage import parquet_rows
@@ -195,6 +195,7 @@ def test_a_crash_of_the_library_is_said(tmp_path, monkeypatch):
 
 
 @given(st.binary(max_size=200) | st.text(st.sampled_from('a,"\n\r\0'), max_size=50).map(str.encode))
+@example(b',"\n",')  # a column named by a line's end, and two by nothing
 def test_any_bytes_of_csv_are_rows_or_one_sentence(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(data)
