@@ -50,8 +50,14 @@ def rank_python() -> str:
         return _until_exit(("tests.parity.megatron_checks",))
 
 
+@functools.cache
+def _logs() -> tempfile.TemporaryDirectory:
+    """A folder that ends with this process."""
+    return tempfile.TemporaryDirectory(prefix="engines-", ignore_cleanup_errors=True)
+
+
 def _until_exit(modules: tuple[str, ...]) -> str:
-    return preload.python_until_exit(Path(tempfile.mkdtemp()) / "preload.log", {}, modules)
+    return preload.python_until_exit(Path(_logs().name) / f"{modules[0]}.log", {}, modules)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """RL stages of the recipes as verl's adapter takes them."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -7,11 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from polaris.recipe import recipe
 from small_rl.rl_settings import RlTraining
 from small_rl.training import verl_devices
 from small_rl.training.verl_config import RlFiles
 
+# Looked up, not imported, which would take seconds in each process of pytest that collects a file.
+NEEDS_VERL = pytest.mark.skipif(importlib.util.find_spec("verl") is None, reason="verl is missing")
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = dict.fromkeys(("test", "laptop_gpu", "laptop_study", "laptop_two_nodes"), "laptop") | dict.fromkeys(
     ("smollm2_small", "smollm2_study"), "smollm2"

@@ -36,15 +36,18 @@ STAGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize(("name", "stage"), STAGES, ids=lambda part: part)
 @pytest.mark.slow
-def test_every_rl_stage_of_every_recipe(name, stage):
+def test_every_rl_stage_of_every_recipe(name, stage, device):
     """Each key is verl's (an unknown one raises), and verl's dataclasses take the values."""
     from verl.utils.config import omega_conf_to_dataclass
 
     settings = rl_stage(name, stage)
+    engine = {"device": device, "kv_cache_gib": 4.0, "gpu_memory_utilization": 0.8}
+    settings = settings.model_copy(update={"engine": settings.engine.model_copy(update=engine)})
     config = compose("ppo_trainer", verl_config.rl_overrides(settings, FILES))
-    assert config.trainer.device == settings.engine.device
+    assert config.trainer.device == device
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
     rollout = omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
     assert actor.loss_agg_mode == settings.loss_aggregation

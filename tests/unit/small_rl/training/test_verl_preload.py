@@ -1,6 +1,5 @@
 """What verl's processes are forked from."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -8,9 +7,9 @@ import sys
 import pytest
 
 from small_rl.training import verl_devices
+from tests.helpers.verl_stages import NEEDS_VERL
 
-# Looked up, not imported, as verl is when each process of pytest collects this file.
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(importlib.util.find_spec("verl") is None, reason="verl is missing")]
+pytestmark = [pytest.mark.slow, NEEDS_VERL]
 
 TWO_FORKS = """
 import importlib, os

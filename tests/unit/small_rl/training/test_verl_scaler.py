@@ -1,15 +1,15 @@
 """The loss scale comes back with the checkpoint, and verl takes our engine for FP16."""
 
-import importlib.util
 import os
 import subprocess
 import sys
 
 import pytest
 
+from tests.helpers.verl_stages import NEEDS_VERL
+
 torch = pytest.importorskip("torch")
-# Looked up, not imported, as verl is when each process of pytest collects this file.
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(importlib.util.find_spec("verl") is None, reason="verl is missing")]
+pytestmark = [pytest.mark.slow, NEEDS_VERL]
 
 
 def trained(scaler: "torch.amp.GradScaler", weight: "torch.nn.Parameter", scales: list[float]) -> None:
